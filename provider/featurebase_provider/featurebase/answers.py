@@ -1,0 +1,203 @@
+"""Turns what came back from the Featurebase API into a model or into an error."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from featurebase_provider.featurebase.errors import (
+    ApiError,
+    ApiUnavailable,
+    ApiUnreachable,
+    AuthenticationFailed,
+    InvalidRequest,
+    PermissionDenied,
+    RateLimited,
+    UnexpectedAnswer,
+    WebhookNotFound,
+)
+from featurebase_provider.featurebase.models import DeletedWebhook, Webhook
+from featurebase_provider.featurebase.redaction import clean_text
+from featurebase_provider.featurebase.server_clock import read_http_date
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from featurebase_provider.featurebase.calls import ApiCall, T
+
+LARGEST_BODY = 1024 * 1024
+"""Bytes of an answer that are read at most; a page of 100 webhooks has about a tenth."""
+
+_ERROR_FOR_TYPE: dict[str | None, type[ApiError]] = {
+    "authentication_error": AuthenticationFailed,
+    "authorization_error": PermissionDenied,
+    "invalid_request_error": InvalidRequest,
+    "rate_limit_error": RateLimited,
+    "api_error": ApiUnavailable,
+}
+_ERROR_FOR_STATUS: dict[int, type[ApiError]] = {
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    408: ApiUnavailable,
+    429: RateLimited,
+}
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class RawAnswer:
+    """An answer whose body is read up to a bound, and that remembers if that went wrong."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.body = b""
+        self.is_too_long = False
+        self.broke_off: str | None = None
+        """Class name of the transport's error, where the body is incomplete."""
+
+    def take(self, chunk: bytes) -> bool:
+        """Add a chunk of the body; False if there is no use in reading on."""
+        self.body += chunk
+        self.is_too_long = len(self.body) > LARGEST_BODY
+        return not self.is_too_long
+
+
+class _Fault(NamedTuple):
+    """The ``error`` object of an answer, fit to be shown."""
+
+    type: str | None = None
+    code: str | None = None
+    detail: str = ""
+    param: str | None = None
+
+
+def unreachable(call: ApiCall[Any], failure: httpx.RequestError, secrets: Sequence[str]) -> ApiUnreachable:
+    """Describe a call that got no answer.
+
+    :param secrets: values to leave out of the message.
+    """
+    detail = type(failure).__name__
+    if isinstance(failure, httpx.ConnectError) and str(failure):
+        # The system's or the TLS library's words. Other errors' texts may quote a header.
+        detail = f"{detail}: {clean_text(str(failure), secrets=secrets)}"
+    return ApiUnreachable(call.method, call.path, detail=detail, was_sent=not isinstance(failure, _NEVER_SENT))
+
+
+def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now: float) -> T:
+    """Give an answer's model, or raise the error that it stands for.
+
+    :param secrets: values to leave out of messages, should the API quote them.
+    :param now: Unix time in seconds, for answers that name a time to wait for but not their own.
+    :raises ApiError: the answer is an error, or is not what the call has to answer.
+    """
+    unexpected = partial(UnexpectedAnswer, call.method, call.path, answer.status)
+    if 300 <= answer.status < 400:
+        raise unexpected(detail="a redirect, which is not followed")
+    if answer.status >= 400:
+        raise _error(call, answer, secrets, now)
+    if answer.is_too_long:
+        raise unexpected(detail=f"the body is longer than {LARGEST_BODY} bytes")
+    if answer.broke_off:
+        raise unexpected(detail=f"the body broke off ({answer.broke_off})", body_broken=True)
+    payload = _decoded(answer.body)
+    if payload is None:
+        raise unexpected(detail="the body is not JSON", body_broken=True)
+    try:
+        value = call.answer.model_validate(payload)
+    except ValidationError as exc:
+        faults = _faults(exc)
+    else:
+        _refuse_another_webhook(call, value, unexpected)
+        return value
+    # Outside of the handler: the validation error holds the answer's values, even as a mere context.
+    raise unexpected(detail=clean_text(f"fields missing or of the wrong kind: {faults}", secrets=secrets))
+
+
+def _refuse_another_webhook(call: ApiCall[Any], value: object, unexpected: Callable[..., UnexpectedAnswer]) -> None:
+    if call.webhook_id is None or not isinstance(value, (Webhook, DeletedWebhook)):
+        return
+    if value.id.lower() != call.webhook_id.lower():
+        raise unexpected(detail=f"it is about another webhook, {value.id}")
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        return None
+
+
+def _faults(error: ValidationError) -> str:
+    """Name the fields at fault, never their values."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    named = [f"{'.'.join(map(str, fault['loc'])) or 'the whole body'} ({fault['type']})" for fault in details]
+    return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+
+
+def _error(call: ApiCall[Any], answer: RawAnswer, secrets: Sequence[str], now: float) -> ApiError:
+    fault = _read_fault(answer.body, (*secrets, *call.confidential))
+    return _error_class(call, answer.status, fault)(
+        call.method,
+        call.path,
+        answer.status,
+        fault.type,
+        fault.code,
+        fault.detail,
+        fault.param,
+        _seconds_to_wait(answer, now),
+    )
+
+
+def _error_class(call: ApiCall[Any], status: int, fault: _Fault) -> type[ApiError]:
+    by_status = _ERROR_FOR_STATUS.get(status, ApiUnavailable if status >= 500 else InvalidRequest)
+    error = _ERROR_FOR_TYPE.get(fault.type, by_status)
+    if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None:
+        return WebhookNotFound
+    return error
+
+
+def _read_fault(body: bytes, secrets: Sequence[str]) -> _Fault:
+    payload = _decoded(body)
+    fault = payload.get("error") if isinstance(payload, dict) else None
+    if not isinstance(fault, dict):
+        return _Fault(detail="the answer's body does not say why, as Featurebase's errors do")
+
+    def text(name: str, limit: int) -> str | None:
+        value = fault.get(name)
+        return (clean_text(value, secrets=secrets, limit=limit) or None) if isinstance(value, str) else None
+
+    return _Fault(text("type", 60), text("code", 60), text("message", 300) or "", text("param", 100))
+
+
+def _seconds_to_wait(answer: RawAnswer, now: float) -> float | None:
+    """Seconds after which the answer asks to be tried again, by ``Retry-After`` or the rate limit's end."""
+    server_time = read_http_date(answer.headers.get("Date"))
+    now = now if server_time is None else server_time
+    retry_after = answer.headers.get("Retry-After", "").strip()
+    if (seconds := _number(retry_after)) is not None:
+        return seconds
+    if (moment := read_http_date(retry_after)) is not None:
+        return max(0.0, moment - now)
+    if answer.status != 429:
+        return None
+    return _seconds_to_reset(answer.headers.get("X-RateLimit-Reset", "").strip(), now)
+
+
+def _seconds_to_reset(text: str, now: float) -> float | None:
+    """Read ``X-RateLimit-Reset``, whose unit is not documented: its size tells which it is."""
+    reset = _number(text)
+    if reset is None or reset < 1e8:  # seconds from now, as nobody waits for three years
+        return reset
+    moment = reset / 1000 if reset >= 1e11 else reset  # Unix time, in milliseconds or in seconds
+    return max(0.0, moment - now)
+
+
+def _number(text: str) -> float | None:
+    if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,9})?", text):
+        return None
+    return float(text)

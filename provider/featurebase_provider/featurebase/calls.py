@@ -1,0 +1,165 @@
+"""The webhook endpoints of the Featurebase API: each call described once, whoever sends it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+
+from featurebase_provider.featurebase.errors import InvalidRequest, UnexpectedAnswer
+from featurebase_provider.featurebase.models import (
+    WEBHOOK_ID_PATTERN,
+    ApiModel,
+    DeletedWebhook,
+    Webhook,
+    WebhookPage,
+)
+from featurebase_provider.featurebase.redaction import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+T = TypeVar("T", bound=ApiModel)
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+StatusFilter = Literal["active", "paused", "suspended"]
+
+WEBHOOKS_PATH = "/v2/webhooks"
+LARGEST_PAGE = 100
+
+
+class WebhookOptions(TypedDict, total=False):
+    """What a webhook may be given beside its name, url and topics. ``timeout_ms``: 1000 to 30000."""
+
+    description: str | None
+    timeout_ms: int
+    headers: Mapping[str, str]
+
+
+class WebhookChanges(WebhookOptions, total=False):
+    """What may be changed: a field that is not given stays as it is, a description of None is cleared."""
+
+    name: str
+    url: str
+    topics: Sequence[str]
+    status: Literal["active", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall(Generic[T]):
+    """One call to the API, before it is sent; ``repr`` shows neither parameters nor body.
+
+    :param answer: the model that a successful answer has to fit.
+    :param webhook_id: the webhook that the answer has to be about, where the caller named one.
+    :param confidential: values in the body that must not be shown, should the API quote them.
+    """
+
+    method: Method
+    path: str
+    answer: type[T]
+    webhook_id: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    confidential: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def retry_safe(self) -> bool:
+        """Reads only: the API has no idempotency key, so a write that is sent twice may happen twice."""
+        return self.method == "GET"
+
+
+def list_webhooks_call(
+    limit: int = LARGEST_PAGE, cursor: str | None = None, status: StatusFilter | None = None
+) -> ApiCall[WebhookPage]:
+    """Describe reading one page of at most ``limit`` (1 to 100) webhooks."""
+    params = {"limit": str(limit), "cursor": cursor, "status": status}
+    given = {name: value for name, value in params.items() if value is not None}
+    return ApiCall("GET", WEBHOOKS_PATH, WebhookPage, params=given)
+
+
+def get_webhook_call(webhook_id: str) -> ApiCall[Webhook]:
+    """Describe reading one webhook, its current secret included.
+
+    :raises InvalidRequest: the id is malformed; as in every call that takes one.
+    """
+    return ApiCall("GET", _webhook_path("GET", webhook_id), Webhook, webhook_id)
+
+
+def create_webhook_call(
+    name: str, url: str, topics: Sequence[str], **options: Unpack[WebhookOptions]
+) -> ApiCall[Webhook]:
+    """Describe creating a webhook."""
+    body = {"name": name, "url": url, "topics": list(topics), **_body(options, WebhookOptions)}
+    return ApiCall("POST", WEBHOOKS_PATH, Webhook, json=body, confidential=_header_values(options))
+
+
+def update_webhook_call(webhook_id: str, **changes: Unpack[WebhookChanges]) -> ApiCall[Webhook]:
+    """Describe changing the given fields of a webhook. Setting it active resets its health figures.
+
+    :raises InvalidRequest: nothing to change was given, or the id is malformed.
+    """
+    path = _webhook_path("PATCH", webhook_id)
+    body = _body(changes, WebhookChanges)
+    if not body:
+        raise InvalidRequest("PATCH", path, None, detail="no field to change was given")
+    return ApiCall("PATCH", path, Webhook, webhook_id, json=body, confidential=_header_values(changes))
+
+
+def delete_webhook_call(webhook_id: str) -> ApiCall[DeletedWebhook]:
+    """Describe deleting a webhook, which cannot be undone."""
+    return ApiCall("DELETE", _webhook_path("DELETE", webhook_id), DeletedWebhook, webhook_id)
+
+
+def refresh_secret_call(webhook_id: str) -> ApiCall[Webhook]:
+    """Describe replacing a webhook's signing secret, which ends the present one at once."""
+    return ApiCall("POST", _webhook_path("POST", webhook_id, "/secret"), Webhook, webhook_id)
+
+
+class WebhookPages:
+    """Walks the pages of the webhook list: send ``next_call``, :meth:`take` its answer, until it is None."""
+
+    def __init__(self, status: StatusFilter | None = None) -> None:
+        self._status = status
+        self._seen: set[str] = set()
+        self.next_call: ApiCall[WebhookPage] | None = list_webhooks_call(status=status)
+
+    def take(self, page: WebhookPage) -> tuple[Webhook, ...]:
+        """Give a page's webhooks, and set ``next_call`` to what comes after it.
+
+        :raises UnexpectedAnswer: the page leads back to one that was already read.
+        """
+        cursor = page.next_cursor
+        if not cursor:
+            self.next_call = None
+        elif cursor in self._seen:
+            raise UnexpectedAnswer("GET", WEBHOOKS_PATH, 200, detail="nextCursor repeats: the list has no end")
+        else:
+            self._seen.add(cursor)
+            self.next_call = list_webhooks_call(cursor=cursor, status=self._status)
+        return page.data
+
+
+def _body(given: Mapping[str, Any], fields: type[WebhookOptions]) -> dict[str, Any]:
+    if unknown := given.keys() - fields.__annotations__.keys():
+        raise TypeError(f"a webhook has no field {', '.join(sorted(unknown))}")
+    config = {
+        name: value
+        for name, value in (("timeoutMs", given.get("timeout_ms")), ("headers", given.get("headers")))
+        if value is not None
+    }
+    body = {name: value for name, value in given.items() if name not in ("timeout_ms", "headers")}
+    return {**body, "requestConfig": config} if config else body
+
+
+def _header_values(given: WebhookOptions) -> tuple[str, ...]:
+    return tuple(given.get("headers", {}).values())
+
+
+def _webhook_path(method: Method, webhook_id: str, rest: str = "") -> str:
+    if isinstance(webhook_id, str) and re.fullmatch(WEBHOOK_ID_PATTERN, webhook_id):
+        return f"{WEBHOOKS_PATH}/{webhook_id}{rest}"
+    shown = clean_text(str(webhook_id), limit=40)
+    detail = f"the webhook id {shown!r} is malformed, it has to be 24 hexadecimal digits"
+    raise InvalidRequest(method, f"{WEBHOOKS_PATH}/{{id}}{rest}", None, detail=detail)

@@ -1,0 +1,264 @@
+"""The Featurebase API's webhook endpoints for sync and async callers; both send the calls of ``calls``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+from tenacity import AsyncRetrying, Retrying
+
+from featurebase_provider import __version__
+from featurebase_provider.featurebase.answers import RawAnswer, read_answer, unreachable
+from featurebase_provider.featurebase.calls import (
+    ApiCall,
+    T,
+    WebhookPages,
+    create_webhook_call,
+    delete_webhook_call,
+    get_webhook_call,
+    refresh_secret_call,
+    update_webhook_call,
+)
+from featurebase_provider.featurebase.errors import ApiUnreachable, SettingsInvalid
+from featurebase_provider.featurebase.retries import retry_options
+from featurebase_provider.featurebase.server_clock import ServerClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    from featurebase_provider.featurebase.calls import StatusFilter, WebhookChanges, WebhookOptions
+    from featurebase_provider.featurebase.models import DeletedWebhook, Webhook
+    from featurebase_provider.featurebase.settings import ApiSettings
+
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+
+class _Session:
+    """What both clients share: all but the sending."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self.settings = settings
+        self.clock = ServerClock()
+        """The server's clock, as told by the answers so far."""
+        self._secrets = (settings.api_key.get_secret_value(),)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.settings.base_url}>"
+
+    def _build_http(self, kind: type[Http], transport: Any) -> Http:
+        try:
+            return kind(
+                base_url=self.settings.base_url,
+                headers={
+                    "Authorization": f"Bearer {self._secrets[0]}",
+                    "Featurebase-Version": self.settings.api_version,
+                    "User-Agent": f"airflow-provider-featurebase/{__version__}",
+                    "Accept": "application/json",
+                },
+                timeout=self.settings.http_timeout,
+                follow_redirects=False,
+                transport=transport,
+            )
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:
+            # Its text is left out: it may quote a proxy's URL with its password.
+            problem = type(exc).__name__
+        raise SettingsInvalid(
+            self.settings.source,
+            f"the environment's proxy or certificate settings (HTTPS_PROXY, SSL_CERT_FILE, ...) "
+            f"make no HTTP client ({problem})",
+        )
+
+    def _begin_answer(self, response: httpx.Response, sent_at: float) -> RawAnswer:
+        self.clock.observe(response.headers.get("Date"), sent_at=sent_at, received_at=self.clock.local())
+        return RawAnswer(response)
+
+    def _value(self, call: ApiCall[T], outcome: RawAnswer | ApiUnreachable) -> T:
+        if isinstance(outcome, ApiUnreachable):
+            # Raised here, where the transport's error, which holds the request, is not its context.
+            raise outcome
+        return read_answer(call, outcome, self._secrets, self.clock.local())
+
+
+class Client(_Session):
+    """The sync client. Safe to share between threads; close it, or use it as a context manager.
+
+    Every method raises :class:`~featurebase_provider.featurebase.errors.ApiError`. Reads are sent again after
+    passing failures; writes are sent once.
+
+    :param on_secret: called with each secret value of an answer (signing secrets, deliveries' header values)
+        before the answer is returned, so that it can be masked.
+    :param transport: replaces the network, for tests.
+    :param sleep: waits the given seconds between tries.
+    :raises SettingsInvalid: the environment's proxy or certificate settings are unusable.
+    """
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        *,
+        on_secret: Callable[[str], None] | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(settings)
+        self._on_secret, self._sleep = on_secret, sleep
+        self._http = self._build_http(httpx.Client, transport)
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        """Read one webhook, its current secret included."""
+        return self.send(get_webhook_call(webhook_id))
+
+    def list_webhooks(self, status: StatusFilter | None = None) -> Iterator[Webhook]:
+        """Read all webhooks, or those of one status, page after page."""
+        pages = WebhookPages(status)
+        while pages.next_call:
+            yield from pages.take(self.send(pages.next_call))
+
+    def create_webhook(self, name: str, url: str, topics: Sequence[str], **options: Unpack[WebhookOptions]) -> Webhook:
+        """Create a webhook."""
+        return self.send(create_webhook_call(name, url, topics, **options))
+
+    def update_webhook(self, webhook_id: str, **changes: Unpack[WebhookChanges]) -> Webhook:
+        """Change the given fields of a webhook; a description of None clears it."""
+        return self.send(update_webhook_call(webhook_id, **changes))
+
+    def delete_webhook(self, webhook_id: str) -> DeletedWebhook:
+        """Delete a webhook, which cannot be undone."""
+        return self.send(delete_webhook_call(webhook_id))
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        """Replace a webhook's signing secret: the present one ends at once, and cannot be brought back."""
+        return self.send(refresh_secret_call(webhook_id))
+
+    def send(self, call: ApiCall[T]) -> T:
+        """Send a call, more than once only if that is safe."""
+        if not call.retry_safe:
+            return self._send_once(call)
+        retrying = Retrying(sleep=self._sleep, **retry_options(self.settings.max_retries))
+        value: T = retrying(self._send_once, call)
+        return value
+
+    def _send_once(self, call: ApiCall[T]) -> T:
+        value = self._value(call, self._exchange(call))
+        if self._on_secret:
+            for secret in value.secret_values():
+                self._on_secret(secret)
+        return value
+
+    def _exchange(self, call: ApiCall[Any]) -> RawAnswer | ApiUnreachable:
+        sent_at = self.clock.local()
+        try:
+            with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
+                answer = self._begin_answer(response, sent_at)
+                try:
+                    for chunk in response.iter_bytes():
+                        if not answer.take(chunk):
+                            break
+                except httpx.RequestError as exc:
+                    answer.broke_off = type(exc).__name__
+        except httpx.RequestError as exc:
+            return unreachable(call, exc, self._secrets)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Session):
+    """The async client: :class:`Client` with ``await``; for one event loop."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        *,
+        on_secret: Callable[[str], Awaitable[None]] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(settings)
+        self._on_secret, self._sleep = on_secret, sleep
+        self._http = self._build_http(httpx.AsyncClient, transport)
+
+    async def get_webhook(self, webhook_id: str) -> Webhook:
+        """Read one webhook, its current secret included."""
+        return await self.send(get_webhook_call(webhook_id))
+
+    async def list_webhooks(self, status: StatusFilter | None = None) -> AsyncIterator[Webhook]:
+        """Read all webhooks, or those of one status, page after page."""
+        pages = WebhookPages(status)
+        while pages.next_call:
+            for webhook in pages.take(await self.send(pages.next_call)):
+                yield webhook
+
+    async def create_webhook(
+        self, name: str, url: str, topics: Sequence[str], **options: Unpack[WebhookOptions]
+    ) -> Webhook:
+        """Create a webhook."""
+        return await self.send(create_webhook_call(name, url, topics, **options))
+
+    async def update_webhook(self, webhook_id: str, **changes: Unpack[WebhookChanges]) -> Webhook:
+        """Change the given fields of a webhook; a description of None clears it."""
+        return await self.send(update_webhook_call(webhook_id, **changes))
+
+    async def delete_webhook(self, webhook_id: str) -> DeletedWebhook:
+        """Delete a webhook, which cannot be undone."""
+        return await self.send(delete_webhook_call(webhook_id))
+
+    async def refresh_secret(self, webhook_id: str) -> Webhook:
+        """Replace a webhook's signing secret: the present one ends at once, and cannot be brought back."""
+        return await self.send(refresh_secret_call(webhook_id))
+
+    async def send(self, call: ApiCall[T]) -> T:
+        """Send a call, more than once only if that is safe."""
+        if not call.retry_safe:
+            return await self._send_once(call)
+        retrying = AsyncRetrying(sleep=self._sleep, **retry_options(self.settings.max_retries))
+        return await retrying(self._send_once, call)
+
+    async def _send_once(self, call: ApiCall[T]) -> T:
+        value = self._value(call, await self._exchange(call))
+        if self._on_secret:
+            for secret in value.secret_values():
+                await self._on_secret(secret)
+        return value
+
+    async def _exchange(self, call: ApiCall[Any]) -> RawAnswer | ApiUnreachable:
+        sent_at = self.clock.local()
+        try:
+            async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
+                answer = self._begin_answer(response, sent_at)
+                try:
+                    async for chunk in response.aiter_bytes():
+                        if not answer.take(chunk):
+                            break
+                except httpx.RequestError as exc:
+                    answer.broke_off = type(exc).__name__
+        except httpx.RequestError as exc:
+            return unreachable(call, exc, self._secrets)
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

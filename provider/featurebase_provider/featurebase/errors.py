@@ -1,0 +1,227 @@
+"""The one exception family of this provider, and its part that the Featurebase API causes.
+
+FeaturebaseError
+├── SettingsInvalid            the connection's fields make no client            do not retry
+├── SignatureRejected          a delivery's signature or timestamp is wrong      do not retry
+├── ApiError                   a call to the Featurebase API did not succeed
+│   ├── InvalidRequest         400, 409, 422 and other 4xx; or never sent        do not retry
+│   │   └── WebhookNotFound    404, 410                                          do not retry
+│   ├── AuthenticationFailed   401: the API key is wrong                         do not retry
+│   ├── PermissionDenied       403                                               do not retry
+│   ├── RateLimited            429                                               retry
+│   ├── ApiUnavailable         408 and 5xx                                       retry
+│   ├── UnexpectedAnswer       not JSON, truncated, wrong type, a redirect       retry
+│   └── ApiUnreachable         no answer at all                                  retry
+├── RotationError              (``rotation.errors``) what a rotation can run into
+├── StoreError                 (``rotation.errors``) what a config store can run into
+└── ConfigError                (``config``) the rotation file is wrong
+
+Facts are kept in ``args``, so that an error survives pickling between processes; the words are made
+in ``__str__``. No error ever holds a secret, an ``Authorization`` header or a response body.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FeaturebaseError(Exception):
+    """Base of every error that this provider raises on purpose."""
+
+    retry_helps: ClassVar[bool] = True
+    """Whether running the same task again, with nothing else changed, can end well."""
+
+
+class SettingsInvalid(FeaturebaseError):
+    """The Airflow connection (or the arguments) do not describe a usable Featurebase client."""
+
+    retry_helps = False
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class SignatureRejected(FeaturebaseError):
+    """A delivery could not be verified; ``reason`` says which check refused it."""
+
+    retry_helps = False
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"delivery refused: {self.reason}"
+
+
+class ApiError(FeaturebaseError):
+    """A call to the Featurebase API that did not succeed.
+
+    :param method: HTTP method of the call.
+    :param path: path of the call, without host and query.
+    :param status: HTTP status, or None when no answer came.
+    :param type: Featurebase's error type (``error.type``), or None when the body did not say.
+    :param code: Featurebase's error code (``error.code``), or None.
+    :param detail: what went wrong, cleaned of control characters and shortened; holds no secret.
+    :param param: the request parameter at fault (``error.param``), or None.
+    :param retry_after: seconds until another try makes sense, where the answer said so.
+    """
+
+    _advice: ClassVar[str] = ""
+    _refused: ClassVar[bool] = True
+    """Whether an answer of this kind means that Featurebase did not carry the call out."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        status: int | None,
+        type: str | None = None,
+        code: str | None = None,
+        detail: str = "",
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(method, path, status, type, code, detail, param, retry_after)
+        self.method, self.path, self.status = method, path, status
+        self.type, self.code, self.detail, self.param = type, code, detail, param
+        self.retry_after = retry_after
+
+    @property
+    def outcome_known(self) -> bool:
+        """False where a write may have been carried out although this error came back."""
+        return self.method == "GET" or (self._refused and (self.status is None or self.status < 500))
+
+    @property
+    def advice(self) -> str:
+        """What state things are in now, and what to do."""
+        if self.outcome_known:
+            return self._advice
+        return "It may have been carried out all the same: read what Featurebase holds before sending it again."
+
+    def __str__(self) -> str:
+        text = self._event()
+        facts = ", ".join(
+            f"{name} {value}"
+            for name, value in (("type", self.type), ("code", self.code), ("param", self.param))
+            if value
+        )
+        if facts:
+            text += f" ({facts})"
+        if self.detail:
+            text += f": {self.detail.rstrip('.')}"
+        if self.retry_after is not None:
+            text += f"; it asks to wait {self.retry_after:.0f} s"
+        return f"{text}. {self.advice}" if self.advice else text
+
+    def _event(self) -> str:
+        answer = "gave no answer" if self.status is None else f"answered {self.status}"
+        return f"Featurebase {answer} to {self.method} {self.path}"
+
+
+class InvalidRequest(ApiError):
+    """Featurebase refused the request as it is, or (``status`` None) it was refused here and never sent."""
+
+    retry_helps = False
+    _advice = "Nothing was changed; the same request will be refused again."
+
+    def _event(self) -> str:
+        return f"{self.method} {self.path} was not sent" if self.status is None else super()._event()
+
+
+class WebhookNotFound(InvalidRequest):
+    """Featurebase has no such webhook (any more)."""
+
+    _advice = "Nothing was changed; check the webhook's id, and that the API key belongs to its workspace."
+
+
+class AuthenticationFailed(ApiError):
+    """The API key was not accepted."""
+
+    retry_helps = False
+    _advice = "Nothing was changed; check the API key in the connection's password field."
+
+
+class PermissionDenied(ApiError):
+    """The API key or the workspace's plan does not allow the call."""
+
+    retry_helps = False
+    _advice = "Nothing was changed; check the API key's workspace and that its plan includes webhooks."
+
+
+class RateLimited(ApiError):
+    """The rate limit of the workspace or the API key was reached."""
+
+    _advice = "Nothing was changed; a later try is safe."
+
+
+class ApiUnavailable(ApiError):
+    """Featurebase timed out or failed on its side; a write may have happened all the same."""
+
+    _refused = False
+    _advice = "Nothing was changed; a later try is safe."
+
+
+class UnexpectedAnswer(ApiError):
+    """The answer is not what the API documents; a write may have happened all the same.
+
+    ``body_broken`` is True where the body was cut short or is no JSON, which another try may mend; False
+    where the answer is complete and still not what was asked for.
+    """
+
+    _refused = False
+    _advice = "Nothing was changed; check the connection's base URL and API version."
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        status: int | None,
+        type: str | None = None,
+        code: str | None = None,
+        detail: str = "",
+        param: str | None = None,
+        retry_after: float | None = None,
+        body_broken: bool = False,
+    ) -> None:
+        super().__init__(method, path, status, type, code, detail, param, retry_after)
+        self.args = (*self.args, body_broken)
+        self.body_broken = body_broken
+
+
+class ApiUnreachable(ApiError):
+    """No answer came: the connection could not be made, broke, or timed out.
+
+    ``was_sent`` is False only where the request certainly never left (the connection itself failed).
+    """
+
+    _refused = False
+    _advice = "Nothing was changed; check the network and the connection's base URL. A later try is safe."
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        status: int | None = None,
+        type: str | None = None,
+        code: str | None = None,
+        detail: str = "",
+        param: str | None = None,
+        retry_after: float | None = None,
+        was_sent: bool = True,
+    ) -> None:
+        super().__init__(method, path, status, type, code, detail, param, retry_after)
+        self.args = (*self.args, was_sent)
+        self.was_sent = was_sent
+
+    @property
+    def outcome_known(self) -> bool:
+        """True where the request never left, and for reads."""
+        return not self.was_sent or super().outcome_known
+
+    def _event(self) -> str:
+        return super()._event() if self.was_sent else f"{self.method} {self.path} could not be sent"

@@ -1,0 +1,142 @@
+"""What the webhook endpoints of the Featurebase API answer.
+
+Unknown fields, topics and statuses are accepted: Featurebase adds them within a version. Names, descriptions
+and messages are other people's text, kept as they came; whoever renders them escapes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WEBHOOK_ID_PATTERN = r"^[0-9a-fA-F]{24}$"
+
+ACTIVE = "active"
+PAUSED = "paused"
+"""By a person, or by Featurebase after delivery failures."""
+SUSPENDED = "suspended"
+"""By Featurebase after delivery failures."""
+
+
+class ApiModel(BaseModel):
+    """Base of all answers: a null is the same as a field that is not there."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
+    def secret_values(self) -> Iterator[str]:
+        """Every value of the answer that must not be shown, for masking."""
+        return iter(())
+
+
+def _none_without_time(value: Any) -> Any:
+    """A result that does not say when it was reached cannot be held against a rotation."""
+    return None if isinstance(value, dict) and value.get("timestamp") is None else value
+
+
+def _signing_secret(value: Any) -> Any:
+    # Not left to the type's own schema: that names two alternatives in every error.
+    if value == "":
+        return None
+    if isinstance(value, str):
+        return SigningSecret(value)
+    raise PydanticCustomError("secret_type", "a signing secret is text")
+
+
+class RequestConfig(ApiModel):
+    """How Featurebase sends the webhook's deliveries; header values may be the receiver's credentials."""
+
+    timeout_ms: int = 5000
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+
+class LastStatus(ApiModel):
+    """Result of the latest delivery; ``code`` is None where no HTTP answer came."""
+
+    code: int | None = None
+    message: str = ""
+    timestamp: AwareDatetime
+
+
+class Health(ApiModel):
+    """Delivery figures, reset when the webhook is set active. Response times in milliseconds."""
+
+    last_response_time: float | None = None
+    avg_response_time: float | None = None
+    last_success_at: AwareDatetime | None = None
+    errors_since_last_success: int = 0
+    consecutive_failures: int = 0
+
+
+class Webhook(ApiModel):
+    """A webhook with its current signing secret; refuses to be pickled.
+
+    ``secret`` is None where the answer had none, which the API does not document but is not to be overlooked.
+    """
+
+    id: str = Field(pattern=WEBHOOK_ID_PATTERN)
+    name: str
+    description: str | None = None
+    url: str
+    secret: Annotated[SigningSecret | None, BeforeValidator(_signing_secret)] = None
+    topics: tuple[str, ...]
+    status: str
+    version: str | None = None
+    request_config: RequestConfig = Field(default_factory=RequestConfig)
+    last_status: Annotated[LastStatus | None, BeforeValidator(_none_without_time)] = None
+    health: Health = Field(default_factory=Health)
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The signing secret's fingerprint, or None where the answer had no secret."""
+        return self.secret.fingerprint if self.secret else None
+
+    def secret_values(self) -> Iterator[str]:
+        """The signing secret and the request headers' values, empty ones left out."""
+        if self.secret:
+            yield self.secret.reveal()
+        yield from filter(None, (value.get_secret_value() for value in self.request_config.headers.values()))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a webhook holds secrets and must not enter XCom, a trigger or a pickle")
+
+
+class WebhookPage(ApiModel):
+    """One page of the webhook list; ``next_cursor`` is None on the last one."""
+
+    data: tuple[Webhook, ...]
+    next_cursor: str | None = None
+
+    def secret_values(self) -> Iterator[str]:
+        """The secrets of every webhook on the page."""
+        for webhook in self.data:
+            yield from webhook.secret_values()
+
+
+class DeletedWebhook(ApiModel):
+    """Confirms a deletion, which cannot be undone."""
+
+    id: str = Field(pattern=WEBHOOK_ID_PATTERN)
+    deleted: Literal[True]

@@ -1,0 +1,79 @@
+"""What time it is at Featurebase, whose timestamps are compared with ours."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRUSTED_FOR = 300.0
+"""Seconds for which a good observation stands against worse ones; clocks drift by far less than it is off."""
+
+
+def read_http_date(text: str | None) -> float | None:
+    """Unix time in seconds of an HTTP date (RFC 9110, 5.6.7), or None if ``text`` is none."""
+    if not text:
+        return None
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # "-0000" says UTC without saying where
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):  # what odd texts make the parser raise
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    offset: float
+    round_trip: float
+    at: float
+
+
+class ServerClock:
+    """Follows the server's clock by the ``Date`` headers of its answers; the local clock until one came.
+
+    The header has whole seconds, so the time given is half a second off on average, at most by half a second
+    more than half the round trip. Safe to share between threads.
+
+    :param local: gives the local Unix time in seconds.
+    """
+
+    def __init__(self, local: Callable[[], float] = time.time) -> None:
+        self.local = local
+        self._best: _Observation | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether an answer told the server's time."""
+        return self._best is not None
+
+    @property
+    def offset_seconds(self) -> float:
+        """Seconds by which the server's clock is ahead of the local one; 0 while not known."""
+        return self._best.offset if self._best else 0.0
+
+    def now(self) -> datetime:
+        """The server's time, aware, in UTC."""
+        return datetime.fromtimestamp(self.local() + self.offset_seconds, tz=timezone.utc)
+
+    def observe(self, date: str | None, *, sent_at: float, received_at: float) -> None:
+        """Learn from one answer, unless a recent one with a shorter round trip told more.
+
+        :param date: the answer's ``Date`` header.
+        :param sent_at: local Unix time in seconds at which the request left.
+        :param received_at: local Unix time in seconds at which the answer's headers were there.
+        """
+        server_time, round_trip = read_http_date(date), received_at - sent_at
+        if server_time is None or round_trip < 0:  # the local clock was set back in between
+            return
+        best = self._best
+        if best is None or round_trip <= best.round_trip or received_at - best.at > _TRUSTED_FOR:
+            # + 0.5: the header leaves the fraction of the second out.
+            offset = server_time + 0.5 - (sent_at + received_at) / 2
+            self._best = _Observation(offset, round_trip, received_at)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurebase_provider.featurebase.redaction import clean_text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("plain text", "plain text"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("one\r\ntwo\tthree", "one  two three"),
+        ("left\u202eright\x00", "leftright"),
+        ("key whsec_abc-123!", "key [redacted]"),
+        ('{"k":"sk_live_1","n":1}', '{"k":"[redacted]","n":1}'),
+        ("whsec_\x00abc", "[redacted]"),
+        ("hunter2 and hunter22", "[redacted] and [redacted]"),
+        ("task_sk and disk_usage", "task_sk and disk_usage"),
+        ("x" * 301, "x" * 299 + "…"),
+        ("x" * 295 + " whsec_abcdef", "x" * 295 + " [re…"),
+    ],
+)
+def test_clean_text(text: str, cleaned: str) -> None:
+    """Control characters and secrets go, the rest stays."""
+    assert clean_text(text, secrets=("hunter2", "hunter22", "")) == cleaned
+
+
+@given(st.from_regex(r"whsec_[A-Za-z0-9+/=_-]{8,40}", fullmatch=True), st.text(max_size=20), st.text())
+def test_cleaned_text_is_one_short_line_without_the_secret(secret: str, before: str, after: str) -> None:
+    """Whatever surrounds a signing secret, it does not get through."""
+    cleaned = clean_text(f"{before}{secret}{after}", limit=50)
+    assert len(cleaned) <= 50
+    assert cleaned.isprintable()
+    assert "whsec_" not in cleaned

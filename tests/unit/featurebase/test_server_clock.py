@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurebase_provider.featurebase.server_clock import ServerClock, read_http_date
+
+DATE = "Thu, 15 Jan 2026 10:30:00 GMT"
+UNIX = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc).timestamp()
+
+
+def test_http_dates_are_read() -> None:
+    assert read_http_date(DATE) == UNIX
+    assert read_http_date("Thu, 15 Jan 2026 10:30:00 -0000") == UNIX
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "12", "soon", "Thu, 99 Jan 2026 10:30:00 GMT", "1 Jan 99999999999 0:0:0 GMT"]
+)
+def test_what_is_no_date_is_none(text: str | None) -> None:
+    assert read_http_date(text) is None
+
+
+@given(st.text(alphabet="Thu, 15Jan206:30GMT+-", max_size=30))
+def test_no_text_breaks_the_date_reader(text: str) -> None:
+    assert isinstance(read_http_date(text), (float, type(None)))
+
+
+def test_local_clock_until_an_answer_came() -> None:
+    clock = ServerClock(local=lambda: UNIX)
+    clock.observe(None, sent_at=UNIX, received_at=UNIX)
+    assert not clock.known
+    assert clock.offset_seconds == 0
+    assert clock.now() == datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
+
+
+def test_offset_allows_for_half_the_round_trip() -> None:
+    """The header was written in the middle of the round trip, and its second was half over on average."""
+    clock = ServerClock(local=lambda: UNIX - 100)
+    clock.observe(DATE, sent_at=UNIX - 101, received_at=UNIX - 99)
+    assert clock.known
+    assert clock.offset_seconds == 100.5
+    assert clock.now().timestamp() == UNIX + 0.5
+
+
+def test_a_slow_answer_does_not_spoil_a_good_observation() -> None:
+    clock = ServerClock()
+    clock.observe(DATE, sent_at=UNIX, received_at=UNIX + 0.2)
+    good = clock.offset_seconds
+    clock.observe(DATE, sent_at=UNIX - 8, received_at=UNIX)
+    assert clock.offset_seconds == good
+    clock.observe(DATE, sent_at=UNIX, received_at=UNIX + 0.1)
+    assert clock.offset_seconds == pytest.approx(0.45)
+
+
+def test_an_old_observation_gives_way() -> None:
+    """After five minutes any answer tells more than what was seen before."""
+    clock = ServerClock()
+    clock.observe(DATE, sent_at=UNIX, received_at=UNIX)
+    clock.observe(DATE, sent_at=UNIX + 400, received_at=UNIX + 401)
+    assert clock.offset_seconds == -400
+
+
+def test_an_answer_across_a_clock_step_tells_nothing() -> None:
+    clock = ServerClock()
+    clock.observe(DATE, sent_at=UNIX, received_at=UNIX - 3600)
+    assert not clock.known
