@@ -1,0 +1,144 @@
+"""What a rotation and its config stores can run into (see ``featurebase.errors`` for the whole family).
+
+RotationError
+├── PlanRefused            there is a reason not to start                  do not retry
+├── PlanUnreadable         a recorded plan is missing or is not a plan     do not retry
+├── RefreshRefused         the refresh may not be sent (late, inactive)    do not retry
+├── RefreshOutcomeUnknown  the refresh got no answer and left no trace     retry
+├── SecretMissing          Featurebase's answer carries no secret          do not retry
+├── StaleRead              Featurebase keeps showing a replaced secret     retry
+├── StoresNotReady         a store failed to arm; nothing was refreshed    retry
+├── StoresDisagree         stores hold another secret than Featurebase     do not retry
+├── NotConverged           Featurebase's secret keeps changing             retry
+└── ProbeFailed            the receiver did not pass the probe             do not retry
+StoreError
+├── StoreRefused           the store said no, or can't hold the value      do not retry
+│   ├── StoreForeignValue  it holds a value that is not ours               do not retry
+│   └── StoreUnusable      its client or its settings are missing          do not retry
+├── StoreUnreachable       the store did not answer in time                retry
+├── StoreConflict          somebody else wrote in between                  retry
+└── StoreReadBackDiffers   it took the value, but shows another            retry
+"""
+
+from __future__ import annotations
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+
+
+class RotationError(FeaturebaseError):
+    """A rotation could not go on.
+
+    :param webhook_id: the Featurebase webhook.
+    :param problem: what happened, what state the secret is in, and what to do; holds no secret.
+    """
+
+    def __init__(self, webhook_id: str, problem: str) -> None:
+        super().__init__(webhook_id, problem)
+        self.webhook_id, self.problem = webhook_id, problem
+
+    def __str__(self) -> str:
+        return f"webhook {self.webhook_id}: {self.problem}"
+
+
+class PlanRefused(RotationError):
+    """Preflight found a reason not to start; nothing was changed."""
+
+    retry_helps = False
+
+
+class PlanUnreadable(RotationError):
+    """The plan of this Dag run is missing, or what was recorded is not a plan."""
+
+    retry_helps = False
+
+
+class RefreshRefused(RotationError):
+    """The refresh may not be sent (too late, webhook inactive); the secret is unchanged."""
+
+    retry_helps = False
+
+
+class RefreshOutcomeUnknown(RotationError):
+    """The refresh got no usable answer and Featurebase shows no change within the grace."""
+
+
+class SecretMissing(RotationError):
+    """Featurebase answered with a webhook that carries no secret."""
+
+    retry_helps = False
+
+
+class StaleRead(RotationError):
+    """Featurebase keeps showing a secret that is known to have been replaced."""
+
+
+class StoresNotReady(RotationError):
+    """At least one store failed to arm, so nothing was refreshed."""
+
+
+class StoresDisagree(RotationError):
+    """A store holds another secret than Featurebase although it was pushed; its push task has to run again."""
+
+    retry_helps = False
+
+
+class NotConverged(RotationError):
+    """Featurebase's secret changed each time a store was brought up to date."""
+
+
+class ProbeFailed(RotationError):
+    """The receiver did not pass the probe.
+
+    :param kind: ``refused``, ``unreachable``, ``topic_refused`` or ``verifies_nothing``.
+    """
+
+    retry_helps = False
+
+    def __init__(self, webhook_id: str, problem: str, kind: str = "refused") -> None:
+        super().__init__(webhook_id, problem)
+        self.args = (webhook_id, problem, kind)
+        self.kind = kind
+
+
+class StoreError(FeaturebaseError):
+    """A config store could not do what was asked.
+
+    :param store: the store's label and target, as ``ArmedStore.name`` gives it; never a value.
+    :param problem: what failed and what state the store is in now; never a value, nor a client's own text
+        that could quote one.
+    :param advice: what to do about it.
+    """
+
+    def __init__(self, store: str, problem: str, advice: str = "") -> None:
+        super().__init__(store, problem, advice)
+        self.store, self.problem, self.advice = store, problem, advice
+
+    def __str__(self) -> str:
+        text = f"store {self.store}: {self.problem}"
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+class StoreRefused(StoreError):
+    """The store said no (permission, missing path, wrong type); it holds what it held before."""
+
+    retry_helps = False
+
+
+class StoreForeignValue(StoreRefused):
+    """The store holds a value that this provider did not write, and the config does not say ``adopt: true``."""
+
+
+class StoreUnusable(StoreRefused):
+    """The store's client library or a setting that it needs is missing."""
+
+
+class StoreUnreachable(StoreError):
+    """The store did not answer, or not in time; whether a write arrived is unknown until it is read."""
+
+
+class StoreConflict(StoreError):
+    """The store changed between read and write; nothing was written."""
+
+
+class StoreReadBackDiffers(StoreError):
+    """The store accepted the value and then showed another one."""

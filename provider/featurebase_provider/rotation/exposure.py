@@ -1,0 +1,45 @@
+"""How long deliveries could fail: from just before the refresh was sent until the first accepted probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time that another process can measure from.
+
+    :param monotonic: ``time.monotonic()`` seconds; comparable between processes of one boot of one machine.
+    :param wall: Unix seconds.
+    :param boot: names the boot of the machine, or None where the system does not tell.
+    """
+
+    monotonic: float
+    wall: float
+    boot: str | None = None
+
+    @classmethod
+    def from_json(cls, raw: object) -> Moment | None:
+        """Read a moment back from its ``asdict`` form; None for anything else."""
+        if not isinstance(raw, Mapping):
+            return None
+        return cls(float(raw["monotonic"]), float(raw["wall"]), raw.get("boot"))
+
+
+def boot_id() -> str | None:
+    """The running kernel's boot id (Linux, proc(5)), or None."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return None
+
+
+def milliseconds_between(start: Moment, end: Moment) -> float:
+    """Milliseconds from ``start`` to ``end``, by the monotonic clock where both share it, else by wall clock."""
+    if start.boot is not None and start.boot == end.boot:
+        return max((end.monotonic - start.monotonic) * 1000, 0.0)
+    return max((end.wall - start.wall) * 1000, 0.0)

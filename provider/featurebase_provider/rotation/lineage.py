@@ -1,0 +1,131 @@
+"""Which of a webhook's secrets came after which, so that a stale read never wins over a newer secret."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from featurebase_provider.rotation.errors import SecretMissing, StaleRead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+
+
+class ReadsWebhooks(Protocol):
+    """The part of the Featurebase client that reads one webhook."""
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        """Read the webhook, its current secret included."""
+
+
+class RefreshesSecrets(ReadsWebhooks, Protocol):
+    """The part of the Featurebase client that a rotation needs."""
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        """Replace the secret at once; never retried by the client."""
+
+
+def secret_of(webhook: Webhook) -> SigningSecret:
+    """The webhook's current secret.
+
+    :raises SecretMissing: the answer carried none.
+    """
+    if webhook.secret is None:
+        raise SecretMissing(
+            webhook.id,
+            "Featurebase's answer carries no signing secret; no store was changed. "
+            "Check the connection's api_version and the API key's rights",
+        )
+    return webhook.secret
+
+
+class Lineage:
+    """The secrets that this process has seen, the newest last.
+
+    A read is stale where it shows a secret that is known to be replaced, or an ``updatedAt`` older than one
+    already seen. Whether a GET right after a refresh may be stale is not documented, so it is assumed.
+
+    :param replaced: fingerprints known to be replaced.
+    :param newest: fingerprint known to be current, or to have been current last.
+    :param updated_at: the newest ``updatedAt`` seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        replaced: set[str] | None = None,
+        newest: str | None = None,
+        updated_at: datetime | None = None,
+    ) -> None:
+        self._replaced = set(replaced or ())
+        self._newest = newest
+        self._updated_at = updated_at
+        if newest is not None:
+            self._replaced.discard(newest)
+
+    @property
+    def newest(self) -> str | None:
+        """Fingerprint of the newest secret seen."""
+        return self._newest
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Fingerprints of all secrets of this webhook that were seen."""
+        return frozenset(self._replaced) | ({self._newest} if self._newest else set())
+
+    def is_stale(self, webhook: Webhook) -> bool:
+        """Whether the answer shows a state that is known to be over."""
+        if secret_of(webhook).fingerprint in self._replaced:
+            return True
+        return self._updated_at is not None and webhook.updated_at < self._updated_at
+
+    def replace(self, fingerprint: str) -> None:
+        """Learn that the secret with this fingerprint is over."""
+        self._replaced.add(fingerprint)
+        if self._newest == fingerprint:
+            self._newest = None
+
+    def advance(self, webhook: Webhook) -> None:
+        """Take an answer that is not stale as the newest state."""
+        fingerprint = secret_of(webhook).fingerprint
+        if self._newest is not None and self._newest != fingerprint:
+            self._replaced.add(self._newest)
+        self._replaced.discard(fingerprint)
+        self._newest = fingerprint
+        self._updated_at = webhook.updated_at
+
+
+def read_current(
+    api: ReadsWebhooks,
+    webhook_id: str,
+    lineage: Lineage,
+    *,
+    patience: float = 30.0,
+    interval: float = 0.5,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Webhook:
+    """Read the webhook until the answer is not stale, and take it as the newest state.
+
+    :param patience: seconds to go on reading while the answers are stale.
+    :param interval: seconds between two reads.
+    :raises StaleRead: every answer was stale.
+    :raises ApiError: Featurebase could not be read.
+    """
+    deadline = monotonic() + patience
+    while True:
+        webhook = api.get_webhook(webhook_id)
+        if not lineage.is_stale(webhook):
+            lineage.advance(webhook)
+            return webhook
+        if monotonic() >= deadline:
+            raise StaleRead(
+                webhook_id,
+                f"for {patience:.0f} s Featurebase has shown {secret_of(webhook).fingerprint}, a secret that is "
+                "known to have been replaced; it was written nowhere. A later try is safe",
+            )
+        sleep(interval)

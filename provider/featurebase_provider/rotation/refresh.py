@@ -1,0 +1,207 @@
+"""The refresh, as a compare and swap: it is sent only while Featurebase's secret is still the plan's.
+
+Featurebase documents neither an idempotency key nor a precondition for ``POST /v2/webhooks/{id}/secret``, and
+the old secret is invalid at once. So the comparison is ours, the POST is never repeated within an attempt, and
+an answer that is no answer is settled by reading.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused
+from featurebase_provider.rotation.lineage import Lineage, RefreshesSecrets, read_current, secret_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.plan import RotationPlan
+
+How = Literal["answered", "found_after_lost_answer", "already_done", "not_asked"]
+FIRST_POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """Featurebase's current secret, and how it came to be.
+
+    :param webhook: the webhook with the secret that is to be distributed.
+    :param how: ``answered`` (our POST's own answer), ``found_after_lost_answer`` (our POST got no usable answer,
+        a read shows a new secret), ``already_done`` (the secret is no longer the plan's: an earlier try, or
+        somebody else), ``not_asked`` (the run distributes only).
+    :param posted_at: monotonic seconds just before the POST was sent; None where this process sent none.
+    :param notes: sentences for the log and the report.
+    """
+
+    webhook: Webhook
+    how: How
+    posted_at: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class CompareAndSwap:
+    """Refreshes one webhook's secret at most once.
+
+    :param api: the Featurebase client.
+    :param plan: the baseline of the Dag run.
+    :param lineage: what this process knows of the webhook's secrets; kept up to date.
+    :param grace: seconds to look for the effect of a refresh that got no answer.
+    :param later_attempt: whether an earlier try of the same Dag run may have sent a refresh that still commits;
+        then the secret is watched for ``grace`` before the POST.
+    :param may_post: called just before the POST; raises RefreshRefused to hold it back.
+    :param allow_inactive: whether a webhook that is not active may be refreshed.
+    :param say: takes sentences for the log.
+    """
+
+    api: RefreshesSecrets
+    plan: RotationPlan
+    lineage: Lineage = field(default_factory=Lineage)
+    grace: float = 60.0
+    later_attempt: bool = False
+    allow_inactive: bool = False
+    may_post: Callable[[], None] = lambda: None
+    say: Callable[[str], None] = lambda text: None
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+    def run(self) -> Refreshed:
+        """Refresh if the secret still is the plan's, and return the current one.
+
+        :raises RefreshRefused: the refresh may not be sent; the secret is unchanged.
+        :raises RefreshOutcomeUnknown: no usable answer, and no change within the grace.
+        :raises ApiError: Featurebase refused, or could not be read; the message says which.
+        """
+        webhook = self._read_baseline()
+        if self._moved_on(webhook):
+            return self._already_done(webhook)
+        if self.plan.mode != "rotate":
+            self.lineage.advance(webhook)
+            return Refreshed(webhook, "not_asked")
+        if self.later_attempt:
+            self.say(
+                f"the secret still is {self.plan.before}; an earlier try may have sent a refresh that commits late, "
+                f"so it is watched for {self.grace:.0f} s before one is sent"
+            )
+            moved = self._watch()
+            if moved is not None:
+                return self._already_done(moved)
+        self._check_active(webhook)
+        self.may_post()
+        return self._post()
+
+    def _read_baseline(self) -> Webhook:
+        since = Lineage(updated_at=_moment(self.plan.updated_at))
+        return read_current(
+            self.api,
+            self.plan.webhook_id,
+            since,
+            patience=self.grace,
+            sleep=self.sleep,
+            monotonic=self.monotonic,
+        )
+
+    def _moved_on(self, webhook: Webhook) -> bool:
+        return secret_of(webhook).fingerprint != self.plan.before
+
+    def _already_done(self, webhook: Webhook) -> Refreshed:
+        self._know_before()
+        self.lineage.advance(webhook)
+        note = (
+            f"the secret is {secret_of(webhook).fingerprint}, no longer the plan's {self.plan.before}: an earlier try "
+            "of this run has refreshed it, or somebody else has. Nothing was refreshed; what is current is distributed"
+        )
+        self.say(note)
+        return Refreshed(webhook, "already_done", notes=(note,))
+
+    def _know_before(self) -> None:
+        self.lineage.replace(self.plan.before)
+
+    def _check_active(self, webhook: Webhook) -> None:
+        if webhook.status != "active" and self.plan.status == "active" and not self.allow_inactive:
+            raise RefreshRefused(
+                self.plan.webhook_id,
+                f"it was active when planned and is {webhook.status!r} now; its secret was not refreshed. "
+                "Set it active in Featurebase and clear this task, or say allow_inactive: true in the rotation file",
+            )
+
+    def _post(self) -> Refreshed:
+        posted_at = self.monotonic()
+        try:
+            answer = self.api.refresh_secret(self.plan.webhook_id)
+        except ApiError as exc:
+            if exc.outcome_known:
+                raise
+            problem = str(exc)
+        else:
+            if answer.secret is not None and answer.secret.fingerprint != self.plan.before:
+                self._know_before()
+                self.lineage.advance(answer)
+                return Refreshed(answer, "answered", posted_at)
+            held = "the old secret unchanged" if answer.secret is not None else "no secret"
+            problem = f"Featurebase answered the refresh with {held}"
+        self.say(f"{problem}. The refresh may have happened: reading the webhook for {self.grace:.0f} s to find out")
+        return self._settle_by_reading(posted_at, problem)
+
+    def _settle_by_reading(self, posted_at: float, problem: str) -> Refreshed:
+        found = self._watch(problem)
+        if found is None:
+            raise RefreshOutcomeUnknown(
+                self.plan.webhook_id,
+                f"{problem}. For {self.grace:.0f} s Featurebase went on showing the old secret ({self.plan.before}), "
+                "so most likely nothing was refreshed and the receivers still verify. A retry compares again before it "
+                "refreshes",
+            )
+        self._know_before()
+        self.lineage.advance(found)
+        note = (
+            f"the refresh got no usable answer ({problem}); a read shows the new secret {secret_of(found).fingerprint}"
+        )
+        self.say(note)
+        return Refreshed(found, "found_after_lost_answer", posted_at, (note,))
+
+    def _watch(self, problem: str = "") -> Webhook | None:
+        """Read until the secret is no longer the plan's (that webhook) or the grace is over (None)."""
+        deadline = self.monotonic() + self.grace
+        pause = FIRST_POLL_SECONDS
+        unread: ApiError | None = None
+        while True:
+            try:
+                webhook = self.api.get_webhook(self.plan.webhook_id)
+                unread = None
+                if self._moved_on(webhook) and not self._older_than_plan(webhook):
+                    return webhook
+            except ApiError as exc:
+                if not exc.retry_helps:
+                    raise self._unreadable(problem, exc) from None
+                unread = exc
+            left = deadline - self.monotonic()
+            if left <= 0:
+                break
+            self.sleep(min(pause, left))
+            pause = min(pause * 2, LAST_POLL_SECONDS)
+        if unread is not None:
+            raise self._unreadable(problem, unread) from None
+        return None
+
+    def _unreadable(self, problem: str, exc: ApiError) -> RefreshOutcomeUnknown:
+        before = f"{problem}. " if problem else ""
+        return RefreshOutcomeUnknown(
+            self.plan.webhook_id,
+            f"{before}Whether the secret was refreshed can't be read: {exc} If it was, deliveries fail until a retry "
+            "of this task distributes the new secret; a retry compares before it refreshes",
+        )
+
+    def _older_than_plan(self, webhook: Webhook) -> bool:
+        planned = _moment(self.plan.updated_at)
+        return planned is not None and webhook.updated_at < planned
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

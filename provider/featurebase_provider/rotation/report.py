@@ -1,0 +1,237 @@
+"""The audit trail of one Dag run: what was rotated, what became of every store, and what to do. Holds no secret."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from featurebase_provider.rotation.health import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+REPORT_VERSION = 1
+
+Outcome = Literal["rotated", "distributed", "incomplete", "failed", "unknown", "dry_run", "skipped", "nothing_changed"]
+
+ADVICE: Mapping[str, str] = {
+    "rotated": "Nothing to do.",
+    "distributed": "Nothing to do.",
+    "dry_run": "Nothing was changed. Trigger the Dag with mode=rotate to rotate.",
+    "skipped": "Nothing was changed. Trigger the Dag by hand to rotate now.",
+    "nothing_changed": "Nothing was changed; the receivers still verify with the old secret. Mend what failed and "
+    "trigger the Dag again.",
+    "incomplete": "The old secret is gone and can't be restored: the way out is forward. Mend the store, then clear "
+    "its push task (or trigger the Dag with mode=distribute).",
+    "unknown": "Whether the secret was refreshed could not be read. Clear the rotate task: it compares before it "
+    "refreshes, and distributes what is current.",
+    "failed": "Every store holds the current secret; what failed came after. See the failed task's log.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task of the Dag run.
+
+    :param state: Airflow's state, or None where it has not run.
+    :param seconds: its duration, where Airflow tells.
+    """
+
+    task_id: str
+    state: str | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """What one Dag run did; see :func:`make_report`."""
+
+    webhook: str
+    dag_id: str
+    run_id: str
+    outcome: Outcome
+    advice: str
+    at: str
+    webhook_id: str | None = None
+    host: str | None = None
+    mode: str | None = None
+    reason: str = ""
+    before: str | None = None
+    after: str | None = None
+    how: str | None = None
+    refreshed_at: str | None = None
+    receiver_exposure_ms: float | None = None
+    probe: Mapping[str, Any] | None = None
+    delivery: Mapping[str, Any] | None = None
+    stores: tuple[StoreOutcome, ...] = ()
+    tasks: tuple[TaskRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    version: int = REPORT_VERSION
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping, for XCom and the asset event."""
+        raw = asdict(self)
+        raw["stores"] = [asdict(one) for one in self.stores]
+        raw["tasks"] = [asdict(one) for one in self.tasks]
+        raw["notes"] = list(self.notes)
+        return raw
+
+    def as_text(self, width: int = 120) -> str:
+        """The report as plain text tables, for the task log."""
+        console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
+        head = Table(show_header=False, box=None, pad_edge=False)
+        for name, value in self._head():
+            head.add_row(name, escape(one_line(value, 400)))
+        console.print(head)
+        if self.stores:
+            console.print(self._store_table())
+        if self.tasks:
+            console.print(self._task_table())
+        for note in self.notes:
+            console.print(f"- {escape(one_line(note, 1000))}")
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return "\n".join(line.rstrip() for line in text.splitlines())
+
+    def _head(self) -> list[tuple[str, str]]:
+        rows = [
+            (
+                "webhook",
+                f"{self.webhook} ({self.webhook_id or 'id not read'}) at {self.host or 'unknown host'}",
+            ),
+            ("outcome", self.outcome),
+            ("what to do", self.advice),
+            ("mode", self.mode or "unknown"),
+            ("secret before", self.before or "not read"),
+            ("secret after", self.after or "not read"),
+        ]
+        if self.reason:
+            rows.insert(4, ("reason", self.reason))
+        if self.refreshed_at:
+            rows.append(("refreshed at", self.refreshed_at))
+        if self.receiver_exposure_ms is not None:
+            rows.append(("receiver exposure", f"at most {self.receiver_exposure_ms:.0f} ms"))
+        for name, facts in (("probe", self.probe), ("deliveries", self.delivery)):
+            if facts:
+                rows.append((name, f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}"))
+        return rows
+
+    def _store_table(self) -> Table:
+        table = Table(title="Stores", title_justify="left")
+        for column in ("store", "target", "result", "holds", "exposure"):
+            table.add_column(column, overflow="fold")
+        for one in self.stores:
+            exposure = "" if one.exposure_ms is None else f"{one.exposure_ms:.0f} ms"
+            result = one.result if not one.problem else f"{one.result}: {one_line(one.problem, 300)}"
+            table.add_row(one.label, escape(one.target), escape(result), one.fingerprint or "unknown", exposure)
+        return table
+
+    def _task_table(self) -> Table:
+        table = Table(title="Tasks", title_justify="left")
+        for column in ("task", "state", "seconds"):
+            table.add_column(column)
+        for one in self.tasks:
+            table.add_row(one.task_id, one.state or "none", "" if one.seconds is None else f"{one.seconds:.1f}")
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the tasks of a Dag run left behind.
+
+    :param plan: preflight's, or None where it did not get that far.
+    :param rotation: rotate's, or None.
+    :param pushed: the push tasks' results, by store label; they overrule rotate's.
+    :param probe: the probe task's result, or None.
+    :param delivery: the verdict on real deliveries, or None.
+    :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
+    :param receiver_exposure_ms: see ``rotation.exposure``.
+    """
+
+    plan: RotationPlan | None
+    rotation: RotationOutcome | None
+    pushed: Mapping[str, StoreOutcome]
+    probe: Mapping[str, Any] | None = None
+    delivery: Mapping[str, Any] | None = None
+    current: str | None = None
+    receiver_exposure_ms: float | None = None
+
+
+def make_report(
+    findings: Findings,
+    *,
+    webhook: str,
+    dag_id: str,
+    run_id: str,
+    at: str,
+    mode: str | None,
+    tasks: Sequence[TaskRow] = (),
+    skipped: bool = False,
+    reason: str = "",
+) -> RotationReport:
+    """Sum up a Dag run.
+
+    :param at: time of the report (ISO 8601).
+    :param tasks: the run's tasks with their states.
+    :param skipped: whether the run was skipped before preflight.
+    """
+    plan, rotation = findings.plan, findings.rotation
+    stores = {**(rotation.stores if rotation else {}), **findings.pushed}
+    failed = [row.task_id for row in tasks if row.state in ("failed", "upstream_failed")]
+    outcome = _outcome(findings, stores, failed, skipped)
+    last = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
+    return RotationReport(
+        webhook=webhook,
+        dag_id=dag_id,
+        run_id=run_id,
+        outcome=outcome,
+        advice=ADVICE[outcome],
+        at=at,
+        webhook_id=plan.webhook_id if plan else None,
+        host=plan.host if plan else None,
+        mode=plan.mode if plan else mode,
+        reason=plan.reason if plan else reason,
+        before=plan.before if plan else None,
+        after=findings.current or last or (rotation.after if rotation else None),
+        how=rotation.how if rotation else None,
+        refreshed_at=rotation.refreshed_at if rotation else None,
+        receiver_exposure_ms=findings.receiver_exposure_ms,
+        probe=findings.probe,
+        delivery=findings.delivery,
+        stores=tuple(stores.values()),
+        tasks=tuple(tasks),
+        notes=rotation.notes if rotation else (),
+    )
+
+
+def _outcome(findings: Findings, stores: Mapping[str, StoreOutcome], failed: Sequence[str], skipped: bool) -> Outcome:
+    rotation = findings.rotation
+    if skipped:
+        return "skipped"
+    if rotation is None:
+        return _outcome_without_rotation(findings, failed)
+    if not all(one.holds_secret for one in stores.values()):
+        return "incomplete"
+    if failed:
+        return "failed"
+    return "distributed" if rotation.how == "not_asked" else "rotated"
+
+
+def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outcome:
+    """Rotate left no result: it did not run, or it died, perhaps after Featurebase had refreshed the secret."""
+    plan = findings.plan
+    if plan is None:
+        return "nothing_changed"
+    if plan.mode == "dry_run" and not failed:
+        return "dry_run"
+    if findings.current is None:
+        return "unknown"
+    return "nothing_changed" if findings.current == plan.before else "incomplete"

@@ -1,0 +1,201 @@
+"""The moment that counts: refresh, and have the new secret in all stores, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.convergence import WriteRule, check_ours
+from featurebase_provider.rotation.distribution import (
+    ArmedStores,
+    StoreOutcome,
+    arming,
+    distribute,
+    rule_for,
+)
+from featurebase_provider.rotation.errors import (
+    PlanUnreadable,
+    StaleRead,
+    StoreForeignValue,
+    StoresNotReady,
+)
+from featurebase_provider.rotation.exposure import Moment, boot_id
+from featurebase_provider.rotation.lineage import read_current, secret_of
+from featurebase_provider.rotation.plan import RotationPlan
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from featurebase_provider.rotation.refresh import CompareAndSwap, How, Refreshed
+    from featurebase_provider.rotation.store import Store
+
+CONFIRM_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class RotationOutcome:
+    """What the rotate task hands on; holds no secret.
+
+    :param plan: the baseline.
+    :param how: how the current secret came to be.
+    :param after: fingerprint of the secret that Featurebase held at the end.
+    :param updated_at: the webhook's ``updatedAt`` then (ISO 8601).
+    :param refreshed_at: server time of the refresh (ISO 8601), where this try sent it.
+    :param posted: the moment just before the refresh was sent, where this try sent it.
+    :param distributed_at: server time (ISO 8601) at which the last store was done.
+    :param stores: what became of each store, by label.
+    :param notes: sentences for the report.
+    """
+
+    plan: RotationPlan
+    how: How
+    after: str
+    updated_at: str | None = None
+    refreshed_at: str | None = None
+    posted: Moment | None = None
+    distributed_at: str | None = None
+    stores: Mapping[str, StoreOutcome] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def refreshed(self) -> bool:
+        """Whether this try's own POST replaced the secret."""
+        return self.how in ("answered", "found_after_lost_answer")
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping that :meth:`from_json` reads back."""
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "plan": self.plan.as_json(),
+            "posted": asdict(self.posted) if self.posted else None,
+            "stores": {label: asdict(outcome) for label, outcome in self.stores.items()},
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, raw: object, *, webhook_id: str = "?") -> RotationOutcome:
+        """Read an outcome back.
+
+        :raises PlanUnreadable: it is missing, or is not an outcome.
+        """
+        if not isinstance(raw, Mapping):
+            raise PlanUnreadable(webhook_id, "the rotate task of this Dag run left no result; clear rotate")
+        try:
+            return cls(
+                **{
+                    **{key: raw[key] for key in (f.name for f in fields(cls)) if key in raw},
+                    "plan": RotationPlan.from_json(raw.get("plan"), webhook_id=webhook_id),
+                    "stores": {label: StoreOutcome(**one) for label, one in raw.get("stores", {}).items()},
+                    "posted": Moment.from_json(raw.get("posted")),
+                    "notes": tuple(raw.get("notes", ())),
+                }
+            )
+        except (TypeError, AttributeError, KeyError, ValueError):
+            raise PlanUnreadable(
+                webhook_id, "the rotate task's result is not one of this provider; clear rotate"
+            ) from None
+
+
+def rotate(
+    swap: CompareAndSwap,
+    stores: Sequence[Store],
+    rule: WriteRule,
+    *,
+    server_now: Callable[[], datetime],
+    wall: Callable[[], float],
+    require_all: bool = True,
+) -> RotationOutcome:
+    """Arm all stores, refresh with compare and swap, write all stores at once, and read Featurebase again.
+
+    :param require_all: False lets the refresh go ahead although a store can't be armed (the secret has leaked).
+    :raises StoresNotReady: a store failed to arm; nothing was refreshed.
+    :raises RotationError: see :meth:`CompareAndSwap.run`.
+    :raises ApiError: Featurebase refused, or could not be read.
+    """
+    plan = swap.plan
+    rule = replace(rule, known=rule.known | set(plan.known) | {plan.before})
+    with arming(stores) as ready:
+        other_checks = swap.may_post
+
+        def may_post() -> None:
+            if require_all:
+                ready.require_all(plan.webhook_id)
+                _require_ours(ready, rule, plan)
+            other_checks()
+
+        refreshed = replace(swap, may_post=may_post).run()
+        refreshed_at = server_now() if refreshed.posted_at is not None else None
+        outcomes = distribute(
+            ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, monotonic=swap.monotonic
+        )
+        # The wall clock is read after the stores were written: nothing may come between answer and writes.
+        posted = _moment_of(refreshed.posted_at, swap.monotonic(), wall())
+        refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule)
+    return RotationOutcome(
+        plan=plan,
+        how=refreshed.how,
+        after=secret_of(refreshed.webhook).fingerprint,
+        updated_at=refreshed.webhook.updated_at.isoformat(),
+        refreshed_at=refreshed_at.isoformat() if refreshed_at else None,
+        posted=posted,
+        distributed_at=server_now().isoformat(),
+        stores=outcomes,
+        notes=(*refreshed.notes, *notes),
+    )
+
+
+def _moment_of(posted_at: float | None, now: float, wall_now: float) -> Moment | None:
+    return None if posted_at is None else Moment(posted_at, wall_now - (now - posted_at), boot_id())
+
+
+def _require_ours(ready: ArmedStores, rule: WriteRule, plan: RotationPlan) -> None:
+    foreign = []
+    for label, held in ready.held.items():
+        try:
+            check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=plan.before)
+        except StoreForeignValue as exc:
+            foreign.append(str(exc))
+    if foreign:
+        raise StoresNotReady(plan.webhook_id, "nothing was refreshed: " + "; ".join(foreign))
+
+
+def _confirm(
+    swap: CompareAndSwap,
+    ready: ArmedStores,
+    refreshed: Refreshed,
+    outcomes: dict[str, StoreOutcome],
+    rule: WriteRule,
+) -> tuple[Refreshed, dict[str, StoreOutcome], tuple[str, ...]]:
+    """Read Featurebase after the writes; should it show a newer secret, write that."""
+    written = secret_of(refreshed.webhook)
+    try:
+        now = read_current(
+            swap.api,
+            swap.plan.webhook_id,
+            swap.lineage,
+            patience=min(CONFIRM_SECONDS, swap.grace),
+            sleep=swap.sleep,
+            monotonic=swap.monotonic,
+        )
+    except (ApiError, StaleRead) as exc:
+        return refreshed, outcomes, (f"after the writes Featurebase could not be read again: {exc}",)
+    newer = secret_of(now)
+    if newer == written:
+        return replace(refreshed, webhook=now), outcomes, ()
+    note = (
+        f"after {written.fingerprint} was written, Featurebase shows {newer.fingerprint}: the secret was refreshed a "
+        "second time (a person, an orphaned try, or a refresh that committed late). The newer one was written to all "
+        "stores"
+    )
+    swap.say(note)
+    outcomes = distribute(
+        ready,
+        newer,
+        replace(rule, known=rule.known | swap.lineage.seen),
+        since=refreshed.posted_at,
+        use_held=False,
+        monotonic=swap.monotonic,
+    )
+    return replace(refreshed, webhook=now), outcomes, (note,)

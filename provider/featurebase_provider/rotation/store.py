@@ -1,0 +1,137 @@
+"""The port behind which every config store lives.
+
+A *store* is a configured place for a webhook's signing secret (a pydantic model in ``stores/``). *Arming* it
+fetches connections and builds an authenticated client; only armed stores can be read and written.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+
+MANAGED_BY = "airflow-provider-featurebase"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMark:
+    """What a store with metadata says of the value it holds; carries no secret.
+
+    :param webhook_id: the Featurebase webhook whose secret this is.
+    :param fingerprint: fingerprint of the value that was written with the mark.
+    :param managed_from: which Airflow wrote it (its base URL or host name).
+    """
+
+    webhook_id: str
+    fingerprint: str
+    managed_from: str
+    managed_by: str = MANAGED_BY
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPair:
+    """What a store shall hold: the current secret and, where it is kept, the previous one."""
+
+    current: SigningSecret
+    previous: SigningSecret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredValue:
+    """What a store held when it was read.
+
+    :param current: the value, whoever wrote it; None only if the store says that there is none.
+    :param previous: the previous secret, where the store keeps one.
+    :param mark: our mark, where the store has metadata and carries it.
+    :param version: what the store's conditional write needs (an ETag, a version number, the file's text);
+        opaque to everybody else.
+    """
+
+    current: SigningSecret | None
+    previous: SigningSecret | None = None
+    mark: StoreMark | None = None
+    version: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Writability:
+    """What a store could prove about a later write, without changing what readers see.
+
+    :param proven: False where the store has no means to prove it ("reachable, not provable").
+    :param detail: one sentence on how it was proven, or why it can't be.
+    """
+
+    proven: bool
+    detail: str
+
+
+class ArmedStore(ABC):
+    """A store with its client built and authenticated, ready to be read and written.
+
+    Methods raise :class:`~featurebase_provider.rotation.errors.StoreError` only; no message holds a value.
+    """
+
+    main_thread_only: ClassVar[bool] = False
+    """True where reading or writing calls Airflow's SDK, which is safe on the task's main thread only."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
+
+    @abstractmethod
+    def prove_writable(self) -> Writability:
+        """Show that :meth:`write` would succeed, without changing what readers see."""
+
+    @abstractmethod
+    def read(self) -> StoredValue:
+        """Read what the store holds now. Absent is an answer; an outage or a refusal is an error."""
+
+    @abstractmethod
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Put ``pair`` in one atomic step, provided the store still is as ``held`` says.
+
+        ``pair.previous`` None removes (or empties) a previous secret that the store keeps. Everything else in
+        the same secret, file or row stays as it is.
+
+        :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most stores have nothing to give back
+        """Give connections back. Safe to call twice."""
+
+
+class Store(Protocol):
+    """A configured store: knows its target without touching it."""
+
+    @property
+    def type(self) -> str:
+        """The store type's name in the configuration."""
+
+    @property
+    def label(self) -> str:
+        """Names the store within its webhook, and its push task: ``[a-z0-9_]``."""
+
+    @property
+    def target(self) -> str:
+        """What is written, as a URL-like text without credentials: equal targets are the same place."""
+
+    @property
+    def adopt(self) -> bool:
+        """Whether a value that is not ours may be replaced."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one write, read-back included, may take."""
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether the store keeps the previous secret beside the current one."""
+
+    def arm(self) -> ArmedStore:
+        """Fetch connections, build and authenticate the client; on the task's main thread.
+
+        :raises StoreError: the store cannot be used; nothing was changed.
+        """
