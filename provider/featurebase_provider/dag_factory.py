@@ -1,0 +1,306 @@
+"""From one configured webhook to one Dag, or to a task group in a Dag of one's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import DAG, Param, TaskGroup, get_parsing_context
+
+from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
+from featurebase_provider.config.models import DAG_ID_PREFIX
+from featurebase_provider.operators.base import plan_asset, report_asset, secret_asset
+from featurebase_provider.operators.distributed import SecretDistributedOperator
+from featurebase_provider.operators.preflight import PreflightRotationOperator
+from featurebase_provider.operators.probe import ProbeReceiverOperator
+from featurebase_provider.operators.push import PushWebhookSecretOperator
+from featurebase_provider.operators.report import RotationReportOperator
+from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
+from featurebase_provider.operators.settle import SettleWebhookOperator
+from featurebase_provider.rotation.plan import MODES
+from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+TAGS = ("featurebase", "webhook", "secret-rotation")
+SENSOR_RETRIES = 2
+
+
+def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
+    """Build the Dag of every webhook in the rotation file.
+
+    Where Airflow parses the file for the sake of one task, only that task's Dag is built.
+
+    :param path: the rotation file; default: ``[featurebase] rotation_config``.
+    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    """
+    wanted = get_parsing_context().dag_id
+    for webhook in load_rotation_config(path or configured_path()).webhooks:
+        if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
+            yield rotation_dag(webhook)
+
+
+def rotation_dag(webhook: WebhookConfig | Mapping[str, Any]) -> DAG:
+    """Build the Dag ``featurebase_rotate__<name>``.
+
+    :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
+    """
+    config = WebhookConfig.model_validate(webhook)
+    day = config.start_date
+    with DAG(
+        dag_id=config.dag_id,
+        dag_display_name=f"Rotate the signing secret of webhook {config.name}",
+        description=f"Rotates the signing secret of the Featurebase webhook {config.name}",
+        doc_md=_doc(config),
+        schedule=config.schedule,
+        start_date=pendulum.datetime(day.year, day.month, day.day, tz=config.timezone),
+        catchup=False,
+        max_active_runs=1,
+        tags=[*TAGS, *config.tags],
+        default_args=default_args(config),
+        params=trigger_form(),
+    ) as dag:
+        _build(config)
+    return dag
+
+
+def rotation_task_group(
+    webhook: WebhookConfig | Mapping[str, Any],
+    *,
+    group_id: str | None = None,
+    mode: str = "rotate",
+    reason: str = "",
+) -> TaskGroup:
+    """Put a webhook's rotation into the Dag that is being built.
+
+    :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
+    :param group_id: default: ``rotate_<name>``.
+    :param mode: ``rotate``, ``distribute`` or ``dry_run``. (templated)
+    :param reason: for the report. (templated)
+    """
+    config = WebhookConfig.model_validate(webhook)
+    arguments: Any = default_args(config)
+    with TaskGroup(group_id or f"rotate_{config.name}".replace("-", "_"), default_args=arguments) as group:
+        _build(config, mode=mode, reason=reason)
+    return group
+
+
+def trigger_form() -> dict[str, Param]:
+    """The fields that Airflow's trigger form shows."""
+    return {
+        "mode": Param(
+            "rotate",
+            type="string",
+            enum=list(MODES),
+            title="Mode",
+            description="**rotate**: refresh the secret and have it in every store. **distribute**: bring the stores "
+            "to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: preflight and "
+            "a report; changes nothing.",
+        ),
+        "reason": Param(
+            "",
+            type=["null", "string"],
+            maxLength=500,
+            title="Reason",
+            description="Kept in the report. Never put a secret here: Airflow stores and shows it.",
+        ),
+    }
+
+
+def default_args(config: WebhookConfig) -> dict[str, Any]:
+    """What the tasks of a webhook share; stored in the metadata database, so it holds no credentials."""
+    return {
+        "owner": config.owner,
+        "retries": config.retries,
+        "retry_delay": config.retry_delay,
+        "retry_exponential_backoff": True,
+        "max_retry_delay": config.max_retry_delay,
+        "execution_timeout": config.execution_timeout,
+    }
+
+
+@dataclass(frozen=True)
+class _Common:
+    """Arguments that every task of a rotation takes."""
+
+    config: WebhookConfig
+    mode: str
+    reason: str
+
+    def arguments(self, preflight_id: str | None = None) -> dict[str, Any]:
+        webhook_id = self.config.webhook_id or ""
+        if not webhook_id and preflight_id is not None:
+            webhook_id = "{{ (ti.xcom_pull(task_ids='" + preflight_id + "') or {}).get('webhook_id', '') }}"
+        return {
+            "webhook": self.config.name,
+            "webhook_id": webhook_id,
+            "featurebase_conn_id": self.config.featurebase_conn_id,
+            "dashboard_url": self.config.dashboard_url,
+            "plan_task_id": preflight_id,
+        }
+
+    @property
+    def form(self) -> dict[str, str]:
+        return {"mode": self.mode, "reason": self.reason}
+
+
+def _build(
+    config: WebhookConfig, *, mode: str = "{{ params.mode }}", reason: str = "{{ params.reason or '' }}"
+) -> None:
+    """Make the tasks and their order."""
+    common = _Common(config, mode, reason)
+    probe_options = _probe_options(config)
+    preflight = PreflightRotationOperator(
+        task_id="preflight",
+        **common.arguments(),
+        **common.form,
+        webhook_name=config.webhook_name,
+        stores=config.stores,
+        probe=config.probe is not None,
+        probe_options=probe_options,
+        late_start=config.late_start,
+        min_age=config.min_age,
+        previous_for=config.previous_for,
+        allow_inactive=config.allow_inactive,
+        inlets=[plan_asset(config.name), report_asset(config.name)],
+        outlets=[plan_asset(config.name)],
+    )
+    shared = common.arguments(preflight.task_id)
+    rotate = RotateWebhookSecretOperator(
+        task_id="rotate",
+        **shared,
+        stores=config.stores,
+        refresh_grace=config.refresh_grace,
+        late_start=config.late_start,
+        allow_inactive=config.allow_inactive,
+    )
+    preflight.rotate_task_id = rotate.task_id
+    pushes = _pushes(config, shared, rotate.task_id)
+    push_ids = {label: task.task_id for label, task in pushes.items()}
+    distributed = SecretDistributedOperator(
+        task_id="distributed",
+        **shared,
+        rotate_task_id=rotate.task_id,
+        push_task_ids=list(push_ids.values()),
+        outlets=[secret_asset(config.name)],
+    )
+    after: list[Any] = [distributed]
+    probe_id = None
+    if config.probe is not None:
+        probe = ProbeReceiverOperator(
+            task_id="probe",
+            **shared,
+            rotate_task_id=rotate.task_id,
+            probe_options=probe_options,
+            execution_timeout=config.probe.timeout + config.execution_timeout,
+        )
+        probe_id = probe.task_id
+        after.append(probe)
+    if config.reactivate:
+        after.append(
+            SettleWebhookOperator(task_id="settle", **shared, rotate_task_id=rotate.task_id, probe_task_id=probe_id)
+        )
+    verify = WebhookDeliveryHealthSensor(
+        task_id="verify_delivery",
+        **shared,
+        wait=config.verify.timeout,
+        poll_interval=config.verify.poll_interval.total_seconds(),
+        stores=config.stores,
+        rotate_task_id=rotate.task_id,
+        push_task_ids=list(push_ids.values()),
+        probe_task_id=probe_id,
+        retries=min(config.retries, SENSOR_RETRIES),
+        timeout=(config.verify.timeout + timedelta(minutes=10)).total_seconds(),
+    )
+    after.append(verify)
+    report = RotationReportOperator(
+        task_id="report",
+        **shared,
+        **common.form,
+        preflight_task_id=preflight.task_id,
+        rotate_task_id=rotate.task_id,
+        push_task_ids=push_ids,
+        probe_task_id=probe_id,
+        verify_task_id=verify.task_id,
+        outlets=[report_asset(config.name)],
+    ).as_teardown()
+    preflight >> rotate >> list(pushes.values()) >> distributed
+    for earlier, later in zip(after, after[1:], strict=False):
+        earlier >> later
+    # Every push, not verify alone: one that has failed for good must not have the report written while another
+    # still tries.
+    [*pushes.values(), verify] >> report
+
+
+def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) -> dict[str, PushWebhookSecretOperator]:
+    with TaskGroup("push", tooltip="One task per store, each retried alone"):
+        return {
+            store.label: PushWebhookSecretOperator(
+                task_id=store.label,
+                **shared,
+                store=store,
+                rotate_task_id=rotate_id,
+                retries=config.push_retries,
+                retry_delay=config.push_retry_delay,
+            )
+            for store in config.stores
+        }
+
+
+def _probe_options(config: WebhookConfig) -> dict[str, Any] | None:
+    if config.probe is None:
+        return None
+    return {
+        "timeout": config.probe.timeout.total_seconds(),
+        "interval": config.probe.interval.total_seconds(),
+        "successes": config.probe.successes,
+        "reject_check": config.probe.reject_check,
+        "body": config.probe.body,
+        "allow_hosts": tuple(config.probe.allow_hosts),
+    }
+
+
+def markdown_safe(text: str) -> str:
+    """Escape a text for Airflow's Markdown, which renders HTML too."""
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~&])", r"\\\1", clean)
+
+
+def _doc(config: WebhookConfig) -> str:
+    """What the Dag will do to what, for whoever is about to press the button."""
+    which = config.webhook_id or f"named {config.webhook_name}"
+    stores = "\n".join(
+        f"| {markdown_safe(store.label)} | {markdown_safe(store.type)} | {markdown_safe(store.target)} |"
+        for store in config.stores
+    )
+    probe = (
+        "The receiver must accept a signed test event before and after." if config.probe else "No probe is configured."
+    )
+    when = (
+        f"On schedule `{config.schedule}` ({markdown_safe(config.timezone)})"
+        if config.schedule
+        else "Only when triggered by hand"
+    )
+    return f"""### Rotates the signing secret of one Featurebase webhook
+
+Webhook **{markdown_safe(which)}**, connection `{config.featurebase_conn_id}`. {when}.
+
+A run **replaces the secret at Featurebase, which invalidates the old one at once and for good**, and writes the new one
+to these stores and nowhere else:
+
+| store | type | target |
+| --- | --- | --- |
+{stores}
+
+{probe} Deliveries are watched for up to {int(config.verify.timeout.total_seconds() // 60)} minutes afterwards.
+
+* **It failed before `rotate`?** Nothing was changed. Mend what the log names and trigger again.
+* **It failed at or after `rotate`?** There is no way back to the old secret; the way out is forward. Clear the failed
+  task: every task can be run again at any time, and a run refreshes at most once.
+* **Somebody rotated by hand?** Trigger with mode `distribute`.
+"""

@@ -1,0 +1,151 @@
+"""From an Airflow connection to a Featurebase client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from pydantic import SecretStr
+
+from featurebase_provider.featurebase.client import AsyncClient, Client
+from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid
+from featurebase_provider.featurebase.settings import (
+    DEFAULT_API_VERSION,
+    DEFAULT_BASE_URL,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    ApiSettings,
+)
+from featurebase_provider.hooks.masking import amask, mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Connection
+
+DEFAULT_CONN_ID = "featurebase_default"
+
+
+def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
+    """Know, in this one place, which connection field means what.
+
+    :param extra: the connection's ``extra``, parsed.
+    :raises SettingsInvalid: a field is missing or out of range; the message names the connection.
+    """
+    source = f"connection {connection.conn_id!r}"
+    if not connection.password:
+        raise SettingsInvalid(source, "the password field is empty; put a Featurebase API key (sk_...) there")
+    return ApiSettings(
+        api_key=SecretStr(connection.password),
+        base_url=_base_url(connection),
+        api_version=str(extra.get("api_version") or DEFAULT_API_VERSION),
+        timeout=_number(source, "timeout", extra.get("timeout"), DEFAULT_TIMEOUT),
+        max_retries=int(_number(source, "max_retries", extra.get("max_retries"), DEFAULT_MAX_RETRIES)),
+        source=source,
+    )
+
+
+def _base_url(connection: Connection) -> str:
+    """The host field as a URL; a bare host name means https, and the port field may complete it."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_BASE_URL
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    if connection.port and ":" not in url.split("://", 1)[1].rpartition("]")[2]:
+        url = f"{url}:{connection.port}"
+    return url
+
+
+def _number(source: str, name: str, value: Any, default: float) -> float:
+    if value is None or value == "":
+        return default
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise SettingsInvalid(source, f"extra field {name!r} is not a number") from None
+
+
+class FeaturebaseHook(BaseHook):
+    """Talks to the Featurebase API with the credentials of an Airflow connection.
+
+    The connection's password is the API key and its host the base URL (default ``https://do.featurebase.app``);
+    extras are ``api_version``, ``timeout`` (seconds) and ``max_retries`` (of reads; a refresh is never retried).
+
+    :param featurebase_conn_id: the connection's id.
+    """
+
+    conn_name_attr = "featurebase_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "featurebase"
+    hook_name = "Featurebase"
+
+    def __init__(self, featurebase_conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()
+        self.featurebase_conn_id = featurebase_conn_id
+
+    def get_conn(self) -> Client:
+        """Build a client; every secret that it reads is masked in the log at once.
+
+        Call it on the task's main thread, and close the client (it is a context manager).
+
+        :raises SettingsInvalid: the connection's fields make no client.
+        """
+        connection = self.get_connection(self.featurebase_conn_id)
+        settings = settings_from(connection, connection.extra_dejson)
+        mask(settings.api_key.get_secret_value())
+        return Client(settings, on_secret=mask)
+
+    async def aget_conn(self) -> AsyncClient:
+        """The same for an event loop, where Airflow's sync accessors may deadlock.
+
+        :raises SettingsInvalid: the connection's fields make no client.
+        """
+        connection = await self.aget_connection(self.featurebase_conn_id)
+        extra = await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else None
+        settings = settings_from(connection, connection.extra_dejson if extra is None else extra)
+        await amask(settings.api_key.get_secret_value())
+        return AsyncClient(settings, on_secret=amask)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Answer the connection form's Test button: list one webhook with the key and the version."""
+        try:
+            with self.get_conn() as client:
+                names = [webhook.name for webhook in client.list_webhooks()]
+        except FeaturebaseError as exc:
+            return False, str(exc)
+        return True, f"Featurebase accepted the API key; the workspace has {len(names)} webhooks"
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Airflow 3.1's way to label the connection form; newer ones read the provider's metadata."""
+        return {
+            "hidden_fields": ["schema", "login", "port", "extra"],
+            "relabeling": {"password": "API key", "host": "Base URL"},
+            "placeholders": {"host": DEFAULT_BASE_URL, "password": "sk_..."},
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Airflow 3.1's way to add fields to the connection form."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import IntegerField, StringField
+        from wtforms.validators import NumberRange, Optional
+
+        return {
+            "api_version": StringField(
+                lazy_gettext("API version"), widget=BS3TextFieldWidget(), default=DEFAULT_API_VERSION
+            ),
+            "timeout": IntegerField(
+                lazy_gettext("Timeout (seconds)"),
+                widget=BS3TextFieldWidget(),
+                default=int(DEFAULT_TIMEOUT),
+                validators=[Optional(), NumberRange(min=1, max=300)],
+            ),
+            "max_retries": IntegerField(
+                lazy_gettext("Retries of a read"),
+                widget=BS3TextFieldWidget(),
+                default=DEFAULT_MAX_RETRIES,
+                validators=[Optional(), NumberRange(min=0, max=10)],
+            ),
+        }

@@ -1,0 +1,187 @@
+"""What the rotation's operators share: who they talk to, what this Dag run's plan is, how errors end a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import Asset, BaseOperator
+
+from featurebase_provider.airflow_compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+    asset_event_extras,
+    count,
+    time_milliseconds,
+)
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
+from featurebase_provider.operators.links import FeaturebaseWebhookLink
+from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.rotate import RotationOutcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from featurebase_provider.rotation.store import Store
+
+ASSET_PREFIX = "featurebase://webhooks"
+
+
+def plan_asset(name: str) -> Asset:
+    """The asset whose events keep the plan of every Dag run, so that no clear or retry takes a new baseline."""
+    return _asset(name, "plan")
+
+
+def secret_asset(name: str) -> Asset:
+    """The asset that says that a webhook has a new signing secret, for Dags that restart what reads it."""
+    return _asset(name, "signing-secret")
+
+
+def report_asset(name: str) -> Asset:
+    """The asset whose events are the audit trail of a webhook's rotations."""
+    return _asset(name, "rotation-report")
+
+
+def _asset(name: str, what: str) -> Asset:
+    uri = f"{ASSET_PREFIX}/{name}/{what}"
+    return Asset(name=uri, uri=uri, group="featurebase")
+
+
+@contextmanager
+def task_errors() -> Iterator[None]:
+    """End the task for good where a retry can't help; let Airflow retry everything else."""
+    try:
+        yield
+    except FeaturebaseError as exc:
+        if exc.retry_helps:
+            raise
+        raise AirflowFailException(str(exc)) from exc
+
+
+class FeaturebaseOperator(BaseOperator):
+    """Base of the operators that work on one webhook.
+
+    :param webhook_id: the webhook, 24 hex digits. (templated)
+    :param featurebase_conn_id: connection to Featurebase. (templated)
+    :param webhook: the webhook's name in the rotation file; names its assets and its stats. Default: the id.
+    :param plan_task_id: the preflight task whose plan is used, or None to work without.
+    :param dashboard_url: the webhook's page in the Featurebase dashboard, for the task's link; ``{webhook_id}``
+        in it is replaced.
+    """
+
+    template_fields: Sequence[str] = ("webhook_id", "featurebase_conn_id")
+    operator_extra_links = (FeaturebaseWebhookLink(),)
+    ui_color = "#eef0ff"
+
+    def __init__(
+        self,
+        *,
+        webhook_id: str = "",
+        featurebase_conn_id: str = DEFAULT_CONN_ID,
+        webhook: str | None = None,
+        plan_task_id: str | None = None,
+        dashboard_url: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_id = webhook_id
+        self.featurebase_conn_id = featurebase_conn_id
+        self.webhook = webhook
+        self.plan_task_id = plan_task_id
+        self.dashboard_url = dashboard_url
+
+    def execute(self, context: Context) -> Any:
+        """Do the task's work, with errors as Airflow needs them and a figure for Airflow's stats."""
+        result = "failed"
+        try:
+            with task_errors():
+                value = self.run(context)
+            result = "done"
+            return value
+        except AirflowSkipException:
+            result = "skipped"
+            raise
+        except TaskDeferred:
+            result = "deferred"
+            raise
+        finally:
+            count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+
+    stat: ClassVar[str] = "task"
+    """Names the task's counter in Airflow's stats: ``featurebase.<stat>``."""
+
+    def run(self, context: Context) -> Any:
+        """Do the task's work."""
+        raise NotImplementedError
+
+    @property
+    def display_name(self) -> str:
+        """The webhook's name in the rotation file, or its id."""
+        return self.webhook or self.webhook_id
+
+    @property
+    def hook(self) -> FeaturebaseHook:
+        """The hook for the task's connection."""
+        return FeaturebaseHook(self.featurebase_conn_id)
+
+    def plan(self, context: Context) -> RotationPlan:
+        """The plan that preflight recorded for this Dag run.
+
+        :raises PlanUnreadable: there is none.
+        """
+        return RotationPlan.from_json(context["ti"].xcom_pull(task_ids=self.plan_task_id), webhook_id=self.webhook_id)
+
+    def rotation(self, context: Context, task_id: str | None) -> RotationOutcome | None:
+        """What rotate left in this Dag run, or None where it left nothing."""
+        raw = context["ti"].xcom_pull(task_ids=task_id) if task_id else None
+        return RotationOutcome.from_json(raw, webhook_id=self.webhook_id) if raw is not None else None
+
+    def time(self, what: str, milliseconds: float) -> None:
+        """Report a duration to Airflow's stats as ``featurebase.<what>``."""
+        time_milliseconds(f"featurebase.{what}", milliseconds, {"webhook": self.display_name})
+
+
+def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
+    """The terms on which this Dag run may write stores."""
+    return WriteRule(
+        webhook_id=plan.webhook_id,
+        managed_from=this_airflow(),
+        known=frozenset({plan.before, *plan.known, *also_known}),
+        previous=plan.previous,
+    )
+
+
+def this_airflow() -> str:
+    """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
+    import socket
+
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="") or socket.gethostname())
+
+
+def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:
+    """Turn mappings as in the rotation file into stores; stores stay as they are.
+
+    :raises ConfigError: a mapping is wrong; the message names the field.
+    """
+    from featurebase_provider.config import parse_stores
+
+    if not any(isinstance(store, Mapping) for store in stores):
+        return tuple(store for store in stores if not isinstance(store, Mapping))
+    return parse_stores(stores)
+
+
+def report_extras(context: Context, name: str) -> list[Mapping[str, Any]]:
+    """Earlier reports of the webhook, oldest first."""
+    return asset_event_extras(context, report_asset(name))
+
+
+def pulled(context: Context, task_id: str | None) -> Mapping[str, Any] | None:
+    """A task's result in this Dag run, if it is a mapping."""
+    raw = context["ti"].xcom_pull(task_ids=task_id) if task_id else None
+    return raw if isinstance(raw, Mapping) else None

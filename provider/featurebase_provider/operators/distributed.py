@@ -1,0 +1,60 @@
+"""Tell the rest of Airflow that a webhook's secret is in all its stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled, secret_asset
+from featurebase_provider.rotation.errors import PlanUnreadable, StoresDisagree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+    from pydantic import JsonValue
+
+
+class SecretDistributedOperator(FeaturebaseOperator):
+    """Emit the asset event ``featurebase://webhooks/<webhook>/signing-secret``.
+
+    A Dag scheduled on that asset can restart what reads the secret. The event's ``extra`` holds ``host``,
+    ``webhook_id``, ``fingerprint`` and ``refreshed_at`` (ISO 8601, null where this run did not refresh).
+
+    :param rotate_task_id: the rotate task of the same Dag run.
+    :param push_task_ids: its push tasks.
+    :returns: the event's ``extra``.
+    :raises AirflowFailException: the stores do not agree, as somebody has refreshed in between.
+    """
+
+    stat = "distributed"
+
+    def __init__(self, *, rotate_task_id: str, push_task_ids: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rotate_task_id = rotate_task_id
+        self.push_task_ids = push_task_ids
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Emit the event, provided that all stores agree."""
+        rotated = self.rotation(context, self.rotate_task_id)
+        if rotated is None:
+            raise PlanUnreadable(self.webhook_id, "the rotate task left no result; clear rotate")
+        held = {
+            str(result["fingerprint"])
+            for task_id in self.push_task_ids
+            if (result := pulled(context, task_id)) is not None
+        } or {rotated.after}
+        if len(held) > 1:
+            raise StoresDisagree(
+                self.webhook_id,
+                f"the stores hold different secrets ({', '.join(sorted(held))}): it was refreshed again between two "
+                "push tasks. Clear the push tasks",
+            )
+        extra: dict[str, JsonValue] = {
+            "host": rotated.plan.host,
+            "webhook_id": rotated.plan.webhook_id,
+            "fingerprint": held.pop(),
+            "refreshed_at": rotated.refreshed_at,
+        }
+        context["outlet_events"][secret_asset(self.display_name)].extra = extra
+        self.log.info("All stores hold %s", extra["fingerprint"])
+        return extra

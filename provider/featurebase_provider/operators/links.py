@@ -1,0 +1,29 @@
+"""Links from a task to the Featurebase dashboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class FeaturebaseWebhookLink(BaseOperatorLink):
+    """Opens the webhook's page in the Featurebase dashboard.
+
+    Featurebase documents no address for that page, so it comes from the operator's ``dashboard_url``, in which
+    ``{webhook_id}`` is replaced. Without one the button stays grey.
+    """
+
+    @property
+    def name(self) -> str:
+        """The button's text."""
+        return "Webhook in Featurebase"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Make the address; Airflow calls this when the task has ended, and keeps the answer."""
+        url = getattr(operator, "dashboard_url", None) or ""
+        return str(url).replace("{webhook_id}", str(getattr(operator, "webhook_id", "") or ""))

@@ -1,0 +1,247 @@
+"""Prove that a rotation can end well, and record what it sets out from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.airflow_compat import AirflowSkipException, asset_event_extras
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.operators.base import (
+    FeaturebaseOperator,
+    plan_asset,
+    pulled,
+    report_extras,
+    resolve_stores,
+    write_rule,
+)
+from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.convergence import check_ours
+from featurebase_provider.rotation.distribution import ArmedStores, arming, rule_for
+from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
+from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.lineage import secret_of
+from featurebase_provider.rotation.plan import RotationPlan, checked_mode, make_plan
+from featurebase_provider.rotation.probe import Probe
+from featurebase_provider.rotation.schedule import (
+    RunTiming,
+    known_fingerprints,
+    previous_is_over,
+    refreshed_at,
+    why_late,
+    why_too_young,
+)
+from featurebase_provider.rotation.store import Writability
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.store import Store
+
+PROBE_SECONDS = 15.0
+
+
+class PreflightRotationOperator(FeaturebaseOperator):
+    """Read the webhook, prove every store writable, probe the receiver, and record the plan.
+
+    Changes nothing. The plan is an event of the asset ``featurebase://webhooks/<webhook>/plan``, which survives
+    clears, retries and lost workers: a preflight that finds one of its own Dag run reuses it, so that a run
+    refreshes at most once however often it is cleared.
+
+    :param webhook_name: the webhook's exact name in Featurebase, where no ``webhook_id`` is given. (templated)
+    :param stores: where the secret goes; stores, or mappings as in the rotation file.
+    :param mode: ``rotate``, ``distribute`` or ``dry_run``. (templated)
+    :param reason: why, for the report. (templated)
+    :param probe: whether the receiver must accept an event signed with the current secret.
+    :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`.
+    :param late_start: a scheduled run that starts later than this after its ``run_after`` is skipped.
+    :param min_age: a scheduled run that finds a younger secret is skipped.
+    :param previous_for: how long a store keeps the previous secret.
+    :param allow_inactive: whether a webhook that is not active may be rotated.
+    :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the event is gone.
+    :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
+    :raises AirflowSkipException: a scheduled run is too late, or the secret too young.
+    :raises AirflowFailException: there is a reason not to start; the message names every one.
+    """
+
+    template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "webhook_name", "mode", "reason")
+    stat = "preflight"
+
+    def __init__(
+        self,
+        *,
+        webhook_name: str | None = None,
+        stores: Sequence[Store | Mapping[str, Any]] = (),
+        mode: str = "rotate",
+        reason: str = "",
+        probe: bool = False,
+        probe_options: Mapping[str, Any] | None = None,
+        late_start: timedelta | None = timedelta(hours=1),
+        min_age: timedelta | None = timedelta(days=1),
+        previous_for: timedelta = timedelta(hours=8),
+        allow_inactive: bool = False,
+        rotate_task_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_name = webhook_name
+        self.stores = stores
+        self.mode = mode
+        self.reason = reason
+        self.probe = probe
+        self.probe_options = probe_options
+        self.late_start = late_start
+        self.min_age = min_age
+        self.previous_for = previous_for
+        self.allow_inactive = allow_inactive
+        self.rotate_task_id = rotate_task_id
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Check, prove, and record the plan."""
+        asset = plan_asset(self.display_name)
+        plan = self._recorded_plan(context)
+        if plan is not None:
+            self.log.info(
+                "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
+                plan.before,
+            )
+        else:
+            plan = self._new_plan(context)
+        context["outlet_events"][asset].extra = plan.as_json()
+        return plan.as_json()
+
+    def _recorded_plan(self, context: Context) -> RotationPlan | None:
+        run_id = context["run_id"]
+        for extra in asset_event_extras(context, plan_asset(self.display_name)):
+            if extra.get("run_id") == run_id:
+                return RotationPlan.from_json(extra, webhook_id=self.webhook_id)
+        # Asset events can be purged; a rotate that ran tells the plan that it ran by.
+        rotated = pulled(context, self.rotate_task_id)
+        if rotated is not None and isinstance(rotated.get("plan"), Mapping):
+            return RotationPlan.from_json(rotated["plan"], webhook_id=self.webhook_id)
+        return None
+
+    def _new_plan(self, context: Context) -> RotationPlan:
+        mode = checked_mode(self.mode, self.webhook_id)
+        timing = timing_of(context)
+        self._skip(why_late(timing, now=datetime.now(tz=timezone.utc), late_start=self.late_start))
+        reports = report_extras(context, self.display_name)
+        with self.hook.get_conn() as client:
+            webhook = find_webhook(client, self.webhook_id, self.webhook_name)
+            current = secret_of(webhook).fingerprint
+            now = client.clock.now()
+            self._skip(
+                why_too_young(timing, refreshed_at=refreshed_at(reports, current), now=now, min_age=self.min_age)
+            )
+            plan = make_plan(
+                webhook,
+                run_id=context["run_id"],
+                host=client.settings.base_url,
+                mode=mode,
+                planned_at=now.isoformat(),
+                reason=one_line(self.reason, 500),
+                known=known_fingerprints(reports, webhook.id),
+                drop_previous=previous_is_over(reports, current, now=now, previous_for=self.previous_for),
+                allow_inactive=self.allow_inactive,
+            )
+        self.log.info(
+            "Webhook %s (%r), %s, secret %s, mode %s",
+            webhook.id,
+            one_line(webhook.name),
+            webhook.status,
+            current,
+            mode,
+        )
+        self._prove_stores(plan)
+        if self.probe and mode != "distribute":
+            self._probe(webhook)
+        return plan
+
+    def _skip(self, why: str | None) -> None:
+        if why is not None:
+            raise AirflowSkipException(f"Skipped: {why}")
+
+    def _prove_stores(self, plan: RotationPlan) -> None:
+        stores = resolve_stores(self.stores)
+        rule = write_rule(plan)
+        with arming(stores) as ready:
+            problems: dict[str, FeaturebaseError] = dict(ready.problems)
+            for label, held in ready.held.items():
+                try:
+                    check_ours(
+                        ready.armed[label].name,
+                        held,
+                        rule_for(ready.stores[label], rule),
+                        current=plan.before,
+                    )
+                except FeaturebaseError as exc:
+                    problems[label] = exc
+            problems.update(self._prove_writable(ready, skip=problems))
+        if not problems:
+            return
+        why = "; ".join(str(problem) for problem in problems.values())
+        summary = f"{len(problems)} of {len(stores)} stores are not ready: {why}"
+        if plan.mode == "distribute":
+            self.log.warning("%s. The other stores are brought up to date all the same", summary)
+            return
+        refusal = StoresNotReady if all(one.retry_helps for one in problems.values()) else PlanRefused
+        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed")
+
+    def _prove_writable(
+        self, ready: ArmedStores, *, skip: Mapping[str, FeaturebaseError]
+    ) -> dict[str, FeaturebaseError]:
+        jobs = {
+            label: Job[Writability](one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
+            for label, one in ready.armed.items()
+            if label not in skip
+        }
+        problems: dict[str, FeaturebaseError] = {}
+        for label, done in run_at_once(jobs).items():
+            if done.error is not None:
+                problems[label] = done.error
+            elif done.value is not None:
+                verdict = "writable" if done.value.proven else "reachable, not provable"
+                self.log.info("Store %s: %s (%s)", ready.armed[label].name, verdict, done.value.detail)
+        return problems
+
+    def _probe(self, webhook: Webhook) -> None:
+        options = {**(self.probe_options or {}), "successes": 1}
+        probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **options)
+        probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
+        outcome = probe.run(secret_of(webhook))
+        if not outcome.passed:
+            raise PlanRefused(
+                webhook.id,
+                f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed",
+            )
+        self.log.info("Probe with the current secret: %s", outcome.detail)
+
+
+def timing_of(context: Context) -> RunTiming:
+    """When this Dag run was due, and whether by schedule."""
+    run: Any = context["dag_run"]
+    run_type = str(getattr(run.run_type, "value", run.run_type))
+    return RunTiming(scheduled=run_type == "scheduled", run_after=run.run_after)
+
+
+def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:
+    """Read the webhook by id, or find the one with exactly this name.
+
+    :raises PlanRefused: no webhook has the name, or several have.
+    :raises ApiError: Featurebase could not be read.
+    """
+    if webhook_id or name is None:
+        return client.get_webhook(webhook_id)
+    found = [webhook for webhook in client.list_webhooks() if webhook.name == name]
+    if len(found) != 1:
+        ids = ", ".join(webhook.id for webhook in found)
+        problem = f"{len(found)} webhooks ({ids}) have the name" if found else "no webhook has the name"
+        raise PlanRefused(
+            "(by name)",
+            f"{problem} {one_line(name)!r}; nothing was changed. Name it by webhook_id in the rotation file",
+        )
+    return client.get_webhook(found[0].id)

@@ -1,0 +1,69 @@
+"""Prove that the receiver accepts the new secret, and refuses a wrong one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.push import lineage_of
+from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.exposure import milliseconds_between
+from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
+from featurebase_provider.rotation.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+
+class ProbeReceiverOperator(FeaturebaseOperator):
+    """Send harmless events, signed with the current secret, until the receiver has accepted enough.
+
+    Then one signed with a wrong key, which must be refused. Safe to run again at any time.
+
+    :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
+    :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`; durations in
+        seconds.
+    :returns: the outcome; see :class:`~featurebase_provider.rotation.probe.ProbeOutcome`, and
+        ``receiver_exposure_ms``: milliseconds from just before the refresh was sent to the first acceptance.
+    :raises AirflowFailException: the receiver did not pass; the message tells refused, unreachable and verifies
+        nothing apart.
+    """
+
+    stat = "probe"
+
+    def __init__(
+        self,
+        *,
+        rotate_task_id: str | None = None,
+        probe_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rotate_task_id = rotate_task_id
+        self.probe_options = probe_options
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Probe, and keep the outcome even if it is a failure."""
+        rotated = self.rotation(context, self.rotate_task_id)
+        lineage = lineage_of(rotated.plan, rotated) if rotated else Lineage()
+        with self.hook.get_conn() as client:
+            webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, lineage)
+        probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **(self.probe_options or {}))
+        outcome = probe.run(secret_of(webhook))
+        exposure = None
+        if rotated is not None and rotated.posted is not None and outcome.first_accepted is not None:
+            exposure = milliseconds_between(rotated.posted, outcome.first_accepted)
+            self.time("receiver_exposure", exposure)
+        result = {**outcome.as_json(), "receiver_exposure_ms": exposure}
+        if not outcome.passed:
+            context["ti"].xcom_push(key="return_value", value=result)
+            raise ProbeFailed(
+                webhook.id,
+                f"{outcome.detail}. The secret was refreshed and the old one can't be restored: mend the receiver, "
+                "then clear this task",
+                outcome.result,
+            )
+        self.log.info("Probe passed: %s", outcome.detail)
+        return result

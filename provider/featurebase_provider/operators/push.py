@@ -1,0 +1,91 @@
+"""Make sure that one store holds Featurebase's current secret."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
+from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
+from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.plan import RotationPlan, make_plan
+from featurebase_provider.rotation.push import Pushed, push_until_agreed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.rotation.rotate import RotationOutcome
+    from featurebase_provider.rotation.store import Store
+
+
+class PushWebhookSecretOperator(FeaturebaseOperator):
+    """Bring one store to the secret that Featurebase holds now; refreshes nothing.
+
+    Reads Featurebase, compares fingerprints, writes only if they differ, reads back, and reads Featurebase again
+    until both agree. Running it again is always safe.
+
+    :param store: the store, or a mapping as in the rotation file.
+    :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
+    :returns: the store's outcome; see :class:`~featurebase_provider.rotation.distribution.StoreOutcome`, and
+        ``pushed_at`` (server time, ISO 8601). Never the secret.
+    :raises StoreError: the store refused or did not answer; Airflow retries where that can help.
+    """
+
+    stat = "push"
+
+    def __init__(self, *, store: Store | Mapping[str, Any], rotate_task_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.rotate_task_id = rotate_task_id
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Push, and say what the store holds."""
+        (store,) = resolve_stores([self.store])
+        rotated = self.rotation(context, self.rotate_task_id)
+        with self.hook.get_conn() as client:
+            plan = (
+                rotated.plan
+                if rotated
+                else make_plan(
+                    client.get_webhook(self.webhook_id),
+                    run_id=context["run_id"],
+                    host=client.settings.base_url,
+                    mode="distribute",
+                    planned_at=client.clock.now().isoformat(),
+                    allow_inactive=True,
+                )
+            )
+            rule = rule_for(store, write_rule(plan, also_known=[rotated.after] if rotated else []))
+            armed = store.arm()
+            try:
+                pushed = push_until_agreed(client, plan.webhook_id, armed, lineage_of(plan, rotated), rule)
+            finally:
+                armed.close()
+            pushed_at = client.clock.now().isoformat()
+        outcome = self._outcome(store, pushed, rotated)
+        self.log.info("Store %s (%s): %s, holds %s", outcome.label, outcome.target, outcome.result, outcome.fingerprint)
+        return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
+
+    def _outcome(self, store: Store, pushed: Pushed, rotated: RotationOutcome | None) -> StoreOutcome:
+        earlier = rotated.stores.get(store.label) if rotated else None
+        fingerprint = pushed.webhook.fingerprint
+        if earlier is not None and not pushed.changed and earlier.fingerprint == fingerprint:
+            return earlier
+        exposure = None
+        if rotated is not None and rotated.posted is not None and pushed.changed:
+            exposure = milliseconds_between(rotated.posted, Moment(time.monotonic(), time.time(), boot_id()))
+        result = "written" if pushed.changed else "unchanged"
+        return StoreOutcome(store.label, store.target, result, fingerprint, exposure)  # type: ignore[arg-type]
+
+
+def lineage_of(plan: RotationPlan, rotated: RotationOutcome | None) -> Lineage:
+    """What this Dag run knows of the webhook's secrets: a read that shows a replaced one is stale."""
+    if rotated is None or rotated.after == plan.before:
+        return Lineage()
+    updated_at = datetime.fromisoformat(rotated.updated_at) if rotated.updated_at else None
+    return Lineage(replaced={plan.before}, newest=rotated.after, updated_at=updated_at)

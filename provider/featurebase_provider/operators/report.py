@@ -1,0 +1,109 @@
+"""Leave an audit trail for every outcome, failed and dry runs included."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.airflow_compat import task_rows
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled, report_asset
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.report import Findings, TaskRow, make_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+
+class RotationReportOperator(FeaturebaseOperator):
+    """Write the report as log table, XCom and event of ``featurebase://webhooks/<webhook>/rotation-report``.
+
+    Made to be an all-done teardown, so that it runs for every outcome and leaves a failed run failed.
+
+    :param preflight_task_id: the preflight task of the same Dag run.
+    :param rotate_task_id: its rotate task.
+    :param push_task_ids: its push tasks, by store label.
+    :param probe_task_id: its probe task, or None.
+    :param verify_task_id: its delivery health sensor, or None.
+    :param mode: what the run was asked to do. (templated)
+    :param reason: why. (templated)
+    :returns: the report; see :class:`~featurebase_provider.rotation.report.RotationReport`.
+    """
+
+    template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "mode", "reason")
+    stat = "report"
+
+    def __init__(
+        self,
+        *,
+        preflight_task_id: str,
+        rotate_task_id: str,
+        push_task_ids: dict[str, str],
+        probe_task_id: str | None = None,
+        verify_task_id: str | None = None,
+        mode: str = "",
+        reason: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.preflight_task_id = preflight_task_id
+        self.rotate_task_id = rotate_task_id
+        self.push_task_ids = push_task_ids
+        self.probe_task_id = probe_task_id
+        self.verify_task_id = verify_task_id
+        self.mode = mode
+        self.reason = reason
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Gather, sum up, log, emit."""
+        tasks = tuple(TaskRow(*row) for row in sorted(task_rows(context)) if row[0] != context["ti"].task_id)
+        states = {row.task_id: row.state for row in tasks}
+        raw_plan = pulled(context, self.preflight_task_id)
+        plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
+        probe = pulled(context, self.probe_task_id)
+        findings = Findings(
+            plan=plan,
+            rotation=self.rotation(context, self.rotate_task_id),
+            pushed=self._pushed(context),
+            probe=probe,
+            delivery=pulled(context, self.verify_task_id),
+            current=self._current(plan),
+            receiver_exposure_ms=probe.get("receiver_exposure_ms") if probe else None,
+        )
+        report = make_report(
+            findings,
+            webhook=self.display_name,
+            dag_id=context["ti"].dag_id,
+            run_id=context["run_id"],
+            at=datetime.now(tz=timezone.utc).isoformat(),
+            mode=self.mode or None,
+            tasks=tasks,
+            skipped=states.get(self.preflight_task_id) == "skipped",
+            reason=one_line(self.reason, 500),
+        )
+        self.log.info("Rotation report\n%s", report.as_text())
+        context["outlet_events"][report_asset(self.display_name)].extra = report.as_json()
+        return report.as_json()
+
+    def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
+        outcomes = {}
+        for label, task_id in self.push_task_ids.items():
+            raw = pulled(context, task_id)
+            if raw is not None:
+                outcomes[label] = StoreOutcome(**{key: value for key, value in raw.items() if key != "pushed_at"})
+        return outcomes
+
+    def _current(self, plan: RotationPlan | None) -> str | None:
+        """Featurebase's fingerprint now; a report is written all the same where it can't be read."""
+        if plan is None:
+            return None
+        try:
+            with self.hook.get_conn() as client:
+                return client.get_webhook(plan.webhook_id).fingerprint
+        except FeaturebaseError as exc:
+            self.log.warning("Featurebase could not be read for the report: %s", exc)
+            return None

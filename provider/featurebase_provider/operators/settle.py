@@ -1,0 +1,87 @@
+"""Set a webhook active again that Featurebase paused because of the rotation's own failures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.rotation.errors import RotationError
+from featurebase_provider.rotation.health import SUCCESS_CODES, last_result
+from featurebase_provider.rotation.plan import HealthFigures
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+
+class WebhookStaysInactive(RotationError):
+    """The webhook is inactive, and setting it active is not ours to decide."""
+
+    retry_helps = False
+
+
+class SettleWebhookOperator(FeaturebaseOperator):
+    """Set the webhook active again, only if the rotation itself can have made it inactive.
+
+    That is: the plan saw it active, the probe passed, and it is inactive after a delivery failure dated after the
+    refresh. The health figures go into the log and the result first, since Featurebase resets them.
+
+    :param rotate_task_id: the rotate task of the same Dag run.
+    :param probe_task_id: its probe task.
+    :returns: ``reactivated`` (bool) and ``health_before`` (the figures).
+    :raises AirflowFailException: the webhook is inactive for another reason; the message says what to do.
+    """
+
+    stat = "settle"
+
+    def __init__(self, *, rotate_task_id: str, probe_task_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rotate_task_id = rotate_task_id
+        self.probe_task_id = probe_task_id
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Look, record, and set active where that is ours."""
+        rotated = self.rotation(context, self.rotate_task_id)
+        probe = pulled(context, self.probe_task_id)
+        with self.hook.get_conn() as client:
+            webhook = client.get_webhook(rotated.plan.webhook_id if rotated else self.webhook_id)
+            figures = HealthFigures.of(webhook)
+            if webhook.status == "active":
+                self.log.info("The webhook is active; nothing to settle")
+                return {"reactivated": False, "health_before": asdict(figures)}
+            reason = why_not_ours(webhook, rotated, probe_passed=bool(probe and probe.get("result") == "accepted"))
+            if reason is not None:
+                raise WebhookStaysInactive(
+                    webhook.id,
+                    f"it is {webhook.status!r} and stays so, as {reason}{last_result(webhook)}. Every store holds the "
+                    "current secret; set the webhook active in Featurebase once that is right",
+                )
+            self.log.warning(
+                "Webhook %s is %s%s; health before it is set active: %s",
+                webhook.id,
+                webhook.status,
+                last_result(webhook),
+                asdict(figures),
+            )
+            client.update_webhook(webhook.id, status="active")
+        self.log.info("Webhook %s was set active again", webhook.id)
+        return {"reactivated": True, "health_before": asdict(figures)}
+
+
+def why_not_ours(webhook: Webhook, rotated: RotationOutcome | None, *, probe_passed: bool) -> str | None:
+    """Why setting the webhook active is not this rotation's business, or None."""
+    if rotated is None or rotated.refreshed_at is None:
+        return "this Dag run did not refresh its secret"
+    if rotated.plan.status != "active":
+        return f"it was {rotated.plan.status!r} before the rotation"
+    if not probe_passed:
+        return "no probe showed that the receiver accepts the secret"
+    last = webhook.last_status
+    refreshed_at = datetime.fromisoformat(rotated.refreshed_at)
+    if last is None or last.code in SUCCESS_CODES or last.timestamp < refreshed_at:
+        return "no delivery failed since the refresh, so something else made it inactive"
+    return None

@@ -1,0 +1,98 @@
+"""Watch a webhook's real deliveries from the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.hooks.featurebase import FeaturebaseHook
+from featurebase_provider.rotation.health import HealthWatch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MAX_POLL_FAILURES = 10
+
+
+class DeliveryHealthEvent(TypedDict):
+    """The trigger's event: it is stored in the metadata database, so it names and judges, and quotes nothing.
+
+    ``kind`` is the verdict, or ``unreadable`` where Featurebase could not be read too often in a row.
+    """
+
+    webhook_id: str
+    kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable"]
+
+
+class WebhookDeliveryHealthTrigger(BaseTrigger):
+    """Poll the webhook until its deliveries decide, or the deadline has come.
+
+    All arguments are stored in the metadata database: ids and times only.
+
+    :param webhook_id: the webhook.
+    :param featurebase_conn_id: connection to Featurebase.
+    :param counts_from: server time (ISO 8601) after which results count.
+    :param deadline: Unix seconds; absolute, so that a restart of the triggerer does not extend the wait.
+    :param poll_interval: seconds between two reads.
+    """
+
+    def __init__(
+        self,
+        *,
+        webhook_id: str,
+        featurebase_conn_id: str,
+        counts_from: str,
+        deadline: float,
+        poll_interval: float = 15.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow leaves it untyped
+        self.webhook_id = webhook_id
+        self.featurebase_conn_id = featurebase_conn_id
+        self.counts_from = counts_from
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What the metadata database keeps."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "webhook_id": self.webhook_id,
+                "featurebase_conn_id": self.featurebase_conn_id,
+                "counts_from": self.counts_from,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll; yield one event."""
+        watch = HealthWatch(datetime.fromisoformat(self.counts_from))
+        failures = 0
+        async with await FeaturebaseHook(self.featurebase_conn_id).aget_conn() as client:
+            while True:
+                left = self.deadline - time.time()
+                try:
+                    webhook = await client.get_webhook(self.webhook_id)
+                except ApiError as exc:
+                    failures += 1
+                    self.log.warning("Read %d of %d failed: %s", failures, MAX_POLL_FAILURES, exc)
+                    if failures >= MAX_POLL_FAILURES or left <= 0 or not exc.retry_helps:
+                        yield self._event("unreadable")
+                        return
+                else:
+                    failures = 0
+                    verdict = watch.conclude(webhook) if left <= 0 else watch.observe(webhook)
+                    if verdict is not None:
+                        yield self._event(verdict.kind)
+                        return
+                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
+
+    def _event(self, kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable"]) -> TriggerEvent:
+        event = DeliveryHealthEvent(webhook_id=self.webhook_id, kind=kind)
+        return TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
