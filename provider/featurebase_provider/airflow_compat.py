@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-def async_masker() -> Callable[[str], Any] | None:
+def async_masker() -> Callable[[list[str]], Any] | None:
     """Airflow's ``amask_secret`` (3.3), or None.
 
     The older minors have only the sync call, which crosses messages inside a trigger's event loop; there a

@@ -99,8 +99,8 @@ def trigger_form() -> dict[str, Param]:
             enum=list(MODES),
             title="Mode",
             description="**rotate**: refresh the secret and have it in every store. **distribute**: bring the stores "
-            "to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: preflight and "
-            "a report; changes nothing.",
+            "to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: preflight "
+            "and a report; changes nothing.",
         ),
         "reason": Param(
             "",

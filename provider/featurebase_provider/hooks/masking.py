@@ -27,14 +27,12 @@ def mask(value: str) -> None:
     """Mask a secret in this task's process and its supervisor. Call it on the task's main thread."""
     from airflow.sdk.log import mask_secret
 
-    for form in forms_of(value):
-        mask_secret(form)
+    # One call for all forms: each is a round trip to the supervisor, and this runs between refresh and writes.
+    mask_secret(forms_of(value))
 
 
 async def amask(value: str) -> None:
     """Mask a secret from within a trigger's event loop, where this Airflow can."""
     masker = async_masker()
-    if masker is None:
-        return
-    for form in forms_of(value):
-        await masker(form)
+    if masker is not None:
+        await masker(forms_of(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk import Asset, BaseOperator
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.rotation.store import Store
+    from featurebase_provider.stores.base import StoreConfig
 
 ASSET_PREFIX = "featurebase://webhooks"
 
@@ -169,11 +170,12 @@ def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, 
 
     :raises ConfigError: a mapping is wrong; the message names the field.
     """
-    from featurebase_provider.config import parse_stores
+    ready = tuple(store for store in stores if not isinstance(store, Mapping))
+    if len(ready) == len(stores):
+        return ready
+    from featurebase_provider.config.inline import parse_stores
 
-    if not any(isinstance(store, Mapping) for store in stores):
-        return tuple(store for store in stores if not isinstance(store, Mapping))
-    return parse_stores(stores)
+    return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
 
 
 def report_extras(context: Context, name: str) -> list[Mapping[str, Any]]:

@@ -194,8 +194,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def _prove_writable(
         self, ready: ArmedStores, *, skip: Mapping[str, FeaturebaseError]
     ) -> dict[str, FeaturebaseError]:
-        jobs = {
-            label: Job[Writability](one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
+        jobs: dict[str, Job[Writability]] = {
+            label: Job(one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
             for label, one in ready.armed.items()
             if label not in skip
         }

@@ -28,7 +28,8 @@ class Job(Generic[T]):
     :param name: the store's name, for messages.
     :param run: does the work.
     :param timeout: seconds after which the job counts as failed, whether it ends or not.
-    :param main_thread_only: whether it calls Airflow's SDK, which only the main thread may do.
+    :param main_thread_only: whether it calls Airflow's SDK, which only the main thread may do; such a job can't be
+        given up on.
     """
 
     name: str
@@ -48,8 +49,9 @@ class Done(Generic[T]):
 def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = time.monotonic) -> dict[str, Done[T]]:
     """Run all jobs concurrently and return how each ended, in the order given.
 
-    Jobs for the main thread run there, one after the other, while the threads work. A job that is not done
-    within its timeout is given up on: its thread goes on as a daemon, and its result is not looked at.
+    Jobs for the main thread run there, one after the other and without a bound, while the threads work. A job on
+    a thread that is not done within its timeout is given up on: the thread goes on as a daemon, and its result
+    is not looked at.
     """
     ended: queue.SimpleQueue[tuple[str, Done[T]]] = queue.SimpleQueue()
     started = monotonic()

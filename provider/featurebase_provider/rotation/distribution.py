@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.concurrency import Done, Job, run_at_once
 from featurebase_provider.rotation.convergence import WriteRule, converge
-from featurebase_provider.rotation.errors import StoreError, StoresNotReady
+from featurebase_provider.rotation.errors import StoresNotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
+T = TypeVar("T")
 Result = Literal["written", "unchanged", "failed", "not_armed"]
 
 
@@ -78,30 +79,27 @@ def arming(stores: Sequence[Store]) -> Iterator[ArmedStores]:
     network connections, run at once. A store that fails is listed in ``problems`` and delays no other.
     """
     by_label = {store.label: store for store in stores}
-    armed: dict[str, ArmedStore] = {}
-    problems: dict[str, FeaturebaseError] = {}
+    arms = {
+        label: Job(f"{label} ({store.target})", store.arm, store.timeout, main_thread_only=True)
+        for label, store in by_label.items()
+    }
+    armed, problems = _sorted_out(run_at_once(arms))
     try:
-        for label, store in by_label.items():
-            try:
-                armed[label] = store.arm()
-            except StoreError as exc:
-                problems[label] = exc
-        reads = run_at_once(
-            {
-                label: Job(one.name, one.read, by_label[label].timeout, one.main_thread_only)
-                for label, one in armed.items()
-            }
-        )
-        held: dict[str, StoredValue] = {}
-        for label, done in reads.items():
-            if done.error is not None:
-                problems[label] = done.error
-            elif done.value is not None:
-                held[label] = done.value
-        yield ArmedStores(by_label, armed, held, problems)
+        held, unread = _sorted_out(run_at_once({key: _job(one, one.read, by_label[key]) for key, one in armed.items()}))
+        yield ArmedStores(by_label, armed, held, {**problems, **unread})
     finally:
-        for one in armed.values():
-            one.close()
+        # What a close fails at no longer matters, and must not cost the outcome of what was done.
+        run_at_once({key: _job(one, one.close, by_label[key]) for key, one in armed.items()})
+
+
+def _job(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
+    return Job(armed.name, run, store.timeout, armed.main_thread_only)
+
+
+def _sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, FeaturebaseError]]:
+    """What the jobs returned, and the errors of those that failed."""
+    problems = {key: done.error for key, done in ended.items() if done.error is not None}
+    return {key: cast("T", done.value) for key, done in ended.items() if key not in problems}, problems
 
 
 def distribute(
@@ -126,23 +124,18 @@ def distribute(
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            changed = converge(one, secret, terms, held=ready.held.get(label) if use_held else None)
+            changed = converge(one, secret, terms, held=ready.held[label] if use_held else None)
             exposure = (monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             return StoreOutcome(label, store.target, result, secret.fingerprint, exposure)
 
-        return Job(one.name, run, store.timeout, one.main_thread_only)
+        return _job(one, run, store)
 
-    ended = run_at_once({label: job(label, one) for label, one in ready.armed.items() if label in ready.held})
-    outcomes: dict[str, StoreOutcome] = {}
-    for label, store in ready.stores.items():
-        if label in ended:
-            done = ended[label]
-            outcomes[label] = done.value or StoreOutcome(label, store.target, "failed", problem=str(done.error))
-        else:
-            problem = str(ready.problems.get(label, "it was not armed"))
-            outcomes[label] = StoreOutcome(label, store.target, "not_armed", problem=problem)
-    return outcomes
+    outcomes, failed = _sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
+    for label, problem in {**failed, **ready.problems}.items():
+        result: Result = "failed" if label in failed else "not_armed"
+        outcomes[label] = StoreOutcome(label, ready.stores[label].target, result, problem=str(problem))
+    return {label: outcomes[label] for label in ready.stores}
 
 
 def rule_for(store: Store, rule: WriteRule) -> WriteRule:

@@ -79,9 +79,9 @@ class HealthWatch:
             return 0
         if self._succeeded(webhook):
             return now
-        if self._failures_before is None:
+        if self._failures_before is None or now <= self._failures_before:  # fewer: Featurebase began to count anew
             self._failures_before = now - 1
-        return max(now - self._failures_before, 0)
+        return now - self._failures_before
 
 
 def last_result(webhook: Webhook) -> str:

@@ -88,10 +88,9 @@ class RotationPlan:
         """
         if not isinstance(raw, Mapping):
             raise PlanUnreadable(webhook_id, "no plan was recorded; run preflight again")
-        names = {f.name for f in fields(cls)}
-        values = {key: value for key, value in raw.items() if key in names}
+        values = _known_fields(cls, raw)
         try:
-            values["health"] = HealthFigures(**values.get("health", {}))
+            values["health"] = HealthFigures(**_known_fields(HealthFigures, dict(values.get("health", {}))))
             values["known"] = tuple(values.get("known", ()))
             plan = cls(**values)
         except TypeError:
@@ -101,6 +100,11 @@ class RotationPlan:
         if plan.mode not in MODES or not plan.before or not plan.webhook_id:
             raise PlanUnreadable(webhook_id, "the recorded plan is incomplete; run preflight again")
         return plan
+
+
+def _known_fields(kind: type[RotationPlan | HealthFigures], raw: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {key: value for key, value in raw.items() if key in names}
 
 
 def checked_mode(value: object, webhook_id: str) -> Mode:

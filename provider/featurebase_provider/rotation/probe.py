@@ -82,6 +82,10 @@ class ProbeOutcome:
         return asdict(self)
 
 
+class HostNotResolved(ProbeFailed):
+    """The receiver's host name has no address now; a later try may find one."""
+
+
 def addresses_of(host: str, port: int) -> tuple[str, ...]:
     """Resolve a host name to its IP addresses.
 
@@ -96,17 +100,21 @@ def check_destination(webhook: Webhook, *, allow_hosts: Iterable[str] = (), reso
     https only, but for loopback; never a link-local, metadata, multicast or unspecified address, unless the
     configuration allows that host.
 
-    :raises ProbeFailed: the destination is refused or can't be resolved.
+    :raises HostNotResolved: the host has no address now.
+    :raises ProbeFailed: the destination is refused.
     """
-    parts = urlsplit(webhook.url)
+    try:
+        parts = urlsplit(webhook.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        parts, port = urlsplit(""), 0
     host = parts.hostname or ""
     if parts.scheme not in ("https", "http") or not host:
         raise ProbeFailed(webhook.id, "the receiver's url is no http(s) url; it was not probed", "unreachable")
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         addresses = [ipaddress.ip_address(text.split("%")[0]) for text in resolve(host, port)]
-    except (OSError, ValueError) as exc:
-        raise ProbeFailed(
+    except (OSError, UnicodeError) as exc:  # UnicodeError: a name that IDNA can't encode
+        raise HostNotResolved(
             webhook.id,
             f"the receiver's host {host!r} can't be resolved ({type(exc).__name__}); check the webhook's url and the "
             "worker's DNS",
@@ -119,7 +127,7 @@ def check_destination(webhook: Webhook, *, allow_hosts: Iterable[str] = (), reso
             f"the receiver {host!r} is not https; a probe would send its headers in the clear",
             "refused",
         )
-    if host in set(allow_hosts):
+    if host in {allowed.lower() for allowed in allow_hosts}:
         return
     for address in addresses:
         if _never_a_receiver(address):
@@ -192,7 +200,7 @@ class Probe:
     def run(self, secret: SigningSecret) -> ProbeOutcome:
         """Send events signed with ``secret`` until enough were accepted or the time is over.
 
-        :raises ProbeFailed: the destination is refused (nothing was sent).
+        :raises ProbeFailed: the destination is refused; nothing was sent there.
         """
         deadline = self.monotonic() + self.timeout
         accepted = attempts = 0
@@ -253,23 +261,34 @@ class Probe:
         )
 
     def _send(self, secret: SigningSecret) -> Answer:
-        check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
+        try:
+            check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
+        except HostNotResolved:
+            return Answer(None, "its host name can't be resolved")
         now = self.wall()
         body = probe_event(self.webhook, now=now, body=self.body)
-        headers = {name: value.get_secret_value() for name, value in self.webhook.request_config.headers.items()}
-        headers["Content-Type"] = "application/json"
-        headers[TIMESTAMP_HEADER] = str(int(now))
-        headers[SIGNATURE_HEADER] = sign(secret, int(now), body)
         seconds = self.webhook.request_config.timeout_ms / 1000
         try:
             # A client of its own for each event: a kept connection may lead to a process with the old secret.
             with (
                 httpx.Client(timeout=seconds, follow_redirects=False, transport=self.transport) as client,
-                client.stream("POST", self.webhook.url, content=body, headers=headers) as response,
+                client.stream(
+                    "POST", self.webhook.url, content=body, headers=self._headers(secret, int(now), body)
+                ) as response,
             ):
                 return Answer(response.status_code)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             return Answer(None, type(exc).__name__)
+
+    def _headers(self, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
+        # httpx.Headers replaces whatever the case: the webhook's own headers must not give a second signature.
+        headers = httpx.Headers(
+            {name: value.get_secret_value() for name, value in self.webhook.request_config.headers.items()}
+        )
+        headers["Content-Type"] = "application/json"
+        headers[TIMESTAMP_HEADER] = str(timestamp)
+        headers[SIGNATURE_HEADER] = sign(secret, timestamp, body)
+        return headers
 
 
 def _wrong_key() -> SigningSecret:

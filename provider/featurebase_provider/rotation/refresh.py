@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused
+from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
 from featurebase_provider.rotation.lineage import Lineage, RefreshesSecrets, read_current, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.plan import RotationPlan
 
@@ -79,19 +80,18 @@ class CompareAndSwap:
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
         webhook = self._read_baseline()
+        if self.later_attempt and self.plan.mode == "rotate" and not self._moved_on(webhook):
+            self.say(
+                f"the secret still is {self.plan.before}; an earlier try may have sent a refresh that commits late, "
+                f"so it is watched for {self.grace:.0f} s before one is sent"
+            )
+            # Read once more after the watch: what is checked must be seconds old when the POST is sent.
+            webhook = self._watch() or self._read_baseline()
         if self._moved_on(webhook):
             return self._already_done(webhook)
         if self.plan.mode != "rotate":
             self.lineage.advance(webhook)
             return Refreshed(webhook, "not_asked")
-        if self.later_attempt:
-            self.say(
-                f"the secret still is {self.plan.before}; an earlier try may have sent a refresh that commits late, "
-                f"so it is watched for {self.grace:.0f} s before one is sent"
-            )
-            moved = self._watch()
-            if moved is not None:
-                return self._already_done(moved)
         self._check_active(webhook)
         self.may_post()
         return self._post()
@@ -138,7 +138,7 @@ class CompareAndSwap:
         except ApiError as exc:
             if exc.outcome_known:
                 raise
-            problem = str(exc)
+            problem = str(exc).rstrip(".")
         else:
             if answer.secret is not None and answer.secret.fingerprint != self.plan.before:
                 self._know_before()
@@ -170,13 +170,15 @@ class CompareAndSwap:
         """Read until the secret is no longer the plan's (that webhook) or the grace is over (None)."""
         deadline = self.monotonic() + self.grace
         pause = FIRST_POLL_SECONDS
-        unread: ApiError | None = None
+        unread: ApiError | SecretMissing | None = None
         while True:
             try:
                 webhook = self.api.get_webhook(self.plan.webhook_id)
                 unread = None
                 if self._moved_on(webhook) and not self._older_than_plan(webhook):
                     return webhook
+            except SecretMissing as exc:
+                unread = exc
             except ApiError as exc:
                 if not exc.retry_helps:
                     raise self._unreadable(problem, exc) from None
@@ -190,11 +192,12 @@ class CompareAndSwap:
             raise self._unreadable(problem, unread) from None
         return None
 
-    def _unreadable(self, problem: str, exc: ApiError) -> RefreshOutcomeUnknown:
+    def _unreadable(self, problem: str, exc: FeaturebaseError) -> RefreshOutcomeUnknown:
         before = f"{problem}. " if problem else ""
+        why = str(exc).rstrip(".")
         return RefreshOutcomeUnknown(
             self.plan.webhook_id,
-            f"{before}Whether the secret was refreshed can't be read: {exc} If it was, deliveries fail until a retry "
+            f"{before}Whether the secret was refreshed can't be read: {why}. If it was, deliveries fail until a retry "
             "of this task distributes the new secret; a retry compares before it refreshes",
         )
 

@@ -186,8 +186,9 @@ def make_report(
     plan, rotation = findings.plan, findings.rotation
     stores = {**(rotation.stores if rotation else {}), **findings.pushed}
     failed = [row.task_id for row in tasks if row.state in ("failed", "upstream_failed")]
-    outcome = _outcome(findings, stores, failed, skipped)
-    last = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
+    pushed = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
+    after = findings.current or pushed or (rotation.after if rotation else None)
+    outcome = _outcome(findings, stores, after, failed, skipped)
     return RotationReport(
         webhook=webhook,
         dag_id=dag_id,
@@ -200,7 +201,7 @@ def make_report(
         mode=plan.mode if plan else mode,
         reason=plan.reason if plan else reason,
         before=plan.before if plan else None,
-        after=findings.current or last or (rotation.after if rotation else None),
+        after=after,
         how=rotation.how if rotation else None,
         refreshed_at=rotation.refreshed_at if rotation else None,
         receiver_exposure_ms=findings.receiver_exposure_ms,
@@ -212,13 +213,15 @@ def make_report(
     )
 
 
-def _outcome(findings: Findings, stores: Mapping[str, StoreOutcome], failed: Sequence[str], skipped: bool) -> Outcome:
+def _outcome(
+    findings: Findings, stores: Mapping[str, StoreOutcome], after: str | None, failed: Sequence[str], skipped: bool
+) -> Outcome:
     rotation = findings.rotation
     if skipped:
         return "skipped"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)
-    if not all(one.holds_secret for one in stores.values()):
+    if not all(one.holds_secret and one.fingerprint == after for one in stores.values()):
         return "incomplete"
     if failed:
         return "failed"
@@ -230,8 +233,8 @@ def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outc
     plan = findings.plan
     if plan is None:
         return "nothing_changed"
-    if plan.mode == "dry_run" and not failed:
-        return "dry_run"
+    if plan.mode == "dry_run":
+        return "nothing_changed" if failed else "dry_run"
     if findings.current is None:
         return "unknown"
     return "nothing_changed" if findings.current == plan.before else "incomplete"

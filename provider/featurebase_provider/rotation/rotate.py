@@ -17,6 +17,7 @@ from featurebase_provider.rotation.distribution import (
 )
 from featurebase_provider.rotation.errors import (
     PlanUnreadable,
+    SecretMissing,
     StaleRead,
     StoreForeignValue,
     StoresNotReady,
@@ -38,7 +39,7 @@ CONFIRM_SECONDS = 15.0
 class RotationOutcome:
     """What the rotate task hands on; holds no secret.
 
-    :param plan: the baseline.
+    :param plan: the baseline; it knows as ours every secret that this try saw, as a store may hold any of them.
     :param how: how the current secret came to be.
     :param after: fingerprint of the secret that Featurebase held at the end.
     :param updated_at: the webhook's ``updatedAt`` then (ISO 8601).
@@ -134,7 +135,7 @@ def rotate(
         posted = _moment_of(refreshed.posted_at, swap.monotonic(), wall())
         refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule)
     return RotationOutcome(
-        plan=plan,
+        plan=replace(plan, known=tuple(dict.fromkeys((*plan.known, *sorted(swap.lineage.seen))))),
         how=refreshed.how,
         after=secret_of(refreshed.webhook).fingerprint,
         updated_at=refreshed.webhook.updated_at.isoformat(),
@@ -179,7 +180,7 @@ def _confirm(
             sleep=swap.sleep,
             monotonic=swap.monotonic,
         )
-    except (ApiError, StaleRead) as exc:
+    except (ApiError, SecretMissing, StaleRead) as exc:
         return refreshed, outcomes, (f"after the writes Featurebase could not be read again: {exc}",)
     newer = secret_of(now)
     if newer == written:

@@ -92,8 +92,8 @@ def _fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> Iter
 
 
 def in_words(span: timedelta) -> str:
-    """A duration as people say it: ``2 d 3 h``, ``1 h 5 min``, ``45 s``."""
-    seconds = int(span.total_seconds())
+    """A duration as people say it: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; none is negative."""
+    seconds = max(int(span.total_seconds()), 0)
     sizes = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     parts = []
     for size, unit in sizes:
