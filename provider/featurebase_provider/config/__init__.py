@@ -1,0 +1,23 @@
+"""The rotation file: which webhooks are rotated, when, and where their secrets must go.
+
+``load_rotation_config`` reads it and reports everything that is wrong in one :class:`ConfigError`;
+``configured_path`` asks Airflow which file that is. ``docs/configuration.md`` describes every field.
+"""
+
+from __future__ import annotations
+
+from featurebase_provider.config.errors import ConfigError, Fault
+from featurebase_provider.config.loading import load_rotation_config
+from featurebase_provider.config.locate import configured_path
+from featurebase_provider.config.models import ProbeConfig, RotationConfig, VerifyConfig, WebhookConfig
+
+__all__ = [
+    "ConfigError",
+    "Fault",
+    "ProbeConfig",
+    "RotationConfig",
+    "VerifyConfig",
+    "WebhookConfig",
+    "configured_path",
+    "load_rotation_config",
+]

@@ -1,0 +1,117 @@
+"""Checks one webhook of the file: its fields, its stores, and how they agree, all in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from featurebase_provider.config.agreement import (
+    DISAGREEMENT,
+    naming_problems,
+    settings_problems,
+    store_problems,
+)
+from featurebase_provider.config.credentials import redacted
+from featurebase_provider.config.errors import Fault
+from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
+from featurebase_provider.config.models import WebhookConfig, WebhookSettings
+from featurebase_provider.config.store_list import class_of, store_from, with_labels
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from featurebase_provider.config.document import Key
+    from featurebase_provider.config.merging import MergedWebhook, Place
+    from featurebase_provider.stores.base import StoreConfig
+
+
+@dataclass(slots=True)
+class CheckedWebhook:
+    """A webhook of the file, as far as it could be read.
+
+    :param config: the whole webhook, or None if anything in it is wrong.
+    :param values: the merged fields as the file gives them.
+    :param stores: the stores that are right, by their number in the list.
+    """
+
+    source: MergedWebhook
+    values: dict[str, Any]
+    stores: dict[int, StoreConfig] = field(default_factory=dict)
+    config: WebhookConfig | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+
+def check_webhook(source: MergedWebhook) -> CheckedWebhook:
+    """Check a webhook with the defaults under it. Faults of ``defaults:`` alone are left to its own check."""
+    checked = CheckedWebhook(source, source.values())
+    _check_stores(checked)
+    failing = _check_fields(checked)
+    if checked.config is None:
+        _check_agreement(checked, failing)
+    return checked
+
+
+def _check_stores(checked: CheckedWebhook) -> None:
+    entries = checked.values.get("stores")
+    for index, entry in enumerate(with_labels(entries) if isinstance(entries, list) else []):
+        locate = _below(checked.source, ("stores", index))
+        try:
+            checked.stores[index] = store_from(entry)
+        except PydanticCustomError as exc:
+            place = locate(("type",) if isinstance(entry, dict) else ())
+            checked.faults.append(Fault(place.line, place.field, redacted(exc.message())))
+        except ValidationError as exc:
+            model = class_of(entry)
+            checked.faults += [fault_from(detail, model, locate) for detail in details_of(exc)]
+
+
+def _below(source: MergedWebhook, path: tuple[Key, ...]) -> Locate:
+    def locate(loc: tuple[Key, ...]) -> Place:
+        return source.place((*path, *loc))
+
+    return locate
+
+
+def _check_fields(checked: CheckedWebhook) -> set[str]:
+    """Check all fields but the stores' own; returns the names of those that are wrong."""
+    values = dict(checked.values)
+    if checked.stores:
+        values["stores"] = list(checked.stores.values())
+    try:
+        config = WebhookConfig.model_validate(values)
+    except ValidationError as exc:
+        details = details_of(exc)
+        for detail in details:
+            fault = fault_from(detail, WebhookConfig, checked.source.place)
+            if not _said_of_stores(detail, checked.values) and not _is_fault_of_defaults(fault, detail):
+                checked.faults.append(fault)
+        return {str(detail["loc"][0]) for detail in details}
+    if not checked.faults:
+        checked.config = config
+    return set()
+
+
+def _said_of_stores(detail: ErrorDetails, values: dict[str, Any]) -> bool:
+    """Whether the stores' own check speaks of this already; a store that is wrong is missing from the list."""
+    loc = detail["loc"]
+    return loc[0] == "stores" and (len(loc) > 1 or (detail["type"] == "too_short" and bool(values["stores"])))
+
+
+def _is_fault_of_defaults(fault: Fault, detail: ErrorDetails) -> bool:
+    return fault.field.startswith("defaults.") and detail["type"] != DISAGREEMENT
+
+
+def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
+    """Find fields that do not agree among those that are right, so that they need no second look."""
+    values = checked.values
+    named = {name: values.get(name) is not None for name in ("webhook_id", "webhook_name")}
+    problems = list(naming_problems(has_id=named["webhook_id"], has_name=named["webhook_name"]))
+    right = {name: values[name] for name in WebhookSettings.model_fields if name in values and name not in failing}
+    settings = WebhookSettings.model_validate(right)
+    problems += [*settings_problems(settings), *store_problems(settings, checked.stores)]
+    for problem in problems:
+        if not failing & {*problem.fields} - {"stores"}:
+            checked.faults.append(fault_from_problem(problem, WebhookConfig, checked.source.place))

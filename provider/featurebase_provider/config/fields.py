@@ -1,0 +1,163 @@
+"""Types of single fields: what they accept, and what they say when they don't."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import pendulum
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from featurebase_provider.config.credentials import shown_value
+from featurebase_provider.stores.durations import Duration, parse_duration
+
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+"""Airflow's names for schedules (``airflow.sdk`` and ``airflow.utils.dates`` hold the same six)."""
+
+_QUARTERLY = "0 0 1 */3 *"  # the one preset that croniter does not know by itself
+_CONNECTION_ID = r"[\w#!()\-.:/\\]{1,200}"  # what Airflow's own check of connection ids lets pass
+_NAME = r"[a-z0-9_-]{1,100}"
+_WEBHOOK_ID = r"[0-9a-fA-F]{24}"
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_UNSTABLE_CRON = re.compile(r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)")
+
+
+def _schedule(value: str) -> str:
+    if value.startswith("@") and value not in PRESETS:
+        raise ValueError(f"{shown_value(value)} is no schedule; allowed: a cron expression, {', '.join(PRESETS)}, null")
+    if not value.startswith("@") and len(value.split()) != 5:
+        raise ValueError(
+            f"{shown_value(value)} is no schedule; allowed: a cron expression of 5 fields (minute, hour, day "
+            f"of month, month, day of week), {', '.join(PRESETS)}, null for manual runs only"
+        )
+    if _UNSTABLE_CRON.search(value):
+        raise ValueError(f"{shown_value(value)} is no fixed schedule: R and H differ each time the file is read")
+    _check_cron(value)
+    return value
+
+
+def _check_cron(value: str) -> None:
+    # Airflow schedules with croniter; imported late, since a file without a schedule does not need it.
+    from croniter import (
+        CroniterBadCronError,
+        CroniterBadDateError,
+        croniter,
+    )
+
+    try:
+        croniter(_QUARTERLY if value == "@quarterly" else value, datetime(2026, 1, 1)).get_next(datetime)
+    except CroniterBadDateError:
+        raise ValueError(f"{shown_value(value)} names no date that ever comes") from None
+    except CroniterBadCronError:
+        raise ValueError(f"{shown_value(value)} is no cron expression") from None
+
+
+def _zone(value: str) -> str:
+    try:
+        return pendulum.timezone(value).name
+    except (ValueError, OSError):  # zoneinfo looks names up as files: a folder's name is an OSError
+        close = get_close_matches(value[:60], pendulum.timezones(), n=3, cutoff=0.75)
+        by_place = [zone for zone in pendulum.timezones() if zone.rpartition("/")[2].lower() == value.lower()]
+        meant = list(dict.fromkeys([*by_place, *close]))[:3]
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+        raise ValueError(f"{shown_value(value)} is no IANA time zone{hint}") from None
+
+
+def _start_date(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if re.fullmatch(r"\d{4}-\d\d-\d\d", value) else None
+        except ValueError:
+            value = None
+    if not isinstance(value, date) or isinstance(value, datetime) or not 2000 <= value.year < 2100:
+        raise ValueError("must be a date from 2000-01-01 to 2099-12-31, written YYYY-MM-DD")
+    return value
+
+
+def _host(value: str) -> str:
+    host = value.strip().lower()
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+    if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"{shown_value(value)} is no host name or address; leave out scheme, port, path and wildcard")
+    return host
+
+
+def _https_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None or not value.isprintable() or " " in value:
+        raise ValueError("must be an https:// address without user name or password")
+    return value
+
+
+def _matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{shown_value(value) if echo else 'the value'} is not allowed; it must be {rule}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _text_type(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+
+
+def between(low: str, high: str) -> AfterValidator:
+    """A check that a duration lies between two others, which are allowed themselves."""
+    least, most = parse_duration(low), parse_duration(high)
+
+    def check(value: timedelta) -> timedelta:
+        if not least <= value <= most:
+            raise ValueError(f"must be from {low} to {high}")
+        return value
+
+    return AfterValidator(check)
+
+
+Schedule = Annotated[str, AfterValidator(_schedule)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+StartDate = Annotated[date, BeforeValidator(_start_date), WithJsonSchema({"type": "string", "format": "date"})]
+HostName = Annotated[str, AfterValidator(_host)]
+HttpsUrl = Annotated[str, Field(max_length=2000), AfterValidator(_https_url), _text_type("https://.+")]
+ConnectionId = Annotated[
+    str,
+    # A connection URI, which may hold a password, ends up here by mistake: not repeated.
+    _matching(_CONNECTION_ID, "1 to 200 letters, digits or any of _ # ! ( ) - . : / \\", echo=False),
+    _text_type(_CONNECTION_ID),
+]
+WebhookName = Annotated[
+    str, _matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"), _text_type(_NAME)
+]
+WebhookId = Annotated[
+    str,
+    _matching(_WEBHOOK_ID, "24 hex digits, such as 507f1f77bcf86cd799439011"),
+    AfterValidator(str.lower),
+    _text_type(_WEBHOOK_ID),
+]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+
+Waiting = Annotated[Duration, between("PT0.1S", "P1D")]
+"""How long a task may wait for something: up to a day."""
+
+LongWaiting = Annotated[Duration, between("PT0.1S", "P7D")]
+"""How long a deferred task, which holds no worker, may wait for something."""
+
+Pause = Annotated[Duration, between("PT0.1S", "PT1H")]
+"""Time between two looks at the same thing."""
+
+Delay = Annotated[Duration, between("PT0.1S", "P1D")]
+"""Time before another try; Airflow itself caps it at a day."""
+
+Age = Annotated[Duration, between("PT1S", "P3650D")]
+"""An age of a secret, or how late a run may start."""

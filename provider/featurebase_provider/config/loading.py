@@ -1,0 +1,119 @@
+"""From the rotation file to its models, or to the list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from featurebase_provider.config.checking import CheckedWebhook, check_webhook
+from featurebase_provider.config.document import Key, Node, Unreadable, field_name, read_document
+from featurebase_provider.config.errors import ConfigError, Fault
+from featurebase_provider.config.explain import details_of, fault_from, unknown_field
+from featurebase_provider.config.merging import MergedWebhook, Place, walk
+from featurebase_provider.config.models import RotationConfig, WebhookConfig, WebhookSettings
+from featurebase_provider.config.reading import read_text
+from featurebase_provider.config.screening import screen
+from featurebase_provider.config.uniqueness import repeated
+
+if TYPE_CHECKING:
+    import os
+
+EXAMPLE = """webhooks:
+  - name: production
+    webhook_id: 507f1f77bcf86cd799439011
+    stores:
+      - {type: airflow_variable, name: featurebase_webhook_signing}"""
+
+_TOP = ("defaults", "webhooks")
+_OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
+
+
+def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
+    """Read, merge and check the rotation file.
+
+    :param path: the YAML file.
+    :raises ConfigError: the file is missing or wrong; holds every fault with its line and field.
+    """
+    text = read_text(Path(path))
+    checked: list[CheckedWebhook] = []
+    try:
+        root, faults = read_document(text)
+        faults += _check_root(root, checked)
+        if root is not None:
+            faults = _screened(faults, root)
+    except Unreadable as exc:
+        faults = [exc.fault]
+    if faults:
+        raise ConfigError(str(path), tuple(sorted(set(faults))))
+    webhooks = tuple(webhook.config for webhook in checked if webhook.config is not None)
+    return RotationConfig(path=str(path), webhooks=webhooks)
+
+
+def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:
+    if root is None or root.value is None:
+        return [Fault(0, "", f"the file is empty. The least it needs:\n{EXAMPLE}")]
+    if not isinstance(root.value, dict):
+        return [Fault(root.line, "", f"the file must be a mapping with webhooks. The least it needs:\n{EXAMPLE}")]
+    faults = [
+        Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP)))
+        for key in root.value
+        if key not in _TOP
+    ]
+    defaults, defaults_faults = _check_defaults(root.value.get("defaults"), root)
+    faults += defaults_faults
+    faults += _check_webhooks(root, defaults, checked)
+    return faults
+
+
+def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fault]]:
+    """Check what ``defaults:`` says alone; returns the part of it that webhooks take over."""
+    if node is None or node.value is None:
+        return None, []
+    if not isinstance(node.value, dict):
+        return None, [Fault(root.key_lines["defaults"], "defaults", "must be a mapping (key: value)")]
+    whole = node
+    faults = [
+        Fault(
+            whole.key_lines[key],
+            field_name(("defaults", key)),
+            "is said by each webhook for itself; move it there",
+        )
+        for key in node.value
+        if key in _OF_EACH_WEBHOOK
+    ]
+    shared = {key: child for key, child in whole.value.items() if key not in _OF_EACH_WEBHOOK}
+    node = Node(shared, whole.line, whole.key_lines)
+
+    def locate(loc: tuple[Key, ...]) -> Place:
+        return walk(whole, loc, ("defaults",))
+
+    try:
+        WebhookSettings.model_validate(node.plain())
+    except ValidationError as exc:
+        faults += [fault_from(detail, WebhookSettings, locate) for detail in details_of(exc)]
+    return node, faults
+
+
+def _check_webhooks(root: Node, defaults: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:
+    node = root.child("webhooks")
+    line = root.key_lines.get("webhooks", root.line)
+    if node is None or not isinstance(node.value, list) or not node.value:
+        problem = "is required" if node is None else "must be a list of at least one webhook"
+        return [Fault(line, "webhooks", f"{problem}. The least it needs:\n{EXAMPLE}")]
+    faults: list[Fault] = []
+    for index, own in enumerate(node.value):
+        if isinstance(own.value, dict):
+            checked.append(check_webhook(MergedWebhook(index, own, defaults)))
+            faults += checked[-1].faults
+        else:
+            faults.append(Fault(own.line, f"webhooks[{index}]", "must be a mapping with name, webhook_id and stores"))
+    return [*faults, *repeated(checked)]
+
+
+def _screened(faults: list[Fault], root: Node) -> list[Fault]:
+    """Add what may stand nowhere; of such a field nothing else is said."""
+    found = list(screen(root))
+    places = {(fault.line, fault.field) for fault in found}
+    return [*found, *(fault for fault in faults if (fault.line, fault.field) not in places)]

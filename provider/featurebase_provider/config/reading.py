@@ -1,0 +1,62 @@
+"""Takes the file's text off the disk, and refuses what is no text of a sensible size."""
+
+from __future__ import annotations
+
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from featurebase_provider.config.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 1024 * 1024
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def read_text(path: Path) -> str:
+    """Read the rotation file.
+
+    :raises ConfigError: it is missing, no regular file, unreadable, larger than 1 MiB, or not UTF-8 text.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block whoever reads it
+            raise _unusable(path, "is no regular file; name the YAML file itself")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _unusable(path, f"does not exist. Create it, or name another one: {how_to_set()}") from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "its name is not usable"
+        raise _unusable(path, f"cannot be read ({reason}) by the user that runs Airflow's Dag processor") from None
+    if len(raw) > MAX_BYTES:
+        raise _unusable(path, "is larger than 1 MiB; that is no rotation file")
+    return _decoded(path, raw)
+
+
+def how_to_set() -> str:
+    """How to tell Airflow which file to read."""
+    return (
+        "set AIRFLOW__FEATUREBASE__ROTATION_CONFIG, or rotation_config in the section [featurebase] of "
+        "airflow.cfg, to the absolute path of a YAML file, for example "
+        "/opt/airflow/config/featurebase_rotation.yaml"
+    )
+
+
+def _decoded(path: Path, raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = raw.count(b"\n", 0, exc.start) + 1
+        raise ConfigError(str(path), (Fault(line, "", "this is not UTF-8; save the file as UTF-8"),)) from None
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        message = "the file holds a control character; YAML is text only"
+        raise ConfigError(str(path), (Fault(line, "", message),))
+    return text
+
+
+def _unusable(path: Path, problem: str) -> ConfigError:
+    return ConfigError(str(path), (Fault(0, "", problem),))

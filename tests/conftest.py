@@ -1,0 +1,16 @@
+"""Keep the tests away from the user's own Airflow, before anything imports it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+if "FEATUREBASE_TEST_HOME" not in os.environ:
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    os.environ["FEATUREBASE_TEST_HOME"] = tempfile.mkdtemp(prefix="featurebase-tests-")
+    atexit.register(shutil.rmtree, os.environ["FEATUREBASE_TEST_HOME"], ignore_errors=True)
+    os.environ["AIRFLOW_HOME"] = os.environ["FEATUREBASE_TEST_HOME"]
+    os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
