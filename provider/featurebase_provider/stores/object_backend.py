@@ -1,0 +1,54 @@
+"""What lies below the text formats of the object storage: whole objects, read and written in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from featurebase_provider.rotation.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from featurebase_provider.rotation.store import StoreMark, Writability
+
+MAX_BYTES = 1024 * 1024
+"""Objects larger than this are refused: a file of settings is small."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldObject:
+    """An object as it was read.
+
+    :param data: its bytes; None if the store says that it does not exist.
+    :param state: what the conditional write needs; opaque to everybody but the backend.
+    :param mark: our mark, where the object carries metadata.
+    """
+
+    data: bytes | None = field(repr=False)
+    state: Any = field(default=None, repr=False)
+    mark: StoreMark | None = None
+
+
+class ObjectBackend(Protocol):
+    """Reads and writes one object as a whole. Methods raise ``StoreError`` only."""
+
+    def read(self) -> HeldObject:
+        """Read the object. A missing object is an answer; a missing folder or bucket is an error."""
+
+    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
+        """Put the whole object in one step.
+
+        :raises StoreConflict: it is not as ``held`` says any more; nothing was written.
+        """
+
+    def prove_writable(self, held: HeldObject) -> Writability:
+        """Show that :meth:`write` would succeed, without changing what readers see."""
+
+
+def check_size(store: str, data: bytes) -> bytes:
+    """Give the data back if it is of a size that settings have.
+
+    :raises StoreRefused: it is larger.
+    """
+    if len(data) > MAX_BYTES:
+        raise StoreRefused(store, f"it is larger than {MAX_BYTES // 1024} KiB; nothing was changed")
+    return data

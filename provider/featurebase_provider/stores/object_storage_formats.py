@@ -1,0 +1,67 @@
+"""How a signing secret lies in a text, and the simplest way: alone.
+
+``format_json`` and ``format_dotenv`` hold the other ways. All are pure functions of text. Editing touches our
+keys only: other keys, comments, order, indentation, number spellings and line endings stay as they are, to
+the character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from featurebase_provider.rotation.errors import StoreRefused
+
+BOM = "\ufeff"
+"""A mark that some editors put at the start of a UTF-8 file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Our two values in a text; None where a value is absent or empty."""
+
+    current: str | None = field(repr=False)
+    previous: str | None = field(default=None, repr=False)
+
+
+class TextFormat(Protocol):
+    """Reads and edits a text that holds a signing secret."""
+
+    def read(self, text: str) -> Contents:
+        """Find our values.
+
+        :raises StoreRefused: the text is not of this format, or holds another type under our key.
+        """
+
+    def edit(self, text: str | None, wanted: Contents) -> str:
+        """Give the text as it must be to hold ``wanted``; from None a new one is made.
+
+        :raises StoreRefused: as :meth:`read`; or the format cannot hold the value.
+        """
+
+
+class RawFormat:
+    """The whole text is the secret; a line break at its end belongs to the file, not to the secret.
+
+    :param store: the store's name, for messages.
+    :param line_break: False where a line break at the end is part of the value (an Airflow Variable).
+    """
+
+    def __init__(self, store: str, *, line_break: bool = True) -> None:
+        self._store, self._line_break = store, line_break
+
+    def _split(self, text: str) -> tuple[str, str]:
+        ending = re.search(r"\r?\n\Z", text) if self._line_break else None
+        return (text[: ending.start()], ending.group()) if ending else (text, "")
+
+    def read(self, text: str) -> Contents:
+        """Take everything but a final line break as the current value."""
+        if "\0" in text:
+            raise StoreRefused(self._store, "it holds binary data; nothing was changed")
+        return Contents(self._split(text)[0] or None)
+
+    def edit(self, text: str | None, wanted: Contents) -> str:
+        """Replace everything but a final line break."""
+        self.read(text or "")
+        return (wanted.current or "") + self._split(text or "")[1]

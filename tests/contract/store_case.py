@@ -1,0 +1,85 @@
+"""What the conformance suite has to know of a store: one subclass per store type and format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from featurebase_provider.stores.base import StoreConfig
+
+HELD = "whsec_held_before_0123456789abcdef"
+HELD_PREVIOUS = "whsec_even_older_0123456789abcdef"
+NEW = "whsec_freshly_issued_fedcba9876543210"
+THEIRS = "whsec_by_somebody_else_00112233445566"
+ALL_VALUES = (HELD, HELD_PREVIOUS, NEW, THEIRS)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a reader sees who knows nothing of this provider."""
+
+    current: str | None
+    previous: str | None = None
+    others: Any = field(default=None)
+
+
+def not_applicable(reason: str) -> NoReturn:
+    """Leave a case out, saying why it cannot occur with this store."""
+    pytest.skip(f"not applicable: {reason}")
+
+
+class StoreCase(ABC):
+    """A store with a real (or, where it says so, stood-in) server behind it.
+
+    The suite puts values in from outside, lets the store work, and looks from outside again.
+    """
+
+    keeps_previous = False
+    has_mark = False
+    proves_writability = True
+    creates_without_asking = False
+
+    @abstractmethod
+    def config(self, **changes: Any) -> StoreConfig:
+        """The store's configuration, pointing at the case's own place."""
+
+    @abstractmethod
+    def put(self, current: str, previous: str | None = None) -> None:
+        """As somebody else, write a value, with foreign content around it where the store can hold some."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """As somebody else, remove the place's content altogether."""
+
+    @abstractmethod
+    def seen(self) -> Seen | None:
+        """As a reader, look; None if there is nothing."""
+
+    @abstractmethod
+    def evidence(self) -> Any:
+        """Everything that anybody could notice of a change: content, version, times, siblings."""
+
+    @abstractmethod
+    def put_wrong_type(self) -> None:
+        """As somebody else, put something of another type where the secret belongs."""
+
+    @abstractmethod
+    def missing_place(self) -> StoreConfig:
+        """A configuration whose folder, bucket or the like does not exist."""
+
+    @abstractmethod
+    def writing_denied(self) -> AbstractContextManager[StoreConfig]:
+        """A time in which the returned configuration may read but not write."""
+
+    @abstractmethod
+    def server_down(self) -> AbstractContextManager[StoreConfig]:
+        """A time in which the returned configuration's server does not answer."""
+
+    def close(self) -> None:  # noqa: B027  most have nothing to clean up
+        """Clean up."""

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+from tests.contract.memory_case import MemoryJsonCase
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
+from featurebase_provider.rotation.store import SecretPair, StoreMark
+from featurebase_provider.stores.object_storage import ObjectStorageStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "here")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/etc/app/webhook.env", ("dotenv", "FEATUREBASE_WEBHOOK_SECRET", None)),
+        ("/etc/app/.env", ("dotenv", "FEATUREBASE_WEBHOOK_SECRET", None)),
+        ("/etc/app/.env.production", ("dotenv", "FEATUREBASE_WEBHOOK_SECRET", None)),
+        ("s3://bucket/app/webhook.json", ("json", "current", "previous")),
+        ("file:///run/secrets/webhook", ("raw", None, None)),
+        ("/srv/my.json.d/secret", ("raw", None, None)),
+    ],
+)
+def test_the_suffix_decides_the_format_and_its_keys(path: str, expected: tuple[str, str | None, str | None]) -> None:
+    store = ObjectStorageStore(path=path)
+    assert (store.format, store.key, store.previous_key) == expected
+    assert store.keeps_previous is (expected[2] is not None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "target"),
+    [
+        ({"path": "/etc//app/./webhook"}, "file:///etc/app/webhook"),
+        ({"path": "file:///etc/app/webhook"}, "file:///etc/app/webhook"),
+        ({"path": "local:///etc/app/a.env", "key": "K"}, "file:///etc/app/a.env#K"),
+        ({"path": "s3://bucket/a.json"}, "s3://bucket/a.json#current"),
+        ({"path": "s3://bucket/a", "conn_id": "minio"}, "s3://minio@bucket/a"),
+    ],
+)
+def test_equal_places_have_equal_targets(fields: dict[str, Any], target: str) -> None:
+    assert ObjectStorageStore(**fields).target == target
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"path": "relative/webhook.env"}, "absolute path"),
+        ({"path": "~/webhook.env"}, "absolute path"),
+        ({"path": "file://host/webhook.env"}, "absolute path"),
+        ({"path": "/etc/app/../passwd"}, "no '..'"),
+        ({"path": "s3://bucket/../other/key"}, "no '..'"),
+        ({"path": "/etc/app/"}, "not a folder"),
+        ({"path": "/etc/app/\n"}, "control characters"),
+        ({"path": "s3://bucket"}, "bucket and the object"),
+        ({"path": "s3:///key"}, "bucket and the object"),
+        ({"path": "s3://AKIA:topsecret@bucket/key"}, "conn_id"),
+        ({"path": "/a", "key": "K"}, "raw has no keys"),
+        ({"path": "/a", "previous_key": "K"}, "raw has no keys"),
+        ({"path": "/a.json", "key": None}, "needs a key"),
+        ({"path": "/a.json", "key": "x", "previous_key": "x"}, "must differ"),
+        ({"path": "/a.env", "key": "A-B"}, "dotenv key"),
+        ({"path": "/a.env", "previous_key": "1A"}, "dotenv key"),
+        ({"path": "/a.env", "format": "toml"}, "'raw', 'json' or 'dotenv'"),
+        ({"path": "/a.env", "mode": 0o600}, "string"),
+        ({"path": "/a.env", "mode": "0999"}, "pattern"),
+        ({}, "required"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_hint(fields: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ObjectStorageStore(**fields)
+    assert hint in str(caught.value)
+    assert "topsecret" not in str(caught.value)
+
+
+def test_json_can_do_without_a_previous_secret() -> None:
+    assert not ObjectStorageStore(path="/a.json", previous_key=None).keeps_previous
+
+
+def test_a_created_file_has_the_configured_mode(tmp_path: Path) -> None:
+    store = ObjectStorageStore(path=f"file://{tmp_path}/new.json", create=True, mode="0640")
+    armed = store.arm()
+    armed.write(SecretPair(SigningSecret("whsec_a")), held=armed.read(), mark=MARK)
+    assert (tmp_path / "new.json").read_text() == '{"current": "whsec_a"}\n'
+    assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_dotenv_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.env"
+    file.write_text("FEATUREBASE_WEBHOOK_SECRET=a\n")
+    armed = ObjectStorageStore(path=str(file)).arm()
+    with pytest.raises(StoreRefused):
+        armed.write(SecretPair(SigningSecret("it's")), held=armed.read(), mark=MARK)
+    assert file.read_text() == "FEATUREBASE_WEBHOOK_SECRET=a\n"
+
+
+def test_a_large_object_is_refused() -> None:
+    case = MemoryJsonCase()
+    case.fs.pipe_file(case.path, b" " * (1024 * 1024 + 1))
+    with pytest.raises(StoreRefused, match="larger than 1024 KiB"):
+        case.config().arm().read()
+
+
+@pytest.mark.parametrize("path", ["carrier-pigeon://loft/note", "memory://no/such-connection"])
+def test_a_storage_that_airflow_does_not_know_says_what_to_install(path: str) -> None:
+    with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[s3\]"):
+        ObjectStorageStore(path=path, conn_id="nowhere").arm()
