@@ -1,0 +1,123 @@
+# Everything a developer runs. Needs make and Python 3.10 to 3.13; all else goes into .venv, pinned by constraints.txt.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SHELLFLAGS := -euc
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := object_storage,s3
+
+AIRFLOW := 3.3.2
+# The supported Airflows that the wheel is proven beside: one constraints file each. A new one: make lock MATRIX="...".
+MATRIX := $(patsubst constraints/airflow-%.txt,%,$(wildcard constraints/airflow-*.txt))
+
+SETUP := $(VENV)/.setup
+WHEEL := dist/.built
+WHEEL_SOURCES := pyproject.toml README.md LICENSE $(shell find provider -type f -not -path '*/__pycache__/*')
+CODE := $(wildcard provider tests dags demo benchmarks scripts)
+
+# A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
+SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/contract))
+LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/browser))
+REPORT := .pytest_cache/report
+TIMED := scripts/timed.sh $(REPORT)/parts.txt
+PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml
+COVERED := */featurebase_provider/featurebase/*,*/featurebase_provider/rotation/*
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(SETUP) ## make .venv with the project and its tools, all pinned
+
+$(SETUP): pyproject.toml constraints.txt scripts/setup_venv.sh
+	scripts/setup_venv.sh "$(PYTHON)" $(VENV) $(EXTRAS)
+	@touch $@
+
+.PHONY: demo
+demo: setup ## rotate a secret in a real Airflow against the sandbox, and show what happened
+	$(BIN)/python -m demo
+
+.PHONY: up
+up: setup ## the demo, left running; prints the UI's address and login
+	$(BIN)/python -m demo --keep
+
+.PHONY: test
+test: setup ## every check and test; ends with a table of times and the total
+	@rm -rf $(REPORT); status=0; \
+	for part in lint types imports $(SUITES) coverage packaging matrix $(LATE_SUITES); do \
+	    $(MAKE) --no-print-directory $$part || { status=$$?; break; }; \
+	done; \
+	$(BIN)/python scripts/test_summary.py $(REPORT); exit $$status
+
+.PHONY: lint
+lint: setup ## style, spelling, shell syntax
+	@$(TIMED) $@ $(SHELL) -euc '$(BIN)/ruff check $(CODE); $(BIN)/ruff format --check $(CODE); \
+	    $(BIN)/codespell; for script in scripts/*.sh; do sh -n $$script; done; bash -n .ci/run'
+
+.PHONY: types
+types: setup ## mypy, strict
+	@$(TIMED) $@ $(BIN)/mypy
+
+.PHONY: imports
+imports: setup ## the layers: imports run one way
+	@$(TIMED) $@ $(BIN)/lint-imports
+
+.PHONY: unit
+unit: setup ## unit tests, under a minute
+	@$(TIMED) $@ $(PYTEST) tests/unit --cov --cov-report=
+
+.PHONY: contract
+contract: setup ## one suite for all stores; the vendor's own client against the sandbox
+	@$(TIMED) $@ $(PYTEST) tests/contract --cov --cov-append --cov-report=
+
+.PHONY: coverage
+coverage: setup ## branch coverage of featurebase/ and rotation/, as unit and contract tests left it
+	@$(TIMED) $@ $(BIN)/coverage report --include='$(COVERED)' --skip-covered --show-missing --fail-under=95
+
+.PHONY: packaging
+packaging: setup $(WHEEL) ## the wheel's content, provider metadata, compose file
+	@$(TIMED) $@ $(PYTEST) tests/packaging --ignore=tests/packaging/test_matrix.py
+
+.PHONY: airflow
+airflow: setup ## Dags in a real Airflow
+	@$(TIMED) $@ $(PYTEST) tests/airflow
+
+.PHONY: browser
+browser: setup ## the UI in a real browser
+	@$(TIMED) $@ $(PYTEST) tests/browser
+
+.PHONY: matrix
+matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel beside every supported Airflow
+	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) tests/packaging/test_matrix.py
+
+.matrix/%/.setup: $(WHEEL) constraints/airflow-%.txt scripts/matrix_venv.sh
+	scripts/matrix_venv.sh $(BIN)/uv "$$($(BIN)/python -c 'import sys; print(sys.executable)')" $* .matrix/$* dist/*.whl
+	@touch $@
+
+.PHONY: wheel
+wheel: $(WHEEL) ## build sdist and wheel into dist/
+
+$(WHEEL): $(SETUP) $(WHEEL_SOURCES)
+	rm -rf dist
+	$(BIN)/uv build --quiet --python $(BIN)/python --build-constraints constraints.txt
+	@touch $@
+
+.PHONY: bench
+bench: setup ## the benchmarks: a table, and bench.json
+	scripts/temp_airflow.sh $(BIN)/python -m benchmarks
+
+.PHONY: schema
+schema: setup ## write the rotation file's JSON Schema anew
+	$(BIN)/python -m featurebase_provider.config.schema
+
+.PHONY: lock
+lock: setup ## pin today's newest versions in the constraints files
+	scripts/lock.sh $(BIN)/uv $(AIRFLOW) $(MATRIX)
+
+.PHONY: clean
+clean: ## remove all that make has made
+	rm -rf $(VENV) .matrix .demo dist bench.json .coverage* .*_cache .hypothesis

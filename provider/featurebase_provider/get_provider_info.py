@@ -1,0 +1,85 @@
+"""What Airflow asks an installed provider about itself (entry point ``apache_airflow_provider``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "Featurebase"
+_OPERATORS = ("preflight", "rotate", "push", "distributed", "probe", "settle", "report")
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider; imports nothing, since every Airflow process calls it.
+
+    The form of the answer is Airflow's ``provider_info.schema.json``. Airflow 3.2 and newer read
+    ``conn-fields`` and ``ui-field-behaviour``; on 3.1 the hook's own form methods give the same fields.
+    """
+    return {
+        "package-name": "airflow-provider-featurebase",
+        "name": "Featurebase",
+        "description": "Rotates `Featurebase <https://www.featurebase.app/>`__ webhook signing secrets.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.featurebase.app/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": _modules("featurebase_provider.hooks.featurebase"),
+        "operators": _modules(*(f"featurebase_provider.operators.{name}" for name in _OPERATORS)),
+        "sensors": _modules("featurebase_provider.sensors.webhook_delivery_health"),
+        "triggers": _modules("featurebase_provider.triggers.webhook_delivery_health"),
+        "extra-links": ["featurebase_provider.operators.links.FeaturebaseWebhookLink"],
+        "connection-types": [
+            {
+                "connection-type": "featurebase",
+                "hook-class-name": "featurebase_provider.hooks.featurebase.FeaturebaseHook",
+                "hook-name": "Featurebase",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "port", "extra"],
+                    "relabeling": {"host": "Base URL", "password": "API key"},
+                    "placeholders": {"host": "https://do.featurebase.app", "password": "sk_..."},
+                },
+                "conn-fields": _connection_fields(),
+            }
+        ],
+        "config": {
+            "featurebase": {
+                "description": "Rotation of Featurebase webhook signing secrets.",
+                "options": {
+                    "rotation_config": {
+                        "description": "Path of the YAML file that names the webhooks to rotate and their stores. "
+                        "The Dag processor and every worker read it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/opt/airflow/config/featurebase.yaml",
+                        "default": None,
+                    }
+                },
+            }
+        },
+    }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": list(names)}]
+
+
+def _connection_fields() -> dict[str, Any]:
+    return {
+        "api_version": {
+            "label": "API version",
+            "description": "Sent as Featurebase-Version; webhooks need 2026-01-01.nova or newer.",
+            "schema": {"type": ["string", "null"], "default": "2026-01-01.nova"},
+        },
+        "timeout": {
+            "label": "Timeout (seconds)",
+            "description": "Seconds to wait for one answer of the Featurebase API.",
+            "schema": {"type": ["number", "null"], "default": 10, "minimum": 1, "maximum": 300},
+        },
+        "max_retries": {
+            "label": "Retries of a read",
+            "description": "How often a failed read is sent again; a refresh of the secret never is.",
+            "schema": {"type": ["integer", "null"], "default": 4, "minimum": 0, "maximum": 10},
+        },
+    }

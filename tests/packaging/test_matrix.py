@@ -1,0 +1,115 @@
+"""The built wheel, installed beside each supported Airflow (`make matrix` makes the environments)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from featurebase_provider import __version__
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = sorted(path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("airflow-*.txt"))
+INTEGRITY_TESTS = sorted((ROOT / "tests" / "airflow").glob("test_dag_integrity*.py"))
+FORM = """
+import json
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+form = next(meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "featurebase")
+print(json.dumps({
+    "hook_name": form.hook_name,
+    "fields": {
+        name: (field["schema"].get("title"), field["value"]) for name, field in form.extra_fields.items()
+    },
+    "titles": {"host": form.standard_fields.host.title, "password": form.standard_fields.password.title},
+    "hidden": [name for name, field in form.standard_fields if field and field.hidden],
+}))
+"""
+SCHEMA_CHECK = """
+import json
+from pathlib import Path
+import airflow, jsonschema
+from featurebase_provider.get_provider_info import get_provider_info
+schema = json.loads(Path(airflow.__file__).with_name("provider_info.schema.json").read_text())
+jsonschema.validate(get_provider_info(), schema)
+"""
+
+
+@pytest.fixture(params=VERSIONS)
+def bin_dir(request: pytest.FixtureRequest) -> Path:
+    """The bin folder of the bare environment that holds one Airflow and the wheel."""
+    folder = ROOT / ".matrix" / request.param / "bin"
+    if not (folder.parent / ".setup").exists():
+        reason = f"no environment for Airflow {request.param}; `make matrix` makes it"
+        if os.environ.get("FEATUREBASE_MATRIX") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command outside the source tree's import path and give back what it printed."""
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_wheel_is_what_is_imported(bin_dir: Path, tmp_path: Path) -> None:
+    """Nothing below comes from the source tree."""
+    where = run(bin_dir / "python", "-c", "import featurebase_provider as p; print(p.__file__)", cwd=tmp_path)
+    assert Path(where.strip()).is_relative_to(bin_dir.parent)
+
+
+def test_airflow_shows_the_provider(bin_dir: Path, tmp_path: Path) -> None:
+    """`airflow providers get` names the distribution and its version."""
+    answer = run(
+        bin_dir / "airflow",
+        "providers",
+        "get",
+        "airflow-provider-featurebase",
+        "--output",
+        "json",
+        cwd=tmp_path,
+    )
+    provider = json.loads(answer[answer.index("[") :])[0]
+    assert {name.lower(): value for name, value in provider.items()} == {
+        "provider": "airflow-provider-featurebase",
+        "version": __version__,
+    }
+
+
+def test_info_follows_this_airflows_schema(bin_dir: Path, tmp_path: Path) -> None:
+    run(bin_dir / "python", "-c", SCHEMA_CHECK, cwd=tmp_path)
+
+
+def test_connection_form_has_its_fields(bin_dir: Path, tmp_path: Path) -> None:
+    """The UI's own answer for the form: labels, the three extra fields, their defaults, what is hidden."""
+    printed = run(bin_dir / "python", "-W", "ignore", "-c", FORM, cwd=tmp_path)
+    form = json.loads(printed.splitlines()[-1])
+    assert form["hook_name"] == "Featurebase"
+    assert form["titles"] == {"host": "Base URL", "password": "API key"}
+    assert form["fields"] == {
+        "api_version": ["API version", "2026-01-01.nova"],
+        "timeout": ["Timeout (seconds)", 10],
+        "max_retries": ["Retries of a read", 4],
+    }
+    assert sorted(form["hidden"]) == ["login", "port", "url_schema"]
+
+
+@pytest.mark.parametrize("test_file", INTEGRITY_TESTS, ids=lambda path: path.stem)
+def test_dags_load(bin_dir: Path, test_file: Path) -> None:
+    """The Dag integrity tests pass with this Airflow and the installed wheel."""
+    run(
+        bin_dir / "python",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "pythonpath=.",
+        "-q",
+        test_file,
+        cwd=ROOT,
+    )
