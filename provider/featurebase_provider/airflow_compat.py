@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from airflow.sdk import Asset, Context
+    from pydantic import JsonValue
 
 __all__ = [
     "AirflowFailException",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-def async_masker() -> Callable[[list[str]], Any] | None:
+def async_masker() -> Callable[[JsonValue], Any] | None:
     """Airflow's ``amask_secret`` (3.3), or None.
 
     The older minors have only the sync call, which crosses messages inside a trigger's event loop; there a

@@ -28,11 +28,11 @@ def mask(value: str) -> None:
     from airflow.sdk.log import mask_secret
 
     # One call for all forms: each is a round trip to the supervisor, and this runs between refresh and writes.
-    mask_secret(forms_of(value))
+    mask_secret([*forms_of(value)])
 
 
 async def amask(value: str) -> None:
     """Mask a secret from within a trigger's event loop, where this Airflow can."""
     masker = async_masker()
     if masker is not None:
-        await masker(forms_of(value))
+        await masker([*forms_of(value)])

@@ -49,7 +49,11 @@ def report_asset(name: str) -> Asset:
 
 def _asset(name: str, what: str) -> Asset:
     uri = f"{ASSET_PREFIX}/{name}/{what}"
-    return Asset(name=uri, uri=uri, group="featurebase")
+    asset = Asset(name=uri, uri=f"x-{uri}", group="featurebase")
+    # Any scheme but file and x-... makes Airflow load the asset handlers of all installed providers, boto3 with the
+    # amazon one's, each time a Dag file is parsed. Ours needs no handler, so it is put in afterwards.
+    object.__setattr__(asset, "uri", uri)
+    return asset
 
 
 @contextmanager

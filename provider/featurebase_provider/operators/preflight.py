@@ -33,14 +33,13 @@ from featurebase_provider.rotation.schedule import (
     why_late,
     why_too_young,
 )
-from featurebase_provider.rotation.store import Writability
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.store import Store
+    from featurebase_provider.rotation.store import Store, Writability
 
 PROBE_SECONDS = 15.0
 
