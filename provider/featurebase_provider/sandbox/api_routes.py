@@ -1,0 +1,76 @@
+"""The webhook endpoints of the Featurebase API (its webhook reference, 2026-01-01.nova)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from featurebase_provider.sandbox.gate import API_PREFIX, call_of
+from featurebase_provider.sandbox.inputs import (
+    CreateInput,
+    UpdateInput,
+    cursor_after,
+    read_body,
+    read_cursor,
+    read_limit,
+    read_status_filter,
+    read_webhook_id,
+)
+from featurebase_provider.sandbox.misbehaviour import reads_stale
+from featurebase_provider.sandbox.state import SandboxState
+
+
+def api_router(state: SandboxState) -> APIRouter:
+    """The endpoints, working on this state.
+
+    No handler awaits between looking and changing, so each call takes effect at once or not at all.
+    """
+    router = APIRouter(prefix=f"{API_PREFIX}/webhooks")
+
+    @router.get("")
+    async def list_webhooks(request: Request) -> Response:
+        query = request.query_params
+        page, more = state.webhooks.page(
+            after=read_cursor(query.get("cursor")),
+            limit=read_limit(query.get("limit")),
+            status=read_status_filter(query.get("status")),
+            stale=reads_stale(request.scope),
+        )
+        next_cursor = cursor_after(page[-1]["id"]) if more else None
+        return JSONResponse({"object": "list", "data": page, "nextCursor": next_cursor})
+
+    @router.post("")
+    async def create_webhook(request: Request) -> Response:
+        webhook = state.webhooks.create(read_body(CreateInput, await request.body()))
+        return _changed(request, webhook.as_json(), status=201)
+
+    @router.get("/{webhook_id}")
+    async def get_webhook(request: Request, webhook_id: str) -> Response:
+        stale = reads_stale(request.scope)
+        return JSONResponse(state.webhooks.shown(read_webhook_id(webhook_id), stale=stale))
+
+    @router.patch("/{webhook_id}")
+    async def update_webhook(request: Request, webhook_id: str) -> Response:
+        webhook_id = read_webhook_id(webhook_id)
+        state.webhooks.get(webhook_id)  # an unknown webhook is told before a faulty body
+        wanted = read_body(UpdateInput, await request.body())
+        return _changed(request, state.webhooks.update(webhook_id, wanted).as_json())
+
+    @router.delete("/{webhook_id}")
+    async def delete_webhook(request: Request, webhook_id: str) -> Response:
+        webhook_id = read_webhook_id(webhook_id)
+        state.webhooks.delete(webhook_id)
+        return _changed(request, {"id": webhook_id, "object": "webhook", "deleted": True})
+
+    @router.post("/{webhook_id}/secret")
+    async def refresh_secret(request: Request, webhook_id: str) -> Response:
+        return _changed(request, state.webhooks.refresh_secret(read_webhook_id(webhook_id)).as_json())
+
+    return router
+
+
+def _changed(request: Request, document: dict[str, Any], status: int = 200) -> Response:
+    call_of(request.scope).committed = True
+    return JSONResponse(document, status)

@@ -1,0 +1,135 @@
+"""The command ``featurebase-sandbox``: ``serve`` the local Featurebase, or run the sample ``receiver``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from featurebase_provider.sandbox.errors import SandboxUnusable
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+UNUSABLE = 2
+"""Exit status where the arguments, or the machine, don't allow a start."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand until the process is told to end.
+
+    :param argv: the arguments, without the program's name; those of the process where none are given.
+    :returns: the exit status: 0 after a stop by SIGTERM or SIGINT, 2 where it could not start.
+    """
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    previous = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        _run(options)
+    except SandboxUnusable as error:
+        print(f"featurebase-sandbox: {error}", file=sys.stderr)
+        return UNUSABLE
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from featurebase_provider.sandbox import server
+
+    title = "Featurebase sandbox" if options.command == "serve" else "Sample receiver"
+    app = _sandbox(options) if options.command == "serve" else _receiver(options)
+    listening = server.open_socket(options.host, options.port)
+    server.serve(app, listening, lambda: print(f"{title} on {server.url_of(listening)}", flush=True))
+
+
+def _sandbox(options: argparse.Namespace) -> FastAPI:
+    from featurebase_provider.sandbox.app import create_sandbox
+
+    return create_sandbox(options.api_key, retry_signing=options.retry_signing, pause_after=options.pause_after)
+
+
+def _receiver(options: argparse.Namespace) -> FastAPI:
+    from featurebase_provider.sandbox.receiver import create_receiver
+
+    return create_receiver(
+        options.secret_file,
+        key=options.key,
+        previous_key=options.previous_key,
+        reload_seconds=options.reload_seconds,
+    )
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    # uvicorn ends in good order and then raises the signal again; being told to stop is no failure.
+    raise SystemExit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="featurebase-sandbox", description="A local Featurebase to try webhook secret rotation on."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    serve = commands.add_parser("serve", help="the local Featurebase", description="Run the local Featurebase.")
+    _add_address(serve, port=8787)
+    serve.add_argument("--api-key", default="sk_sandbox", help="the key that the API accepts (%(default)s)")
+    serve.add_argument(
+        "--retry-signing",
+        choices=("first", "current"),
+        default="current",
+        help="the secret that signs retries: that of the first attempt, or the current one (%(default)s)",
+    )
+    serve.add_argument(
+        "--pause-after",
+        type=_natural,
+        default=50,
+        metavar="N",
+        help="consecutive delivery failures that pause a webhook, 0 for never (%(default)s)",
+    )
+
+    receiver = commands.add_parser(
+        "receiver",
+        help="the sample receiver",
+        description="Run a receiver that verifies signatures with a secret read from a file.",
+    )
+    _add_address(receiver, port=8788)
+    receiver.add_argument(
+        "--secret-file", type=Path, required=True, help="the bare secret; with --key a JSON or dotenv file"
+    )
+    receiver.add_argument("--key", metavar="NAME", help="name of the current secret in the file")
+    receiver.add_argument("--previous-key", metavar="NAME", help="name of the previous secret, accepted too")
+    receiver.add_argument(
+        "--reload-seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="look at the file at most every S seconds (at each delivery)",
+    )
+    return parser
+
+
+def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=_natural, default=port, help="port, 0 for a free one (%(default)s)")
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("negative")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The sandbox's own control, under ``/_sandbox/``: without a key, for clients on this machine only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from featurebase_provider.sandbox.clock import MAX_SPEED
+from featurebase_provider.sandbox.errors import CallRefused
+from featurebase_provider.sandbox.faults import FaultInput
+from featurebase_provider.sandbox.inputs import is_loopback, read_webhook_id
+from featurebase_provider.sandbox.state import SandboxState
+from featurebase_provider.sandbox.timestamps import iso_ms
+from featurebase_provider.sandbox.topics import KNOWN_TOPICS
+
+CONTROL_PREFIX = "/_sandbox"
+MAX_AT_ONCE = 10_000
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class EventsInput(_Input):
+    """Body of ``POST /_sandbox/events``. Without ``per_second`` all ``count`` events happen at once."""
+
+    topic: str
+    item: dict[str, Any] | None = None
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+
+class ClockInput(_Input):
+    """Body of ``POST /_sandbox/clock``."""
+
+    speed: Annotated[float, Field(gt=0, le=MAX_SPEED)]
+
+
+class LastStatusInput(_Input):
+    """A delivery result to pretend."""
+
+    code: int
+    message: str
+    timestamp: AwareDatetime
+
+
+class HealthInput(_Input):
+    """Health figures to pretend; those left out stay as they are."""
+
+    lastResponseTime: int = 0
+    avgResponseTime: int = 0
+    lastSuccessAt: AwareDatetime | None = None
+    errorsSinceLastSuccess: int = 0
+    consecutiveFailures: int = 0
+
+
+class ForceInput(_Input):
+    """Body of ``POST /_sandbox/webhooks/{id}``: what Featurebase can do to a webhook and clients can't.
+
+    :param status: any status, ``suspended`` too; the health figures stay.
+    :param secret: the signing secret, as if somebody else had refreshed it to this value.
+    :param omit_secret: let answers lack ``secret``.
+    :param keep_secret: let refreshes answer with the secret unchanged.
+    :param topics: topics, unknown ones too.
+    :param extra: further fields of the webhook object.
+    """
+
+    status: Literal["active", "paused", "suspended"] = "active"
+    secret: Annotated[str, Field(min_length=1)] | None = None
+    omit_secret: bool = False
+    keep_secret: bool = False
+    topics: list[str] = []
+    createdAt: AwareDatetime | None = None
+    lastStatus: LastStatusInput | None = None
+    health: HealthInput = HealthInput()
+    extra: dict[str, Any] = {}
+
+
+def control_router(state: SandboxState) -> APIRouter:
+    """The control calls, working on this state."""
+    router = APIRouter(prefix=CONTROL_PREFIX, dependencies=[Depends(_loopback_only)])
+    _add_event_routes(router, state)
+    _add_journal_routes(router, state)
+    _add_fault_routes(router, state)
+
+    @router.post("/clock")
+    async def set_clock(wanted: ClockInput) -> dict[str, float]:
+        """Let delivery retries come this many times faster, those already waiting included."""
+        state.clock.speed = wanted.speed
+        return {"speed": state.clock.speed}
+
+    @router.post("/reset")
+    async def reset() -> dict[str, bool]:
+        """Forget webhooks, journal, faults, clock speed and counted calls; end all that is under way."""
+        await state.reset()
+        return {"reset": True}
+
+    @router.post("/webhooks/{webhook_id}")
+    async def force(webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
+        """Put a webhook into a state that the API doesn't let clients set."""
+        return _force(state, read_webhook_id(webhook_id), wanted)
+
+    return router
+
+
+def _add_event_routes(router: APIRouter, state: SandboxState) -> None:
+    @router.post("/events", status_code=202)
+    async def emit(wanted: EventsInput) -> dict[str, Any]:
+        """Emit events to every active webhook that subscribes to the topic.
+
+        Answers with the ids of the events that happened at once; a paced emission gives its events their ids
+        when they happen.
+        """
+        topic = wanted.topic
+        if topic not in KNOWN_TOPICS and not state.webhooks.subscribed_to(topic):
+            raise CallRefused(400, "unknown_topic", f"No webhook can subscribe to topic {topic!r}", "topic")
+        events = []
+        if wanted.per_second is not None:
+            state.deliveries.emit_paced(topic, wanted.item, count=wanted.count, per_second=wanted.per_second)
+        elif wanted.count > MAX_AT_ONCE:
+            raise CallRefused(400, "too_many", f"More than {MAX_AT_ONCE} events need per_second", "count")
+        else:
+            for _ in range(wanted.count):
+                events += state.deliveries.emit(topic, wanted.item)
+        return {"topic": topic, "count": wanted.count, "eventIds": [event.id for event in events]}
+
+    @router.delete("/events")
+    async def stop_emissions() -> dict[str, int]:
+        """End paced emissions. What was emitted is still delivered, and stays in the journal."""
+        state.deliveries.stop_emissions()
+        return {"emitted": len(state.journal.events)}
+
+
+def _add_journal_routes(router: APIRouter, state: SandboxState) -> None:
+    @router.get("/events")
+    async def list_events() -> list[dict[str, Any]]:
+        return [event.as_json() for event in state.journal.events]
+
+    @router.get("/deliveries")
+    async def list_attempts(webhookId: str | None = None) -> list[dict[str, Any]]:
+        attempts = state.journal.attempts
+        return [one.as_json() for one in attempts if webhookId is None or one.webhook_id == webhookId]
+
+    @router.get("/requests")
+    async def list_calls() -> list[dict[str, Any]]:
+        return [call.as_json() for call in state.journal.calls]
+
+
+def _add_fault_routes(router: APIRouter, state: SandboxState) -> None:
+    @router.post("/faults", status_code=201)
+    async def add_fault(wanted: FaultInput) -> dict[str, Any]:
+        return state.faults.add(wanted).as_json()
+
+    @router.get("/faults")
+    async def list_faults() -> list[dict[str, Any]]:
+        return [fault.as_json() for fault in state.faults.waiting()]
+
+    @router.delete("/faults")
+    async def clear_faults() -> dict[str, int]:
+        """Forget the faults and let go of the calls they hold. Late commits on their way still come."""
+        cleared = len(state.faults.waiting())
+        state.faults.clear()
+        return {"cleared": cleared}
+
+
+def _force(state: SandboxState, webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
+    sent = wanted.model_fields_set
+    simple = {"status", "secret", "omit_secret", "keep_secret", "topics", "extra"}
+    changes = {name: getattr(wanted, name) for name in sent & simple if getattr(wanted, name) is not None}
+    if "createdAt" in sent and wanted.createdAt is not None:
+        changes["created_at_ms"] = _unix_ms(wanted.createdAt)
+    if "lastStatus" in sent:
+        changes["last_status"] = wanted.lastStatus and {
+            "code": wanted.lastStatus.code,
+            "message": wanted.lastStatus.message,
+            "timestamp": iso_ms(_unix_ms(wanted.lastStatus.timestamp)),
+        }
+    webhook = state.webhooks.force(webhook_id, changes)
+    if "health" in sent:
+        figures = wanted.health.model_dump(exclude_unset=True)
+        if figures.get("lastSuccessAt") is not None:
+            figures["lastSuccessAt"] = _unix_ms(figures["lastSuccessAt"])
+        webhook.health.force(figures)
+    return webhook.as_json()
+
+
+def _unix_ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _loopback_only(request: Request) -> None:
+    if request.client is None or not is_loopback(request.client.host):
+        raise CallRefused(403, "loopback_only", "The sandbox's control is open to this machine only")

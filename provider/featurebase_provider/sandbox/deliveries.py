@@ -1,0 +1,191 @@
+"""Signed deliveries with Featurebase's retries (its guides "Security" and "Delivery behaviors").
+
+The signature is made here from the documentation and not by ``featurebase.signatures``, so that the sandbox
+can show an error in that module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+import httpx
+
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.cancelling import cancel_all
+from featurebase_provider.sandbox.clock import RetryClock
+from featurebase_provider.sandbox.journal import Attempt, Event, Journal
+from featurebase_provider.sandbox.timestamps import iso_ms
+from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
+
+RetrySigning = Literal["first", "current"]
+RETRY_DELAYS = (60.0, 3600.0, 21600.0)
+"""Seconds from the end of the first, second and third attempt to the next one."""
+ACCEPTED_STATUSES = frozenset({200, 201, 202, 204})
+MAX_TIMEOUT = 30.0
+"""Seconds that a webhook's ``timeoutMs`` may allow at most."""
+ORGANIZATION_ID = "65f000000000000000000001"
+NO_ANSWER_CODE = 0
+"""``lastStatus.code`` of an attempt without an answer; what Featurebase puts there is not documented."""
+
+
+def signature_headers(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
+    """The two headers that prove a delivery; ``timestamp`` in Unix seconds."""
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": digest}
+
+
+class Deliveries:
+    """Sends events to webhooks, each event in a task of its own, and writes the journal of it.
+
+    :param webhooks: looked up afresh before each attempt; one that is not active gets no further attempt.
+    :param retry_signing: the secret that signs retries: that of the first attempt, or the current one.
+    :param pause_after: consecutive failures after which a webhook is paused; 0 for never. Featurebase pauses,
+        too, but does not say when.
+    :param now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        journal: Journal,
+        clock: RetryClock,
+        *,
+        retry_signing: RetrySigning,
+        pause_after: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._webhooks, self._journal, self._clock = webhooks, journal, clock
+        self._retry_signing, self._pause_after, self._now = retry_signing, pause_after, now
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._emissions: set[asyncio.Task[None]] = set()
+        self._client: httpx.AsyncClient | None = None
+
+    def emit(self, topic: str, item: dict[str, Any] | None = None) -> list[Event]:
+        """Let something happen: each active webhook that wants the topic gets an event of its own."""
+        now_ms = int(self._now() * 1000)
+        subscribers: list[Webhook | None] = [*self._webhooks.subscribed_to(topic)] or [None]
+        events = []
+        for webhook in subscribers:
+            event = Event(f"notif_{uuid.uuid4()}", topic, webhook.id if webhook else None, now_ms)
+            self._journal.events.append(event)
+            events.append(event)
+            if webhook:
+                event.body = _event_body(event, item)
+                self._start(self._deliver(event, webhook.id), self._tasks)
+        return events
+
+    def emit_paced(self, topic: str, item: dict[str, Any] | None, *, count: int, per_second: float) -> None:
+        """Let something happen ``count`` times at an even pace, in the background."""
+        self._start(self._emit_paced(topic, item, count, per_second), self._emissions)
+
+    def stop_emissions(self) -> None:
+        """End all paced emissions; what was emitted is still delivered."""
+        for task in self._emissions:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """End emissions, deliveries and waiting retries, and close connections."""
+        await cancel_all([*self._emissions])  # first, for they start deliveries
+        await cancel_all([*self._tasks])
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _start(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+    async def _emit_paced(self, topic: str, item: dict[str, Any] | None, count: int, per_second: float) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for index in range(count):
+            await asyncio.sleep(max(0.0, begin + index / per_second - loop.time()))
+            self.emit(topic, item)
+
+    async def _deliver(self, event: Event, webhook_id: str) -> None:
+        first_secret: str | None = None
+        for number, delay in enumerate((0.0, *RETRY_DELAYS), start=1):
+            if delay:
+                await self._clock.sleep(delay)
+            webhook = self._webhooks.find(webhook_id)
+            if webhook is None or webhook.status != "active":
+                return
+            secret = webhook.secret
+            if self._retry_signing == "first":
+                secret = first_secret = first_secret or secret
+            if await self._attempt(event, webhook, number, secret):
+                event.delivered = True
+                return
+
+    async def _attempt(self, event: Event, webhook: Webhook, number: int, secret: str) -> bool:
+        now = self._now()
+        attempt = Attempt(event.id, webhook.id, number, int(now * 1000), fingerprint_of(secret))
+        self._journal.attempts.append(attempt)
+        event.attempts = number
+        headers = httpx.Headers({"Content-Type": "application/json", "User-Agent": "featurebase-sandbox"})
+        headers.update(webhook.headers)
+        headers.update(signature_headers(secret, event.body, int(now)))
+        begin = time.monotonic()
+        try:
+            attempt.status_code = await asyncio.wait_for(
+                self._send(webhook.url, headers, event.body), timeout=webhook.timeout_ms / 1000
+            )
+        except asyncio.TimeoutError:
+            attempt.error = f"no answer within {webhook.timeout_ms} ms"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            attempt.error = f"no answer: {type(error).__name__}"
+        accepted = attempt.status_code in ACCEPTED_STATUSES
+        self._count(webhook, attempt, accepted, response_ms=(time.monotonic() - begin) * 1000)
+        return accepted
+
+    async def _send(self, url: str, headers: httpx.Headers, body: bytes) -> int:
+        if self._client is None:
+            # A connection for each delivery: one that the receiver is about to close must not fail an event.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            self._client = httpx.AsyncClient(limits=limits, timeout=MAX_TIMEOUT, trust_env=False)
+        async with self._client.stream("POST", url, headers=headers, content=body) as response:
+            return response.status_code
+
+    def _count(self, webhook: Webhook, attempt: Attempt, accepted: bool, response_ms: float) -> None:
+        failure = attempt.error or f"Request failed with status code {attempt.status_code}"
+        webhook.count_attempt(
+            code=attempt.status_code or NO_ANSWER_CODE,
+            message="Success" if accepted else failure,
+            ok=accepted,
+            response_ms=response_ms,
+            at_ms=int(self._now() * 1000),
+        )
+        failures = webhook.health.consecutive_failures
+        if self._pause_after and failures >= self._pause_after and webhook.status == "active":
+            webhook.status = "paused"
+            self._webhooks.touch(webhook)
+
+
+def _event_body(event: Event, item: dict[str, Any] | None) -> bytes:
+    subject, _, happened = event.topic.partition(".")
+    data: dict[str, Any] = {
+        "object": "notification_event_data",
+        "item": item if item is not None else {"object": subject, "id": secrets.token_hex(12)},
+    }
+    if happened.endswith("updated"):
+        data["changes"] = [{"field": "title", "oldValue": "a", "newValue": "b"}]
+    document = {
+        "object": "notification_event",
+        "id": event.id,
+        "topic": event.topic,
+        "organizationId": ORGANIZATION_ID,
+        "webhookId": event.webhook_id,
+        "createdAt": iso_ms(event.emitted_at_ms),
+        "deliveryStatus": "pending",
+        "data": data,
+    }
+    return json.dumps(document).encode()

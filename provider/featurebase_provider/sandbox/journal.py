@@ -1,0 +1,91 @@
+"""What happened in the sandbox: API calls, events, delivery attempts. It holds no secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of the API. ``status`` is None while, or because, no answer was sent.
+
+    ``committed``: whether the call changed something, be it after its answer.
+    """
+
+    at_ms: int
+    method: str
+    path: str
+    status: int | None = None
+    committed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The journal's line."""
+        return {
+            "at": self.at_ms,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "committed": self.committed,
+        }
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt to deliver an event; neither status nor error while it is under way."""
+
+    event_id: str
+    webhook_id: str
+    number: int
+    at_ms: int
+    fingerprint: str
+    status_code: int | None = None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The journal's line."""
+        return {
+            "eventId": self.event_id,
+            "webhookId": self.webhook_id,
+            "attempt": self.number,
+            "at": self.at_ms,
+            "statusCode": self.status_code,
+            "error": self.error,
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(slots=True)
+class Event:
+    """One notification event: what happened, told to one webhook.
+
+    ``webhook_id`` is None where no active webhook subscribed to the topic at that time: nobody will get it.
+    """
+
+    id: str
+    topic: str
+    webhook_id: str | None
+    emitted_at_ms: int
+    body: bytes = field(default=b"", repr=False)
+    delivered: bool = False
+    attempts: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The journal's line."""
+        return {
+            "id": self.id,
+            "topic": self.topic,
+            "webhookId": self.webhook_id,
+            "emittedAt": self.emitted_at_ms,
+            "delivered": self.delivered,
+            "attempts": self.attempts,
+        }
+
+
+@dataclass(slots=True)
+class Journal:
+    """Everything that was recorded since the last reset, in the order in which it began."""
+
+    calls: list[Call] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)

@@ -1,0 +1,129 @@
+"""The sample receiver: verifies deliveries as Featurebase's guide "Security" asks; remembers what came."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from featurebase_provider.featurebase.errors import SignatureRejected
+from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
+from featurebase_provider.sandbox.secret_file import SecretFile
+
+
+@dataclass(slots=True)
+class _Accepted:
+    id: str
+    topic: str | None
+    at_ms: int
+    fingerprint: str
+    duplicates: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "topic": self.topic,
+            "at": self.at_ms,
+            "fingerprint": self.fingerprint,
+            "duplicates": self.duplicates,
+        }
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """What came: accepted events by id, and the times of refusals by reason."""
+
+    accepted: dict[str, _Accepted] = field(default_factory=dict)
+    refused: dict[str, list[int]] = field(default_factory=dict)
+
+    def accept(self, event: dict[str, Any], at_ms: int, fingerprint: str) -> None:
+        known = self.accepted.get(event["id"])
+        if known is not None:
+            known.duplicates += 1
+            return
+        topic = event.get("topic")
+        self.accepted[event["id"]] = _Accepted(
+            event["id"], topic if isinstance(topic, str) else None, at_ms, fingerprint
+        )
+
+    def refuse(self, reason: str, at_ms: int) -> None:
+        self.refused.setdefault(reason, []).append(at_ms)
+
+
+def create_receiver(
+    secret_file: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    previous_key: str | None = None,
+    reload_seconds: float = 0.0,
+    now: Callable[[], float] = time.time,
+) -> FastAPI:
+    """A receiver that takes deliveries on any path.
+
+    Answers 200 to what it verified, 401 with a reason to what it could not, 400 to verified texts that are no
+    events. ``GET /received`` lists accepted events (first acceptance, times in ms since 1970), and
+    ``GET /refused`` the refusals by reason.
+
+    :param secret_file: see :class:`~featurebase_provider.sandbox.secret_file.SecretFile`, as are ``key``,
+        ``previous_key`` and ``reload_seconds``.
+    :param now: Unix seconds.
+    :raises SandboxUnusable: the options contradict each other.
+    """
+    file = SecretFile(secret_file, key=key, previous_key=previous_key, reload_seconds=reload_seconds)
+    inbox = _Inbox()
+    app = FastAPI(title="Sample receiver", openapi_url=None)
+
+    @app.get("/received")
+    async def received() -> list[dict[str, Any]]:
+        return [one.as_json() for one in inbox.accepted.values()]
+
+    @app.get("/refused")
+    async def refused() -> list[dict[str, Any]]:
+        return [{"reason": why, "count": len(times), "times": times} for why, times in inbox.refused.items()]
+
+    @app.post("/{path:path}")
+    async def deliver(request: Request) -> Response:
+        body = await request.body()
+        moment = now()
+        try:
+            secret = _verified(request, body, file, moment)
+        except SignatureRejected as refusal:
+            inbox.refuse(refusal.reason, int(moment * 1000))
+            return JSONResponse({"error": refusal.reason}, 401)
+        event = _event(body)
+        if event is None:
+            inbox.refuse("the body is not an event", int(moment * 1000))
+            return JSONResponse({"error": "the body is not an event"}, 400)
+        inbox.accept(event, int(moment * 1000), secret)
+        return JSONResponse({"received": event["id"]})
+
+    return app
+
+
+def _verified(request: Request, body: bytes, file: SecretFile, now: float) -> str:
+    """The fingerprint of the secret that signed a delivery."""
+    secrets = file.secrets()
+    if file.problem is not None:
+        raise SignatureRejected(file.problem)
+    signed_with = verify(
+        body,
+        timestamp=request.headers.get(TIMESTAMP_HEADER),
+        signature=request.headers.get(SIGNATURE_HEADER),
+        secrets=secrets,
+        now=now,
+    )
+    return signed_with.fingerprint
+
+
+def _event(body: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("id"), str) else None

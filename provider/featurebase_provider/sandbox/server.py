@@ -1,0 +1,159 @@
+"""Serves the sandbox and the sample receiver: in the foreground, or in a thread for tests and demos."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+
+from featurebase_provider.sandbox.app import create_sandbox
+from featurebase_provider.sandbox.connection import BreakableProtocol
+from featurebase_provider.sandbox.errors import SandboxUnusable
+from featurebase_provider.sandbox.receiver import create_receiver
+from featurebase_provider.sandbox.state import DEFAULT_API_KEY, SandboxState
+
+LOOPBACK = "127.0.0.1"
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+_ServerT = TypeVar("_ServerT", bound="AppServer")
+
+
+class _Server(uvicorn.Server):
+    """Tells when it answers, and lets go of held calls before it waits for calls to end."""
+
+    def __init__(self, app: FastAPI, when_ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            http=BreakableProtocol,
+            ws="none",
+            lifespan="on",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        super().__init__(config)
+        self._app, self._when_ready = app, when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        sandbox: SandboxState | None = getattr(self._app.state, "sandbox", None)
+        if sandbox is not None:
+            sandbox.faults.clear()
+        await super().shutdown(sockets)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen, so that a taken port is known before anything else starts; port 0 takes a free one.
+
+    :raises SandboxUnusable: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(socket.SOMAXCONN)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SandboxUnusable(
+            f"cannot listen on {host}:{port} ({reason}); choose another --port, or 0 for a free one"
+        ) from error
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """The http URL under which a listening socket is reached."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, listening: socket.socket, when_ready: Callable[[], None]) -> None:
+    """Serve until the process is told to end; ``when_ready`` is called as soon as calls are answered."""
+    _Server(app, when_ready).run([listening])
+
+
+class AppServer:
+    """A context manager that serves an application from a thread, on a loopback port.
+
+    :param app: the application.
+    :param port: the port; 0 takes a free one.
+    :raises SandboxUnusable: on entering: the port is taken, or the application does not start.
+    """
+
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        self.app = app
+        self._port = port
+        self._ready = threading.Event()
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self.url = ""
+        """Where it answers, once it was entered: ``http://127.0.0.1:12345``."""
+
+    def __enter__(self: _ServerT) -> _ServerT:
+        listening = open_socket(LOOPBACK, self._port)
+        self.url = url_of(listening)
+        self._server = _Server(self.app, self._ready.set)
+        self._thread = threading.Thread(target=self._run, args=(self._server, listening), daemon=True)
+        self._thread.start()
+        give_up = time.monotonic() + _START_SECONDS
+        while not self._ready.wait(0.05):
+            if not self._thread.is_alive() or time.monotonic() > give_up:
+                listening.close()
+                raise SandboxUnusable(f"the server on {self.url} did not start; its log says why")
+        return self
+
+    @staticmethod
+    def _run(server: _Server, listening: socket.socket) -> None:
+        with contextlib.suppress(SystemExit):  # uvicorn's way to say that the application did not start
+            server.run([listening])
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            logging.getLogger(__name__).warning("the server on %s still runs", self.url)
+
+
+class SandboxServer(AppServer):
+    """The local Featurebase in a thread.
+
+    :param api_key: the one key that the API accepts.
+    :param port: the port; 0 takes a free one.
+    :param settings: further fields of :class:`~featurebase_provider.sandbox.state.SandboxSettings`.
+    """
+
+    def __init__(self, api_key: str = DEFAULT_API_KEY, *, port: int = 0, **settings: Any) -> None:
+        super().__init__(create_sandbox(api_key, **settings), port)
+        self.api_key = api_key
+
+    @property
+    def state(self) -> SandboxState:
+        """Its state. It belongs to the server's thread: look at it, but change it through ``/_sandbox/``."""
+        state: SandboxState = self.app.state.sandbox
+        return state
+
+
+class ReceiverServer(AppServer):
+    """The sample receiver in a thread; parameters as of
+    :func:`~featurebase_provider.sandbox.receiver.create_receiver`.
+    """
+
+    def __init__(self, secret_file: Any, *, port: int = 0, **options: Any) -> None:
+        super().__init__(create_receiver(secret_file, **options), port)

@@ -1,0 +1,252 @@
+"""The webhooks of the sandbox's one workspace, their health, and what an earlier read showed of them."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from featurebase_provider.sandbox.errors import CallRefused
+from featurebase_provider.sandbox.inputs import CreateInput, RequestConfigInput, UpdateInput
+from featurebase_provider.sandbox.timestamps import iso_ms
+
+DEFAULT_WEBHOOK_LIMIT = 10
+
+
+def new_signing_secret() -> str:
+    """A secret in Featurebase's form: ``whsec_`` and a random token."""
+    return f"whsec_{secrets.token_hex(24)}"
+
+
+@dataclass(slots=True)
+class Health:
+    """A webhook's health figures; times in ms. Its mean response time counts all attempts since a reset."""
+
+    last_response_ms: int = 0
+    response_ms_sum: float = 0.0
+    attempts: int = 0
+    last_success_at_ms: int | None = None
+    errors_since_success: int = 0
+    consecutive_failures: int = 0
+
+    def count(self, *, ok: bool, response_ms: float, at_ms: int) -> None:
+        """Enter one delivery attempt, in the order in which attempts end."""
+        self.last_response_ms = round(response_ms)
+        self.response_ms_sum += response_ms
+        self.attempts += 1
+        if ok:
+            self.last_success_at_ms, self.errors_since_success, self.consecutive_failures = at_ms, 0, 0
+        else:
+            self.errors_since_success += 1
+            self.consecutive_failures += 1
+
+    def force(self, figures: Mapping[str, Any]) -> None:
+        """Set figures, named as the API names them; ``lastSuccessAt`` in ms since 1970, or None."""
+        self.last_response_ms = figures.get("lastResponseTime", self.last_response_ms)
+        self.last_success_at_ms = figures.get("lastSuccessAt", self.last_success_at_ms)
+        self.errors_since_success = figures.get("errorsSinceLastSuccess", self.errors_since_success)
+        self.consecutive_failures = figures.get("consecutiveFailures", self.consecutive_failures)
+        if "avgResponseTime" in figures:
+            self.attempts, self.response_ms_sum = 1, figures["avgResponseTime"]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as the API shows them."""
+        success = self.last_success_at_ms
+        return {
+            "lastResponseTime": self.last_response_ms,
+            "avgResponseTime": round(self.response_ms_sum / self.attempts) if self.attempts else 0,
+            "lastSuccessAt": None if success is None else iso_ms(success),
+            "errorsSinceLastSuccess": self.errors_since_success,
+            "consecutiveFailures": self.consecutive_failures,
+        }
+
+
+@dataclass(slots=True)
+class Webhook:
+    """One webhook. ``secret`` is sandbox data: it protects nothing outside it."""
+
+    id: str
+    name: str
+    url: str
+    topics: list[str]
+    created_at_ms: int
+    updated_at_ms: int
+    description: str | None = None
+    secret: str = field(default_factory=new_signing_secret, repr=False)
+    status: str = "active"
+    timeout_ms: int = 5000
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    last_status: dict[str, Any] | None = None
+    health: Health = field(default_factory=Health)
+    omit_secret: bool = False
+    keep_secret: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The webhook object of the API reference."""
+        document = {
+            "object": "webhook",
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "url": self.url,
+            "secret": self.secret,
+            "topics": list(self.topics),
+            "status": self.status,
+            "version": "1.0",
+            "requestConfig": {"timeoutMs": self.timeout_ms, "headers": dict(self.headers)},
+            "lastStatus": copy.deepcopy(self.last_status),
+            "health": self.health.as_json(),
+            "createdAt": iso_ms(self.created_at_ms),
+            "updatedAt": iso_ms(self.updated_at_ms),
+            **copy.deepcopy(self.extra),
+        }
+        if self.omit_secret:
+            del document["secret"]
+        return document
+
+    def take(self, config: RequestConfigInput) -> None:
+        """Take over the fields of a request config that were sent."""
+        if "timeoutMs" in config.model_fields_set:
+            self.timeout_ms = config.timeoutMs
+        if "headers" in config.model_fields_set:
+            self.headers = dict(config.headers)
+
+    def count_attempt(self, *, code: int, message: str, ok: bool, response_ms: float, at_ms: int) -> None:
+        """Enter a delivery attempt into the last status and the health figures."""
+        self.last_status = {"code": code, "message": message, "timestamp": iso_ms(at_ms)}
+        self.health.count(ok=ok, response_ms=response_ms, at_ms=at_ms)
+
+
+class Webhooks:
+    """All webhooks of the workspace, in the order of their ids, which is that of their creation.
+
+    :param now: Unix seconds.
+    :param limit: how many may exist at once.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time, limit: int = DEFAULT_WEBHOOK_LIMIT) -> None:
+        self._now, self._limit = now, limit
+        self._current: dict[str, Webhook] = {}
+        self._before_change: dict[str, dict[str, Any]] = {}
+        self._process_part = secrets.token_hex(5)
+        self._created, self._last_id_seconds = 0, 0
+
+    def find(self, webhook_id: str) -> Webhook | None:
+        """The webhook as it is now, or None."""
+        return self._current.get(webhook_id)
+
+    def get(self, webhook_id: str) -> Webhook:
+        """The webhook as it is now.
+
+        :raises CallRefused: 404, there is none.
+        """
+        webhook = self._current.get(webhook_id)
+        if webhook is None:
+            raise CallRefused(404, "webhook_not_found", f"There is no webhook {webhook_id}", "id")
+        return webhook
+
+    def subscribed_to(self, topic: str) -> list[Webhook]:
+        """The active webhooks that want events of this topic."""
+        return [hook for hook in self._current.values() if hook.status == "active" and topic in hook.topics]
+
+    def shown(self, webhook_id: str, *, stale: bool = False) -> dict[str, Any]:
+        """What reading one webhook answers; ``stale``: as before its last change, or its deletion.
+
+        A webhook that was never changed shows as it is.
+        """
+        if stale and webhook_id in self._before_change:
+            return copy.deepcopy(self._before_change[webhook_id])
+        return self.get(webhook_id).as_json()
+
+    def page(
+        self, *, after: str | None, limit: int, status: str | None, stale: bool = False
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of webhooks, and whether another one follows.
+
+        It goes by id, so webhooks that come and go between two pages neither repeat nor hide others.
+        """
+        ids: Iterable[str] = {*self._current, *self._before_change} if stale else self._current
+        shown = (
+            self.shown(webhook_id, stale=stale) for webhook_id in sorted(ids) if after is None or webhook_id > after
+        )
+        fitting = [document for document in shown if status is None or document["status"] == status]
+        return fitting[:limit], len(fitting) > limit
+
+    def create(self, wanted: CreateInput) -> Webhook:
+        """Make a webhook.
+
+        :raises CallRefused: 400, the workspace has as many as it may have.
+        """
+        if len(self._current) >= self._limit:
+            raise CallRefused(
+                400, "webhook_limit_reached", f"The workspace already has {self._limit} webhooks, its limit"
+            )
+        now_ms = self._now_ms()
+        webhook = Webhook(
+            id=self._new_id(),
+            name=wanted.name,
+            url=wanted.url,
+            topics=list(wanted.topics),
+            description=wanted.description,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+        webhook.take(wanted.requestConfig)
+        self._current[webhook.id] = webhook
+        return webhook
+
+    def update(self, webhook_id: str, wanted: UpdateInput) -> Webhook:
+        """Change the fields that were sent. Setting the status to active resets the health figures."""
+        webhook = self.change(webhook_id)
+        sent = wanted.model_fields_set
+        for name in sent & {"name", "url", "description", "status"}:
+            setattr(webhook, name, getattr(wanted, name))
+        if "topics" in sent:
+            webhook.topics = list(wanted.topics)
+        if "requestConfig" in sent:
+            webhook.take(wanted.requestConfig)
+        if "status" in sent and wanted.status == "active":
+            webhook.health = Health()
+        return webhook
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        """Put a new signing secret in place of the present one, which is worth nothing from now on."""
+        webhook = self.change(webhook_id)
+        if not webhook.keep_secret:
+            webhook.secret = new_signing_secret()
+        return webhook
+
+    def delete(self, webhook_id: str) -> None:
+        """Forget a webhook."""
+        self.change(webhook_id)
+        del self._current[webhook_id]
+
+    def force(self, webhook_id: str, changes: Mapping[str, Any]) -> Webhook:
+        """Set attributes of a webhook, whether or not the API lets clients set them."""
+        webhook = self.change(webhook_id)
+        for name, value in changes.items():
+            setattr(webhook, name, copy.deepcopy(value))
+        return webhook
+
+    def change(self, webhook_id: str) -> Webhook:
+        """The webhook, about to be changed: what it shows now is kept for stale reads."""
+        webhook = self.get(webhook_id)
+        self._before_change[webhook_id] = webhook.as_json()
+        self.touch(webhook)
+        return webhook
+
+    def touch(self, webhook: Webhook) -> None:
+        """Date the webhook's last change: never twice the same, so that every change can be seen."""
+        webhook.updated_at_ms = max(self._now_ms(), webhook.updated_at_ms + 1)
+
+    def _now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    def _new_id(self) -> str:
+        self._last_id_seconds = max(int(self._now()), self._last_id_seconds)
+        self._created += 1
+        return f"{self._last_id_seconds:08x}{self._process_part}{self._created:06x}"

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from featurebase_provider.sandbox.cli import main
+from featurebase_provider.sandbox.errors import SandboxUnusable
+from featurebase_provider.sandbox.server import AppServer, ReceiverServer, SandboxServer
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "featurebase_provider.sandbox.cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_both_commands_say_where_they_are_work_together_and_stop_cleanly(tmp_path, headers):
+    """The whole way as a user goes it: two processes, a webhook, an event, SIGTERM and SIGINT."""
+    secret_file = tmp_path / ".env"
+    sandbox = start("serve", "--port", "0", "--api-key", "sk_other", "--pause-after", "0")
+    receiver = start("receiver", "--port", "0", "--secret-file", str(secret_file), "--key", "SECRET")
+    try:
+        title, _, sandbox_url = sandbox.stdout.readline().rstrip().rpartition(" on ")
+        assert title == "Featurebase sandbox"
+        title, _, receiver_url = receiver.stdout.readline().rstrip().rpartition(" on ")
+        assert title == "Sample receiver"
+        headers["Authorization"] = "Bearer sk_other"
+        with httpx.Client(base_url=sandbox_url, headers=headers, trust_env=False) as client:
+            body = {"name": "n", "url": f"{receiver_url}/hook", "topics": ["post.created"]}
+            webhook = client.post("/v2/webhooks", json=body).json()
+            secret_file.write_text(f"SECRET={webhook['secret']}\n")
+            client.post("/_sandbox/events", json={"topic": "post.created"})
+            give_up = time.monotonic() + 10
+            while not client.get("/_sandbox/events").json()[0]["delivered"]:
+                assert time.monotonic() < give_up
+                time.sleep(0.01)
+            client.post("/_sandbox/faults", json={"kind": "hang"})
+        received = httpx.get(f"{receiver_url}/received", trust_env=False).json()
+        assert len(received) == 1
+    finally:
+        sandbox.send_signal(signal.SIGTERM)
+        receiver.send_signal(signal.SIGINT)
+        texts = [process.communicate(timeout=10) for process in (sandbox, receiver)]
+    assert (sandbox.returncode, receiver.returncode) == (0, 0)
+    assert [out for out, _ in texts] == ["", ""]
+    assert webhook["secret"] not in texts[0][1] + texts[1][1]
+    assert "Traceback" not in texts[0][1] + texts[1][1]
+
+
+def test_taken_port_is_a_clear_error(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+        message = capsys.readouterr().err
+        assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in message
+        assert "--port" in message
+        with pytest.raises(SandboxUnusable, match="cannot listen"):
+            SandboxServer(port=port).__enter__()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "70000"],
+        ["serve", "--host", "no.such.host.invalid"],
+        ["receiver", "--secret-file", "x", "--previous-key", "OLD"],
+        ["receiver", "--secret-file", "x", "--reload-seconds", "-1"],
+    ],
+)
+def test_impossible_options_end_with_status_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("featurebase-sandbox: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["serve", "--retry-signing", "both"], ["serve", "--port", "-1"], ["receiver"]]
+)
+def test_unknown_options_are_usage_errors(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert "usage: featurebase-sandbox" in capsys.readouterr().err
+
+
+def test_command_is_quick_to_answer_without_fastapi():
+    """Help and usage errors must not pay for the web framework."""
+    probe = "import sys, featurebase_provider.sandbox.cli; print('fastapi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_servers_in_threads_give_sandbox_and_receiver_to_tests(tmp_path, headers):
+    path = tmp_path / "secret"
+    with SandboxServer("sk_mine", pause_after=3) as sandbox, ReceiverServer(path) as receiver:
+        assert sandbox.api_key == "sk_mine"
+        assert sandbox.state.settings.pause_after == 3
+        headers["Authorization"] = "Bearer sk_mine"
+        assert httpx.get(f"{sandbox.url}/v2/webhooks", headers=headers, trust_env=False).status_code == 200
+        assert httpx.post(f"{receiver.url}/x", trust_env=False).status_code == 401
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(sandbox.url, trust_env=False)
+
+
+def test_server_that_cannot_start_says_so():
+    @asynccontextmanager
+    async def broken(_):
+        raise ValueError("broken on purpose")
+        yield
+
+    with pytest.raises(SandboxUnusable, match="did not start"), AppServer(FastAPI(lifespan=broken)):
+        pytest.fail("it cannot have started")
