@@ -98,9 +98,9 @@ def trigger_form() -> dict[str, Param]:
             type="string",
             enum=list(MODES),
             title="Mode",
-            description="**rotate**: refresh the secret and have it in every store. **distribute**: bring the stores "
-            "to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: preflight "
-            "and a report; changes nothing.",
+            description_md="**rotate**: refresh the secret and have it in every store. **distribute**: bring the "
+            "stores to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: "
+            "preflight and a report; changes nothing.",
         ),
         "reason": Param(
             "",

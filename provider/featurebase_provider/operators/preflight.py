@@ -31,6 +31,7 @@ from featurebase_provider.rotation.schedule import (
     previous_is_over,
     refreshed_at,
     why_late,
+    why_no_backfill,
     why_too_young,
 )
 
@@ -63,7 +64,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
     :param allow_inactive: whether a webhook that is not active may be rotated.
     :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the event is gone.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
-    :raises AirflowSkipException: a scheduled run is too late, or the secret too young.
+    :raises AirflowSkipException: a scheduled run is too late, the secret too young, or the run a backfill.
     :raises AirflowFailException: there is a reason not to start; the message names every one.
     """
 
@@ -127,6 +128,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def _new_plan(self, context: Context) -> RotationPlan:
         mode = checked_mode(self.mode, self.webhook_id)
         timing = timing_of(context)
+        self._skip(why_no_backfill(timing))
         self._skip(why_late(timing, now=datetime.now(tz=timezone.utc), late_start=self.late_start))
         reports = report_extras(context, self.display_name)
         with self.hook.get_conn() as client:
@@ -224,7 +226,7 @@ def timing_of(context: Context) -> RunTiming:
     """When this Dag run was due, and whether by schedule."""
     run: Any = context["dag_run"]
     run_type = str(getattr(run.run_type, "value", run.run_type))
-    return RunTiming(scheduled=run_type == "scheduled", run_after=run.run_after)
+    return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
 
 
 def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
-from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
+from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
@@ -68,19 +68,22 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
                 armed.close()
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
-        self.log.info("Store %s (%s): %s, holds %s", outcome.label, outcome.target, outcome.result, outcome.fingerprint)
+        held = outcome.detail or f"holds {outcome.fingerprint}"
+        self.log.info("Store %s (%s): %s, %s", outcome.label, outcome.target, outcome.result, held)
         return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
 
     def _outcome(self, store: Store, pushed: Pushed, rotated: RotationOutcome | None) -> StoreOutcome:
         earlier = rotated.stores.get(store.label) if rotated else None
         fingerprint = pushed.webhook.fingerprint
-        if earlier is not None and not pushed.changed and earlier.fingerprint == fingerprint:
+        held_before = not pushed.changed or not pushed.readable  # what can't be read is written each time
+        if earlier is not None and held_before and earlier.fingerprint == fingerprint:
             return earlier
         exposure = None
         if rotated is not None and rotated.posted is not None and pushed.changed:
             exposure = milliseconds_between(rotated.posted, Moment(time.monotonic(), time.time(), boot_id()))
         result = "written" if pushed.changed else "unchanged"
-        return StoreOutcome(store.label, store.target, result, fingerprint, exposure)  # type: ignore[arg-type]
+        detail = None if pushed.readable else NOT_READABLE
+        return StoreOutcome(store.label, store.target, result, fingerprint, exposure, detail=detail)  # type: ignore[arg-type]
 
 
 def lineage_of(plan: RotationPlan, rotated: RotationOutcome | None) -> Lineage:

@@ -60,7 +60,9 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Gather, sum up, log, emit."""
-        tasks = tuple(TaskRow(*row) for row in sorted(task_rows(context)) if row[0] != context["ti"].task_id)
+        order = list(context["dag"].task_dict)
+        rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
+        tasks = tuple(TaskRow(*row) for row in rows if row[0] != context["ti"].task_id)
         states = {row.task_id: row.state for row in tasks}
         raw_plan = pulled(context, self.preflight_task_id)
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None

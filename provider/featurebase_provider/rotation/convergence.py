@@ -50,15 +50,19 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
 
     :param name: the store, for the message.
     :param current: fingerprint of Featurebase's current secret.
-    :raises StoreForeignValue: the value is present, unknown and unmarked, and ``adopt`` is off.
+    :raises StoreForeignValue: the value is present, unknown and unmarked, or it can't be read; and ``adopt`` is off.
     """
-    if held.current is None or rule.adopt:
+    if rule.adopt:
+        return
+    if not held.readable:
+        raise StoreForeignValue(
+            name,
+            "it never shows what it holds, so whose value that is cannot be judged; nothing was changed",
+            "If it may be replaced, say adopt: true for this store",
+        )
+    if held.current is None or held.current.fingerprint == current or _is_ours(held, rule):
         return
     fingerprint = held.current.fingerprint
-    if fingerprint == current or fingerprint in rule.known:
-        return
-    if held.mark is not None and held.mark.webhook_id == rule.webhook_id:
-        return
     raise StoreForeignValue(
         name,
         f"it holds a value ({fingerprint}) that is neither Featurebase's current secret ({current}) nor known from an "
@@ -67,17 +71,27 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     )
 
 
+def _is_ours(held: StoredValue, rule: WriteRule) -> bool:
+    """Whether the value is known to be this webhook's: from this run, from a report, or by a mark that names it."""
+    if held.current is None:
+        return False
+    fingerprint = held.current.fingerprint
+    marked = held.mark is not None and (held.mark.webhook_id, held.mark.fingerprint) == (rule.webhook_id, fingerprint)
+    return marked or fingerprint in rule.known
+
+
 def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> SecretPair | None:
     """What the store shall hold, or None where it holds that already.
 
-    The previous secret is the one that the store itself held, never a value from elsewhere, and it never
-    equals the current one.
+    The previous secret is the one that the store itself held, never a value from elsewhere nor one that was not
+    this webhook's (receivers would accept it), and it never equals the current one. A store that can't be read is
+    to be written each time.
     """
     if held.current == secret:
         stays = rule.keeps_previous and rule.previous is Previous.KEEP and held.previous != secret
         kept = held.previous if stays else None
-        return None if kept == held.previous else SecretPair(secret, kept)
-    if rule.keeps_previous and rule.previous is Previous.KEEP:
+        return None if kept == held.previous and held.finished else SecretPair(secret, kept)
+    if rule.keeps_previous and rule.previous is Previous.KEEP and _is_ours(held, rule):
         return SecretPair(secret, held.current)
     return SecretPair(secret, None)
 
@@ -86,7 +100,8 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
     """Write ``secret`` unless the store holds it, and read it back.
 
     A concurrent change of something else in the same secret or file is read again and kept. A concurrent
-    change of the secret itself is the caller's to judge: it may be newer than ours.
+    change of the secret itself is the caller's to judge: it may be newer than ours. Where the store can't be read,
+    every change may be one, and an accepted write is all there is to know.
 
     :param held: the store's value, where it was read just before.
     :returns: whether anything was written.
@@ -107,16 +122,17 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
             armed.write(pair, held=held, mark=mark)
         except StoreConflict:
             now = armed.read()
-            if now.current != held.current and now.current != secret:
+            if not now.readable or (now.current != held.current and now.current != secret):
                 raise
             held = now
             continue
+        if not held.readable:
+            return True
         seen = armed.read()
         if seen.current != secret:
-            shown = "nothing" if seen.current is None else seen.current.fingerprint
             raise StoreReadBackDiffers(
                 armed.name,
-                f"it accepted {secret.fingerprint} and then showed {shown}",
+                f"it accepted {secret.fingerprint} and then showed {seen.shown}",
                 "Something else writes there, or the store caches; a retry reads Featurebase again before it writes",
             )
         return True

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Result = Literal["written", "unchanged", "failed", "not_armed"]
 
+NOT_READABLE = "not readable: the store accepted the secret, and never shows what it holds"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
@@ -29,10 +31,11 @@ class StoreOutcome:
     :param label: the store's label.
     :param target: what was to be written.
     :param result: ``written``, ``unchanged`` (it held the secret), ``failed`` or ``not_armed``.
-    :param fingerprint: what the store read back, or None where it did not.
+    :param fingerprint: what the store read back (where it is not readable: what it accepted), or None.
     :param exposure_ms: milliseconds from just before the refresh was sent until the store read the new secret
         back; an upper bound of the time in which the store was wrong. None where nothing was refreshed.
     :param problem: why it failed.
+    :param detail: what else there is to say: :data:`NOT_READABLE`, where the store can't be read back.
     """
 
     label: str
@@ -41,10 +44,11 @@ class StoreOutcome:
     fingerprint: str | None = None
     exposure_ms: float | None = None
     problem: str | None = None
+    detail: str | None = None
 
     @property
     def holds_secret(self) -> bool:
-        """Whether the store read back what it was to hold."""
+        """Whether the store read back what it was to hold, or accepted it where it can't be read."""
         return self.result in ("written", "unchanged")
 
 
@@ -127,7 +131,8 @@ def distribute(
             changed = converge(one, secret, terms, held=ready.held[label] if use_held else None)
             exposure = (monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
-            return StoreOutcome(label, store.target, result, secret.fingerprint, exposure)
+            detail = None if ready.held[label].readable else NOT_READABLE
+            return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)
 
         return _job(one, run, store)
 

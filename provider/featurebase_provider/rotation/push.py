@@ -25,10 +25,12 @@ class Pushed:
 
     :param webhook: the webhook as read last.
     :param changed: whether the store was written.
+    :param readable: whether the store shows what it holds; if not, it accepted the secret, and no more is known.
     """
 
     webhook: Webhook
     changed: bool
+    readable: bool = True
 
 
 def push_until_agreed(
@@ -55,14 +57,15 @@ def push_until_agreed(
     for _ in range(ROUNDS):
         webhook = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
         try:
-            changed |= converge(armed, secret_of(webhook), replace(rule, known=rule.known | lineage.seen))
+            held = armed.read()
+            changed |= converge(armed, secret_of(webhook), replace(rule, known=rule.known | lineage.seen), held=held)
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
         again = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
         if again.fingerprint == webhook.fingerprint:
-            return Pushed(again, changed)
+            return Pushed(again, changed, held.readable)
     if conflict is not None:
         raise conflict
     raise NotConverged(

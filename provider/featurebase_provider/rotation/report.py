@@ -125,17 +125,18 @@ class RotationReport:
         return rows
 
     def _store_table(self) -> Table:
-        table = Table(title="Stores", title_justify="left")
+        table = Table(title="\nStores", title_justify="left")
         for column in ("store", "target", "result", "holds", "exposure"):
             table.add_column(column, overflow="fold")
         for one in self.stores:
             exposure = "" if one.exposure_ms is None else f"{one.exposure_ms:.0f} ms"
-            result = one.result if not one.problem else f"{one.result}: {one_line(one.problem, 300)}"
+            said = one.problem or one.detail
+            result = one.result if not said else f"{one.result}: {one_line(said, 300)}"
             table.add_row(one.label, escape(one.target), escape(result), one.fingerprint or "unknown", exposure)
         return table
 
     def _task_table(self) -> Table:
-        table = Table(title="Tasks", title_justify="left")
+        table = Table(title="\nTasks", title_justify="left")
         for column in ("task", "state", "seconds"):
             table.add_column(column)
         for one in self.tasks:

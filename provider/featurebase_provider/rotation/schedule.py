@@ -16,10 +16,19 @@ class RunTiming:
 
     :param scheduled: whether Airflow's scheduler made the run; runs by hand are never held back.
     :param run_after: when it was due.
+    :param backfill: whether it makes up for a date in the past.
     """
 
     scheduled: bool
     run_after: datetime | None
+    backfill: bool = False
+
+
+def why_no_backfill(timing: RunTiming) -> str | None:
+    """Why a backfill refreshes nothing, or None; it would refresh once for each of its dates."""
+    if not timing.backfill:
+        return None
+    return "a backfill has nothing to rotate: only the current secret can be replaced; nothing was changed"
 
 
 def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) -> str | None:

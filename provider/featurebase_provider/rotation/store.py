@@ -43,17 +43,31 @@ class SecretPair:
 class StoredValue:
     """What a store held when it was read.
 
-    :param current: the value, whoever wrote it; None only if the store says that there is none.
+    :param current: the value, whoever wrote it; None only if the store says that there is none, or where it is not
+        ``readable``.
     :param previous: the previous secret, where the store keeps one.
     :param mark: our mark, where the store has metadata and carries it.
     :param version: what the store's conditional write needs (an ETag, a version number, the file's text);
         opaque to everybody else.
+    :param readable: False for a store that takes a value and never shows it. What it holds can't be compared, so it
+        is written whenever it is brought up to date; its configuration insists on ``adopt: true``.
+    :param finished: False if the value is there and something that belongs to writing it is not done yet (a
+        restart); it is then written again.
     """
 
     current: SigningSecret | None
     previous: SigningSecret | None = None
     mark: StoreMark | None = None
     version: Any = field(default=None, repr=False, compare=False)
+    readable: bool = True
+    finished: bool = True
+
+    @property
+    def shown(self) -> str:
+        """What it holds, for messages: a fingerprint, "nothing" or "not readable"."""
+        if not self.readable:
+            return "not readable"
+        return "nothing" if self.current is None else self.current.fingerprint
 
 
 @dataclass(frozen=True, slots=True)

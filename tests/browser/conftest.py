@@ -1,0 +1,90 @@
+"""A real Airflow with the demo's rotation Dag, and a headless Chromium signed in to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from demo.__main__ import DAG_ID, ROOT, ROTATION_FILE
+from demo.local_airflow import USERNAME, LocalAirflow
+from demo.world import API_KEY, World
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A short path, as it shows in screenshots."""
+    with tempfile.TemporaryDirectory(prefix="featurebase-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def world(folder: Path) -> Iterator[World]:
+    world = World(folder)
+    try:
+        world.start()
+        yield world
+    finally:
+        world.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow(world: World, folder: Path) -> Iterator[LocalAirflow]:
+    """Airflow with one rotation that has run."""
+    rotation_file = folder / "rotation.yaml"
+    rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
+    settings = {"AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)}
+    airflow = LocalAirflow(folder / "airflow", dags=ROOT / "dags", settings=settings)
+    try:
+        airflow.start()
+        airflow.api.add_connection("featurebase_default", conn_type="featurebase", host=world.url, password=API_KEY)
+        airflow.wait_for_dag(DAG_ID)
+        airflow.api.unpause(DAG_ID)
+        world.emit(per_second=5, seconds=200)
+        run_id = airflow.api.trigger(DAG_ID, {"mode": "rotate", "reason": "quarterly rotation"})
+        assert airflow.api.wait_for_run(DAG_ID, run_id, seconds=180) == "success"
+        yield airflow
+    finally:
+        airflow.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            raise RuntimeError("CI has no Chromium; scripts/apt-packages.txt must install it")
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, airflow: LocalAirflow) -> Iterator[Page]:
+    """A page signed in as admin."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", timezone_id="UTC")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"{airflow.url}/auth/login")
+    page.fill("input[name=username]", USERNAME)
+    page.fill("input[name=password]", airflow.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/auth/login" not in url)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def images() -> Path | None:
+    """Where screenshots go; only if asked for, as they differ a little each time."""
+    folder = os.environ.get("FEATUREBASE_SCREENSHOTS")
+    return Path(folder) if folder else None

@@ -1,0 +1,292 @@
+"""Featurebase, a config store and the time, in memory, each misbehaving on request."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachable
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.errors import StoreConflict
+from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WEBHOOK_ID = "507f1f77bcf86cd799439011"
+START = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
+
+PostFault = Literal["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret", "no_secret_after"]
+
+
+class Clock:
+    """A clock that moves when somebody sleeps, and does what is due on the way."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._due: list[tuple[float, Callable[[], object]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def server_now(self) -> datetime:
+        return START + timedelta(seconds=self.now - 1000)
+
+    def wall(self) -> float:
+        return self.server_now().timestamp()
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        self._due.append((self.now + seconds, action))
+
+    def sleep(self, seconds: float) -> None:
+        end = self.now + seconds
+        while ready := [one for one in self._due if one[0] <= end]:
+            first = min(ready, key=lambda one: one[0])
+            self._due.remove(first)
+            self.now = max(self.now, first[0])
+            first[1]()
+        self.now = end
+
+
+def a_webhook(secret: str | None = "whsec_0", **changes: Any) -> Webhook:
+    """A webhook as Featurebase shows it."""
+    facts: dict[str, Any] = {
+        "id": WEBHOOK_ID,
+        "name": "Production Webhook",
+        "url": "https://receiver.example/hook",
+        "secret": secret,
+        "topics": ("post.created",),
+        "status": "active",
+        "created_at": START - timedelta(days=90),
+        "updated_at": START - timedelta(days=30),
+    }
+    return Webhook.model_validate({**facts, **changes})
+
+
+def api_unreachable(method: str = "GET", *, was_sent: bool = True) -> ApiUnreachable:
+    return ApiUnreachable(method, f"/v2/webhooks/{WEBHOOK_ID}", detail="ReadTimeout", was_sent=was_sent)
+
+
+class FakeFeaturebase:
+    """The API of one webhook; every committed state is kept in ``history``.
+
+    :param bumps_updated_at: whether a refresh changes ``updatedAt``, which is not documented.
+    """
+
+    def __init__(self, clock: Clock, *, bumps_updated_at: bool = True) -> None:
+        self.clock = clock
+        self.bumps_updated_at = bumps_updated_at
+        self.history = [a_webhook("whsec_older", updated_at=START - timedelta(days=60)), a_webhook("whsec_0")]
+        self.reads = self.posts = self.committed = 0
+        self.read_script: deque[Exception | Webhook | Literal["stale"] | None] = deque()
+        """What becomes of the next reads: an error, that answer, a stale one, or (None) the truth."""
+        self.post_script: deque[PostFault | float | BaseException] = deque()
+        """What becomes of the next refreshes: a fault, an error, or (seconds) lost and committed that much later."""
+        self.lag = 0.0
+        """Seconds for which reads go on showing the state before a new secret was committed."""
+        self.stale_until = 0.0
+        self.on_read: Callable[[int], object] = lambda count: None
+        self._numbers = itertools.count(1)
+
+    @property
+    def current(self) -> Webhook:
+        return self.history[-1]
+
+    @property
+    def secret(self) -> SigningSecret:
+        assert self.current.secret is not None
+        return self.current.secret
+
+    def change(self, **changes: Any) -> Webhook:
+        self.history.append(self.current.model_copy(update=changes))
+        return self.current
+
+    def rotated(self) -> Webhook:
+        """Commit a new secret, as any refresh does, whoever sent it."""
+        self.stale_until = max(self.stale_until, self.clock.now + self.lag)
+        updated_at = self.clock.server_now() if self.bumps_updated_at else self.current.updated_at
+        return self.change(secret=SigningSecret(f"whsec_{next(self._numbers)}"), updated_at=updated_at)
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        assert webhook_id == WEBHOOK_ID
+        self.reads += 1
+        self.on_read(self.reads)
+        answer = self.read_script.popleft() if self.read_script else None
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Webhook):
+            return answer
+        if answer == "stale" or self.clock.now < self.stale_until:
+            return self.history[-2]
+        return self.current
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        assert webhook_id == WEBHOOK_ID
+        self.posts += 1
+        self.clock.sleep(0.1)
+        fault = self.post_script.popleft() if self.post_script else None
+        if fault is None:
+            return self._commit()
+        if isinstance(fault, Exception):
+            raise fault
+        if isinstance(fault, BaseException):
+            self._commit()
+            raise fault
+        if isinstance(fault, float):
+            self.clock.at(fault, self._commit)
+            raise api_unreachable("POST")
+        before = self.current
+        if fault.endswith("_after"):
+            self._commit()
+        if fault.startswith("lost"):
+            raise ApiUnavailable("POST", f"/v2/webhooks/{webhook_id}/secret", 504)
+        return before if fault.startswith("old_answer") else before.model_copy(update={"secret": None})
+
+    def _commit(self) -> Webhook:
+        self.committed += 1
+        return self.rotated()
+
+
+class WorkerLost(BaseException):
+    """The task's process ends right after Featurebase has committed the refresh."""
+
+
+@dataclass
+class MemoryStore:
+    """A configured store whose place is its own memory.
+
+    :param marked: whether the place has metadata that carries our mark.
+    :param readable: whether it shows what it holds.
+    :param finished: whether what belongs to a write is done; the next write does it.
+    """
+
+    label: str = "memory"
+    adopt: bool = False
+    timeout: float = 5.0
+    keeps_previous: bool = False
+    marked: bool = False
+    readable: bool = True
+    finished: bool = True
+    main_thread_only: bool = False
+    type: str = "memory"
+    value: SigningSecret | None = None
+    previous: SigningSecret | None = None
+    mark: StoreMark | None = None
+    version: int = 0
+    writes: list[str] = field(default_factory=list)
+    """Fingerprints in the order written."""
+    arm_error: Exception | None = None
+    close_error: Exception | None = None
+    closed: int = 0
+    read_script: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called in place of nothing before the next reads; raising makes them fail."""
+    write_script: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called before the next writes; raising makes them fail."""
+    after_write: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called after the next writes took effect; raising makes the answer fail."""
+    on_write: Callable[[MemoryStore, SecretPair], None] = lambda store, pair: None
+
+    @property
+    def target(self) -> str:
+        return f"memory://{self.label}"
+
+    def arm(self) -> ArmedStore:
+        if self.arm_error is not None:
+            raise self.arm_error
+        return ArmedMemory(self)
+
+    def put(self, value: str | None) -> None:
+        """Somebody else changes the secret."""
+        self.value = SigningSecret(value) if value is not None else None
+        self.version += 1
+
+    def put_beside(self) -> None:
+        """Somebody else changes something else in the same secret or file."""
+        self.version += 1
+
+    @property
+    def holds(self) -> str | None:
+        return self.value.reveal() if self.value is not None else None
+
+    @property
+    def holds_previous(self) -> str | None:
+        return self.previous.reveal() if self.previous is not None else None
+
+
+class ArmedMemory(ArmedStore):
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(f"{store.label} ({store.target})")
+        self.main_thread_only = store.main_thread_only  # type: ignore[misc]  # a ClassVar of real stores
+        self._store = store
+
+    def prove_writable(self) -> Writability:
+        return Writability(True, "it is memory")
+
+    def read(self) -> StoredValue:
+        _next(self._store.read_script)
+        store = self._store
+        if not store.readable:
+            return StoredValue(None, version=store.version, readable=False)
+        return StoredValue(store.value, store.previous, store.mark, store.version, finished=store.finished)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        store = self._store
+        _next(store.write_script)
+        if held.version != store.version:
+            raise StoreConflict(self.name, "it changed since it was read; nothing was written")
+        store.on_write(store, pair)
+        store.value, store.previous = pair.current, pair.previous
+        store.mark = mark if store.marked else None
+        store.version += 1
+        store.finished = True
+        store.writes.append(pair.current.fingerprint)
+        _next(store.after_write)
+
+    def close(self) -> None:
+        self._store.closed += 1
+        if self._store.close_error is not None:
+            raise self._store.close_error
+
+
+def _next(script: deque[Callable[[], object] | None]) -> None:
+    step = script.popleft() if script else None
+    if step is not None:
+        step()
+
+
+def failing(error: Exception) -> Callable[[], object]:
+    """A script's step that raises."""
+
+    def step() -> object:
+        raise error
+
+    return step
+
+
+def a_plan(webhook: Webhook | None = None, *, mode: Mode = "rotate", **changes: Any) -> RotationPlan:
+    facts: dict[str, Any] = {
+        "run_id": "manual__1",
+        "host": "https://do.featurebase.app",
+        "planned_at": START.isoformat(),
+        "allow_inactive": True,
+        **changes,
+    }
+    return make_plan(webhook or a_webhook(), mode=mode, **facts)
+
+
+def a_rule(**changes: Any) -> WriteRule:
+    return WriteRule(**{"webhook_id": WEBHOOK_ID, "managed_from": "https://airflow.example", **changes})
+
+
+def secret(name: str) -> SigningSecret:
+    return SigningSecret(f"whsec_{name}")
+
+
+def fingerprint(name: str) -> str:
+    return secret(name).fingerprint

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
+
+from featurebase_provider.rotation.convergence import (
+    WRITE_ATTEMPTS,
+    Previous,
+    check_ours,
+    converge,
+    desired_pair,
+)
+from featurebase_provider.rotation.errors import (
+    StoreConflict,
+    StoreForeignValue,
+    StoreReadBackDiffers,
+    StoreUnreachable,
+)
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
+
+OLD, NEW = secret("0"), secret("1")
+KNOWN = frozenset({OLD.fingerprint})
+
+
+def mark(webhook_id: str = WEBHOOK_ID) -> StoreMark:
+    return StoreMark(webhook_id, OLD.fingerprint, "https://airflow.example")
+
+
+@pytest.mark.parametrize(
+    ("held", "rule"),
+    [
+        (StoredValue(None), {}),
+        (StoredValue(NEW), {}),
+        (StoredValue(OLD), {"known": KNOWN}),
+        (StoredValue(OLD, mark=mark()), {}),
+        (StoredValue(secret("foreign")), {"adopt": True}),
+        (StoredValue(None, readable=False), {"adopt": True}),
+    ],
+    ids=["absent", "current", "known", "marked", "adopted", "not readable, adopted"],
+)
+def test_ours_may_be_written(held: StoredValue, rule: dict[str, Any]) -> None:
+    check_ours("a store", held, a_rule(**rule), current=NEW.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        StoredValue(secret("foreign")),
+        StoredValue(secret("foreign"), mark=mark("0" * 24)),
+        StoredValue(secret("foreign"), mark=mark()),
+    ],
+    ids=["unmarked", "another webhook's", "changed under our mark"],
+)
+def test_a_foreign_value_is_refused(held: StoredValue) -> None:
+    """The message names both fingerprints and the way out, never a value."""
+    with pytest.raises(
+        StoreForeignValue, match="it was not changed. If it is to be replaced, say adopt: true"
+    ) as caught:
+        check_ours("a store", held, a_rule(known=KNOWN), current=NEW.fingerprint)
+    assert fingerprint("foreign") in str(caught.value)
+    assert NEW.fingerprint in str(caught.value)
+    assert "whsec_" not in str(caught.value)
+
+
+def test_what_cannot_be_read_cannot_be_judged() -> None:
+    """Whose value it is stays unknown, so it takes an ``adopt: true`` to replace it."""
+    with pytest.raises(StoreForeignValue, match="never shows what it holds.*say adopt: true"):
+        check_ours("a store", StoredValue(None, readable=False), a_rule(known=KNOWN), current=NEW.fingerprint)
+
+
+KEEPS = {"keeps_previous": True, "known": frozenset({OLD.fingerprint})}
+DROPS = {"keeps_previous": True, "previous": Previous.DROP}
+
+
+@pytest.mark.parametrize(
+    ("held", "rule", "pair"),
+    [
+        (StoredValue(OLD), {}, SecretPair(NEW)),
+        (StoredValue(OLD), KEEPS, SecretPair(NEW, OLD)),
+        (StoredValue(OLD, secret("older")), KEEPS, SecretPair(NEW, OLD)),
+        (StoredValue(secret("foreign")), {**KEEPS, "adopt": True}, SecretPair(NEW)),
+        (StoredValue(secret("foreign"), OLD), {**KEEPS, "adopt": True}, SecretPair(NEW)),
+        (StoredValue(OLD), DROPS, SecretPair(NEW)),
+        (StoredValue(None), KEEPS, SecretPair(NEW)),
+        (StoredValue(NEW), {}, None),
+        (StoredValue(NEW), KEEPS, None),
+        (StoredValue(NEW, OLD), KEEPS, None),
+        (StoredValue(NEW, OLD), DROPS, SecretPair(NEW)),
+        (StoredValue(NEW), DROPS, None),
+        (StoredValue(NEW, NEW), KEEPS, SecretPair(NEW)),
+        (StoredValue(NEW, OLD), {}, SecretPair(NEW)),
+        (StoredValue(NEW, OLD, finished=False), KEEPS, SecretPair(NEW, OLD)),
+        (StoredValue(NEW, finished=False), {}, SecretPair(NEW)),
+        (StoredValue(None, readable=False), {}, SecretPair(NEW)),
+        (StoredValue(None, readable=False), KEEPS, SecretPair(NEW)),
+    ],
+)
+def test_what_a_store_shall_hold(held: StoredValue, rule: dict[str, Any], pair: SecretPair | None) -> None:
+    """The previous secret is the store's own former one, stays over a repeat, and is never the current one."""
+    assert desired_pair(held, NEW, a_rule(**rule)) == pair
+
+
+def arranged(current: str | None = "whsec_0", **facts: Any) -> MemoryStore:
+    return MemoryStore(value=None if current is None else secret(current.removeprefix("whsec_")), **facts)
+
+
+def rule(**facts: Any) -> Any:
+    return a_rule(known=KNOWN, **facts)
+
+
+def test_a_store_that_holds_the_secret_is_not_written() -> None:
+    store = arranged("whsec_1")
+    assert converge(store.arm(), NEW, rule()) is False
+    assert store.writes == []
+
+
+def test_it_writes_with_our_mark_and_reads_back() -> None:
+    store = arranged(marked=True)
+    assert converge(store.arm(), NEW, rule()) is True
+    assert store.holds == "whsec_1"
+    assert store.mark == StoreMark(WEBHOOK_ID, NEW.fingerprint, "https://airflow.example")
+
+
+def test_what_was_read_just_before_saves_a_read() -> None:
+    store = arranged()
+    armed = store.arm()
+    held = armed.read()
+    store.read_script.extend([None, failing(AssertionError("only the read-back reads"))])
+    assert converge(armed, NEW, rule(), held=held) is True
+
+
+def test_a_foreign_value_stays_as_it_is() -> None:
+    store = arranged("whsec_foreign")
+    with pytest.raises(StoreForeignValue):
+        converge(store.arm(), NEW, rule())
+    assert (store.holds, store.writes) == ("whsec_foreign", [])
+
+
+def test_a_change_beside_the_secret_is_read_again() -> None:
+    store = arranged(keeps_previous=True)
+    store.write_script.append(store.put_beside)
+    assert converge(store.arm(), NEW, rule(keeps_previous=True)) is True
+    assert (store.holds, store.holds_previous) == ("whsec_1", "whsec_0")
+
+
+def test_somebody_elses_change_of_the_secret_is_a_conflict() -> None:
+    """It may be newer than ours: the caller reads Featurebase again before it decides."""
+    store = arranged()
+    store.write_script.append(lambda: store.put("whsec_2"))
+    with pytest.raises(StoreConflict):
+        converge(store.arm(), NEW, rule())
+    assert (store.holds, store.writes) == ("whsec_2", [])
+
+
+def test_somebody_else_writing_the_same_secret_is_no_conflict() -> None:
+    store = arranged()
+    store.write_script.append(lambda: store.put("whsec_1"))
+    assert converge(store.arm(), NEW, rule()) is False
+
+
+def test_endless_changes_beside_it_end_as_a_conflict() -> None:
+    store = arranged()
+    store.write_script.extend([store.put_beside] * WRITE_ATTEMPTS)
+    with pytest.raises(StoreConflict, match=f"{WRITE_ATTEMPTS} times in a row; our value was not written"):
+        converge(store.arm(), NEW, rule())
+    assert store.writes == []
+
+
+@pytest.mark.parametrize(("shows", "text"), [("whsec_0", OLD.fingerprint), (None, "nothing")])
+def test_a_store_that_shows_another_value_after_the_write_failed(shows: str | None, text: str) -> None:
+    store = arranged()
+    store.after_write.append(lambda: store.put(shows))
+    with pytest.raises(StoreReadBackDiffers, match=f"accepted {NEW.fingerprint} and then showed {text}"):
+        converge(store.arm(), NEW, rule())
+
+
+@pytest.mark.parametrize("script", ["read_script", "write_script", "after_write"])
+def test_a_stores_own_errors_are_the_callers(script: str) -> None:
+    store = arranged()
+    getattr(store, script).append(failing(StoreUnreachable("memory", "no answer")))
+    with pytest.raises(StoreUnreachable):
+        converge(store.arm(), NEW, rule())
+
+
+def test_a_write_whose_answer_was_lost_is_found_done_by_the_retry() -> None:
+    store = arranged()
+    store.after_write.append(failing(StoreUnreachable("memory", "no answer")))
+    with pytest.raises(StoreUnreachable):
+        converge(store.arm(), NEW, rule(keeps_previous=True))
+    assert converge(store.arm(), NEW, rule(keeps_previous=True)) is False
+    assert (store.holds, store.holds_previous) == ("whsec_1", "whsec_0")
+
+
+def test_a_write_that_was_not_finished_is_made_again() -> None:
+    """Such as a restart that failed after the secret had been written."""
+    store = arranged("whsec_1", finished=False)
+    assert converge(store.arm(), NEW, rule()) is True
+    assert converge(store.arm(), NEW, rule()) is False
+
+
+def test_a_store_that_cannot_be_read_is_written_each_time_and_not_read_back() -> None:
+    store = arranged("whsec_1", readable=False)
+    armed = store.arm()
+    held = armed.read()
+    store.read_script.append(failing(AssertionError("nothing to read back")))
+    assert converge(armed, NEW, rule(adopt=True), held=held) is True
+    assert store.writes == [NEW.fingerprint]
+
+
+def test_any_change_of_a_store_that_cannot_be_read_is_a_conflict() -> None:
+    """It may be a newer secret: the caller reads Featurebase again before it decides."""
+    store = arranged(readable=False)
+    store.write_script.append(store.put_beside)
+    with pytest.raises(StoreConflict):
+        converge(store.arm(), NEW, rule(adopt=True))
+    assert store.writes == []
+
+
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        (StoredValue(OLD), OLD.fingerprint),
+        (StoredValue(None), "nothing"),
+        (StoredValue(None, readable=False), "not readable"),
+    ],
+)
+def test_what_a_store_holds_can_be_named(held: StoredValue, text: str) -> None:
+    assert held.shown == text
+
+
+def test_a_store_that_cannot_be_read_needs_the_users_word() -> None:
+    """Whose value it holds can't be judged, so nothing is replaced unless the configuration says so."""
+    store = arranged(readable=False)
+    with pytest.raises(StoreForeignValue, match="never shows what it holds.*nothing was changed. .*adopt: true"):
+        converge(store.arm(), NEW, rule())
+    assert store.writes == []
+
+
+def test_finishing_a_write_keeps_the_previous_secret() -> None:
+    store = arranged("whsec_1", previous=OLD, keeps_previous=True, finished=False)
+    assert converge(store.arm(), NEW, rule(keeps_previous=True)) is True
+    assert (store.holds, store.holds_previous, store.finished) == ("whsec_1", "whsec_0", True)
+    assert converge(store.arm(), NEW, rule(keeps_previous=True)) is False

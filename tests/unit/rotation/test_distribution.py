@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, MemoryStore, a_rule, failing, fingerprint, secret
+
+from featurebase_provider.rotation.convergence import Previous
+from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, arming, distribute, rule_for
+from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
+
+OLD, NEW = secret("0"), secret("1")
+RULE = a_rule(known=frozenset({OLD.fingerprint}))
+
+
+def a_store(label: str = "a", **facts: Any) -> MemoryStore:
+    return MemoryStore(label=label, value=OLD, **facts)
+
+
+def test_arming_reads_every_store_and_closes_it_at_the_end() -> None:
+    stores = [a_store("a"), a_store("b", main_thread_only=True)]
+    with arming(stores) as ready:
+        assert {label: held.current for label, held in ready.held.items()} == {"a": OLD, "b": OLD}
+        ready.require_all(WEBHOOK_ID)
+        assert [store.closed for store in stores] == [0, 0]
+    assert [store.closed for store in stores] == [1, 1]
+
+
+def test_stores_are_closed_when_the_work_fails() -> None:
+    store = a_store()
+
+    def work() -> None:
+        with arming([store]):
+            raise StoreRefused("a", "no")
+
+    with pytest.raises(StoreRefused):
+        work()
+    assert store.closed == 1
+
+
+def test_every_store_that_cannot_be_armed_is_named() -> None:
+    """One that can't be armed, one that can't be read, one that is fine: both are named, none delays another."""
+    stores = [
+        a_store("a", arm_error=StoreUnusable("a", "no client", "pip install it")),
+        a_store("b"),
+        a_store("c"),
+    ]
+    stores[1].read_script.append(failing(StoreUnreachable("b", "refused the connection")))
+    with arming(stores) as ready:
+        assert set(ready.held) == {"c"}
+        with pytest.raises(StoresNotReady) as caught:
+            ready.require_all(WEBHOOK_ID)
+    text = str(caught.value)
+    assert "2 of 3 stores could not be armed, so nothing was refreshed" in text
+    assert "pip install it" in text
+    assert "refused the connection" in text
+    assert [store.closed for store in stores] == [0, 1, 1]
+
+
+def test_a_fault_in_a_stores_own_arm_is_that_stores_problem() -> None:
+    """Whatever a vendor's client raises while it is built, the other stores are still served."""
+    stores = [a_store("a", arm_error=KeyError("whsec_leak")), a_store("b")]
+    with arming(stores) as ready:
+        assert set(ready.held) == {"b"}
+        text = str(ready.problems["a"])
+    assert "a (memory://a): unexpected KeyError" in text
+    assert "whsec_leak" not in text
+
+
+def test_stores_are_armed_on_the_calling_thread() -> None:
+    """Arming fetches Airflow connections, which only the main thread may do."""
+    seen = []
+
+    class Noting(MemoryStore):
+        def arm(self) -> Any:
+            seen.append(threading.current_thread())
+            return super().arm()
+
+    with arming([Noting()]):
+        assert seen == [threading.main_thread()]
+
+
+def test_a_failing_close_costs_nothing() -> None:
+    """By then the stores hold the secret; an error here would throw the outcome of a rotation away."""
+    stores = [a_store("a", close_error=RuntimeError("already gone")), a_store("b")]
+    with arming(stores):
+        pass
+    assert [store.closed for store in stores] == [1, 1]
+
+
+def test_a_store_that_hangs_when_read_is_a_problem() -> None:
+    gate = threading.Event()
+    store = a_store(timeout=0.02)
+    store.read_script.append(lambda: gate.wait(5))
+    with arming([store]) as ready:
+        assert isinstance(ready.problems["a"], StoreUnreachable)
+        outcome = distribute(ready, NEW, RULE, since=None)["a"]
+        gate.set()
+    assert (outcome.result, store.writes) == ("not_armed", [])
+    assert "no answer within 0.02 s" in str(outcome.problem)
+
+
+def test_all_stores_are_written_and_reported() -> None:
+    clock = Clock()
+    stores = [
+        a_store("a"),
+        MemoryStore(label="b", value=NEW),
+        a_store("c"),
+        a_store("d", arm_error=StoreUnusable("d", "no client")),
+        MemoryStore(label="e", value=secret("foreign")),
+    ]
+    stores[2].write_script.append(failing(StoreRefused("c", "read-only")))
+    with arming(stores) as ready:
+        clock.sleep(2.5)
+        outcomes = distribute(ready, NEW, RULE, since=1000.0, monotonic=clock.monotonic)
+    assert list(outcomes) == ["a", "b", "c", "d", "e"]
+    assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
+    assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
+    assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem="store c: read-only")
+    assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem="store d: no client")
+    assert outcomes["e"].result == "failed"
+    assert [one.holds_secret for one in outcomes.values()] == [True, True, False, False, False]
+    assert [store.holds for store in stores] == ["whsec_1", "whsec_1", "whsec_0", "whsec_0", "whsec_foreign"]
+
+
+def test_nothing_refreshed_means_no_exposure() -> None:
+    with arming([a_store()]) as ready:
+        assert distribute(ready, NEW, RULE, since=None)["a"].exposure_ms is None
+
+
+def test_a_hanging_write_costs_only_its_store() -> None:
+    gate = threading.Event()
+    stores = [a_store("a", timeout=0.02), a_store("b")]
+    stores[0].write_script.append(lambda: gate.wait(5))
+    with arming(stores) as ready:
+        outcomes = distribute(ready, NEW, RULE, since=None)
+    gate.set()
+    assert [one.result for one in outcomes.values()] == ["failed", "written"]
+    assert "unknown until the store is read" in str(outcomes["a"].problem)
+
+
+@pytest.mark.parametrize(("use_held", "result"), [(True, "failed"), (False, "written")])
+def test_what_was_read_when_armed_may_be_relied_on_or_not(use_held: bool, result: str) -> None:
+    """Relying on it saves a read in the window; the conditional write notices that the secret was changed since."""
+    store = a_store()
+    with arming([store]) as ready:
+        store.put("whsec_2")
+        rule = a_rule(known=frozenset({OLD.fingerprint, fingerprint("2")}))
+        assert distribute(ready, NEW, rule, since=None, use_held=use_held)["a"].result == result
+
+
+def test_each_store_has_its_own_terms() -> None:
+    store = a_store(adopt=True, keeps_previous=True)
+    rule = rule_for(store, a_rule(previous=Previous.DROP))
+    assert (rule.adopt, rule.keeps_previous, rule.previous) == (True, True, Previous.DROP)
+    rule = rule_for(a_store(), a_rule(adopt=True, keeps_previous=True))
+    assert (rule.adopt, rule.keeps_previous) == (False, False)
+
+
+def test_an_outcome_says_that_a_store_cannot_be_read() -> None:
+    stores = [a_store("a"), a_store("b", readable=False, adopt=True)]
+    with arming(stores) as ready:
+        outcomes = distribute(ready, NEW, RULE, since=None)
+    assert outcomes["a"].detail is None
+    assert outcomes["b"].detail == NOT_READABLE
+    assert outcomes["b"].holds_secret
+    assert stores[1].holds == "whsec_1"

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.rotation.fakes import START, a_webhook
+
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.rotation.health import HealthWatch, last_result, one_line
+
+
+def reading(
+    code: int | None = None,
+    *,
+    at: float | None = None,
+    failures: int = 0,
+    success: float | None = None,
+    **changes: Any,
+) -> Webhook:
+    """A reading; times are seconds after the moment from which results count."""
+    last = None if at is None else {"code": code, "message": "said", "timestamp": START + timedelta(seconds=at)}
+    succeeded = None if success is None else START + timedelta(seconds=success)
+    health = {"consecutive_failures": failures, "last_success_at": succeeded}
+    return a_webhook(last_status=last, health=health, **changes)
+
+
+def verdicts(*readings: Webhook) -> list[str | None]:
+    """What is decided after each reading."""
+    watch = HealthWatch(START)
+    return [verdict.kind if (verdict := watch.observe(one)) else None for one in readings]
+
+
+def conclusion(*readings: Webhook) -> str:
+    watch = HealthWatch(START)
+    for one in readings[:-1]:
+        assert watch.observe(one) is None
+    return watch.conclude(readings[-1]).kind
+
+
+def test_a_success_after_the_push_is_healthy() -> None:
+    assert verdicts(reading(200, at=1, success=1)) == ["healthy"]
+
+
+@pytest.mark.parametrize("seconds", [-1, 0])
+def test_a_success_before_it_says_nothing(seconds: float) -> None:
+    """A delivery that was under way at the push may be signed with the old secret and accepted."""
+    one = reading(200, at=seconds, success=seconds)
+    assert verdicts(one) == [None]
+    assert conclusion(one) == "quiet"
+
+
+def test_nothing_delivered_is_quiet() -> None:
+    assert conclusion(reading(), reading()) == "quiet"
+
+
+@pytest.mark.parametrize("code", [401, 500, 301, 418, None])
+def test_three_late_failures_in_a_row_decide(code: int | None) -> None:
+    """A redirect and no answer at all are failed deliveries too."""
+    readings = [reading(code, at=count, failures=count, success=-60) for count in (1, 2, 3)]
+    assert verdicts(*readings) == [None, None, "failing"]
+
+
+def test_failures_before_the_push_do_not_count() -> None:
+    """Featurebase shows a running number: only what came on top since the first late one is counted."""
+    assert verdicts(
+        reading(500, at=-5, failures=7),
+        reading(401, at=1, failures=8),
+        reading(401, at=2, failures=9),
+        reading(401, at=3, failures=10),
+    ) == [None, None, None, "failing"]
+
+
+def test_failures_that_were_missed_between_two_looks_count_as_one() -> None:
+    """Never too many: five at the first look may be four old ones and one late one."""
+    assert verdicts(reading(401, at=1, failures=5), reading(401, at=2, failures=6)) == [None, None]
+
+
+def test_failures_since_a_late_success_are_all_late() -> None:
+    assert verdicts(reading(401, at=9, failures=3, success=1)) == ["failing"]
+
+
+def test_a_number_that_began_anew_is_counted_anew() -> None:
+    """Setting a webhook active resets its figures: the failures after that must not drown in the earlier number."""
+    assert verdicts(
+        reading(401, at=1, failures=9),
+        reading(401, at=5, failures=1),
+        reading(401, at=6, failures=2),
+        reading(401, at=7, failures=3),
+    ) == [None, None, None, "failing"]
+
+
+def test_a_reset_seen_as_such_starts_the_count_again() -> None:
+    assert verdicts(
+        reading(401, at=1, failures=2),
+        reading(401, at=1, failures=0),
+        reading(401, at=6, failures=1),
+        reading(401, at=7, failures=2),
+        reading(401, at=8, failures=3),
+    ) == [None, None, None, None, "failing"]
+
+
+def test_a_recovery_is_healthy() -> None:
+    assert verdicts(reading(401, at=1, failures=1), reading(200, at=2, success=2)) == [None, "healthy"]
+
+
+def test_one_late_failure_and_no_success_at_the_end_is_failing() -> None:
+    assert conclusion(reading(401, at=1, failures=1)) == "failing"
+
+
+def test_a_failure_after_a_success_at_the_end_is_failing() -> None:
+    assert conclusion(reading(401, at=2, failures=1, success=1)) == "failing"
+
+
+def test_the_conclusion_may_be_the_first_look() -> None:
+    assert conclusion(reading(200, at=1, success=1)) == "healthy"
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended", "invented"])
+def test_an_inactive_webhook_decides_at_once(status: str) -> None:
+    """There will be no delivery to wait for, whatever the figures say."""
+    assert verdicts(reading(200, at=1, success=1, status=status)) == ["inactive"]
+    assert conclusion(reading(status=status)) == "inactive"
+
+
+def test_the_verdict_quotes_featurebase() -> None:
+    watch = HealthWatch(START)
+    verdict = watch.conclude(reading(401, at=1, failures=1))
+    assert verdict.detail.endswith("(last result: 401 'said' at 2026-01-15T10:30:01+00:00)")
+
+
+def test_no_result_is_no_text() -> None:
+    assert last_result(a_webhook()) == ""
+
+
+def test_other_peoples_text_becomes_one_line() -> None:
+    assert one_line("a\n\x1b[31mred\u2028b\t c") == "a [31mred b c"
+    assert one_line("x" * 300) == "x" * 200
+    assert one_line("abc", 2) == "ab"
+    assert one_line(None) == ""

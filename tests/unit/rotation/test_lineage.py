@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.rotation.fakes import (
+    START,
+    WEBHOOK_ID,
+    Clock,
+    FakeFeaturebase,
+    a_webhook,
+    api_unreachable,
+    fingerprint,
+)
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.errors import SecretMissing, StaleRead
+from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
+
+
+def read(api: FakeFeaturebase, lineage: Lineage, patience: float = 30.0) -> str | None:
+    clock = api.clock
+    return read_current(
+        api, WEBHOOK_ID, lineage, patience=patience, sleep=clock.sleep, monotonic=clock.monotonic
+    ).fingerprint
+
+
+def test_secret_of_an_answer_without_one_is_an_error() -> None:
+    with pytest.raises(SecretMissing, match="no store was changed"):
+        secret_of(a_webhook(None))
+
+
+def test_knowing_nothing_the_first_answer_is_current(api: FakeFeaturebase) -> None:
+    lineage = Lineage()
+    assert read(api, lineage) == lineage.newest == fingerprint("0")
+    assert lineage.seen == {fingerprint("0")}
+
+
+def test_a_replaced_secret_is_stale_even_with_a_new_updated_at(api: FakeFeaturebase) -> None:
+    """A read may mix states: updatedAt alone does not make a replaced secret current."""
+    lineage = Lineage(replaced={fingerprint("0")})
+    assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
+    assert not lineage.is_stale(a_webhook("whsec_1"))
+
+
+def test_an_older_updated_at_is_stale_even_with_an_unknown_secret() -> None:
+    lineage = Lineage(updated_at=START)
+    assert lineage.is_stale(a_webhook("whsec_9", updated_at=START - timedelta(seconds=1)))
+    assert not lineage.is_stale(a_webhook("whsec_9", updated_at=START))
+
+
+def test_advancing_replaces_what_was_newest() -> None:
+    lineage = Lineage()
+    lineage.advance(a_webhook("whsec_0"))
+    lineage.advance(a_webhook("whsec_1"))
+    assert lineage.is_stale(a_webhook("whsec_0"))
+    assert lineage.newest == fingerprint("1")
+    assert lineage.seen == {fingerprint("0"), fingerprint("1")}
+
+
+def test_seeing_the_same_secret_again_replaces_nothing() -> None:
+    lineage = Lineage()
+    lineage.advance(a_webhook("whsec_0"))
+    lineage.advance(a_webhook("whsec_0", updated_at=START))
+    assert not lineage.is_stale(a_webhook("whsec_0", updated_at=START))
+
+
+def test_what_is_known_to_be_current_is_not_replaced() -> None:
+    lineage = Lineage(replaced={fingerprint("0"), fingerprint("1")}, newest=fingerprint("1"))
+    assert not lineage.is_stale(a_webhook("whsec_1"))
+    assert lineage.is_stale(a_webhook("whsec_0"))
+
+
+def test_replacing_the_newest_leaves_none() -> None:
+    lineage = Lineage(newest=fingerprint("0"))
+    lineage.replace(fingerprint("0"))
+    assert lineage.newest is None
+    assert lineage.seen == {fingerprint("0")}
+
+
+def test_the_callers_set_is_left_alone() -> None:
+    replaced = {fingerprint("0")}
+    Lineage(replaced=replaced).replace(fingerprint("1"))
+    assert replaced == {fingerprint("0")}
+
+
+def test_stale_answers_are_read_again(api: FakeFeaturebase, clock: Clock) -> None:
+    api.rotated()
+    api.stale_until = clock.now + 3
+    lineage = Lineage(replaced={fingerprint("0")})
+    assert read(api, lineage) == fingerprint("1")
+    assert clock.now == pytest.approx(1003)
+
+
+def test_patience_ends(api: FakeFeaturebase, clock: Clock) -> None:
+    """A stale answer is never taken, however long Featurebase shows it; the error names it by fingerprint."""
+    with pytest.raises(StaleRead, match=f"for 30 s .*{fingerprint('0')}.*written nowhere"):
+        read(api, Lineage(replaced={fingerprint("0")}))
+    assert clock.now == pytest.approx(1030)
+
+
+def test_without_patience_one_read_is_made(api: FakeFeaturebase) -> None:
+    with pytest.raises(StaleRead):
+        read(api, Lineage(replaced={fingerprint("0")}), patience=0)
+    assert api.reads == 1
+
+
+def test_api_errors_are_the_callers(api: FakeFeaturebase) -> None:
+    api.read_script.append(api_unreachable())
+    with pytest.raises(ApiError):
+        read(api, Lineage())

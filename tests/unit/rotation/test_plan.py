@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, fingerprint
+
+from featurebase_provider.rotation.convergence import Previous
+from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
+from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, checked_mode
+
+
+def test_a_plan_survives_json_and_holds_no_secret() -> None:
+    """XCom and asset events keep plans as JSON: what comes back is the same plan."""
+    webhook = a_webhook(
+        last_status={"code": 500, "message": "no", "timestamp": START.isoformat()},
+        health={"consecutiveFailures": 2, "errorsSinceLastSuccess": 3, "lastSuccessAt": START.isoformat()},
+    )
+    plan = a_plan(webhook, reason="yearly", known=("sha256:1",), drop_previous=True)
+    text = json.dumps(plan.as_json())
+    assert RotationPlan.from_json(json.loads(text)) == plan
+    assert "whsec_" not in text
+    assert plan.before == fingerprint("0")
+    assert plan.health == HealthFigures(2, 3, START.isoformat(), 500, START.isoformat())
+
+
+def test_health_figures_of_a_webhook_without_deliveries() -> None:
+    assert HealthFigures.of(a_webhook()) == HealthFigures()
+
+
+@pytest.mark.parametrize(("drop", "becomes"), [(True, Previous.DROP), (False, Previous.KEEP)])
+def test_the_plan_says_what_becomes_of_the_previous_secret(drop: bool, becomes: Previous) -> None:
+    assert a_plan(drop_previous=drop).previous is becomes
+
+
+def test_fields_of_a_newer_provider_are_left_out() -> None:
+    """A downgrade in the middle of a Dag run does not lose the plan."""
+    raw = a_plan().as_json()
+    raw["invented_later"] = 1
+    raw["health"]["invented_later"] = 1
+    assert RotationPlan.from_json(raw) == a_plan()
+
+
+def test_a_plan_of_an_older_provider_gets_defaults() -> None:
+    raw = {key: value for key, value in a_plan().as_json().items() if key not in ("health", "known", "reason")}
+    assert RotationPlan.from_json(raw) == a_plan()
+
+
+@pytest.mark.parametrize("raw", [None, "a plan", [], 1])
+def test_what_is_no_mapping_is_no_plan(raw: object) -> None:
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*no plan was recorded"):
+        RotationPlan.from_json(raw, webhook_id=WEBHOOK_ID)
+
+
+@pytest.mark.parametrize("change", [{"health": 1}, {"health": None}, {"known": 1}])
+def test_a_plan_with_odd_parts_is_unreadable(change: dict[str, Any]) -> None:
+    with pytest.raises(PlanUnreadable, match="not a plan of this provider"):
+        RotationPlan.from_json({**a_plan().as_json(), **change})
+
+
+def test_a_plan_without_its_baseline_is_unreadable() -> None:
+    raw = a_plan().as_json()
+    del raw["before"]
+    with pytest.raises(PlanUnreadable):
+        RotationPlan.from_json(raw)
+
+
+@pytest.mark.parametrize("change", [{"mode": "destroy"}, {"before": ""}, {"webhook_id": ""}])
+def test_an_incomplete_plan_is_unreadable(change: dict[str, Any]) -> None:
+    with pytest.raises(PlanUnreadable, match="incomplete"):
+        RotationPlan.from_json({**a_plan().as_json(), **change})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_known_modes_are_taken(mode: str) -> None:
+    assert checked_mode(mode, WEBHOOK_ID) == mode
+
+
+@pytest.mark.parametrize("mode", ["", None, "Rotate", ["rotate"]])
+def test_any_other_mode_is_refused(mode: object) -> None:
+    with pytest.raises(PlanRefused, match="rotate, distribute, dry_run; nothing was changed"):
+        checked_mode(mode, WEBHOOK_ID)
+
+
+def test_no_plan_without_a_secret() -> None:
+    with pytest.raises(SecretMissing, match="nothing was changed"):
+        a_plan(a_webhook(None))
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended", "invented"])
+@pytest.mark.parametrize("mode", ["rotate", "distribute"])
+def test_an_inactive_webhook_stops_the_run(status: str, mode: Any) -> None:
+    with pytest.raises(PlanRefused, match=f"'{status}'.*allow_inactive"):
+        a_plan(a_webhook(status=status), mode=mode, allow_inactive=False)
+
+
+def test_an_inactive_webhook_can_be_looked_at_or_allowed() -> None:
+    """A dry run changes nothing, so it shows the plan; allow_inactive is the user's word."""
+    paused = a_webhook(status="paused", updated_at=START - timedelta(days=1))
+    assert a_plan(paused, mode="dry_run", allow_inactive=False).status == "paused"
+    assert a_plan(paused, allow_inactive=True).updated_at == (START - timedelta(days=1)).isoformat()

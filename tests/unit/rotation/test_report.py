@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
+
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.report import (
+    ADVICE,
+    Findings,
+    Outcome,
+    RotationReport,
+    TaskRow,
+    make_report,
+)
+from featurebase_provider.rotation.rotate import RotationOutcome
+
+BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
+WRITTEN = StoreOutcome("a", "memory://a", "written", AFTER, 12.4)
+FAILED = StoreOutcome("a", "memory://a", "failed", problem="store a: read-only")
+OK = (TaskRow("rotate", "success", 1.25), TaskRow("verify", None))
+BAD = (TaskRow("rotate", "success"), TaskRow("probe", "failed"))
+
+
+def rotated(*stores: StoreOutcome, **facts: Any) -> RotationOutcome:
+    by_label = {one.label: one for one in stores}
+    return RotationOutcome(**{"plan": a_plan(), "how": "answered", "after": AFTER, "stores": by_label, **facts})
+
+
+def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...] = OK, **facts: Any) -> RotationReport:
+    call = {"skipped": facts.pop("skipped", False), "reason": facts.pop("reason", "")}
+    findings = Findings(**{"plan": a_plan(), "rotation": rotation, "pushed": {}, **facts})
+    return make_report(
+        findings,
+        webhook="production",
+        dag_id="featurebase_rotate__production",
+        run_id="manual__1",
+        at=START.isoformat(),
+        mode="rotate",
+        tasks=tasks,
+        **call,
+    )
+
+
+def test_every_outcome_has_its_advice() -> None:
+    assert set(ADVICE) == set(get_args(Outcome))
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome"),
+    [
+        ({"rotation": rotated(WRITTEN)}, "rotated"),
+        ({"rotation": rotated(WRITTEN), "current": AFTER}, "rotated"),
+        ({"rotation": rotated(WRITTEN, how="already_done")}, "rotated"),
+        ({"rotation": rotated(replace(WRITTEN, result="unchanged"), how="not_asked")}, "distributed"),
+        ({"rotation": rotated(FAILED)}, "incomplete"),
+        ({"rotation": rotated(FAILED), "pushed": {"a": WRITTEN}}, "rotated"),
+        ({"rotation": rotated(WRITTEN), "tasks": BAD}, "failed"),
+        ({"rotation": rotated(FAILED), "tasks": BAD}, "incomplete"),
+        ({"rotation": rotated(WRITTEN), "tasks": (TaskRow("verify", "upstream_failed"),)}, "failed"),
+        ({"skipped": True, "plan": None}, "skipped"),
+        ({"plan": None}, "nothing_changed"),
+        ({"plan": a_plan(mode="dry_run")}, "dry_run"),
+        ({"plan": a_plan(mode="dry_run"), "tasks": BAD}, "nothing_changed"),
+        ({"plan": a_plan(mode="dry_run"), "tasks": BAD, "current": NEWER}, "nothing_changed"),
+        ({"tasks": BAD, "current": BEFORE}, "nothing_changed"),
+        ({"tasks": BAD, "current": AFTER}, "incomplete"),
+        ({"tasks": BAD}, "unknown"),
+    ],
+)
+def test_the_outcome_of_a_run(facts: dict[str, Any], outcome: str) -> None:
+    report = a_report(**facts)
+    assert report.outcome == outcome
+    assert report.advice == ADVICE[outcome]
+
+
+@pytest.mark.parametrize("tasks", [OK, BAD])
+def test_stores_that_hold_an_older_secret_than_featurebase_are_incomplete(tasks: tuple[TaskRow, ...]) -> None:
+    """Somebody rotated after the push: "nothing to do" would leave the receivers failing."""
+    report = a_report(rotated(WRITTEN), tasks, current=NEWER)
+    assert (report.outcome, report.after) == ("incomplete", NEWER)
+
+
+def test_without_a_look_at_featurebase_the_pushes_tell_what_is_current() -> None:
+    """Of two stores, the one that a push brought further shows that the other one is behind."""
+    other = StoreOutcome("b", "memory://b", "written", AFTER)
+    pushed = {"a": replace(WRITTEN, fingerprint=NEWER)}
+    report = a_report(rotated(WRITTEN, other), pushed=pushed)
+    assert (report.outcome, report.after) == ("incomplete", NEWER)
+    assert a_report(rotated(WRITTEN)).after == AFTER
+
+
+def test_push_results_overrule_rotates() -> None:
+    report = a_report(rotated(FAILED), pushed={"a": WRITTEN})
+    assert report.stores == (WRITTEN,)
+
+
+def test_what_a_run_without_a_plan_reports() -> None:
+    report = a_report(plan=None, reason="leaked")
+    assert (report.webhook_id, report.host, report.before, report.after) == (None, None, None, None)
+    assert (report.mode, report.reason) == ("rotate", "leaked")
+
+
+def test_a_report_survives_json() -> None:
+    raw = json.loads(json.dumps(a_report(rotated(WRITTEN, notes=("one",)), probe={"result": "accepted"}).as_json()))
+    assert raw["webhook_id"] == WEBHOOK_ID
+    assert (raw["before"], raw["after"], raw["how"]) == (BEFORE, AFTER, "answered")
+    assert raw["stores"][0] == {
+        "label": "a",
+        "target": "memory://a",
+        "result": "written",
+        "fingerprint": AFTER,
+        "exposure_ms": 12.4,
+        "problem": None,
+        "detail": None,
+    }
+    assert raw["tasks"][0] == {"task_id": "rotate", "state": "success", "seconds": 1.25}
+    assert raw["notes"] == ["one"]
+    assert raw["version"] == 1
+
+
+def lines_of(report: RotationReport) -> dict[str, str]:
+    """The head of the report: what stands after each name."""
+    names = ("webhook", "outcome", "what to do", "reason", "receiver exposure", "probe", "deliveries", "refreshed at")
+    text = report.as_text(width=300)
+    return {
+        name: line.removeprefix(name).strip() for line in text.splitlines() for name in names if line.startswith(name)
+    }
+
+
+def test_the_text_tells_a_person_what_happened() -> None:
+    report = a_report(
+        rotated(WRITTEN, refreshed_at=START.isoformat(), notes=("the secret was refreshed a second time",)),
+        plan=a_plan(reason="yearly"),
+        probe={"result": "accepted", "detail": "3 of 3"},
+        delivery={"kind": "healthy", "detail": "a delivery succeeded"},
+        receiver_exposure_ms=345.6,
+    )
+    assert lines_of(report) == {
+        "webhook": f"production ({WEBHOOK_ID}) at https://do.featurebase.app",
+        "outcome": "rotated",
+        "what to do": "Nothing to do.",
+        "reason": "yearly",
+        "receiver exposure": "at most 346 ms",
+        "probe": "accepted: 3 of 3",
+        "deliveries": "healthy: a delivery succeeded",
+        "refreshed at": START.isoformat(),
+    }
+    text = report.as_text()
+    assert "- the secret was refreshed a second time" in text
+    (store,) = [line for line in text.splitlines() if "memory://a" in line]
+    assert "written" in store
+    assert "12 ms" in store
+    assert AFTER in store
+    assert [line.split() for line in text.splitlines() if "verify" in line] == [["│", "verify", "│", "none", "│", "│"]]
+
+
+def test_the_text_of_a_run_that_did_nothing() -> None:
+    text = a_report(plan=None, tasks=(), skipped=True).as_text(width=200)
+    assert "production (id not read) at unknown host" in text
+    assert "Nothing was changed." in text
+    assert "Stores" not in text
+    assert "Tasks" not in text
+
+
+def test_a_failed_store_is_shown_with_its_problem() -> None:
+    text = a_report(rotated(FAILED)).as_text(width=200)
+    assert "failed: store a: read-only" in text
+    assert "unknown" in text
+
+
+def test_a_store_that_cannot_be_read_is_shown_as_such() -> None:
+    """The run counts as complete, and the report says what is not known."""
+    report = a_report(rotated(replace(WRITTEN, detail="not readable: it accepted the secret")))
+    assert report.outcome == a_report(rotated(WRITTEN)).outcome
+    assert "written: not readable: it accepted the secret" in report.as_text(width=200)
+
+
+def test_other_peoples_text_is_shown_as_it_is_on_one_line() -> None:
+    """Markup, emoji codes and line breaks in a reason, a note or a target must not forge the report."""
+    nasty = "[red]x[/red] :smile:\noutcome  rotated"
+    report = a_report(
+        rotated(replace(FAILED, target="memory://[b]/a", problem=nasty), notes=(nasty,)), plan=a_plan(reason=nasty)
+    )
+    text = report.as_text(width=200)
+    assert text.count("[red]x[/red] :smile: outcome rotated") == 3
+    assert "memory://[b]/a" in text
+    assert "\x1b" not in text

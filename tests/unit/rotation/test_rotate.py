@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.rotation.fakes import (
+    START,
+    WEBHOOK_ID,
+    FakeFeaturebase,
+    MemoryStore,
+    a_plan,
+    a_rule,
+    a_webhook,
+    api_unreachable,
+    failing,
+    fingerprint,
+    secret,
+)
+
+from featurebase_provider.featurebase.errors import WebhookNotFound
+from featurebase_provider.rotation.convergence import Previous
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.errors import (
+    PlanUnreadable,
+    RefreshOutcomeUnknown,
+    RefreshRefused,
+    StoresNotReady,
+    StoreUnreachable,
+    StoreUnusable,
+)
+from featurebase_provider.rotation.exposure import Moment
+from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.refresh import CompareAndSwap
+from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+
+
+def a_store(label: str = "a", **facts: Any) -> MemoryStore:
+    return MemoryStore(**{"label": label, "value": secret("0"), **facts})
+
+
+def run(
+    api: FakeFeaturebase, *stores: MemoryStore, require_all: bool = True, previous: Any = Previous.KEEP, **swap: Any
+) -> RotationOutcome:
+    clock = api.clock
+    facts = {"plan": a_plan(api.history[1]), "sleep": clock.sleep, "monotonic": clock.monotonic, **swap}
+    return rotate(
+        CompareAndSwap(api=api, **facts),
+        stores,
+        a_rule(previous=previous),
+        server_now=clock.server_now,
+        wall=clock.wall,
+        require_all=require_all,
+    )
+
+
+def test_the_new_secret_is_in_all_stores(api: FakeFeaturebase) -> None:
+    stores = [a_store("a", keeps_previous=True), a_store("b", main_thread_only=True), a_store("c", value=None)]
+    outcome = run(api, *stores)
+    assert [store.holds for store in stores] == ["whsec_1"] * 3
+    assert [store.holds_previous for store in stores] == ["whsec_0", None, None]
+    assert (outcome.how, outcome.after, outcome.refreshed) == ("answered", fingerprint("1"), True)
+    assert [one.result for one in outcome.stores.values()] == ["written"] * 3
+    assert api.posts == 1
+    assert outcome.notes == ()
+
+
+def test_the_posts_answer_is_written_before_anything_is_read(api: FakeFeaturebase) -> None:
+    """A read first would only lengthen the exposure."""
+    store = a_store()
+    reads_at_write = []
+    store.on_write = lambda store, pair: reads_at_write.append(api.reads)
+    run(api, store)
+    assert reads_at_write == [1]
+    assert api.reads == 2
+
+
+def test_exposure_counts_from_just_before_the_post(api: FakeFeaturebase) -> None:
+    """The fake's POST takes 100 ms."""
+    outcome = run(api, a_store())
+    assert outcome.stores["a"].exposure_ms == pytest.approx(100.0)
+    assert outcome.posted is not None
+    assert outcome.posted.monotonic == pytest.approx(1000.0)
+    assert outcome.posted.wall == pytest.approx(START.timestamp())
+    assert outcome.refreshed_at == "2026-01-15T10:30:00.100000+00:00"
+    assert outcome.distributed_at == "2026-01-15T10:30:00.100000+00:00"
+
+
+def test_a_leaked_previous_secret_is_emptied(api: FakeFeaturebase) -> None:
+    store = a_store(keeps_previous=True, previous=secret("older"))
+    run(api, store, previous=Previous.DROP)
+    assert (store.holds, store.holds_previous) == ("whsec_1", None)
+
+
+def test_nothing_is_refreshed_that_cannot_be_delivered(api: FakeFeaturebase) -> None:
+    stores = [a_store("a"), a_store("b", arm_error=StoreUnusable("b", "no client"))]
+    with pytest.raises(StoresNotReady, match="no client"):
+        run(api, *stores)
+    assert (api.posts, stores[0].writes) == (0, [])
+
+
+def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None:
+    """Somebody put it there between preflight and rotate."""
+    stores = [a_store("a"), a_store("b", value=secret("foreign")), a_store("c", value=secret("other"))]
+    with pytest.raises(StoresNotReady, match=f"{fingerprint('foreign')}.*{fingerprint('other')}"):
+        run(api, *stores)
+    assert api.posts == 0
+    assert stores[1].holds == "whsec_foreign"
+
+
+def test_a_foreign_value_is_adopted_where_the_store_says_so(api: FakeFeaturebase) -> None:
+    store = a_store(value=secret("foreign"), adopt=True)
+    assert run(api, store).stores["a"].result == "written"
+
+
+def test_a_leaked_secret_is_refreshed_whatever_the_stores_say(api: FakeFeaturebase) -> None:
+    stores = [
+        a_store("a"),
+        a_store("b", arm_error=StoreUnusable("b", "no client")),
+        a_store("c", value=secret("foreign")),
+    ]
+    outcome = run(api, *stores, require_all=False)
+    assert [one.result for one in outcome.stores.values()] == ["written", "not_armed", "failed"]
+    assert (api.posts, stores[2].holds) == (1, "whsec_foreign")
+
+
+def test_what_was_refreshed_already_is_distributed_though_a_store_is_not_ready(api: FakeFeaturebase) -> None:
+    """The old secret is gone: waiting for the one store would keep the others wrong."""
+    api.rotated()
+    stores = [a_store("a"), a_store("b", arm_error=StoreUnusable("b", "no client"))]
+    outcome = run(api, *stores)
+    assert (outcome.how, stores[0].holds, api.posts) == ("already_done", "whsec_1", 0)
+    assert (outcome.refreshed, outcome.refreshed_at, outcome.posted) == (False, None, None)
+    assert outcome.stores["a"].exposure_ms is None
+
+
+def test_distribute_only_writes_what_featurebase_holds(api: FakeFeaturebase) -> None:
+    store = a_store(value=None)
+    outcome = run(api, store, plan=a_plan(mode="distribute"))
+    assert (outcome.how, store.holds, api.posts) == ("not_asked", "whsec_0", 0)
+
+
+def test_other_reasons_against_the_refresh_are_asked_too(api: FakeFeaturebase) -> None:
+    def hold() -> None:
+        raise RefreshRefused(WEBHOOK_ID, "too late")
+
+    store = a_store()
+    with pytest.raises(RefreshRefused):
+        run(api, store, may_post=hold)
+    assert (api.posts, store.writes, store.closed) == (0, [], 1)
+
+
+def test_a_failed_store_does_not_fail_the_rotation(api: FakeFeaturebase) -> None:
+    stores = [a_store("a"), a_store("b")]
+    stores[1].write_script.append(failing(StoreUnreachable("b", "no answer")))
+    outcome = run(api, *stores)
+    assert [one.result for one in outcome.stores.values()] == ["written", "failed"]
+
+
+def test_an_unknown_outcome_writes_nothing(api: FakeFeaturebase) -> None:
+    api.post_script.append("lost_before")
+    store = a_store()
+    with pytest.raises(RefreshOutcomeUnknown):
+        run(api, store)
+    assert store.writes == []
+
+
+def test_a_secret_found_after_a_lost_answer_is_distributed(api: FakeFeaturebase) -> None:
+    api.post_script.append("lost_after")
+    store = a_store()
+    outcome = run(api, store)
+    assert (outcome.how, store.holds, outcome.refreshed) == ("found_after_lost_answer", "whsec_1", True)
+    assert len(outcome.notes) == 1
+
+
+def test_a_newer_secret_after_the_writes_is_written_too(api: FakeFeaturebase) -> None:
+    """A person, an orphaned try or a late commit: noticed, reported, converged."""
+    store = a_store(keeps_previous=True)
+    store.after_write.append(api.rotated)
+    said: list[str] = []
+    outcome = run(api, store, say=said.append)
+    assert (store.holds, store.holds_previous) == ("whsec_2", "whsec_1")
+    assert outcome.after == fingerprint("2")
+    assert outcome.updated_at == api.current.updated_at.isoformat()
+    assert "a second time" in outcome.notes[0]
+    assert said == list(outcome.notes)
+
+
+def test_a_stale_read_after_the_writes_is_not_written(api: FakeFeaturebase) -> None:
+    store = a_store()
+    api.read_script.extend([None, "stale", "stale"])
+    outcome = run(api, store)
+    assert (store.writes, outcome.after, outcome.notes) == ([fingerprint("1")], fingerprint("1"), ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (api_unreachable(), "gave no answer"),
+        (WebhookNotFound("GET", "/v2/webhooks/x", 404), "404"),
+        (a_webhook(None, updated_at=START.replace(year=2027)), "carries no signing secret"),
+    ],
+    ids=["no answer", "deleted", "no secret"],
+)
+def test_a_failing_read_after_the_writes_is_a_note(api: FakeFeaturebase, answer: Any, text: str) -> None:
+    """The stores hold the secret: the outcome must not be lost to a read that only confirms it."""
+    store = a_store()
+    api.read_script.extend([None, answer])
+    outcome = run(api, store)
+    assert (outcome.after, outcome.stores["a"].result) == (fingerprint("1"), "written")
+    assert "could not be read again" in outcome.notes[0]
+    assert text in outcome.notes[0]
+
+
+def test_stale_reads_to_the_end_are_a_note(api: FakeFeaturebase) -> None:
+    api.read_script.append(None)
+    api.read_script.extend(["stale"] * 100)
+    outcome = run(api, a_store())
+    assert "known to have been replaced" in outcome.notes[0]
+    assert api.clock.now == pytest.approx(1015.1)
+
+
+def test_a_store_left_with_the_secret_in_between_can_be_pushed(api: FakeFeaturebase) -> None:
+    """Rotate wrote 1, saw 2, and failed to write that: 1 is ours, and the push task has to know so."""
+    store = a_store()
+    store.after_write.append(api.rotated)
+    store.write_script.extend([None, failing(StoreUnreachable("a", "no answer"))])
+    outcome = RotationOutcome.from_json(json.loads(json.dumps(run(api, store).as_json())))
+    assert (outcome.stores["a"].result, store.holds) == ("failed", "whsec_1")
+    assert {fingerprint("0"), fingerprint("1"), fingerprint("2")} <= set(outcome.plan.known)
+
+    rule = a_rule(known=frozenset(outcome.plan.known))
+    push_until_agreed(api, WEBHOOK_ID, store.arm(), Lineage(), rule)
+    assert store.holds == "whsec_2"
+
+
+def test_the_outcome_survives_json_and_holds_no_secret(api: FakeFeaturebase) -> None:
+    stores = [a_store("a"), a_store("b")]
+    stores[1].write_script.append(failing(StoreUnreachable("b", "no answer")))
+    outcome = run(api, *stores)
+    text = json.dumps(outcome.as_json())
+    assert RotationOutcome.from_json(json.loads(text)) == outcome
+    assert "whsec_" not in f"{text} {outcome!r}"
+
+
+def an_outcome(**facts: Any) -> dict[str, Any]:
+    stores = {"a": StoreOutcome("a", "memory://a", "written", fingerprint("1"), 1.5)}
+    whole = RotationOutcome(a_plan(), "answered", fingerprint("1"), posted=Moment(1.0, 2.0), stores=stores)
+    return {**replace(whole).as_json(), **facts}
+
+
+def test_an_outcome_needs_its_essentials_only() -> None:
+    raw = {key: an_outcome()[key] for key in ("plan", "how", "after")}
+    assert RotationOutcome.from_json({**raw, "invented_later": 1}).stores == {}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"plan": a_plan().as_json()},
+        an_outcome(stores={"a": {"label": "a"}}),
+        an_outcome(stores={"a": 1}),
+        an_outcome(stores=None),
+        an_outcome(posted={"monotonic": 1.0}),
+        an_outcome(posted={"monotonic": "soon", "wall": 1.0}),
+        an_outcome(notes=1),
+    ],
+)
+def test_what_is_no_outcome_is_unreadable(raw: dict[str, Any]) -> None:
+    with pytest.raises(PlanUnreadable, match="not one of this provider; clear rotate"):
+        RotationOutcome.from_json(raw, webhook_id=WEBHOOK_ID)
+
+
+@pytest.mark.parametrize("raw", [None, "x", []])
+def test_no_outcome_is_unreadable(raw: object) -> None:
+    with pytest.raises(PlanUnreadable, match="left no result"):
+        RotationOutcome.from_json(raw, webhook_id=WEBHOOK_ID)
+
+
+def test_an_outcome_without_a_plan_is_unreadable() -> None:
+    with pytest.raises(PlanUnreadable, match="no plan"):
+        RotationOutcome.from_json(an_outcome(plan=None), webhook_id=WEBHOOK_ID)
