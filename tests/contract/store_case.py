@@ -44,6 +44,8 @@ class StoreCase(ABC):
     has_mark = False
     proves_writability = True
     creates_without_asking = False
+    reads_back = True
+    """False for a store that never shows what it holds: the suite then looks from outside only."""
 
     @abstractmethod
     def config(self, **changes: Any) -> StoreConfig:

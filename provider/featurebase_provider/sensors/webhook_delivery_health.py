@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
@@ -86,7 +87,11 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         """Find out from when results count, and wait."""
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(self.webhook_id)
-            since = self._last_push(context) or client.clock.now()
+            rotated = self.rotation(context, self.rotate_task_id)
+            if rotated is not None and rotated.plan.status != "active" != webhook.status:
+                self.log.info("The webhook was %s before the rotation: no delivery will come", rotated.plan.status)
+                return self._conclude(context, client, "quiet")
+            since = self._last_push(context, rotated) or client.clock.now()
             counts_from = since + timedelta(milliseconds=webhook.request_config.timeout_ms)
             deadline = time.time() + self.wait.total_seconds()
             self.log.info("Waiting up to %s for deliveries dated after %s", self.wait, counts_from.isoformat())
@@ -111,8 +116,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         with task_errors(), self.hook.get_conn() as client:
             return self._conclude(context, client, checked_event(event, webhook_id=self.webhook_id)["kind"])
 
-    def _last_push(self, context: Context) -> datetime | None:
-        rotated = self.rotation(context, self.rotate_task_id)
+    def _last_push(self, context: Context, rotated: RotationOutcome | None) -> datetime | None:
         moments = [rotated.distributed_at] if rotated is not None else []
         for task_id in self.push_task_ids:
             moments.append((pulled(context, task_id) or {}).get("pushed_at"))

@@ -23,7 +23,17 @@ ENTRY_POINT_GROUP = "featurebase_provider.stores"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "airflow_variable": "featurebase_provider.stores.airflow_variable:AirflowVariableStore",
+        "aws_secrets_manager": "featurebase_provider.stores.aws_secrets_manager:AwsSecretsManagerStore",
+        "aws_ssm": "featurebase_provider.stores.aws_ssm:AwsSsmStore",
+        "azure_key_vault": "featurebase_provider.stores.azure_key_vault:AzureKeyVaultStore",
+        "gcp_secret_manager": "featurebase_provider.stores.gcp_secret_manager:GcpSecretManagerStore",
+        "hashicorp_vault": "featurebase_provider.stores.hashicorp_vault:HashicorpVaultStore",
+        "http": "featurebase_provider.stores.http:HttpStore",
+        "github_actions": "featurebase_provider.stores.github_actions:GithubActionsStore",
+        "kubernetes_secret": "featurebase_provider.stores.kubernetes_secret:KubernetesSecretStore",
         "object_storage": "featurebase_provider.stores.object_storage:ObjectStorageStore",
+        "redis": "featurebase_provider.stores.redis:RedisStore",
+        "sql": "featurebase_provider.stores.sql:SqlStore",
     }
 )
 

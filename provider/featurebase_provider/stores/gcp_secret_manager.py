@@ -1,0 +1,112 @@
+"""The store type ``gcp_secret_manager``: a secret in Google Cloud's Secret Manager, or one key of its JSON value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from featurebase_provider.rotation.errors import StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.format_json import JsonFormat
+from featurebase_provider.stores.hook_errors import hook_errors
+from featurebase_provider.stores.object_storage_formats import RawFormat
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
+    from featurebase_provider.stores.object_storage_formats import TextFormat
+
+
+class GcpSecretManagerStore(StoreConfig):
+    """The signing secret as the latest version of a secret in Google Cloud, or under a key of its JSON value.
+
+    Each write adds a version. Google adds one without asking what was there before: the latest version is compared
+    just before, and a version that somebody adds in that instant is put back.
+
+    :param conn_id: Airflow connection of the type ``google_cloud_platform``; null for the worker's own identity.
+    :param project_id: the Google Cloud project's id.
+    :param location: the region of a regional secret (``europe-west3``); left out, the secret is a global one.
+    :param secret_id: what the secret is called in the project.
+    :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
+    :param previous_key: where the previous secret lies in the JSON value; left out, no key keeps it.
+    :param create: whether a missing secret is created, replicated automatically.
+    :param older_versions: ``keep``, or ``disable`` every older version once the new one is in place.
+    """
+
+    type: Literal["gcp_secret_manager"] = "gcp_secret_manager"
+    conn_id: Annotated[str, Field(min_length=1)] | None = "google_cloud_default"
+    project_id: Annotated[
+        str, Field(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", examples=["acme-feedback"])
+    ]
+    location: Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$", examples=["europe-west3"])] | None = None
+    secret_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", examples=["featurebase-webhook-secret"])]
+    key: Annotated[str, Field(min_length=1)] | None = None
+    previous_key: Annotated[str, Field(min_length=1)] | None = None
+    create: bool = False
+    older_versions: Literal["keep", "disable"] = "keep"
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> GcpSecretManagerStore:
+        if self.previous_key and not self.key:
+            raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
+        if self.key and self.key == self.previous_key:
+            raise ValueError("key and previous_key must differ")
+        return self
+
+    @property
+    def parent(self) -> str:
+        """The project, or its region, as Google names it."""
+        return f"projects/{self.project_id}" + (f"/locations/{self.location}" if self.location else "")
+
+    @property
+    def resource(self) -> str:
+        """The secret, as Google names it."""
+        return f"{self.parent}/secrets/{self.secret_id}"
+
+    @property
+    def target(self) -> str:
+        """The secret, with the connection before and our key as fragment."""
+        user = f"{self.conn_id}@" if self.conn_id else ""
+        place = f"{self.project_id}/{self.location}" if self.location else self.project_id
+        return f"gcp-secret-manager://{user}{place}/{self.secret_id}" + (f"#{self.key}" if self.key else "")
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether a ``previous_key`` is set."""
+        return self.previous_key is not None
+
+    def text_format(self) -> TextFormat:
+        """How the secret lies in the value."""
+        if self.key:
+            return JsonFormat(self.full_name, self.key, self.previous_key)
+        return RawFormat(self.full_name, line_break=False)
+
+    def arm(self) -> ArmedGcpSecret:
+        """Fetch the connection, get an access token, and build the client; it connects with the first read.
+
+        :raises StoreUnusable: the client or the connection is missing, or makes no credentials.
+        :raises StoreRefused: Google refuses the credentials.
+        :raises StoreUnreachable: Google gave no token in time.
+        """
+        with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
+            from airflow.sdk import BaseHook
+            from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+            from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+                SecretManagerServiceRestTransport,
+            )
+
+            from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
+            from featurebase_provider.stores.google_credentials import google_credentials
+
+            extra = BaseHook.get_connection(self.conn_id).extra_dejson if self.conn_id else {}
+            if not isinstance(extra, dict):
+                raise StoreUnusable(self.full_name, f"the extra of the Airflow connection {self.conn_id} is no mapping")
+            credentials = google_credentials(self.full_name, extra, timeout=self.timeout)
+            # HTTP rather than gRPC: Airflow forks its tasks, which gRPC's threads do not survive.
+            transport = SecretManagerServiceRestTransport(host=self._host, credentials=credentials)
+            return ArmedGcpSecret(self, SecretManagerServiceClient(transport=transport), self.text_format())
+
+    @property
+    def _host(self) -> str:
+        region = f"{self.location}.rep." if self.location else ""
+        return f"secretmanager.{region}googleapis.com"

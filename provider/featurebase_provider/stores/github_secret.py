@@ -1,0 +1,168 @@
+"""A GitHub Actions secret behind an authenticated client: it can be written, and never read."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from github import GithubException
+from github.PublicKey import encrypt
+from requests import ConnectionError as RequestsConnectionError
+from requests import RequestException, Timeout
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from github import Github
+
+    from featurebase_provider.stores.github_actions import GithubActionsStore
+
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What GitHub tells of a secret: all but its value.
+
+    :param facts: name, times and, in an organisation, who may use it; None if there is no such secret.
+    :param repositories: ids of an organisation's repositories that may use it, where they are selected.
+    """
+
+    key_id: str
+    public_key: str
+    facts: Mapping[str, Any] | None
+    repositories: tuple[int, ...] = ()
+
+
+class ArmedGithubSecret(ArmedStore):
+    """A secret of a repository, an environment or an organisation.
+
+    PyGithub's own ``create_secret`` fetches the public key in the moment that counts; here it is there by then.
+    """
+
+    def __init__(self, config: GithubActionsStore, client: Github) -> None:
+        super().__init__(config.full_name)
+        self._config, self._client = config, client
+        self._url = f"{config.path}/{config.name}"
+
+    def prove_writable(self) -> Writability:
+        """Ask for the deletion of a secret that does not exist, which takes the right that writing takes."""
+        held = self._look()
+        self._check_present(held)
+        trial = f"FEATUREBASE_TRIAL_{secrets.token_hex(16).upper()}"
+        self._ask("DELETE", f"{self._config.path}/{trial}")
+        return Writability(
+            False, "GitHub has no trial write; deleting a secret that does not exist was not forbidden to this token"
+        )
+
+    def read(self) -> StoredValue:
+        """See that the place is there, and when its secret changed last."""
+        return StoredValue(None, version=self._look(), readable=False)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Put the secret in a sealed box, unless somebody else changed it since it was looked at.
+
+        GitHub has no conditional write and gives times in seconds: who writes in the same instant is overwritten.
+        """
+        seen: Held = held.version
+        self._check_present(seen)
+        body = {"encrypted_value": encrypt(seen.public_key, pair.current.reveal()), "key_id": seen.key_id}
+        if self._config.organization:
+            body |= self._audience(seen)
+        if self._facts() != seen.facts:
+            raise StoreConflict(self.name, "the secret changed since it was looked at; it was left as it is")
+        if self._ask("PUT", self._url, body) is None:
+            raise StoreRefused(
+                self.name, "GitHub answered 404 to PUT", "The token may read secrets, but not write them; allow that"
+            )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def _look(self) -> Held:
+        key = self._ask("GET", f"{self._config.path}/public-key")
+        if key is None:
+            raise StoreRefused(
+                self.name,
+                "there is no such repository, environment or organisation for this token",
+                "Correct the name, or give the token access to its secrets; nothing was changed",
+            )
+        facts = self._facts()
+        selected = facts is not None and facts.get("visibility") == "selected"
+        try:
+            return Held(str(key["key_id"]), str(key["key"]), facts, self._repositories() if selected else ())
+        except (KeyError, TypeError):
+            raise StoreUnreachable(self.name, "GitHub's answer is not what it documents; nothing was changed") from None
+
+    def _facts(self) -> dict[str, Any] | None:
+        return self._ask("GET", self._url)
+
+    def _repositories(self) -> tuple[int, ...]:
+        """Who may use the secret: a PUT sets that anew."""
+        ids: list[int] = []
+        for page in range(1, 100):
+            answer = self._ask("GET", f"{self._url}/repositories?per_page={_PAGE}&page={page}") or {}
+            found = [one["id"] for one in answer.get("repositories", ())]
+            ids += found
+            if len(found) < _PAGE:
+                break
+        return tuple(ids)
+
+    def _audience(self, seen: Held) -> dict[str, Any]:
+        if seen.facts is None:
+            return {"visibility": self._config.visibility}
+        visibility = seen.facts.get("visibility")
+        if visibility != "selected":
+            return {"visibility": visibility}
+        return {"visibility": visibility, "selected_repository_ids": list(seen.repositories)}
+
+    def _check_present(self, held: Held) -> None:
+        if held.facts is None and not self._config.create:
+            raise StoreRefused(
+                self.name,
+                "there is no such secret; nothing was changed",
+                "Create it, or write create: true in the store's configuration",
+            )
+
+    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Make one request; None for 404. A connection that broke is tried once more: each call may be repeated."""
+        for attempt in (1, 2):
+            try:
+                status, headers, text = self._client.requester.requestJson(method, url, input=body)
+                if status == 404:
+                    return None
+                if status not in {200, 201, 204}:
+                    raise self._error(method, status, headers)
+                return json.loads(text) if text and status == 200 else {}
+            except GithubException as error:  # an app's token could not be had
+                raise self._error("the log-in", error.status, error.headers or {}) from None
+            except (RequestException, OSError, ValueError, RuntimeError) as error:
+                dropped = isinstance(error, RequestsConnectionError) and not isinstance(error, Timeout)
+                if dropped and attempt == 1:
+                    continue
+                raise StoreUnreachable(
+                    self.name, f"GitHub gave no usable answer to {method} ({type(error).__name__})"
+                ) from None
+        raise AssertionError
+
+    def _error(self, asked: str, status: int, headers: Mapping[str, Any]) -> StoreError:
+        said = f"GitHub answered {status} to {asked}"
+        if status == 429 or (
+            status == 403 and ("retry-after" in headers or headers.get("x-ratelimit-remaining") == "0")
+        ):
+            return StoreUnreachable(self.name, f"{said}: too many requests")
+        if status in {401, 403}:
+            return StoreRefused(
+                self.name, said, "Allow the connection's token to write this secret, or renew it; nothing was changed"
+            )
+        if 300 <= status < 500 and status != 408:
+            return StoreRefused(
+                self.name, said, "See that the repository was not renamed or archived; the secret was not changed"
+            )
+        return StoreUnreachable(self.name, said)

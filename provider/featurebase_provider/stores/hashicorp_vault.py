@@ -1,0 +1,119 @@
+"""The store type ``hashicorp_vault``: one key of a secret in a KV engine of HashiCorp Vault or OpenBao."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from featurebase_provider.rotation.errors import StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.hook_errors import check_encrypted, hook_errors
+
+if TYPE_CHECKING:
+    from airflow.providers.hashicorp.hooks.vault import VaultHook
+
+    from featurebase_provider.stores.vault_secret import VaultSecret
+
+_EXTRA = "hashicorp_vault"
+_TLS_ADVICE = "Set the connection's extra use_tls to true; if the network itself is safe, say allow_unencrypted: true"
+
+
+class HashicorpVaultStore(StoreConfig):
+    """The signing secret under one key of a KV secret; its other keys stay as they are.
+
+    KV version 2 is patched on the condition that nobody else wrote since it was read. Version 1 has no such
+    condition: the secret is compared just before it is written, and a writer in that instant is overwritten.
+
+    :param conn_id: Airflow connection of type ``vault`` (HashiCorp provider).
+    :param mount: where the KV engine is mounted.
+    :param path: the secret's path below the mount, without ``data/``.
+    :param key: the key that holds the signing secret.
+    :param previous_key: the key that holds the previous one; null keeps none.
+    :param kv_version: the KV engine's version, 1 or 2.
+    :param create: whether a missing secret is created; a mount never is.
+    :param allow_unencrypted: whether the connection may lead to another host by plain http.
+    """
+
+    type: Literal["hashicorp_vault"] = "hashicorp_vault"
+    conn_id: Annotated[str, Field(min_length=1, max_length=200)] = "vault_default"
+    mount: Annotated[str, Field(min_length=1, max_length=500)] = "secret"
+    path: Annotated[str, Field(min_length=1, max_length=1000)]
+    key: Annotated[str, Field(min_length=1, max_length=200)] = "FEATUREBASE_WEBHOOK_SECRET"
+    previous_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    kv_version: Literal[1, 2] = 2
+    create: bool = False
+    allow_unencrypted: bool = False
+
+    @field_validator("mount", "path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        if {"", ".", ".."} & set(path.split("/")):
+            raise ValueError("write it as team/feedback: no slash at the start or the end, no '//', no '..'")
+        if re.search(r"[\x00-\x1f\x7f?#%*+]", path):
+            raise ValueError("Vault's API cannot name such a path; leave out ? # % * + and control characters")
+        return path
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> HashicorpVaultStore:
+        if self.key == self.previous_key:
+            raise ValueError("key and previous_key must differ")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The secret's path, with the connection as user and our key as fragment."""
+        return f"vault://{self.conn_id}@{self.mount}/{self.path}#{self.key}"
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether a ``previous_key`` is set."""
+        return self.previous_key is not None
+
+    def arm(self) -> VaultSecret:
+        """Log in, and make sure that the mount is a KV engine of the configured version.
+
+        :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
+        :raises StoreRefused: Vault refuses the login, or there is no such mount for it.
+        :raises StoreUnreachable: Vault did not answer.
+        """
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra=_EXTRA):
+            from featurebase_provider.stores.vault_secret import VaultSecretV1, VaultSecretV2, translated
+
+            hook = self._hook()
+            if not self.allow_unencrypted:
+                check_encrypted(self.full_name, hook.vault_client.url or "", advice=_TLS_ADVICE)
+            with translated(self.full_name, "the login did not succeed"):
+                client = hook.get_conn()
+        kind = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
+        armed = kind(
+            self.full_name,
+            client.adapter,
+            mount=self.mount,
+            path=self.path,
+            keys=(self.key, self.previous_key),
+            create=self.create,
+        )
+        armed.check_mount()
+        return armed
+
+    def _hook(self) -> VaultHook:
+        from airflow.providers.hashicorp.hooks.vault import VaultHook
+        from hvac.exceptions import VaultError
+        from requests import Session
+
+        session = Session()  # without the hook's own retries: they outlast the store's timeout
+        try:
+            hook = VaultHook(self.conn_id, kv_engine_version=self.kv_version, timeout=self.timeout, session=session)
+        except VaultError as error:
+            raise StoreUnusable(
+                self.full_name,
+                f"the Airflow connection {self.conn_id} makes no Vault client ({type(error).__name__})",
+                "Check its auth_type, and what that type needs; nothing was changed",
+            ) from None
+        options = hook.connection.extra_dejson.get("client_kwargs") or {}
+        cert = options.get("cert")
+        session.verify, session.cert = options.get("verify", True), tuple(cert) if isinstance(cert, list) else cert
+        session.proxies = options.get("proxies") or {}
+        return hook

@@ -1,0 +1,68 @@
+"""What can go wrong while a store's hook is imported and fetches its Airflow connection."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from featurebase_provider.rotation.errors import StoreError, StoreUnreachable, StoreUnusable
+from featurebase_provider.stores.loopback import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def hook_errors(store: str, *, conn_id: str, extra: str) -> Iterator[None]:
+    """Turn what a hook raises into errors of this store, without the hook's text, which may quote a login.
+
+    :param store: the store's name, for messages.
+    :param conn_id: the connection that the hook fetches.
+    :param extra: the extra of this distribution that brings the hook.
+    :raises StoreUnusable: the hook is not installed, or there is no such connection.
+    :raises StoreUnreachable: Airflow could not be asked for it, or what the login needs failed.
+    """
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
+
+    try:
+        yield
+    except StoreError:
+        raise
+    except ImportError:
+        raise StoreUnusable(
+            store,
+            "its client is not installed here; nothing was changed",
+            f"pip install 'airflow-provider-featurebase[{extra}]' on the workers",
+        ) from None
+    except AirflowNotFoundException:
+        raise StoreUnusable(
+            store,
+            f"there is no Airflow connection {conn_id}; nothing was changed",
+            "Create it, or correct conn_id",
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreUnusable(
+            store,
+            f"the Airflow connection {conn_id} makes no client ({type(error).__name__}); nothing was changed",
+            "Check the connection's fields",
+        ) from None
+    except Exception as error:  # noqa: BLE001  a secrets backend fails in its own way
+        raise StoreUnreachable(
+            store, f"its Airflow connection {conn_id} could not be used ({type(error).__name__}); nothing was changed"
+        ) from None
+
+
+def check_encrypted(store: str, url: str, *, advice: str) -> None:
+    """Insist on https, but for loopback hosts.
+
+    :param url: a server's base URL; not repeated in the message, as it may hold a login.
+    :raises StoreUnusable: the signing secret would travel in the clear.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        raise StoreUnusable(
+            store,
+            "its Airflow connection leads to plain http on another host; nothing was sent",
+            advice,
+        )

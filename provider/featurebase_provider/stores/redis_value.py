@@ -1,0 +1,232 @@
+"""A string key or a hash field in Redis, written by a script if it still is as it was read.
+
+Imported by ``arm()`` only.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis import exceptions as redis  # noqa: TID253  this module is the store's client
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import secret_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Optional values travel as "+value" or "-". KEYS and, three by three, ARGV: field, what was held, what is wanted.
+_HELD = """
+local function optional(text) return string.sub(text, 1, 1) == '+' and string.sub(text, 2) end
+local function held(key, field)
+  if field then return redis.call('HGET', key, field) end
+  return redis.call('GET', key)
+end
+"""
+_READ = f"""{_HELD}
+local found = {{redis.call('EXISTS', KEYS[1])}}
+for i, key in ipairs(KEYS) do found[i + 1] = held(key, optional(ARGV[i])) end
+return found
+"""
+# A script has no rollback: PUBLISH goes first (it reaches subscribers when the script is done), and if the previous
+# secret can't be put, the current one is put back.
+_WRITE = f"""{_HELD}
+local channel, message, exists = optional(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local function place(i)
+  return KEYS[i], optional(ARGV[3 * i + 1]), optional(ARGV[3 * i + 2]), optional(ARGV[3 * i + 3])
+end
+local function put(key, field, value)
+  if value and field then return redis.pcall('HSET', key, field, value) end
+  if value then return redis.pcall('SET', key, value, 'KEEPTTL') end
+  if field then return redis.pcall('HDEL', key, field) end
+  return redis.pcall('DEL', key)
+end
+if redis.call('EXISTS', KEYS[1]) ~= exists then return 0 end
+for i = 1, #KEYS do
+  local key, field, expected = place(i)
+  if held(key, field) ~= expected then return 0 end
+end
+if channel then redis.call('PUBLISH', channel, message) end
+for i = 1, #KEYS do
+  local key, field, expected, wanted = place(i)
+  local answer = put(key, field, wanted)
+  if type(answer) == 'table' and answer.err then
+    local key, field, expected = place(1)
+    if i > 1 then put(key, field, expected) end
+    return answer
+  end
+end
+return 1
+"""
+# With "#!lua" Redis 7 refuses a script at once where writes would fail: on a replica, without memory or disk.
+_CAN_WRITE = "#!lua\nreturn 1"
+
+_PASSING = (
+    redis.BusyLoadingError,
+    redis.ClusterDownError,
+    redis.ConnectionError,
+    redis.OutOfMemoryError,
+    redis.TimeoutError,
+    redis.TryAgainError,
+    OSError,
+)
+_PASSING_CODES = {"BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TIMEOUT", "OOM", "LOADING"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret lies: a string key, or a field of a hash."""
+
+    key: str
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was there: whether the first key exists, and each place's bytes."""
+
+    exists: bool
+    values: tuple[bytes | None, ...]
+
+
+class ArmedRedis(ArmedStore):
+    """One or two places in Redis, which a script reads and writes in one step.
+
+    :param client: redis-py's, with timeouts (its types mix in those of its asynchronous twin).
+    :param places: where the current and, if kept, the previous secret lie.
+    :param create: whether a missing key may be created.
+    :param channel: where the new fingerprint is published.
+    """
+
+    def __init__(self, name: str, client: Any, places: tuple[Place, ...], *, create: bool, channel: str | None) -> None:
+        super().__init__(name)
+        self._client, self._places, self._create, self._channel = client, places, create, channel
+
+    def log_in(self) -> None:
+        """Open the connection.
+
+        :raises StoreRefused: Redis refuses the login or the database's number.
+        :raises StoreUnreachable: Redis did not answer.
+        """
+        with self._translated():
+            try:
+                self._client.execute_command("PING")
+            except redis.NoPermissionError:
+                return  # logged in, and PING is not needed
+
+    def prove_writable(self) -> Writability:
+        """Ask Redis whether our user may run the commands, and whether it takes writes; both need Redis 7."""
+        self._check_create(self._look())
+        with self._translated():
+            try:
+                user = self._client.execute_command("ACL", "WHOAMI")
+                denied = [command[0] for command in self._commands() if not self._may(user, command)]
+            except redis.NoPermissionError:
+                return Writability(False, "it can be read; its user may not ask what it may write (ACL DRYRUN)")
+            except redis.ResponseError:
+                return Writability(False, "it can be read; before version 7 Redis does not tell what a user may do")
+            if not denied:
+                self._eval(_CAN_WRITE, [place.key for place in self._places])
+                return Writability(True, "Redis confirmed the user's rights (ACL DRYRUN), and that it takes writes")
+        raise StoreRefused(
+            self.name,
+            f"its user may not run {', '.join(sorted(set(denied)))} on these keys; nothing was changed",
+            "Grant it with ACL SETUSER",
+        )
+
+    def read(self) -> StoredValue:
+        """Read all places at one moment."""
+        held = self._look()
+        texts = [self._text(value) for value in held.values]
+        return StoredValue(secret_or_none(texts[0]), secret_or_none((*texts, None)[1]), version=held)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Run the script that compares, publishes and writes; what is there already is not written again."""
+        before: _Held = held.version
+        previous = pair.previous.reveal().encode() if pair.previous else None
+        wanted = (pair.current.reveal().encode(), previous)[: len(self._places)]
+        if wanted == before.values:
+            return
+        self._check_create(before)
+        arguments = [_optional(self._channel), mark.fingerprint, int(before.exists)]
+        for place, value, new in zip(self._places, before.values, wanted, strict=True):
+            arguments += [_optional(place.field), _optional(value), _optional(new)]
+        with self._translated():
+            done = self._eval(_WRITE, [place.key for place in self._places], *arguments)
+        if not done:
+            raise StoreConflict(self.name, "the key changed since it was read; it was left as it is")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _look(self) -> _Held:
+        with self._translated():
+            exists, *values = self._eval(
+                _READ, [place.key for place in self._places], *(_optional(place.field) for place in self._places)
+            )
+        return _Held(bool(exists), tuple(values))
+
+    def _eval(self, script: str, keys: list[str], *arguments: Any) -> Any:
+        return self._client.eval(script, len(keys), *keys, *arguments)
+
+    def _commands(self) -> Iterator[tuple[str, ...]]:
+        """What the scripts run, for ``ACL DRYRUN``."""
+        yield ("EXISTS", self._places[0].key)
+        for key, field in ((place.key, place.field) for place in self._places):
+            if field:
+                yield from (("HGET", key, field), ("HSET", key, field, ""))
+            else:
+                yield from (("GET", key), ("SET", key, "", "KEEPTTL"))
+        for key, field in ((place.key, place.field) for place in self._places[1:]):
+            yield ("HDEL", key, field) if field else ("DEL", key)
+        if self._channel:
+            yield ("PUBLISH", self._channel, "")
+
+    def _may(self, user: bytes, command: tuple[str, ...]) -> bool:
+        return bool(self._client.execute_command("ACL", "DRYRUN", user, *command) == b"OK")
+
+    def _check_create(self, held: _Held) -> None:
+        if not (held.exists or self._create):
+            raise StoreRefused(
+                self.name,
+                "the key does not exist; nothing was changed",
+                "Set it, or write create: true in the store's configuration",
+            )
+
+    def _text(self, value: bytes | None) -> str | None:
+        try:
+            return None if value is None else value.decode()
+        except UnicodeDecodeError:  # it carries the bytes
+            raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed") from None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.RedisError, OSError) as error:
+            raise self._error(error) from None  # a server's text may quote what it was sent
+
+    def _error(self, error: Exception) -> StoreError:
+        code = re.match(r"[A-Z]{2,20}\b", str(error))
+        said = code.group() if code else error.__class__.__name__
+        login = isinstance(error, (redis.AuthenticationError, redis.AuthorizationError))
+        if not login and (isinstance(error, _PASSING) or said in _PASSING_CODES):
+            return StoreUnreachable(
+                self.name, f"Redis did not answer, or can't now ({said}); whether a write arrived is unknown until read"
+            )
+        return StoreRefused(
+            self.name,
+            f"Redis refused {'the login' if login else 'it'} ({said}); the secret there is as it was",
+            "Check the connection, the type of the key, and what the user may do (ACL GETUSER)",
+        )
+
+
+def _optional(value: str | bytes | None) -> bytes:
+    if value is None:
+        return b"-"
+    return b"+" + (value if isinstance(value, bytes) else value.encode())

@@ -1,0 +1,177 @@
+"""What only a real Redis shows of the store ``redis``: lost connections, rights, messages to receivers."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW
+from tests.support.redis_server import redis_server, tls
+from tests.support.relay import relay_to
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import SecretPair, StoreMark
+from featurebase_provider.stores import redis as redis_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
+PAIR = SecretPair(SigningSecret(NEW), SigningSecret(HELD))
+
+
+@pytest.fixture(params=[RedisStringCase, RedisHashCase], ids=["string", "hash"])
+def case(request: pytest.FixtureRequest) -> Iterator[RedisCase]:
+    built: RedisCase = request.param()
+    built.put(HELD, HELD_PREVIOUS)
+    yield built
+    built.close()
+
+
+@contextmanager
+def setting(case: RedisCase, name: str, value: str) -> Iterator[None]:
+    before = case.admin.config_get(name)[name]
+    case.admin.config_set(name, value)
+    try:
+        yield
+    finally:
+        case.admin.config_set(name, before)
+
+
+def test_subscribers_hear_of_the_write_when_they_can_read_it(case: RedisCase) -> None:
+    """They hear the fingerprint, once, and nothing of the proof or of a write that changes nothing."""
+    with case.admin.pubsub(ignore_subscribe_messages=True) as subscriber:
+        subscriber.subscribe(f"{case.key}:reload")
+        assert subscriber.get_message(timeout=5) is None
+        armed = case.config().arm()
+        armed.prove_writable()
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+        message = subscriber.get_message(timeout=5)
+        assert message is not None
+        assert message["data"] == fingerprint_of(NEW)
+        assert subscriber.get_message(timeout=0.05) is None
+
+
+def test_a_lost_connection_is_opened_again(case: RedisCase) -> None:
+    """Between arming and reading, and between reading and writing."""
+    with relay_to("127.0.0.1", redis_server()) as relay:
+        armed = case.config(conn_id=case.connection(case.user(case.may_write), relay.port)).arm()
+        relay.cut()
+        held = armed.read()
+        relay.cut()
+        armed.write(PAIR, held=held, mark=MARK)
+        assert armed.read().current == SigningSecret(NEW)
+
+
+def test_a_silent_server_is_given_up_on(case: RedisCase) -> None:
+    with relay_to("127.0.0.1", redis_server()) as relay:
+        armed = case.config(conn_id=case.connection(case.user(case.may_write), relay.port), timeout=0.1).arm()
+        held = armed.read()
+        relay.fall_silent()
+        with pytest.raises(StoreUnreachable):
+            armed.write(PAIR, held=held, mark=MARK)
+
+
+@pytest.mark.parametrize(("name", "value"), [("min-replicas-to-write", "1"), ("maxmemory", "1")])
+def test_a_server_that_takes_no_writes_now_is_an_outage(case: RedisCase, name: str, value: str) -> None:
+    """The proof notices it, and the write changes nothing."""
+    armed = case.config().arm()
+    held, before = armed.read(), case.evidence()
+    with setting(case, name, value):
+        with pytest.raises(StoreUnreachable):
+            armed.prove_writable()
+        with pytest.raises(StoreUnreachable):
+            armed.write(PAIR, held=held, mark=MARK)
+    assert case.evidence() == before
+
+
+def test_a_user_that_may_not_ask_proves_nothing(case: RedisCase) -> None:
+    rights = case.may_write.replace("+acl|dryrun", "")
+    proof = case.config(conn_id=case.connection(case.user(rights))).arm().prove_writable()
+    assert not proof.proven
+    assert "ACL DRYRUN" in proof.detail
+
+
+@pytest.mark.parametrize("without", ["+publish", "+del +hdel", "+set +hset", "+exists"])
+def test_a_missing_right_is_found_and_leaves_the_secret_alone(case: RedisCase, without: str) -> None:
+    """A script has no rollback: it puts back what it wrote before it was refused."""
+    rights = " ".join(right for right in case.may_write.split() if right not in without.split())
+    conn_id = case.connection(case.user(rights))
+    held = case.config().arm().read()
+    armed = case.config(conn_id=conn_id).arm()
+    with pytest.raises(StoreRefused):
+        armed.prove_writable()
+    with pytest.raises(StoreRefused):
+        armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+    seen = case.seen()
+    assert seen is not None
+    assert (seen.current, seen.previous) == (HELD, HELD_PREVIOUS)
+
+
+def test_a_channel_that_the_user_may_not_use_is_found(case: RedisCase) -> None:
+    armed = case.config(channel="elsewhere").arm()
+    with pytest.raises(StoreRefused, match="PUBLISH"):
+        armed.prove_writable()
+    with pytest.raises(StoreRefused):
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+    seen = case.seen()
+    assert seen is not None
+    assert seen.current == HELD
+
+
+def test_a_refused_login_shows_no_password(case: RedisCase) -> None:
+    with pytest.raises(StoreRefused, match="login") as caught:
+        case.config(conn_id=case.connection("nobody")).arm()
+    assert "of-the-tests" not in f"{caught.value}{caught.value.args}"
+
+
+def test_tls_reaches_another_host(case: RedisCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_module, "is_loopback", lambda host: False)
+    port, certificate = tls()
+    extra = {"ssl": True, "ssl_ca_certs": certificate, "ssl_check_hostname": True}
+    conn_id = case.connection(case.user(case.may_write), port, **extra)
+    armed = case.config(conn_id=conn_id).arm()
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+
+
+def test_a_user_without_ping_logs_in(case: RedisCase) -> None:
+    assert case.config(conn_id=case.connection(case.user(MAY_READ))).arm().read().current == SigningSecret(HELD)
+
+
+def test_a_field_of_an_existing_hash_needs_no_create() -> None:
+    case = RedisHashCase()
+    case.admin.hset(case.key, "owner", "feedback-team")
+    armed = case.config().arm()
+    assert armed.read().current is None
+    assert armed.prove_writable().proven
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert case.admin.hgetall(case.key) == {"owner": "feedback-team", "signing": NEW, "before": HELD}
+    case.close()
+
+
+def test_bytes_that_are_no_text_are_refused_without_quoting_them(case: RedisCase) -> None:
+    case.remove()
+    value = b"\xff\xfewhsec_secret"
+    if isinstance(case, RedisHashCase):
+        case.admin.hset(case.key, "signing", value)
+    else:
+        case.admin.set(case.key, value)
+    with pytest.raises(StoreRefused, match="not UTF-8") as caught:
+        case.config().arm().read()
+    assert caught.value.__suppress_context__
+
+
+def test_logs_show_no_value(case: RedisCase, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither ours nor those of the hook and the client, at debug level."""
+    caplog.set_level(logging.DEBUG)
+    armed = case.config().arm()
+    armed.prove_writable()
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    armed.close()
+    assert not [value for value in ALL_VALUES if value in caplog.text]

@@ -1,0 +1,352 @@
+"""What only a real database shows of the store ``sql``: lost connections, locks, rights, races."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from airflow.providers.postgres.hooks import postgres as hook_module
+from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.support.postgres import PASSWORD, certificate, execute, postgres
+from tests.support.relay import relay_to
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
+from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
+from featurebase_provider.stores import sql_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
+PAIR = SecretPair(SigningSecret(NEW), SigningSecret(HELD))
+STATEMENTS = dict.fromkeys(("table", "key_column", "key_value", "value_column", "previous_column"))
+KILL = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename LIKE 'role_%'"
+UPDATE = "UPDATE {table} SET value = '{value}' WHERE name = '{name}'"
+
+
+@pytest.fixture
+def case() -> Iterator[PostgresCase]:
+    built = PostgresCase()
+    built.put(HELD)
+    yield built
+    built.close()
+
+
+@contextmanager
+def other_transaction(case: PostgresCase, *statements: str) -> Iterator[psycopg.Connection[Any]]:
+    """Somebody else, in the middle of a transaction."""
+    login = {"host": "127.0.0.1", "port": postgres(), "user": "postgres", "password": PASSWORD, "dbname": "app"}
+    with psycopg.connect(**login) as connection:
+        for statement in statements:
+            connection.execute(statement.format(table=f"{case.schema}.settings", name=NAME, value=THEIRS))
+        yield connection
+
+
+def waiting_for_lock() -> bool:
+    return bool(execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+@pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
+def test_both_drivers_read_write_and_come_back(
+    case: PostgresCase, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that the server closed between arming, reading and writing is opened again."""
+    monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
+    armed = case.config().arm()
+    assert execute(KILL)[0][0] >= 1
+    held = armed.read()
+    execute(KILL)
+    armed.write(PAIR, held=held, mark=MARK)
+    with pytest.raises(StoreConflict):
+        armed.write(SecretPair(SigningSecret(THEIRS)), held=held, mark=MARK)
+    seen = case.seen()
+    assert seen is not None
+    assert (seen.current, seen.previous, seen.others) == (NEW, HELD, "feedback-team")
+    armed.close()
+
+
+@pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
+def test_a_silent_server_is_given_up_on(
+    case: PostgresCase, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
+    with relay_to("127.0.0.1", postgres()) as relay:
+        conn_id = case.connection_of(case.role(), relay.port)
+        armed = case.config(conn_id=conn_id, timeout=0.2).arm()
+        relay.fall_silent()
+        with pytest.raises(StoreUnreachable):
+            armed.read()
+
+
+def test_a_lock_that_stays_is_an_outage(case: PostgresCase) -> None:
+    armed = case.config(timeout=0.2).arm()
+    with (
+        other_transaction(case, "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
+        pytest.raises(StoreUnreachable, match="57014"),
+    ):
+        armed.read()
+    assert armed.read().current == SigningSecret(HELD)
+
+
+@pytest.mark.parametrize(
+    ("present", "statement"),
+    [(True, UPDATE), (False, "INSERT INTO {table} (name, value) VALUES ('{name}', '{value}')")],
+    ids=["update", "insert"],
+)
+def test_a_writer_in_the_same_instant_is_not_overwritten(case: PostgresCase, present: bool, statement: str) -> None:
+    """Our write waits for the other's transaction, and gives way when that is committed."""
+    if not present:
+        case.remove()
+    armed = case.config(create=True).arm()
+    held = armed.read()
+    with other_transaction(case, statement) as other, ThreadPoolExecutor(1) as threads:
+        ours = threads.submit(armed.write, PAIR, held=held, mark=MARK)
+        while not waiting_for_lock() and not ours.done():
+            threading.Event().wait(0.01)
+        other.commit()
+        with pytest.raises(StoreConflict):
+            ours.result()
+    seen = case.seen()
+    assert seen is not None
+    assert seen.current == THEIRS
+
+
+def test_the_documented_rights_are_enough(case: PostgresCase) -> None:
+    """Columns only, and no INSERT where nothing is to be created."""
+    page = (Path(__file__).parents[2] / "docs/stores/sql.md").read_text().replace("previous)", "before)")
+    schema, columns, creating = (
+        line.replace("app.", "{schema}.").replace(" app ", " {schema} ").replace("TO featurebase;", "TO {role}")
+        for line in page.splitlines()
+        if line.startswith("GRANT")
+    )
+    role = case.role(schema, columns)
+    armed = case.config(conn_id=case.connection_of(role)).arm()
+    assert armed.prove_writable().proven
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+    case.remove()
+    armed = case.config(conn_id=case.connection_of(role), create=True).arm()
+    with pytest.raises(StoreRefused, match="42501"):
+        armed.prove_writable()
+    case.sql(creating, role=role)
+    assert armed.prove_writable().proven
+
+
+def test_a_database_that_is_read_only_is_refused(case: PostgresCase) -> None:
+    """As a standby server is."""
+    role = case.role("ALTER ROLE {role} SET default_transaction_read_only = on")
+    case.sql(f"GRANT ALL ON {{schema}}.settings TO {role}; GRANT USAGE ON SCHEMA {{schema}} TO {role}")
+    with pytest.raises(StoreRefused, match="25006"):
+        case.config(conn_id=case.connection_of(role)).arm().prove_writable()
+
+
+def test_a_row_that_security_hides_from_writing_is_refused(case: PostgresCase) -> None:
+    """Row-level security makes an update change nothing, without an error."""
+    case.sql("ALTER TABLE {schema}.settings ENABLE ROW LEVEL SECURITY")
+    case.sql("CREATE POLICY reading ON {schema}.settings FOR SELECT USING (true)")
+    armed = case.config().arm()
+    with pytest.raises(StoreRefused, match="does not show it"):
+        armed.prove_writable()
+    with pytest.raises(StoreRefused, match="does not show it"):
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+
+
+def test_triggers_notify_receivers_of_the_write_and_not_of_the_proof(case: PostgresCase) -> None:
+    """The trigger of the documentation tells listeners when to reload."""
+    case.sql("""
+        CREATE FUNCTION {schema}.reload() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_notify('webhook_secret', NEW.name); RETURN NULL; END $$;
+        CREATE TRIGGER reload AFTER INSERT OR UPDATE OF value ON {schema}.settings
+        FOR EACH ROW EXECUTE FUNCTION {schema}.reload()
+    """)
+    armed = case.config().arm()
+    with other_transaction(case, "LISTEN webhook_secret") as listener:
+        listener.commit()
+        armed.prove_writable()
+        assert list(listener.notifies(timeout=0.05)) == []
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+        assert [note.payload for note in listener.notifies(timeout=5, stop_after=1)] == [NAME]
+
+
+def test_a_function_can_be_all_that_the_user_may_call(case: PostgresCase) -> None:
+    case.sql("""
+        CREATE FUNCTION {schema}.put(secret text) RETURNS void LANGUAGE sql SECURITY DEFINER AS
+        $$ UPDATE {schema}.settings SET value = secret WHERE name = 'webhook signing' $$
+    """)
+    role = case.role("GRANT USAGE ON SCHEMA {schema} TO {role}", "GRANT SELECT ON {schema}.settings TO {role}")
+    config = case.config(
+        conn_id=case.connection_of(role),
+        **STATEMENTS,
+        read_sql=f"SELECT value FROM {case.schema}.settings WHERE name = '{NAME}'",
+        write_sql=f"SELECT {case.schema}.put(:secret)",
+    )
+    armed = config.arm()
+    assert armed.prove_writable().proven
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+
+
+def test_a_row_picked_by_webhook_id_cannot_be_proven(case: PostgresCase) -> None:
+    """The proof has no webhook id; the write does, and says so if no row has it."""
+    config = case.config(
+        **STATEMENTS,
+        read_sql=f"SELECT value FROM {case.schema}.settings WHERE name = '{NAME}'",
+        write_sql=f"UPDATE {case.schema}.settings SET value = :secret WHERE owner = :webhook_id",
+    )
+    case.sql("UPDATE {schema}.settings SET owner = %(id)s WHERE name = %(name)s", id=MARK.webhook_id, name=NAME)
+    armed = config.arm()
+    proof = armed.prove_writable()
+    assert not proof.proven
+    assert ":webhook_id" in proof.detail
+    with pytest.raises(StoreRefused, match="no row"):
+        armed.write(PAIR, held=armed.read(), mark=StoreMark("f" * 24, MARK.fingerprint, ""))
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+
+
+def test_an_expected_value_that_is_gone_is_a_conflict(case: PostgresCase) -> None:
+    config = case.config(
+        **STATEMENTS,
+        read_sql=f"SELECT value FROM {case.schema}.settings WHERE name = '{NAME}'",
+        write_sql=f"UPDATE {case.schema}.settings SET value = :secret WHERE name = '{NAME}' AND owner = :expected",
+    )
+    armed = config.arm()
+    with pytest.raises(StoreConflict, match="expected"):
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+
+
+@pytest.mark.parametrize(
+    ("read", "problem"),
+    [
+        ("SELECT value FROM {table}", "more than one row"),
+        ("SELECT value, owner FROM {table} WHERE name = '{name}'", "2 columns, not 1"),
+        ("SELECT nothing FROM {table}", "42703"),
+    ],
+    ids=["rows", "columns", "name"],
+)
+def test_a_read_that_finds_something_else_is_refused(case: PostgresCase, read: str, problem: str) -> None:
+    table = f"{case.schema}.settings"
+    config = case.config(
+        **STATEMENTS,
+        read_sql=read.format(table=table, name=NAME),
+        write_sql=f"UPDATE {table} SET value = :secret WHERE name = '{NAME}'",
+    )
+    with pytest.raises(StoreRefused, match=problem):
+        config.arm().read()
+
+
+def test_a_write_to_another_row_is_rolled_back(case: PostgresCase) -> None:
+    table = f"{case.schema}.settings"
+    config = case.config(
+        **STATEMENTS,
+        read_sql=f"SELECT value FROM {table} WHERE name = '{NAME}'",
+        write_sql=f"UPDATE {table} SET value = :secret WHERE name = 'another'",
+    )
+    armed = config.arm()
+    before = case.evidence()
+    with pytest.raises(StoreRefused, match="rolled back"):
+        armed.write(PAIR, held=armed.read(), mark=MARK)
+    assert case.evidence() == before
+
+
+def test_a_refused_login_shows_no_password(case: PostgresCase) -> None:
+    case.patch.setenv(
+        "AIRFLOW_CONN_SQL_WRONG", f"postgres://nobody:not-the-password@127.0.0.1:{postgres()}/app?sslmode=disable"
+    )
+    with pytest.raises(StoreUnreachable, match="refused the login") as caught:
+        case.config(conn_id="sql_wrong").arm()
+    assert "not-the-password" not in f"{caught.value}{caught.value.args}"
+
+
+@pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
+def test_nothing_goes_to_another_host_unencrypted(
+    case: PostgresCase, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS is needed, unless the configuration says otherwise; a reconnect keeps it."""
+    monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
+    monkeypatch.setattr(sql_session, "is_loopback", lambda host: False)
+    role = case.role(READ_GRANTS)
+    plain = case.connection_of(role, extra={"sslmode": "disable"})
+    with pytest.raises(StoreUnusable, match="not encrypted"):
+        case.config(conn_id=plain).arm()
+    assert case.config(conn_id=plain, allow_unencrypted=True).arm().read().current == SigningSecret(HELD)
+    verified = case.connection_of(role, extra={"sslmode": "verify-full", "sslrootcert": certificate()})
+    armed = case.config(conn_id=verified).arm()
+    execute(KILL)
+    assert armed.read().current == SigningSecret(HELD)
+    encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = %s"
+    assert execute(encrypted, [role]) == [(True,)]
+
+
+def test_logs_show_no_value(case: PostgresCase, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither ours nor those of the hook and the driver, at debug level."""
+    caplog.set_level(logging.DEBUG)
+    armed = case.config().arm()
+    armed.prove_writable()
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    with pytest.raises(StoreConflict):
+        armed.write(PAIR, held=StoredValue(None), mark=MARK)
+    assert not [value for value in ALL_VALUES if value in caplog.text]
+
+
+def test_two_rows_can_hold_the_two_secrets(case: PostgresCase) -> None:
+    """The statements of the documentation."""
+    case.put_as("signing_previous", HELD_PREVIOUS)
+    table = f"{case.schema}.settings"
+    config = case.config(
+        **STATEMENTS,
+        read_sql=f"""
+            SELECT c.value, p.value FROM {table} AS c, {table} AS p
+            WHERE c.name = '{NAME}' AND p.name = 'signing_previous'
+        """,
+        write_sql=f"""
+            UPDATE {table} SET value = CASE name WHEN '{NAME}' THEN :secret ELSE :previous END
+            WHERE name IN ('{NAME}', 'signing_previous')
+        """,
+    )
+    armed = config.arm()
+    assert armed.prove_writable().proven
+    held = armed.read()
+    assert held.previous == SigningSecret(HELD_PREVIOUS)
+    armed.write(PAIR, held=held, mark=MARK)
+    assert case.sql("SELECT value FROM {schema}.settings WHERE name = 'signing_previous'") == [(HELD,)]
+    armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=MARK)
+    assert armed.read().previous is None
+
+
+def test_sqlite_is_used_from_a_thread_and_gives_way_to_another_writer() -> None:
+    """Rotations write from a thread; while another process writes, the file is in use."""
+    case = SqliteCase()
+    case.put(HELD, HELD_PREVIOUS)
+    case.sql("PRAGMA journal_mode = WAL")
+    armed = case.config(timeout=0.1).arm()
+    done = run_at_once({"read": Job("sqlite", armed.read, 5)})["read"]
+    assert done.error is None
+    assert done.value is not None
+    held = done.value
+    with case.server_down():
+        refused = run_at_once({"write": Job("sqlite", lambda: armed.write(PAIR, held=held, mark=MARK), 5)})["write"]
+        assert isinstance(refused.error, StoreUnreachable)
+    written = run_at_once({"write": Job("sqlite", lambda: armed.write(PAIR, held=held, mark=MARK), 5)})["write"]
+    assert written.error is None
+    assert armed.read().current == SigningSecret(NEW)
+    armed.close()
+    case.close()
+
+
+def test_sqlite_never_takes_a_columns_name_for_its_value() -> None:
+    """SQLite reads an unknown name in double quotes as a text: it must not become a secret."""
+    case = SqliteCase()
+    case.put(HELD)
+    with pytest.raises(StoreRefused):
+        case.config(value_column="nothing").arm().read()
+    case.close()
