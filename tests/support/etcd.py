@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import requests
+
 from tests.support.local_server import free_port, program, start
 
 _ROOT = {"name": "root", "password": "root-of-the-tests"}

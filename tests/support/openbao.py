@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import hvac
 import requests
+
 from tests.support.local_server import free_port, program, start
 
 ROOT = "root-of-the-tests"

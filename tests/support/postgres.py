@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from tests.support.local_server import free_port, program, start
 from tests.support.self_signed import self_signed
 

@@ -36,6 +36,8 @@ class RealAirflow:
             dags=dags,
             settings={
                 "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(self._rotation_file),
+                # How long a killed triggerer's triggers wait for another one.
+                "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
                 "AIRFLOW__LOGGING__NAMESPACE_LEVELS": LEVELS,
             },
@@ -47,7 +49,7 @@ class RealAirflow:
             self._open.enter_context(world)
             entries.append(world.entry(**{**self._entries[name], "name": name}))
         self._rotation_file.write_text(json.dumps({"webhooks": entries}))
-        self._open.callback(self.airflow.stop)
+        self._open.callback(self._kill)
         self.airflow.start()
         for world in self.worlds.values():
             self.airflow.api.add_connection(
@@ -59,6 +61,12 @@ class RealAirflow:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def _kill(self) -> None:
+        """Stop all of it at once: nobody needs an orderly end."""
+        for process in self.airflow.processes.values():
+            process.kill()
+        self.airflow.stop()
 
     def dag_id(self, name: str) -> str:
         """The Dag of one world."""

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import redis
+
 from tests.support.local_server import free_port, program, start
 from tests.support.self_signed import self_signed
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import secretmanager_v1 as vendor
 from google.iam.v1 import iam_policy_pb2
 from google.protobuf import json_format
+
 from tests.support.tls_hosts import Answer, Request, TlsHosts, tls_hosts
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class FakeSecretManager:
         target = unquote(request.path).rpartition("/")[2].partition(":")[0]
         if not request.path.endswith(":generateAccessToken"):
             raise Refusal(404, "NOT_FOUND")
-        if "impersonate" not in (self.granted[account] or {"impersonate"}):
+        granted = self.granted[account]
+        if granted is not ALL and "impersonate" not in granted:
             raise Refusal(403, "PERMISSION_DENIED", "iam.serviceAccounts.getAccessToken")
         self.tokens.append(target)
         return Answer(body={"accessToken": target, "expireTime": "2099-01-01T00:00:00Z"})

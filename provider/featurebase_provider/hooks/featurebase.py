@@ -40,7 +40,7 @@ def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettin
         base_url=_base_url(connection),
         api_version=str(extra.get("api_version") or DEFAULT_API_VERSION),
         timeout=_number(source, "timeout", extra.get("timeout"), DEFAULT_TIMEOUT),
-        max_retries=int(_number(source, "max_retries", extra.get("max_retries"), DEFAULT_MAX_RETRIES)),
+        max_retries=_whole(source, "max_retries", extra.get("max_retries"), DEFAULT_MAX_RETRIES),
         source=source,
     )
 
@@ -58,11 +58,18 @@ def _base_url(connection: Connection) -> str:
 
 def _number(source: str, name: str, value: Any, default: float) -> float:
     if value is None or value == "":
-        return default
+        return float(default)
     try:
         return float(value)
     except (TypeError, ValueError):
         raise SettingsInvalid(source, f"extra field {name!r} is not a number") from None
+
+
+def _whole(source: str, name: str, value: Any, default: int) -> int:
+    number = _number(source, name, value, default)
+    if not number.is_integer():
+        raise SettingsInvalid(source, f"extra field {name!r} is not a whole number")
+    return int(number)
 
 
 class FeaturebaseHook(BaseHook):

@@ -1,0 +1,85 @@
+"""An Airflow home of its own for this folder's tests, in place before anything imports Airflow."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.featurebase_world import FeaturebaseWorld
+    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.support.real_airflow import RealAirflow
+
+ROOT = Path(__file__).parents[2]
+
+if "airflow" in sys.modules:
+    raise pytest.UsageError("Airflow was imported before its home was set; run tests/airflow by itself")
+
+HOME = Path(tempfile.mkdtemp(prefix="featurebase-airflow-tests."))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[_name]
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+)
+
+
+@pytest.fixture(scope="session")
+def dags_folder() -> Path:
+    """The Dag files that the project ships."""
+    return ROOT / "dags"
+
+
+@pytest.fixture(scope="session")
+def airflow() -> InProcessAirflow:
+    """Airflow with a migrated metadata database, whose tasks run in this process."""
+    from tests.support.in_process_airflow import InProcessAirflow
+
+    return InProcessAirflow(HOME)
+
+
+@pytest.fixture
+def world(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[FeaturebaseWorld]:
+    """A Featurebase with one webhook, and its receiver; Airflow has a connection to it."""
+    from tests.support.featurebase_world import FeaturebaseWorld
+
+    with FeaturebaseWorld(tmp_path) as world:
+        airflow.connect(world.conn_id, host=world.url, password=world.api_key)
+        yield world
+
+
+@pytest.fixture(scope="session")
+def real_airflow(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+    """Airflow with all its daemons and logs at DEBUG, and a webhook for each story that is told with it."""
+    from tests.support.real_airflow import RealAirflow
+
+    talking = {"timeout": "PT60S", "poll_interval": "PT0.5S"}
+    missed = datetime.now(tz=timezone.utc) - timedelta(hours=2)
+    stories: dict[str, dict[str, Any]] = {
+        "flowing": {"verify": talking},
+        "broken": {"stores": [{"type": "airflow_variable", "name": "broken_signing"}]},
+        "restarted": {"verify": talking, "probe": None},
+        "missed": {"schedule": f"{missed.minute} {missed.hour} * * *"},
+    }
+    with RealAirflow(tmp_path_factory.mktemp("real"), dags_folder, stories) as real:
+        yield real

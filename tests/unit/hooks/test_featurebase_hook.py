@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from featurebase_provider.featurebase.errors import SettingsInvalid
+from featurebase_provider.hooks.featurebase import FeaturebaseHook, settings_from
+from featurebase_provider.sandbox.server import SandboxServer
+
+Configure = Callable[..., FeaturebaseHook]
+
+
+def connection(**fields: Any) -> Connection:
+    return Connection(**{"conn_id": "fb", "conn_type": "featurebase", "password": "sk_live", **fields})
+
+
+def test_defaults() -> None:
+    """A connection with nothing but a key talks to Featurebase itself, in the first version with webhooks."""
+    settings = settings_from(connection(), {})
+    assert settings.base_url == "https://do.featurebase.app"
+    assert settings.api_version == "2026-01-01.nova"
+    assert (settings.timeout, settings.max_retries) == (10.0, 4)
+    assert settings.api_key.get_secret_value() == "sk_live"
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"host": "do.featurebase.app"}, "https://do.featurebase.app"),
+        ({"host": " https://eu.featurebase.app/ "}, "https://eu.featurebase.app"),
+        ({"host": "127.0.0.1", "port": 8787, "schema": "http"}, "http://127.0.0.1:8787"),
+        ({"host": "http://127.0.0.1:8787", "port": 99}, "http://127.0.0.1:8787"),
+        ({"host": "[::1]", "port": 8787, "schema": "http"}, "http://[::1]:8787"),
+    ],
+)
+def test_base_url(fields: dict[str, Any], base_url: str) -> None:
+    """The host field takes a URL or a bare host, which means https; schema and port complete it."""
+    assert settings_from(connection(**fields), {}).base_url == base_url
+
+
+def test_extras() -> None:
+    """Numbers may be text, as the connection form sends them; an empty field means the default."""
+    extra = {"api_version": "2026-08-19.orbit", "timeout": "2.5", "max_retries": "0"}
+    settings = settings_from(connection(), extra)
+    assert (settings.api_version, settings.timeout, settings.max_retries) == ("2026-08-19.orbit", 2.5, 0)
+    empty = settings_from(connection(), dict.fromkeys(extra, ""))
+    assert (empty.api_version, empty.timeout, empty.max_retries) == ("2026-01-01.nova", 10.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "says"),
+    [
+        ({"password": None}, {}, "password field is empty"),
+        ({"password": ""}, {}, "password field is empty"),
+        ({}, {"timeout": "soon"}, "'timeout' is not a number"),
+        ({}, {"timeout": "nan"}, "timeout"),
+        ({}, {"max_retries": "nan"}, "'max_retries' is not a whole number"),
+        ({}, {"max_retries": "inf"}, "'max_retries' is not a whole number"),
+        ({}, {"max_retries": 1.5}, "'max_retries' is not a whole number"),
+        ({}, {"max_retries": -1}, "max_retries"),
+        ({}, {"api_version": "2025-12-12.clover"}, "has no webhook endpoints"),
+        ({"host": "http://featurebase.example"}, {}, "use https"),
+    ],
+)
+def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        settings_from(connection(**fields), extra)
+    assert "connection 'fb'" in str(caught.value)
+    assert says in str(caught.value)
+    assert "sk_live" not in repr(caught.value)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def configure(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Make the connection, as the environment variable that Airflow reads, and a hook for it."""
+
+    def make(**fields: Any) -> FeaturebaseHook:
+        document = {"conn_type": "featurebase", "host": sandbox.url, "password": sandbox.api_key, **fields}
+        monkeypatch.setenv("AIRFLOW_CONN_FB", json.dumps(document))
+        return FeaturebaseHook("fb")
+
+    return make
+
+
+def test_test_connection(configure: Configure) -> None:
+    ok, text = configure().test_connection()
+    assert (ok, "accepted the API key" in text) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"password": "sk_not_this_one"}, "answered 401"),
+        ({"password": ""}, "password field is empty"),
+        ({"host": "http://127.0.0.1:9", "extra": {"max_retries": 0}}, "could not be sent"),
+        ({"host": "http://featurebase.example"}, "use https"),
+    ],
+)
+def test_test_connection_says_what_is_wrong(configure: Configure, fields: dict[str, Any], says: str) -> None:
+    """The Test button gets an answer and not an exception, and no key in it."""
+    ok, text = configure(**fields).test_connection()
+    assert (ok, says in text) == (False, True), text
+    assert "sk_not" not in text
+
+
+@pytest.mark.asyncio
+async def test_async_client_is_the_same(configure: Configure) -> None:
+    """The triggerer's client comes from the same fields."""
+    hook = configure(extra={"timeout": 3, "max_retries": 1})
+    async with await hook.aget_conn() as client:
+        assert [webhook async for webhook in client.list_webhooks()] == []
+        with hook.get_conn() as twin:
+            assert client.settings == twin.settings
+    assert client.settings.timeout == 3
+
+
+@pytest.mark.asyncio
+async def test_async_client_refuses_what_the_sync_one_refuses(configure: Configure) -> None:
+    with pytest.raises(SettingsInvalid, match="connection 'fb'"):
+        await configure(host="http://featurebase.example").aget_conn()
