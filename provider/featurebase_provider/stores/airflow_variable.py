@@ -83,7 +83,7 @@ class AirflowVariableStore(StoreConfig):
     def arm(self) -> ArmedVariable:
         """Make sure that what is written is stored encrypted, and is what Dags will read.
 
-        :raises StoreUnusable: outside a task; or the Fernet key is empty.
+        :raises StoreUnusable: outside a task; or the Fernet key is empty; or Airflow would log the value.
         :raises StoreRefused: the worker's environment or a secrets backend shadows the Variable.
         :raises StoreUnreachable: a secrets backend could not be asked.
         """
@@ -92,6 +92,7 @@ class AirflowVariableStore(StoreConfig):
         if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
             raise StoreUnusable(self.full_name, "Variables can be written from a running task only")
         self._check_encryption()
+        self._check_debug_log()
         self._check_shadows()
         text_format: TextFormat = (
             JsonFormat(self.full_name, self.key, self.previous_key)
@@ -109,6 +110,20 @@ class AirflowVariableStore(StoreConfig):
                 "[core] fernet_key is empty here, so Airflow may store it as plain text; nothing was changed",
                 "Set a Fernet key; if the API server has one and only this worker lacks it, or plain text is "
                 "acceptable, write allow_unencrypted: true",
+            )
+
+    def _check_debug_log(self) -> None:
+        """At DEBUG, Airflow's supervisor writes each Variable that a task sets into its own log, before any masking."""
+        from airflow.configuration import conf
+
+        levels = dict(re.findall(r"([\w.]+)\s*=\s*(\w+)", conf.get("logging", "namespace_levels", fallback="") or ""))
+        level = levels.get("supervisor") or conf.get("logging", "logging_level", fallback="INFO")
+        if level.upper() in {"DEBUG", "NOTSET"}:
+            raise StoreUnusable(
+                self.full_name,
+                f"the log level is {level.upper()}, at which Airflow itself writes a Variable's value into the "
+                "worker's log; nothing was changed",
+                'Set [logging] namespace_levels to "supervisor=INFO" (Airflow 3.2 and newer), or logging_level to INFO',
             )
 
     def _check_shadows(self) -> None:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.execution_time import task_runner
 from pydantic import ValidationError
-from tests.contract.variable_cases import VariableRawCase, refusal
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
+from tests.contract.variable_cases import VariableRawCase, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +108,22 @@ def test_an_empty_fernet_key_is_refused_unless_allowed(case: VariableRawCase, mo
         case.config().arm()
     write(case.config(allow_unencrypted=True))
     assert case.supervisor.variables[KEY][0] == "whsec_new"
+
+
+@pytest.mark.parametrize(
+    ("level", "namespaces", "refused"),
+    [("DEBUG", "", True), ("INFO", "supervisor=debug", True), ("DEBUG", "httpx=INFO, supervisor=INFO", False)],
+)
+def test_a_log_level_at_which_airflow_logs_the_value_is_refused(
+    case: VariableRawCase, monkeypatch: pytest.MonkeyPatch, level: str, namespaces: str, refused: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", level)
+    monkeypatch.setenv("AIRFLOW__LOGGING__NAMESPACE_LEVELS", namespaces)
+    if refused:
+        with pytest.raises(StoreUnusable, match="supervisor=INFO"):
+            case.config().arm()
+    else:
+        case.config().arm().close()
 
 
 def test_outside_a_task_it_cannot_be_used(case: VariableRawCase, monkeypatch: pytest.MonkeyPatch) -> None:
