@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import pytest
 import requests
-from tests.contract.s3_cases import client_of, moto_server
-from tests.contract.store_case import Seen, StoreCase, not_applicable
-from tests.support.local_server import free_port
 
 from featurebase_provider.stores.aws_secrets_manager import AwsSecretsManagerStore
 from featurebase_provider.stores.aws_ssm import AwsSsmStore
+from tests.contract.s3_cases import client_of, moto_server
+from tests.contract.store_case import Seen, StoreCase, not_applicable
+from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

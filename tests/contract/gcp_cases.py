@@ -17,10 +17,10 @@ import yaml
 from google.api_core.exceptions import NotFound
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.oauth2 import service_account
-from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.secret_manager_api import ADMIN, ROTATION, account_key, fake_secret_manager
 
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
+from tests.contract.store_case import HELD, Seen, StoreCase
+from tests.support.secret_manager_api import ADMIN, ROTATION, account_key, fake_secret_manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

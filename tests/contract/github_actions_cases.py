@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 from github import Auth, Github
 from github.PublicKey import encrypt
+
+from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
 from tests.support.github_api import ENVIRONMENT, ORGANIZATION, REPOSITORY, fake_github
 from tests.support.local_server import free_port
-
-from featurebase_provider.stores.github_actions import GithubActionsStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import pytest
 from hvac.exceptions import InvalidPath
+
+from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
 from tests.contract.store_case import HELD, Seen, StoreCase
 from tests.support.local_server import free_port
 from tests.support.openbao import admin, openbao, token_for
 from tests.support.recipes import block
-
-from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

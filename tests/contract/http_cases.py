@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import pytest
 import requests
+
+from featurebase_provider.stores.http import HttpStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
 from tests.support import consul_kv, etcd
 from tests.support.local_server import free_port
 from tests.support.recipes import recipe
-
-from featurebase_provider.stores.http import HttpStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

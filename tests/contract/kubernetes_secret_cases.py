@@ -17,11 +17,11 @@ import pytest
 import yaml
 from kubernetes.client import ApiException, AppsV1Api, CoreV1Api
 from kubernetes.config import new_client_from_config_dict
+
+from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.store_case import HELD, Seen, StoreCase
 from tests.support.kubernetes_api_server import fake_kubernetes, kube_config
 from tests.support.local_server import free_port
-
-from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
-
 from featurebase_provider.stores.object_storage import ObjectStorageStore
+from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from fsspec.implementations.memory import MemoryFileSystem
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
+from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

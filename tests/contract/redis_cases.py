@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
+from featurebase_provider.stores.redis import RedisStore
 from tests.contract.store_case import HELD, Seen, StoreCase
 from tests.support.local_server import free_port
 from tests.support.redis_server import admin, redis_server
-
-from featurebase_provider.stores.redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

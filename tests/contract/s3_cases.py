@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from tests.contract.store_case import HELD, Seen, StoreCase
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
+from tests.contract.store_case import HELD, Seen, StoreCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
+from featurebase_provider.stores.sql import SqlStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 from tests.support.local_server import free_port
 from tests.support.postgres import execute, postgres
-
-from featurebase_provider.stores.sql import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
+from featurebase_provider.rotation.convergence import WriteRule, converge
+from featurebase_provider.rotation.errors import (
+    StoreConflict,
+    StoreForeignValue,
+    StoreRefused,
+    StoreUnreachable,
+    StoreUnusable,
+)
+from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.aws_cases import (
     AwsCase,
     SecretsManagerJsonCase,
@@ -23,17 +34,6 @@ from tests.contract.s3_cases import moto_server
 from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS
 from tests.support.local_server import free_port
 from tests.support.relay import Relay, relay_to
-
-from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import WriteRule, converge
-from featurebase_provider.rotation.errors import (
-    StoreConflict,
-    StoreForeignValue,
-    StoreRefused,
-    StoreUnreachable,
-    StoreUnusable,
-)
-from featurebase_provider.rotation.store import SecretPair, StoreMark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+
+from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.hashicorp_vault_cases import VaultKv1Case, VaultKv2Case
 from tests.contract.http_cases import ConsulCase, EtcdCase
 from tests.contract.store_case import HELD, NEW
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.support import openbao
 from tests.support.relay import relay_to
-
-from featurebase_provider.rotation.errors import StoreUnreachable
 
 
 def vault_through(case, port):

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from hvac.exceptions import InvalidPath
-from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
-from tests.contract.store_case import HELD, NEW
-from tests.contract.test_store_conformance import MARK, pair
-from tests.support.openbao import admin, openbao, token_for
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreRefused
+from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
+from tests.contract.store_case import HELD, NEW
+from tests.contract.test_store_conformance import MARK, pair
+from tests.support.openbao import admin, openbao, token_for
 
 
 @pytest.fixture

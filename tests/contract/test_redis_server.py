@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW
-from tests.support.redis_server import redis_server, tls
-from tests.support.relay import relay_to
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
+from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW
+from tests.support.redis_server import redis_server, tls
+from tests.support.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from airflow.providers.postgres.hooks import postgres as hook_module
-from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
-from tests.support.postgres import PASSWORD, certificate, execute, postgres
-from tests.support.relay import relay_to
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.concurrency import Job, run_at_once
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores import sql_session
+from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.support.postgres import PASSWORD, certificate, execute, postgres
+from tests.support.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

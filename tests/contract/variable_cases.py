@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable, VariableResult
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
+from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from featurebase_provider.stores.registry import BUILT_IN
+
 
 @pytest.mark.parametrize(
     "schedule",
@@ -182,7 +184,7 @@ def test_stores_are_counted(faults, one_webhook):
 @pytest.mark.parametrize(
     ("store", "field", "words"),
     [
-        ("{}", ".type", "is required; allowed: airflow_variable, object_storage"),
+        ("{}", ".type", f"is required; allowed: {', '.join(sorted(BUILT_IN))}"),
         ("{type: 5}", ".type", "must be text; allowed: airflow_variable"),
         ("{type: airflow_vaiable, name: x}", ".type", '"airflow_vaiable" is no store type; allowed: airflow_variable'),
         ("{type: airflow_variable}", ".name", "is required"),

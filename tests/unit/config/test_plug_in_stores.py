@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from featurebase_provider.config import ConfigError
 from featurebase_provider.stores import registry
 from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.registry import BUILT_IN
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.store import ArmedStore
@@ -62,7 +63,7 @@ def test_a_plug_in_store_is_made_by_its_class(load, one_webhook):
     [
         ("{type: our_own, part: {regoin: eu, region: eu}}", ".part.regoin", "did you mean region? (allowed: region)"),
         ("{type: our_own, part: {}}", ".part.region", "is required"),
-        ("{type: own}", ".type", '"own" is no store type; allowed: airflow_variable, broken, object_storage, our_own'),
+        ("{type: own}", ".type", f'"own" is no store type; allowed: {", ".join(sorted([*BUILT_IN, "broken", "our_own"]))}'),
         ("{type: broken}", ".type", "entry point featurebase_provider.stores: broken = no_such_module_anywhere:Store"),
     ],
 )  # fmt: skip

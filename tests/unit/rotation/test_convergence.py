@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
 
 from featurebase_provider.rotation.convergence import (
     WRITE_ATTEMPTS,
@@ -19,6 +18,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
 )
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
+from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")
 KNOWN = frozenset({OLD.fingerprint})

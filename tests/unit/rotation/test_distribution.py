@@ -4,11 +4,11 @@ import threading
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, MemoryStore, a_rule, failing, fingerprint, secret
 
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, arming, distribute, rule_for
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
+from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")
 RULE = a_rule(known=frozenset({OLD.fingerprint}))

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import START, a_webhook
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.health import HealthWatch, last_result, one_line
+from tests.unit.rotation.fakes import START, a_webhook
 
 
 def reading(

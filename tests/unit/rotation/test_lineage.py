@@ -3,6 +3,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.errors import SecretMissing, StaleRead
+from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,
@@ -12,10 +16,6 @@ from tests.unit.rotation.fakes import (
     api_unreachable,
     fingerprint,
 )
-
-from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.errors import SecretMissing, StaleRead
-from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 
 
 def read(api: FakeFeaturebase, lineage: Lineage, patience: float = 30.0) -> str | None:

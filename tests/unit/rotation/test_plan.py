@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, fingerprint
 
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
 from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, checked_mode
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, fingerprint
 
 
 def test_a_plan_survives_json_and_holds_no_secret() -> None:

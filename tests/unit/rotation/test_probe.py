@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, a_webhook, fingerprint, secret
 
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
@@ -25,6 +24,7 @@ from featurebase_provider.rotation.probe import (
     check_destination,
     probe_event,
 )
+from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, a_webhook, fingerprint, secret
 
 PUBLIC = "203.0.113.7"
 

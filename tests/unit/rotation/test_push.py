@@ -3,16 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import (
-    WEBHOOK_ID,
-    FakeFeaturebase,
-    MemoryStore,
-    a_rule,
-    a_webhook,
-    failing,
-    fingerprint,
-    secret,
-)
 
 from featurebase_provider.rotation.errors import (
     NotConverged,
@@ -24,6 +14,16 @@ from featurebase_provider.rotation.errors import (
 )
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.push import ROUNDS, Pushed, push_until_agreed
+from tests.unit.rotation.fakes import (
+    WEBHOOK_ID,
+    FakeFeaturebase,
+    MemoryStore,
+    a_rule,
+    a_webhook,
+    failing,
+    fingerprint,
+    secret,
+)
 
 
 def push(api: FakeFeaturebase, store: MemoryStore, lineage: Lineage | None = None, **rule: Any) -> Pushed:

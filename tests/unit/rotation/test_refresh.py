@@ -5,16 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import (
-    START,
-    WEBHOOK_ID,
-    Clock,
-    FakeFeaturebase,
-    a_plan,
-    a_webhook,
-    api_unreachable,
-    fingerprint,
-)
 
 from featurebase_provider.featurebase.errors import (
     ApiError,
@@ -28,6 +18,16 @@ from featurebase_provider.featurebase.errors import (
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.refresh import CompareAndSwap
+from tests.unit.rotation.fakes import (
+    START,
+    WEBHOOK_ID,
+    Clock,
+    FakeFeaturebase,
+    a_plan,
+    a_webhook,
+    api_unreachable,
+    fingerprint,
+)
 
 PATH = f"/v2/webhooks/{WEBHOOK_ID}/secret"
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.report import (
@@ -17,6 +16,7 @@ from featurebase_provider.rotation.report import (
     make_report,
 )
 from featurebase_provider.rotation.rotate import RotationOutcome
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
 WRITTEN = StoreOutcome("a", "memory://a", "written", AFTER, 12.4)

@@ -5,19 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import (
-    START,
-    WEBHOOK_ID,
-    FakeFeaturebase,
-    MemoryStore,
-    a_plan,
-    a_rule,
-    a_webhook,
-    api_unreachable,
-    failing,
-    fingerprint,
-    secret,
-)
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.convergence import Previous
@@ -35,6 +22,19 @@ from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+from tests.unit.rotation.fakes import (
+    START,
+    WEBHOOK_ID,
+    FakeFeaturebase,
+    MemoryStore,
+    a_plan,
+    a_rule,
+    a_webhook,
+    api_unreachable,
+    failing,
+    fingerprint,
+    secret,
+)
 
 
 def a_store(label: str = "a", **facts: Any) -> MemoryStore:

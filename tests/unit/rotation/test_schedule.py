@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.rotation.fakes import START, WEBHOOK_ID
 
 from featurebase_provider.rotation.schedule import (
     RunTiming,
@@ -17,6 +16,7 @@ from featurebase_provider.rotation.schedule import (
     why_no_backfill,
     why_too_young,
 )
+from tests.unit.rotation.fakes import START, WEBHOOK_ID
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SCHEDULED = RunTiming(scheduled=True, run_after=START)

@@ -17,6 +17,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from hypothesis.strategies import booleans, integers, just, one_of, sampled_from
+
+from featurebase_provider.featurebase.errors import FeaturebaseError, RateLimited
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.push import Pushed, push_until_agreed
+from featurebase_provider.rotation.refresh import CompareAndSwap
+from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+from featurebase_provider.rotation.store import SecretPair
 from tests.unit.rotation.fakes import (
     WEBHOOK_ID,
     Clock,
@@ -29,14 +37,6 @@ from tests.unit.rotation.fakes import (
     failing,
     secret,
 )
-
-from featurebase_provider.featurebase.errors import FeaturebaseError, RateLimited
-from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.lineage import Lineage
-from featurebase_provider.rotation.push import Pushed, push_until_agreed
-from featurebase_provider.rotation.refresh import CompareAndSwap
-from featurebase_provider.rotation.rotate import RotationOutcome, rotate
-from featurebase_provider.rotation.store import SecretPair
 
 RUNS = int(os.environ.get("FEATUREBASE_STATE_MACHINE_RUNS", "200"))
 GRACE = 60.0

@@ -13,11 +13,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
-from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
-from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
-from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support.github_api import Refusal
-from tests.support.relay import relay_to
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import WriteRule, converge
@@ -30,6 +25,11 @@ from featurebase_provider.rotation.errors import (
     StoreUnusable,
 )
 from featurebase_provider.stores.github_actions import GithubActionsStore
+from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
+from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
+from tests.contract.test_store_conformance import MARK, pair, raises_quietly
+from tests.support.github_api import Refusal
+from tests.support.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 from pydantic import ValidationError
-from tests.support.canned_http import canned_http
-from tests.support.recipes import recipe
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
+from tests.support.canned_http import canned_http
+from tests.support.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
 MOUNT = {"data": {"type": "kv", "options": {"version": "2"}}}

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 from pydantic import ValidationError
-from tests.support.canned_http import canned_http
-from tests.support.recipes import recipe
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
+from tests.support.canned_http import canned_http
+from tests.support.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:1", "here")

@@ -12,11 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
-from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
-from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support.kubernetes_api_server import kube_config
-from tests.support.relay import relay_to
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import WriteRule, converge
@@ -28,6 +23,11 @@ from featurebase_provider.rotation.errors import (
     StoreUnusable,
 )
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
+from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.contract.test_store_conformance import MARK, pair, raises_quietly
+from tests.support.kubernetes_api_server import kube_config
+from tests.support.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.local_file_cases import NOBODY, without_root
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
 from featurebase_provider.stores import local_file
 from featurebase_provider.stores.local_file import LocalFile
 from featurebase_provider.stores.object_backend import MAX_BYTES, HeldObject
+from tests.contract.local_file_cases import NOBODY, without_root
 
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "here")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
-from tests.contract.memory_case import MemoryJsonCase
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage import ObjectStorageStore
+from tests.contract.memory_case import MemoryJsonCase
 
 if TYPE_CHECKING:
     from pathlib import Path

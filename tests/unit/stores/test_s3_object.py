@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.s3_cases import S3JsonCase
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.s3_object import S3Object
+from tests.contract.s3_cases import S3JsonCase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
