@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import parse_time
+from benchmarks import distribution, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _options(argv)
     try:
-        results = {"parse_time": parse_time.measure(options.runs)}
+        results = {
+            "distribution": distribution.measure(options.runs),
+            "parse_time": parse_time.measure(options.runs),
+        }
     except parse_time.ParseFailed as exc:
         print(f"benchmarks: {exc}", file=sys.stderr)
         return 1
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure this provider.")
-    parser.add_argument("--runs", type=int, default=9, help="processes per case (%(default)s)")
+    parser.add_argument("--runs", type=int, default=9, help="runs per case (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where figures go (%(default)s)")
     return parser.parse_args(argv)
 

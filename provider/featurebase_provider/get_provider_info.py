@@ -12,7 +12,8 @@ def get_provider_info() -> dict[str, Any]:
     """Describe the provider; imports nothing, since every Airflow process calls it.
 
     The form of the answer is Airflow's ``provider_info.schema.json``. Airflow 3.2 and newer read
-    ``conn-fields`` and ``ui-field-behaviour``; on 3.1 the hook's own form methods give the same fields.
+    ``conn-fields`` and ``ui-field-behaviour``; on 3.1 the hook's own form methods give the same fields. 3.1 does not
+    read ``cli`` either; there the console script ``featurebase`` has the same commands.
     """
     return {
         "package-name": "airflow-provider-featurebase",
@@ -30,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": _modules("featurebase_provider.sensors.webhook_delivery_health"),
         "triggers": _modules("featurebase_provider.triggers.webhook_delivery_health"),
         "extra-links": ["featurebase_provider.operators.links.FeaturebaseWebhookLink"],
+        "cli": ["featurebase_provider.cli.definition.get_featurebase_cli_commands"],
         "connection-types": [
             {
                 "connection-type": "featurebase",

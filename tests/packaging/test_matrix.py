@@ -36,6 +36,11 @@ schema = json.loads(Path(airflow.__file__).with_name("provider_info.schema.json"
 jsonschema.validate(get_provider_info(), schema)
 """
 
+TAKES_COMMANDS = """
+from airflow.providers_manager import ProvidersManager
+print(hasattr(ProvidersManager, "cli_command_functions"))
+"""
+
 
 @pytest.fixture(params=VERSIONS)
 def bin_dir(request: pytest.FixtureRequest) -> Path:
@@ -96,6 +101,16 @@ def test_connection_form_has_its_fields(bin_dir: Path, tmp_path: Path) -> None:
         "max_retries": ["Retries of a read", 4],
     }
     assert sorted(form["hidden"]) == ["login", "port", "url_schema"]
+
+
+def test_check_stores_is_a_command(bin_dir: Path, tmp_path: Path) -> None:
+    """The console script has it everywhere, and `airflow` where Airflow takes commands from providers (3.2)."""
+    words = ("check-stores", "--help")
+    assert "Arms every store of the rotation file" in run(bin_dir / "featurebase", *words, cwd=tmp_path)
+    if run(bin_dir / "python", "-W", "ignore", "-c", TAKES_COMMANDS, cwd=tmp_path).split()[-1] == "True":
+        assert "Arms every store of the rotation file" in run(bin_dir / "airflow", "featurebase", *words, cwd=tmp_path)
+    else:
+        assert bin_dir.parent.name.startswith("3.1.")
 
 
 @pytest.mark.parametrize("test_file", INTEGRITY_TESTS, ids=lambda path: path.stem)

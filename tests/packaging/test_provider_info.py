@@ -8,10 +8,10 @@ import pkgutil
 from importlib.metadata import distribution
 from pathlib import Path
 
-import airflow
 import jsonschema
 import pytest
 
+import airflow
 import featurebase_provider
 from featurebase_provider.get_provider_info import get_provider_info
 
@@ -54,6 +54,14 @@ def test_listed_module_can_be_imported(module: str) -> None:
 @pytest.mark.parametrize("path", [*INFO["extra-links"], CONNECTION["hook-class-name"]])
 def test_listed_class_exists(path: str) -> None:
     assert isinstance(load(path), type)
+
+
+@pytest.mark.parametrize("path", INFO["cli"])
+def test_listed_commands_can_be_made(path: str) -> None:
+    """And each of them finds the function that it calls."""
+    for group in load(path)():  # type: ignore[operator]
+        for command in group.subcommands:
+            assert callable(load(f"featurebase_provider.cli.{command.name.replace('-', '_')}.run"))
 
 
 @pytest.mark.parametrize("kind", sorted(LISTED))

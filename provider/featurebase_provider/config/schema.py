@@ -1,23 +1,28 @@
 """Makes the JSON Schema of the rotation file from its models, for editors.
 
-``python -m featurebase_provider.config.schema`` writes it to the file that ships with the package.
+``python -m featurebase_provider.config.schema PATH`` writes one that knows every store type that is installed here.
+Without a path it writes the file that ships with the package, which knows the built-in types.
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from featurebase_provider.config.models import WebhookConfig, WebhookSettings
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.registry import BUILT_IN, store_class
+from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SHIPPED = Path(__file__).parent.parent / "rotation_config.schema.json"
 
@@ -44,21 +49,25 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def rotation_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a rotation file with the built-in store types."""
-    stores = [store_class(name) for name in BUILT_IN]
+def rotation_schema(types: Sequence[str] | None = None) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a rotation file.
+
+    :param types: the store types that a file may use. Default: the built-in ones, and any other unchecked.
+    :raises StorePluginBroken: a plug-in offers a type and cannot be used.
+    """
+    stores = [store_class(name) for name in (BUILT_IN if types is None else types)]
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(_RotationFile, "validation")]
     models += [(store, "validation") for store in stores]
-    _, generated = models_json_schema(models, schema_generator=_Untitled)
+    references, generated = models_json_schema(models, schema_generator=_Untitled)
     definitions = generated["$defs"]
     definitions.pop("StoreConfig", None)  # the base of the store types is none itself
-    for store in stores:
-        _describe_store(definitions[store.__name__], store)
+    of_stores = [references[store, "validation"] for store in stores]  # two types' classes may have the same name
+    for store, reference in zip(stores, of_stores, strict=True):
+        _describe_store(definitions[reference["$ref"].rpartition("/")[2]], store)
     webhook = definitions["WebhookConfig"]
     webhook["oneOf"] = [{"required": ["webhook_id"]}, {"required": ["webhook_name"]}]
-    webhook["properties"]["stores"]["items"] = {
-        "anyOf": [*({"$ref": f"#/$defs/{store.__name__}"} for store in stores), _plug_in_store()]
-    }
+    others = [_plug_in_store()] if types is None else []
+    webhook["properties"]["stores"]["items"] = {"anyOf": [*of_stores, *others]}
     for owner in ("WebhookConfig", "WebhookSettings"):
         definitions[owner]["properties"]["probe"]["anyOf"].append({"type": "boolean"})
     return {
@@ -69,9 +78,9 @@ def rotation_schema() -> dict[str, Any]:
     }
 
 
-def schema_text() -> str:
-    """The schema as the shipped file holds it."""
-    return json.dumps(rotation_schema(), indent=2) + "\n"
+def schema_text(types: Sequence[str] | None = None) -> str:
+    """The schema as a file holds it; by default the shipped one."""
+    return json.dumps(rotation_schema(types), indent=2) + "\n"
 
 
 def field_descriptions(store: type[StoreConfig]) -> dict[str, str]:
@@ -103,6 +112,22 @@ def _plug_in_store() -> dict[str, Any]:
     }
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the schema and say where.
+
+    :raises StorePluginBroken: a plug-in offers a type and cannot be used.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m featurebase_provider.config.schema", description="Write the JSON Schema of the rotation file."
+    )
+    parser.add_argument(
+        "path", type=Path, nargs="?", help="write one that knows all store types installed here. Default: the shipped"
+    )
+    path: Path | None = parser.parse_args(argv).path
+    text = schema_text() if path is None else schema_text(store_types())
+    (path or SHIPPED).write_text(text)
+    sys.stdout.write(f"{path or SHIPPED}\n")
+
+
 if __name__ == "__main__":
-    SHIPPED.write_text(schema_text())
-    sys.stdout.write(f"{SHIPPED}\n")
+    main()

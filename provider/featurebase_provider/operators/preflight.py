@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException, asset_event_extras
-from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
     plan_asset,
@@ -17,9 +16,7 @@ from featurebase_provider.operators.base import (
     resolve_stores,
     write_rule,
 )
-from featurebase_provider.rotation.concurrency import Job, run_at_once
-from featurebase_provider.rotation.convergence import check_ours
-from featurebase_provider.rotation.distribution import ArmedStores, arming, rule_for
+from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.lineage import secret_of
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.store import Store, Writability
+    from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0
 
@@ -167,47 +164,21 @@ class PreflightRotationOperator(FeaturebaseOperator):
             raise AirflowSkipException(f"Skipped: {why}")
 
     def _prove_stores(self, plan: RotationPlan) -> None:
-        stores = resolve_stores(self.stores)
-        rule = write_rule(plan)
-        with arming(stores) as ready:
-            problems: dict[str, FeaturebaseError] = dict(ready.problems)
-            for label, held in ready.held.items():
-                try:
-                    check_ours(
-                        ready.armed[label].name,
-                        held,
-                        rule_for(ready.stores[label], rule),
-                        current=plan.before,
-                    )
-                except FeaturebaseError as exc:
-                    problems[label] = exc
-            problems.update(self._prove_writable(ready, skip=problems))
+        checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before)
+        for check in checks:
+            if check.writability is not None:
+                verdict = "writable" if check.writability.proven else "reachable, not provable"
+                self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
+        problems = [check.problem for check in checks if check.problem is not None]
         if not problems:
             return
-        why = "; ".join(str(problem) for problem in problems.values())
-        summary = f"{len(problems)} of {len(stores)} stores are not ready: {why}"
+        why = "; ".join(str(problem) for problem in problems)
+        summary = f"{len(problems)} of {len(checks)} stores are not ready: {why}"
         if plan.mode == "distribute":
             self.log.warning("%s. The other stores are brought up to date all the same", summary)
             return
-        refusal = StoresNotReady if all(one.retry_helps for one in problems.values()) else PlanRefused
+        refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed")
-
-    def _prove_writable(
-        self, ready: ArmedStores, *, skip: Mapping[str, FeaturebaseError]
-    ) -> dict[str, FeaturebaseError]:
-        jobs: dict[str, Job[Writability]] = {
-            label: Job(one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
-            for label, one in ready.armed.items()
-            if label not in skip
-        }
-        problems: dict[str, FeaturebaseError] = {}
-        for label, done in run_at_once(jobs).items():
-            if done.error is not None:
-                problems[label] = done.error
-            elif done.value is not None:
-                verdict = "writable" if done.value.proven else "reachable, not provable"
-                self.log.info("Store %s: %s (%s)", ready.armed[label].name, verdict, done.value.detail)
-        return problems
 
     def _probe(self, webhook: Webhook) -> None:
         options = {**(self.probe_options or {}), "successes": 1}

@@ -58,12 +58,15 @@ def test_a_plug_in_store_is_made_by_its_class(load, one_webhook):
     assert (store.target, store.label) == ("our-own:7", "our_own")
 
 
+TYPES = sorted([*BUILT_IN, "broken", "our_own"])
+
+
 @pytest.mark.parametrize(
     ("store", "field", "words"),
     [
         ("{type: our_own, part: {regoin: eu, region: eu}}", ".part.regoin", "did you mean region? (allowed: region)"),
         ("{type: our_own, part: {}}", ".part.region", "is required"),
-        ("{type: own}", ".type", f'"own" is no store type; allowed: {", ".join(sorted([*BUILT_IN, "broken", "our_own"]))}'),
+        ("{type: own}", ".type", f'"own" is no store type; allowed: {", ".join(TYPES)}'),
         ("{type: broken}", ".type", "entry point featurebase_provider.stores: broken = no_such_module_anywhere:Store"),
     ],
 )  # fmt: skip

@@ -1,0 +1,115 @@
+"""How long receivers are without the new secret when it goes to many stores: the slowest store's time, or all of them.
+
+The stores are in memory and take 80 ms each, as one behind a network does: half of it to write, half to read back. All
+else is what a rotation runs between the refresh and the last store.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.distribution import arming, distribute
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STORE_MS = 80.0
+GIVE_UP_MS = 500.0
+OLD, NEW = SigningSecret("whsec_benchmark_old"), SigningSecret("whsec_benchmark_new")
+RULE = WriteRule("benchmark", "benchmark", known=frozenset({OLD.fingerprint}))
+
+
+@dataclass(frozen=True)
+class SlowStore:
+    """A store that takes ``milliseconds`` for a write and its read-back, or for ever (None)."""
+
+    label: str
+    milliseconds: float | None
+    type: str = "slow"
+    adopt: bool = False
+    timeout: float = GIVE_UP_MS / 1000
+    keeps_previous: bool = False
+
+    @property
+    def target(self) -> str:
+        """Where it is."""
+        return f"slow:{self.label}"
+
+    def arm(self) -> ArmedSlow:
+        """Nothing to connect to."""
+        return ArmedSlow(self)
+
+
+class ArmedSlow(ArmedStore):
+    """Its value, and the time that everything takes."""
+
+    def __init__(self, store: SlowStore) -> None:
+        super().__init__(f"{store.label} ({store.target})")
+        self._held, self._milliseconds, self._armed = OLD, store.milliseconds, False
+
+    def prove_writable(self) -> Writability:
+        """It is memory."""
+        return Writability(True, "it is memory")
+
+    def read(self) -> StoredValue:
+        """The first read is the arming, before the moment that counts; the second one reads back."""
+        if self._armed:
+            self._take_half()
+        self._armed = True
+        return StoredValue(self._held)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Take half of the time, then hold it."""
+        self._take_half()
+        self._held = pair.current
+
+    def _take_half(self) -> None:
+        if self._milliseconds is None:
+            threading.Event().wait(GIVE_UP_MS / 1000 * 4)
+        else:
+            time.sleep(self._milliseconds / 2000)
+
+
+def measure(runs: int) -> list[dict[str, Any]]:
+    """Distribute to every set of stores ``runs`` times.
+
+    :returns: a row per set, in milliseconds: the window (until the last store that answers has the secret) beside its
+        slowest store and the sum of all of them.
+    """
+    twelve = [SlowStore(f"store_{number}", STORE_MS) for number in range(12)]
+    cases: dict[str, Sequence[SlowStore]] = {
+        "1 store": twelve[:1],
+        "12 stores": twelve,
+        "12 stores, one ten times as slow": [*twelve[:11], SlowStore("slow", STORE_MS * 10, timeout=5.0)],
+        "12 stores, one hanging": [*twelve[:11], SlowStore("hanging", None)],
+    }
+    return [_row(name, stores, [_exposures(stores) for _ in range(runs)]) for name, stores in cases.items()]
+
+
+def _exposures(stores: Sequence[SlowStore]) -> list[float]:
+    """Milliseconds until each store had the secret, shortest first; a hanging one has none."""
+    with arming(stores) as ready:
+        outcomes = distribute(ready, NEW, RULE, since=time.monotonic())
+    return sorted(outcome.exposure_ms for outcome in outcomes.values() if outcome.exposure_ms is not None)
+
+
+def _row(name: str, stores: Sequence[SlowStore], samples: Sequence[list[float]]) -> dict[str, Any]:
+    times = [store.milliseconds for store in stores if store.milliseconds is not None]
+    window = statistics.median(sample[-1] for sample in samples)
+    return {
+        "name": name,
+        "runs": len(samples),
+        "slowest_store_ms": max(times),
+        "sum_of_stores_ms": sum(times),
+        "median_window_ms": round(window, 1),
+        "max_window_ms": round(max(sample[-1] for sample in samples), 1),
+        "median_store_ms": round(statistics.median(time for sample in samples for time in sample), 1),
+        "window_to_slowest": round(window / max(times), 2),
+    }

@@ -1,0 +1,114 @@
+"""``airflow featurebase check-stores``: what the preflight tasks would find, without a Dag run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from featurebase_provider.cli.webhook_check import WebhookCheck
+    from featurebase_provider.config.models import WebhookConfig
+    from featurebase_provider.featurebase.models import Webhook
+
+FINDINGS = 1
+WRONG_USE = 2
+
+
+class UnknownWebhooks(FeaturebaseError):
+    """The rotation file has no webhooks of these names.
+
+    :param unknown: the names that were asked for.
+    :param path: the rotation file.
+    :param known: the names that it has.
+    """
+
+    retry_helps = False
+
+    def __init__(self, unknown: tuple[str, ...], path: str, known: tuple[str, ...]) -> None:
+        super().__init__(unknown, path, known)
+        self.unknown, self.path, self.known = unknown, path, known
+
+    def __str__(self) -> str:
+        return f"{self.path} has no webhook {', '.join(map(repr, self.unknown))}; it has {', '.join(self.known)}"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check, print to standard output, and end with the exit status that the command promises.
+
+    :param arguments: ``webhook`` (names, or None for all) and ``output`` (``table`` or ``json``).
+    :raises SystemExit: 1 there are findings; 2 the rotation file is wrong, or has no such webhook.
+    """
+    from featurebase_provider.cli import printing
+
+    with printing.quiet_logs():
+        try:
+            chosen = _chosen(arguments.webhook)
+        except FeaturebaseError as exc:
+            sys.stderr.write(f"{exc}\n")
+            raise SystemExit(WRONG_USE) from None
+        checks, notes = check(chosen)
+    show = printing.show_json if arguments.output == "json" else printing.show_table
+    show(checks, notes)
+    if any(one.findings for one in checks):
+        raise SystemExit(FINDINGS)
+
+
+def _chosen(names: Sequence[str] | None) -> tuple[WebhookConfig, ...]:
+    from featurebase_provider.config import configured_path, load_rotation_config
+
+    config = load_rotation_config(configured_path())
+    known = tuple(webhook.name for webhook in config.webhooks)
+    unknown = tuple(name for name in names or () if name not in known)
+    if unknown:
+        raise UnknownWebhooks(unknown, config.path, known)
+    return tuple(webhook for webhook in config.webhooks if not names or webhook.name in names)
+
+
+def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[str]]:
+    """Look at every webhook and its stores, one webhook after the other; nothing is changed.
+
+    :returns: a row per webhook, and notes on what of Airflow could not be asked.
+    """
+    from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
+    from featurebase_provider.cli.webhook_check import check_webhook
+    from featurebase_provider.operators.base import report_asset
+
+    notes: list[str] = []
+
+    def reports_of(name: str) -> Sequence[Mapping[str, Any]]:
+        extras = asset_event_extras(report_asset(name).uri)
+        if extras is None:
+            notes.append(
+                f"earlier reports of {name} can't be read from Airflow's database: what an earlier rotation wrote may "
+                "count as somebody else's value here"
+            )
+        return extras or ()
+
+    with read_only_airflow() as airflow:
+        checks = [check_webhook(webhook, _read, reports_of) for webhook in webhooks]
+    notes += [
+        f"{backend} could not be asked for connections and Variables ({error}), so some may seem to be missing"
+        for backend, error in airflow.unasked.items()
+    ]
+    return checks, notes
+
+
+def _read(config: WebhookConfig) -> Webhook:
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
+
+    from featurebase_provider.hooks.featurebase import FeaturebaseHook
+    from featurebase_provider.operators.preflight import find_webhook
+
+    conn_id = config.featurebase_conn_id
+    try:
+        with FeaturebaseHook(conn_id).get_conn() as client:
+            return find_webhook(client, config.webhook_id or "", config.webhook_name)
+    except AirflowNotFoundException:
+        raise SettingsInvalid(
+            f"connection {conn_id!r}", "there is no such Airflow connection; create it, or correct featurebase_conn_id"
+        ) from None

@@ -1,0 +1,83 @@
+"""One configured webhook and its stores, as preflight would find them, and what of that somebody has to look after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.lineage import secret_of
+from featurebase_provider.rotation.schedule import known_fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from featurebase_provider.config.models import WebhookConfig
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.check import StoreCheck
+
+_PUSH = "Trigger the webhook's Dag with mode distribute, which writes the current one and refreshes nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCheck:
+    """One webhook of the rotation file and its stores; holds no secret.
+
+    :param name: the webhook's name in the rotation file.
+    :param webhook_id: its id; None where it is configured by a name that Featurebase could not be asked for.
+    :param fingerprint: of Featurebase's current secret, or None where that is not known.
+    :param problem: why it is not known.
+    :param stores: a row per store.
+    """
+
+    name: str
+    webhook_id: str | None
+    fingerprint: str | None
+    problem: str | None
+    stores: tuple[StoreCheck, ...]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What has to be looked after, a sentence or more each."""
+        own = [] if self.problem is None else [self.problem]
+        return (*own, *(found for store in self.stores if (found := finding(store)) is not None))
+
+
+def finding(store: StoreCheck) -> str | None:
+    """What has to be looked after at one store, or None."""
+    if store.problem is not None:
+        return str(store.problem)
+    if store.holding == "absent":
+        return f"store {store.name}: it holds no secret yet. {_PUSH}"
+    if store.holding == "differs":
+        return (
+            f"store {store.name}: it holds another secret ({store.fingerprint}) than Featurebase, so receivers that "
+            f"read it refuse deliveries. {_PUSH}"
+        )
+    if store.holding == "unfinished":
+        return f"store {store.name}: it holds the secret, but what belongs to writing it is not done. {_PUSH}"
+    return None
+
+
+def check_webhook(
+    config: WebhookConfig,
+    read: Callable[[WebhookConfig], Webhook],
+    reports_of: Callable[[str], Sequence[Mapping[str, Any]]],
+) -> WebhookCheck:
+    """Read the webhook and check all its stores; where it can't be read, stores are not compared.
+
+    :param read: reads the webhook from Featurebase; an error of ours is a finding.
+    :param reports_of: earlier reports of the webhook with this name in the rotation file.
+    """
+    try:
+        webhook = read(config)
+        current = secret_of(webhook).fingerprint
+    except FeaturebaseError as exc:
+        stores = check_stores(config.stores, WriteRule(config.webhook_id or "", ""), current=None)
+        return WebhookCheck(config.name, config.webhook_id, None, str(exc), stores)
+    known = known_fingerprints(reports_of(config.name), webhook.id)
+    rule = WriteRule(webhook.id, "", known=frozenset(known))
+    return WebhookCheck(config.name, webhook.id, current, None, check_stores(config.stores, rule, current=current))

@@ -1,0 +1,117 @@
+"""Find out whether every store can take the secret and what it holds now, without changing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.convergence import check_ours
+from featurebase_provider.rotation.distribution import ArmedStores, arming, rule_for
+from featurebase_provider.rotation.errors import StoreForeignValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from featurebase_provider.featurebase.errors import FeaturebaseError
+    from featurebase_provider.rotation.convergence import WriteRule
+    from featurebase_provider.rotation.store import Store, StoredValue, Writability
+
+Holding = Literal["matches", "unfinished", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCheck:
+    """What was found out about one store; holds no secret.
+
+    :param label: the store's label.
+    :param target: what would be written.
+    :param holding: what it holds: ``matches`` (Featurebase's current secret), ``unfinished`` (the same, but what
+        belongs to writing it is not done), ``differs`` (another value, which may be replaced), ``foreign`` (one that
+        may not), ``absent``, ``not_readable``, ``not_compared`` (a value, while Featurebase's is not known), or
+        ``unknown`` (the store could not be read).
+    :param fingerprint: of the value that it holds, where there is one to be seen.
+    :param writability: what it could prove about a later write; None where it was not asked, or failed.
+    :param problem: why a rotation could not write it.
+    """
+
+    label: str
+    target: str
+    holding: Holding
+    fingerprint: str | None = None
+    writability: Writability | None = None
+    problem: FeaturebaseError | None = None
+
+    @property
+    def name(self) -> str:
+        """Label and target, for messages."""
+        return f"{self.label} ({self.target})"
+
+
+def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | None) -> tuple[StoreCheck, ...]:
+    """Arm every store, read it, judge whose value it holds, and let it prove that it can be written.
+
+    Stores are armed on the calling thread; all else happens at once, each store within its own timeout. A store
+    with a problem is asked for no proof.
+
+    :param rule: the terms on which the stores would be written.
+    :param current: fingerprint of Featurebase's current secret; None where it is not known, and values are neither
+        compared nor judged.
+    :returns: a row per store, in the order given.
+    """
+    with arming(stores) as ready:
+        problems = dict(ready.problems)
+        for label, held in ready.held.items():
+            try:
+                _judge(ready, label, held, rule, current)
+            except StoreForeignValue as exc:
+                problems[label] = exc
+        proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
+        problems.update(unproven)
+    return tuple(
+        StoreCheck(
+            label,
+            store.target,
+            _holding(ready.held.get(label), current, problems.get(label)),
+            _fingerprint(ready.held.get(label)),
+            proofs.get(label),
+            problems.get(label),
+        )
+        for label, store in ready.stores.items()
+    )
+
+
+def _judge(ready: ArmedStores, label: str, held: StoredValue, rule: WriteRule, current: str | None) -> None:
+    if current is not None:
+        check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=current)
+
+
+def _prove_writable(
+    ready: ArmedStores, labels: Iterable[str]
+) -> tuple[dict[str, Writability], dict[str, FeaturebaseError]]:
+    """The stores' proofs, and the errors of those that could not be written."""
+    jobs: dict[str, Job[Writability]] = {}
+    for label in labels:
+        one = ready.armed[label]
+        jobs[label] = Job(one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
+    ended = run_at_once(jobs)
+    proofs = {label: done.value for label, done in ended.items() if done.value is not None}
+    return proofs, {label: done.error for label, done in ended.items() if done.error is not None}
+
+
+def _holding(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:
+    if held is None:
+        return "unknown"
+    if not held.readable:
+        return "not_readable"
+    if held.current is None:
+        return "absent"
+    if current is None:
+        return "not_compared"
+    if held.current.fingerprint == current:
+        return "matches" if held.finished else "unfinished"
+    return "foreign" if isinstance(problem, StoreForeignValue) else "differs"
+
+
+def _fingerprint(held: StoredValue | None) -> str | None:
+    return held.current.fingerprint if held is not None and held.current is not None else None
