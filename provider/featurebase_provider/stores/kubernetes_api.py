@@ -36,7 +36,7 @@ class KubernetesApi:
 
     :param store: the store's name, for messages.
     :param client: from Airflow's hook.
-    :param timeout: seconds that one request may take.
+    :param timeout: seconds that one connection, or one answer, may take.
     """
 
     store: str
@@ -111,9 +111,10 @@ class KubernetesApi:
         from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError, ProtocolError
 
+        options["_request_timeout"] = (self.timeout, self.timeout)  # kubernetes 33 ignores a single float
         for attempt in (1, 2):
             try:
-                answer = call(*args, _preload_content=False, _request_timeout=self.timeout, **options)
+                answer = call(*args, _preload_content=False, **options)
                 document: dict[str, Any] = json.loads(answer.data)
                 return document
             except ApiException as error:
