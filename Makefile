@@ -90,6 +90,10 @@ airflow: setup ## Dags in a real Airflow
 browser: setup ## the UI in a real browser
 	@$(TIMED) $@ $(PYTEST) tests/browser
 
+.PHONY: screenshots
+screenshots: setup ## the pictures in docs/images anew
+	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser
+
 .PHONY: matrix
 matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel beside every supported Airflow
 	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) tests/packaging/test_matrix.py

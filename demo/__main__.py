@@ -139,8 +139,8 @@ def _report(world: World, airflow: LocalAirflow, story: Story, run_id: str) -> l
 
 def _where_to_look(airflow: LocalAirflow, story: Story) -> None:
     story.console.print(
-        f"\nThe whole report is in the log of the task [bold]report[/bold]: {airflow.home}/logs\n"
-        f"The rotation file: {FOLDER}/rotation.yaml. The same with the UI left running: [bold]make up[/bold]"
+        f"\nThe whole report is in the log of the task [bold]report[/bold]: {FOLDER.name}/airflow/logs\n"
+        f"The rotation file: {FOLDER.name}/rotation.yaml. The same with the UI left running: [bold]make up[/bold]"
     )
 
 

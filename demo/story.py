@@ -42,8 +42,8 @@ class Story:
         retries = f"Retries ran {speed:.0f} times faster than Featurebase's (1 min, 1 h, 6 h)."
         self.console.print(
             f"\n[bold]{timeline.emitted} events emitted, {timeline.accepted} accepted in the end, "
-            f"{len(timeline.lost)} lost.[/bold] {timeline.refused} of the first attempts were refused with 401 in the "
-            f"exposure window, and accepted when the sandbox retried them. {retries}"
+            f"{len(timeline.lost)} lost.[/bold] First attempts refused with 401 in the exposure window: "
+            f"{timeline.refused}; accepted when the sandbox retried them. {retries}"
         )
 
     def _secret(self, rotation: Mapping[str, Any]) -> None:

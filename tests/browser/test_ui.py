@@ -57,7 +57,7 @@ def test_report_is_a_table_in_the_log(page: Page, airflow: LocalAirflow, images:
 
 def test_connection_form_asks_for_key_and_url(page: Page, airflow: LocalAirflow, images: Path | None) -> None:
     """The form names its fields as Featurebase does, and completes the defaults."""
-    page.set_viewport_size({"width": 1440, "height": 1250})
+    page.set_viewport_size({"width": 1440, "height": 820})
     page.goto(f"{airflow.url}/connections")
     page.get_by_role("button", name="Add Connection").click()
     form = page.get_by_role("dialog")

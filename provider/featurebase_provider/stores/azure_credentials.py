@@ -27,7 +27,7 @@ def azure_credential(store: str, connection: Any, *, timeout: float) -> ClientSe
     from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
     login, password = (connection.login, connection.password) if connection else (None, None)
-    extra: dict[str, Any] = connection.extra_dejson if connection else {}
+    extra: dict[str, Any] = dict(connection.extra_dejson) if connection else {}
     tenant = extra.get("tenantId")
     options: dict[str, Any] = {"connection_timeout": timeout, "read_timeout": timeout, "retry_total": 0}
     if authority := _authority(store, extra.get("cloud_environment")):

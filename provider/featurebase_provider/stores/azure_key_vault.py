@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.hook_errors import hook_errors
@@ -99,5 +100,9 @@ class AzureKeyVaultStore(StoreConfig):
                 retry_total=0,
             )
             armed = ArmedAzureSecret(self, client, credential, self.text_format())
-            armed.log_in(f"https://{self.vault_url.partition('.')[2]}/.default")
+            try:
+                armed.log_in(f"https://{self.vault_url.partition('.')[2]}/.default")
+            except StoreError:
+                armed.close()
+                raise
             return armed

@@ -52,8 +52,22 @@ class ArmedAzureSecret(ArmedStore):
 
         :raises StoreError: there is no identity, it was refused, or nobody answered.
         """
+        from azure.core.exceptions import ClientAuthenticationError
+        from azure.identity import ClientSecretCredential
+
         with self._translated("the login did not succeed; nothing was changed"):
-            self._credential.get_token_info(scope, options={"enable_cae": True})  # tokens with and without are two
+            try:
+                # As the client will ask: tokens with and without this are kept apart.
+                self._credential.get_token_info(scope, options={"enable_cae": True})
+            except ClientAuthenticationError as error:
+                # Everything comes as this error; an answer of the login service is the one without a cause.
+                if error.__cause__ is None and isinstance(self._credential, ClientSecretCredential):
+                    raise StoreRefused(
+                        self.name,
+                        "the login was refused; nothing was changed",
+                        "Check client id, secret and tenant of its Airflow connection",
+                    ) from None
+                raise
 
     def close(self) -> None:
         """Close the client's connections."""

@@ -58,8 +58,6 @@ class GcpCalls:
     def _translated(self, failed: str) -> Iterator[None]:
         try:
             yield
-        except StoreError:
-            raise
         except Exception as error:  # noqa: BLE001  the client lets requests', google-auth's and protobuf's errors through
             raise self._error(error, failed) from None  # their texts may quote the request
 

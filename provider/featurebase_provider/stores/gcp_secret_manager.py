@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.hook_errors import hook_errors
@@ -98,9 +97,7 @@ class GcpSecretManagerStore(StoreConfig):
             from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
             from featurebase_provider.stores.google_credentials import google_credentials
 
-            extra = BaseHook.get_connection(self.conn_id).extra_dejson if self.conn_id else {}
-            if not isinstance(extra, dict):
-                raise StoreUnusable(self.full_name, f"the extra of the Airflow connection {self.conn_id} is no mapping")
+            extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
             credentials = google_credentials(self.full_name, extra, timeout=self.timeout)
             # HTTP rather than gRPC: Airflow forks its tasks, which gRPC's threads do not survive.
             transport = SecretManagerServiceRestTransport(host=self._host, credentials=credentials)
