@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from featurebase_provider.rotation.errors import StoreError, StoreUnusable
 from featurebase_provider.stores.aws_calls import AwsCalls, translated
-from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.format_json import JsonFormat
-from featurebase_provider.stores.object_storage_formats import RawFormat
-
-if TYPE_CHECKING:
-    from featurebase_provider.stores.object_storage_formats import TextFormat
+from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 
-class AwsStore(StoreConfig):
+class AwsStore(WholeOrJsonStore):
     """A secret in AWS, alone or under a key of a JSON value.
 
     :param conn_id: Airflow connection of the type ``aws``; null for the worker's own AWS credentials.
     :param region: AWS region; by default the connection's.
     :param name: what the secret is called in AWS.
-    :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
-    :param previous_key: where the previous secret lies in the JSON value; left out, no key keeps it.
     :param create: whether a missing one is created.
     :param kms_key_id: KMS key that encrypts it: id, ARN or ``alias/...``.
     """
@@ -31,18 +24,8 @@ class AwsStore(StoreConfig):
     conn_id: Annotated[str, Field(min_length=1)] | None = "aws_default"
     region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
     name: Annotated[str, Field(min_length=1, max_length=2048)]
-    key: Annotated[str, Field(min_length=1)] | None = None
-    previous_key: Annotated[str, Field(min_length=1)] | None = None
     create: bool = False
     kms_key_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9:/_-]{1,256}$")] | None = None
-
-    @model_validator(mode="after")
-    def _check_keys(self) -> AwsStore:
-        if self.previous_key and not self.key:
-            raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
-        if self.key and self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
-        return self
 
     @property
     def used_region(self) -> str | None:
@@ -53,17 +36,6 @@ class AwsStore(StoreConfig):
     def place(self) -> str:
         """Connection and region, as the user part of a URL."""
         return "@".join(part for part in (self.conn_id, self.used_region) if part)
-
-    @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
-
-    def text_format(self) -> TextFormat:
-        """How the secret lies in the value."""
-        if self.key:
-            return JsonFormat(self.full_name, self.key, self.previous_key)
-        return RawFormat(self.full_name, line_break=False)
 
     def build_client(self, service: str, *, advice: str) -> AwsCalls:
         """Fetch the Airflow connection, authenticate, and build a client for one AWS service.

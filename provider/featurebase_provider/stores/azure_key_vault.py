@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreError
-from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.hook_errors import hook_errors
-from featurebase_provider.stores.object_storage_formats import RawFormat
+from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.azure_secret import ArmedAzureSecret
-    from featurebase_provider.stores.object_storage_formats import TextFormat
 
 _VAULT = re.compile(r"https://[a-z][a-z0-9-]{1,22}[a-z0-9](\.[a-z0-9-]+){2,}")
 
 
-class AzureKeyVaultStore(StoreConfig):
+class AzureKeyVaultStore(WholeOrJsonStore):
     """The signing secret as a secret of Azure Key Vault, or under a key of its JSON value. Experimental.
 
     Each write makes a new version. Key Vault has no conditional write: the current version is compared just before,
@@ -29,8 +26,6 @@ class AzureKeyVaultStore(StoreConfig):
     :param conn_id: Airflow connection of the type ``azure``; null for the worker's own identity.
     :param vault_url: the vault's address, ``https://NAME.vault.azure.net``.
     :param name: what the secret is called in the vault.
-    :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
-    :param previous_key: where the previous secret lies in the JSON value; left out, no key keeps it.
     :param create: whether a missing secret is created.
     """
 
@@ -38,8 +33,6 @@ class AzureKeyVaultStore(StoreConfig):
     conn_id: Annotated[str, Field(min_length=1)] | None = "azure_default"
     vault_url: Annotated[str, Field(examples=["https://acme-feedback.vault.azure.net"])]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,127}$", examples=["featurebase-webhook-secret"])]
-    key: Annotated[str, Field(min_length=1)] | None = None
-    previous_key: Annotated[str, Field(min_length=1)] | None = None
     create: bool = False
 
     @field_validator("vault_url")
@@ -50,31 +43,12 @@ class AzureKeyVaultStore(StoreConfig):
             raise ValueError("write the vault's address, and nothing more: https://NAME.vault.azure.net")
         return url
 
-    @model_validator(mode="after")
-    def _check_keys(self) -> AzureKeyVaultStore:
-        if self.previous_key and not self.key:
-            raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
-        if self.key and self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
-        return self
-
     @property
     def target(self) -> str:
         """The secret, with the connection as user and our key as fragment; Key Vault's names know no case."""
         user = f"{self.conn_id}@" if self.conn_id else ""
         place = f"{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
         return f"azure-key-vault://{user}{place}" + (f"#{self.key}" if self.key else "")
-
-    @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
-
-    def text_format(self) -> TextFormat:
-        """How the secret lies in the value."""
-        if self.key:
-            return JsonFormat(self.full_name, self.key, self.previous_key)
-        return RawFormat(self.full_name, line_break=False)
 
     def arm(self) -> ArmedAzureSecret:
         """Fetch the connection, log in, and build the client; it connects with the first read.

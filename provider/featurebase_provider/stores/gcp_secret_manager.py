@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.hook_errors import hook_errors
-from featurebase_provider.stores.object_storage_formats import RawFormat
+from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
-    from featurebase_provider.stores.object_storage_formats import TextFormat
 
 
-class GcpSecretManagerStore(StoreConfig):
+class GcpSecretManagerStore(WholeOrJsonStore):
     """The signing secret as the latest version of a secret in Google Cloud, or under a key of its JSON value.
 
     Each write adds a version. Google adds one without asking what was there before: the latest version is compared
@@ -26,8 +23,6 @@ class GcpSecretManagerStore(StoreConfig):
     :param project_id: the Google Cloud project's id.
     :param location: the region of a regional secret (``europe-west3``); left out, the secret is a global one.
     :param secret_id: what the secret is called in the project.
-    :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
-    :param previous_key: where the previous secret lies in the JSON value; left out, no key keeps it.
     :param create: whether a missing secret is created, replicated automatically.
     :param older_versions: ``keep``, or ``disable`` every older version once the new one is in place.
     """
@@ -39,18 +34,8 @@ class GcpSecretManagerStore(StoreConfig):
     ]
     location: Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$", examples=["europe-west3"])] | None = None
     secret_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", examples=["featurebase-webhook-secret"])]
-    key: Annotated[str, Field(min_length=1)] | None = None
-    previous_key: Annotated[str, Field(min_length=1)] | None = None
     create: bool = False
     older_versions: Literal["keep", "disable"] = "keep"
-
-    @model_validator(mode="after")
-    def _check_keys(self) -> GcpSecretManagerStore:
-        if self.previous_key and not self.key:
-            raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
-        if self.key and self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
-        return self
 
     @property
     def parent(self) -> str:
@@ -68,17 +53,6 @@ class GcpSecretManagerStore(StoreConfig):
         user = f"{self.conn_id}@" if self.conn_id else ""
         place = f"{self.project_id}/{self.location}" if self.location else self.project_id
         return f"gcp-secret-manager://{user}{place}/{self.secret_id}" + (f"#{self.key}" if self.key else "")
-
-    @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
-
-    def text_format(self) -> TextFormat:
-        """How the secret lies in the value."""
-        if self.key:
-            return JsonFormat(self.full_name, self.key, self.previous_key)
-        return RawFormat(self.full_name, line_break=False)
 
     def arm(self) -> ArmedGcpSecret:
         """Fetch the connection, get an access token, and build the client; it connects with the first read.
