@@ -68,7 +68,7 @@ imports: setup ## the layers: imports run one way
 
 .PHONY: unit
 unit: setup ## unit tests, under a minute
-	@$(TIMED) $@ $(PYTEST) tests/unit --cov --cov-report=
+	@$(TIMED) $@ $(PYTEST) tests/unit --numprocesses=auto --cov --cov-report=
 
 .PHONY: contract
 contract: setup ## one suite for all stores; the vendor's own client against the sandbox
