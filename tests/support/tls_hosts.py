@@ -119,8 +119,7 @@ def tls_hosts(hosts: list[str], answer: Callable[[Request], Answer]) -> Iterator
 def _handler(running: TlsHosts, answer: Callable[[Request], Answer | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # an answer in one piece: two would wait for the first one's acknowledgement
-        disable_nagle_algorithm = True
+        disable_nagle_algorithm = True  # else a body would wait until its headers are acknowledged
 
         def handle(self) -> None:
             with suppress(OSError):  # a test cut the connection
@@ -148,7 +147,6 @@ def _handler(running: TlsHosts, answer: Callable[[Request], Answer | None]) -> t
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
-            self.wfile.flush()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
@@ -184,13 +182,15 @@ def _tunnel(running: TlsHosts, inner: socket.socket, hosts: list[str], port: int
             inner.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
             inner.shutdown(socket.SHUT_RDWR)
             return
-        outer = socket.create_connection(("127.0.0.1", port))
-        for one in (inner, outer):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        running.open.append(outer)
-        inner.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        threading.Thread(target=_pass_on, args=(running, outer, inner), daemon=True).start()
-        _pass_on(running, inner, outer)
+        with inner, socket.create_connection(("127.0.0.1", port)) as outer:
+            running.open.append(outer)
+            for one in (inner, outer):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            inner.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pass_on, args=(running, outer, inner), daemon=True)
+            back.start()
+            _pass_on(running, inner, outer)
+            back.join()
 
 
 def _pass_on(running: TlsHosts, source: socket.socket, sink: socket.socket) -> None:

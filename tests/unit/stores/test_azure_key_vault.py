@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -255,6 +256,7 @@ def test_connections_that_were_closed_since_arming_are_opened_again(azure, arm):
     armed = arm()
     held = armed.read()
     azure.hosts.cut()
+    time.sleep(0.05)  # until the closing has arrived
     armed.write(new_pair(), held=held, mark=MARK)
     assert values(azure) == [HELD, NEW]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 
 import pytest
 from pydantic import ValidationError
@@ -289,6 +290,7 @@ def test_connections_that_were_closed_since_arming_are_opened_again(google, arm)
     armed = arm()
     held = armed.read()
     google.hosts.cut()
+    time.sleep(0.05)  # until the closing has arrived
     armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     assert values(google) == [HELD, NEW]
 
