@@ -84,7 +84,10 @@ class ProbeConfig(_Model):
         "Switch it off where that would raise an alarm.",
     )
     body: dict[str, JsonValue] | None = Field(
-        None, description="Replaces the test event's `data`, for receivers that accept known contents only."
+        None,
+        description="Fields that replace the test event's own, such as topic or data, for receivers that accept known "
+        "events only.",
+        examples=[{"topic": "post.updated"}],
     )
     allow_hosts: tuple[HostName, ...] = Field(
         (),
