@@ -57,7 +57,9 @@ class Relay:
         self._silent = True
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        """Stop listening and close every connection; safe to call twice."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
 

@@ -87,7 +87,6 @@ class ProbeConfig(_Model):
         None,
         description="Fields that replace the test event's own, such as topic or data, for receivers that accept known "
         "events only.",
-        examples=[{"topic": "post.updated"}],
     )
     allow_hosts: tuple[HostName, ...] = Field(
         (),
