@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
+from featurebase_provider.featurebase.loopback import is_loopback_host
 
 DEFAULT_BASE_URL = "https://do.featurebase.app"
 DEFAULT_API_VERSION = "2026-01-01.nova"
@@ -84,21 +84,12 @@ def _url_problem(base_url: str) -> str | None:
         return "the base URL is not a URL; it looks like https://do.featurebase.app"
     if url.scheme not in ("https", "http") or not url.host:
         return "the base URL must start with https:// and name a host"
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if url.scheme == "http" and not is_loopback_host(url.host):
         return (
             f"plain http to {url.host} would send the API key and signing secrets readable by others; "
             "use https (http is accepted for loopback hosts only)"
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _version_problem(api_version: str) -> str | None:

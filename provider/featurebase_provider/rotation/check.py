@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.concurrency import run_at_once
 from featurebase_provider.rotation.convergence import check_ours
-from featurebase_provider.rotation.distribution import ArmedStores, arming, rule_for
+from featurebase_provider.rotation.distribution import ArmedStores, arming, job_for, rule_for, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 
 if TYPE_CHECKING:
@@ -90,13 +90,10 @@ def _prove_writable(
     ready: ArmedStores, labels: Iterable[str]
 ) -> tuple[dict[str, Writability], dict[str, FeaturebaseError]]:
     """The stores' proofs, and the errors of those that could not be written."""
-    jobs: dict[str, Job[Writability]] = {}
-    for label in labels:
-        one = ready.armed[label]
-        jobs[label] = Job(one.name, one.prove_writable, ready.stores[label].timeout, one.main_thread_only)
-    ended = run_at_once(jobs)
-    proofs = {label: done.value for label, done in ended.items() if done.value is not None}
-    return proofs, {label: done.error for label, done in ended.items() if done.error is not None}
+    jobs = {
+        label: job_for(ready.armed[label], ready.armed[label].prove_writable, ready.stores[label]) for label in labels
+    }
+    return sorted_out(run_at_once(jobs))
 
 
 def _holding(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:

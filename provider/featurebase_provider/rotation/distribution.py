@@ -87,20 +87,23 @@ def arming(stores: Sequence[Store]) -> Iterator[ArmedStores]:
         label: Job(f"{label} ({store.target})", store.arm, store.timeout, main_thread_only=True)
         for label, store in by_label.items()
     }
-    armed, problems = _sorted_out(run_at_once(arms))
+    armed, problems = sorted_out(run_at_once(arms))
     try:
-        held, unread = _sorted_out(run_at_once({key: _job(one, one.read, by_label[key]) for key, one in armed.items()}))
+        held, unread = sorted_out(
+            run_at_once({key: job_for(one, one.read, by_label[key]) for key, one in armed.items()})
+        )
         yield ArmedStores(by_label, armed, held, {**problems, **unread})
     finally:
         # What a close fails at no longer matters, and must not cost the outcome of what was done.
-        run_at_once({key: _job(one, one.close, by_label[key]) for key, one in armed.items()})
+        run_at_once({key: job_for(one, one.close, by_label[key]) for key, one in armed.items()})
 
 
-def _job(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
+def job_for(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
+    """A piece of work on one store, within that store's bounds."""
     return Job(armed.name, run, store.timeout, armed.main_thread_only)
 
 
-def _sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, FeaturebaseError]]:
+def sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, FeaturebaseError]]:
     """What the jobs returned, and the errors of those that failed."""
     problems = {key: done.error for key, done in ended.items() if done.error is not None}
     return {key: cast("T", done.value) for key, done in ended.items() if key not in problems}, problems
@@ -134,9 +137,9 @@ def distribute(
             detail = None if ready.held[label].readable else NOT_READABLE
             return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)
 
-        return _job(one, run, store)
+        return job_for(one, run, store)
 
-    outcomes, failed = _sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
+    outcomes, failed = sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
     for label, problem in {**failed, **ready.problems}.items():
         result: Result = "failed" if label in failed else "not_armed"
         outcomes[label] = StoreOutcome(label, ready.stores[label].target, result, problem=str(problem))

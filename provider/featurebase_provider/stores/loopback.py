@@ -1,13 +1,10 @@
-"""Whether a host is this machine, so that what is sent to it needs no encryption."""
+"""Whether a store's server is on this machine, so that the signing secret may go to it unencrypted."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from featurebase_provider.featurebase.loopback import is_loopback_host
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is a loopback address, ``localhost``, or a Unix socket's path."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.startswith(("/", "@"))
+    return is_loopback_host(host) or host.startswith(("/", "@"))
