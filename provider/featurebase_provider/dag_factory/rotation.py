@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk import DAG, Param, TaskGroup, get_parsing_context
+from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
 from featurebase_provider.config.models import DAG_ID_PREFIX
+from featurebase_provider.dag_factory.settings import TAGS, default_args, trigger_form
+from featurebase_provider.dag_factory.texts import rotation_doc
 from featurebase_provider.operators.base import plan_asset, report_asset, secret_asset
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
@@ -20,14 +21,12 @@ from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.operators.settle import SettleWebhookOperator
-from featurebase_provider.rotation.plan import MODES
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-TAGS = ("featurebase", "webhook", "secret-rotation")
 SENSOR_RETRIES = 2
 
 
@@ -56,7 +55,7 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any]) -> DAG:
         dag_id=config.dag_id,
         dag_display_name=f"Rotate the signing secret of webhook {config.name}",
         description=f"Rotates the signing secret of the Featurebase webhook {config.name}",
-        doc_md=_doc(config),
+        doc_md=rotation_doc(config),
         schedule=config.schedule,
         start_date=pendulum.datetime(day.year, day.month, day.day, tz=config.timezone),
         catchup=False,
@@ -88,40 +87,6 @@ def rotation_task_group(
     with TaskGroup(group_id or f"rotate_{config.name}".replace("-", "_"), default_args=arguments) as group:
         _build(config, mode=mode, reason=reason)
     return group
-
-
-def trigger_form() -> dict[str, Param]:
-    """The fields that Airflow's trigger form shows."""
-    return {
-        "mode": Param(
-            "rotate",
-            type="string",
-            enum=list(MODES),
-            title="Mode",
-            description_md="**rotate**: refresh the secret and have it in every store. **distribute**: bring the "
-            "stores to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: "
-            "preflight and a report; changes nothing.",
-        ),
-        "reason": Param(
-            "",
-            type=["null", "string"],
-            maxLength=500,
-            title="Reason",
-            description="Kept in the report. Never put a secret here: Airflow stores and shows it.",
-        ),
-    }
-
-
-def default_args(config: WebhookConfig) -> dict[str, Any]:
-    """What the tasks of a webhook share; stored in the metadata database, so it holds no credentials."""
-    return {
-        "owner": config.owner,
-        "retries": config.retries,
-        "retry_delay": config.retry_delay,
-        "retry_exponential_backoff": True,
-        "max_retry_delay": config.max_retry_delay,
-        "execution_timeout": config.execution_timeout,
-    }
 
 
 @dataclass(frozen=True)
@@ -263,44 +228,3 @@ def _probe_options(config: WebhookConfig) -> dict[str, Any] | None:
         "body": config.probe.body,
         "allow_hosts": tuple(config.probe.allow_hosts),
     }
-
-
-def markdown_safe(text: str) -> str:
-    """Escape a text for Airflow's Markdown, which renders HTML too."""
-    clean = "".join(char if char.isprintable() else " " for char in text)
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~&])", r"\\\1", clean)
-
-
-def _doc(config: WebhookConfig) -> str:
-    """What the Dag will do to what, for whoever is about to press the button."""
-    which = config.webhook_id or f"named {config.webhook_name}"
-    stores = "\n".join(
-        f"| {markdown_safe(store.label)} | {markdown_safe(store.type)} | {markdown_safe(store.target)} |"
-        for store in config.stores
-    )
-    probe = (
-        "The receiver must accept a signed test event before and after." if config.probe else "No probe is configured."
-    )
-    when = (
-        f"On schedule `{config.schedule}` ({markdown_safe(config.timezone)})"
-        if config.schedule
-        else "Only when triggered by hand"
-    )
-    return f"""### Rotates the signing secret of one Featurebase webhook
-
-Webhook **{markdown_safe(which)}**, connection `{config.featurebase_conn_id}`. {when}.
-
-A run **replaces the secret at Featurebase, which invalidates the old one at once and for good**, and writes the new one
-to these stores and nowhere else:
-
-| store | type | target |
-| --- | --- | --- |
-{stores}
-
-{probe} Deliveries are watched for up to {int(config.verify.timeout.total_seconds() // 60)} minutes afterwards.
-
-* **It failed before `rotate`?** Nothing was changed. Mend what the log names and trigger again.
-* **It failed at or after `rotate`?** There is no way back to the old secret; the way out is forward. Clear the failed
-  task: every task can be run again at any time, and a run refreshes at most once.
-* **Somebody rotated by hand?** Trigger with mode `distribute`.
-"""
