@@ -24,6 +24,7 @@ LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/browser))
 REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
 PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml
+ALL_CORES := --numprocesses=auto
 CORE := featurebase rotation
 
 .PHONY: help
@@ -68,11 +69,11 @@ imports: setup ## the layers: imports run one way
 
 .PHONY: unit
 unit: setup ## unit tests, under a minute
-	@$(TIMED) $@ $(PYTEST) tests/unit
+	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/unit
 
 .PHONY: contract
 contract: setup ## one suite for all stores; the vendor's own client against the sandbox
-	@$(TIMED) $@ $(PYTEST) tests/contract
+	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/contract
 
 .PHONY: coverage
 coverage: setup ## branch coverage of featurebase/ and rotation/, by their own unit tests

@@ -14,3 +14,9 @@ if "FEATUREBASE_TEST_HOME" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["FEATUREBASE_TEST_HOME"], ignore_errors=True)
     os.environ["AIRFLOW_HOME"] = os.environ["FEATUREBASE_TEST_HOME"]
     os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that run tests side by side must not share a metadata database.
+    home = os.path.join(os.environ["FEATUREBASE_TEST_HOME"], os.environ["PYTEST_XDIST_WORKER"])
+    os.makedirs(home, exist_ok=True)
+    os.environ["AIRFLOW_HOME"] = home
