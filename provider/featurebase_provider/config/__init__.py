@@ -9,9 +9,10 @@ from __future__ import annotations
 from featurebase_provider.config.errors import ConfigError, Fault
 from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.locate import configured_path
-from featurebase_provider.config.models import ProbeConfig, RotationConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.models import AuditConfig, ProbeConfig, RotationConfig, VerifyConfig, WebhookConfig
 
 __all__ = [
+    "AuditConfig",
     "ConfigError",
     "Fault",
     "ProbeConfig",

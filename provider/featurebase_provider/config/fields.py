@@ -13,6 +13,7 @@ import pendulum
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from featurebase_provider.config.credentials import shown_value
+from featurebase_provider.rotation.audit_findings import KINDS
 from featurebase_provider.stores.durations import Duration, parse_duration
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
@@ -75,6 +76,14 @@ def _start_date(value: Any) -> Any:
             value = None
     if not isinstance(value, date) or isinstance(value, datetime) or not 2000 <= value.year < 2100:
         raise ValueError("must be a date from 2000-01-01 to 2099-12-31, written YYYY-MM-DD")
+    return value
+
+
+def _finding_kind(value: str) -> str:
+    if value not in KINDS:
+        close = get_close_matches(value[:60], KINDS, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{shown_value(value)} is no kind of finding{meant} (allowed: {', '.join(KINDS)})")
     return value
 
 
@@ -145,6 +154,7 @@ WebhookId = Annotated[
     AfterValidator(str.lower),
     _text_type(_WEBHOOK_ID),
 ]
+FindingKindName = Annotated[str, AfterValidator(_finding_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 Waiting = Annotated[Duration, between("PT0.1S", "P1D")]

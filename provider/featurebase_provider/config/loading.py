@@ -12,7 +12,7 @@ from featurebase_provider.config.document import Key, Node, Unreadable, field_na
 from featurebase_provider.config.errors import ConfigError, Fault
 from featurebase_provider.config.explain import details_of, fault_from, unknown_field
 from featurebase_provider.config.merging import MergedWebhook, Place, walk
-from featurebase_provider.config.models import RotationConfig, WebhookConfig, WebhookSettings
+from featurebase_provider.config.models import AuditConfig, RotationConfig, WebhookConfig, WebhookSettings
 from featurebase_provider.config.reading import read_text
 from featurebase_provider.config.screening import screen
 from featurebase_provider.config.uniqueness import repeated
@@ -26,7 +26,7 @@ EXAMPLE = """webhooks:
     stores:
       - {type: airflow_variable, name: featurebase_webhook_signing}"""
 
-_TOP = ("defaults", "webhooks")
+_TOP = ("audit", "defaults", "webhooks")
 _OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
 
 
@@ -48,7 +48,9 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     if faults:
         raise ConfigError(str(path), tuple(sorted(set(faults))))
     webhooks = tuple(webhook.config for webhook in checked if webhook.config is not None)
-    return RotationConfig(path=str(path), webhooks=webhooks)
+    audit = root.child("audit") if root is not None else None
+    says = audit.plain() if audit is not None else None
+    return RotationConfig(path=str(path), webhooks=webhooks, audit=AuditConfig.model_validate(says or {}))
 
 
 def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:
@@ -63,6 +65,7 @@ def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]
     ]
     defaults, defaults_faults = _check_defaults(root.value.get("defaults"), root)
     faults += defaults_faults
+    faults += _check_audit(root)
     faults += _check_webhooks(root, defaults, checked)
     return faults
 
@@ -94,6 +97,24 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
     except ValidationError as exc:
         faults += [fault_from(detail, WebhookSettings, locate) for detail in details_of(exc)]
     return node, faults
+
+
+def _check_audit(root: Node) -> list[Fault]:
+    """Check what ``audit:`` says."""
+    node = root.child("audit")
+    if node is None or node.value is None:
+        return []
+    if not isinstance(node.value, dict):
+        return [Fault(root.key_lines["audit"], "audit", "must be a mapping (key: value)")]
+
+    def locate(loc: tuple[Key, ...]) -> Place:
+        return walk(node, loc, ("audit",))
+
+    try:
+        AuditConfig.model_validate(node.plain())
+    except ValidationError as exc:
+        return [fault_from(detail, AuditConfig, locate) for detail in details_of(exc)]
+    return []
 
 
 def _check_webhooks(root: Node, defaults: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:

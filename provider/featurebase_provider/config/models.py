@@ -33,6 +33,7 @@ from featurebase_provider.config.fields import (
     Age,
     ConnectionId,
     Delay,
+    FindingKindName,
     HostName,
     HttpsUrl,
     LongWaiting,
@@ -46,8 +47,11 @@ from featurebase_provider.config.fields import (
     ZoneName,
 )
 from featurebase_provider.config.store_list import StoreEntry, with_labels
+from featurebase_provider.rotation.audit_findings import KINDS
 
 DAG_ID_PREFIX = "featurebase_rotate__"
+AUDIT_DAG_ID = "featurebase_audit"
+EMERGENCY_DAG_ID = "featurebase_emergency_rotation"
 
 
 class _Model(BaseModel):
@@ -271,12 +275,46 @@ class WebhookConfig(WebhookSettings):
         return self
 
 
+class AuditConfig(_Model):
+    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
+
+    schedule: Schedule | None = Field(
+        "@daily",
+        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
+        "@quarterly or @yearly; null for manual runs only.",
+        examples=["0 7 * * *"],
+    )
+    timezone: ZoneName = Field(
+        "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
+    )
+    start_date: StartDate = Field(
+        date(2026, 1, 1),
+        description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
+        examples=["2026-01-01"],
+    )
+    heal: StrictBool = Field(
+        False,
+        description="Whether to trigger the Dags of webhooks whose stores differ, with mode distribute: it brings the "
+        "stores to Featurebase's current secret and refreshes nothing.",
+    )
+    ignore: tuple[FindingKindName, ...] = Field(
+        (),
+        max_length=len(KINDS),
+        description="Kinds of findings that are shown, and neither fail the run nor are healed.",
+        examples=[["webhook_unconfigured"]],
+    )
+    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
+    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
+
+
 class RotationConfig(_Model):
     """A whole rotation file.
 
     :param path: the file that it was read from.
     :param webhooks: its webhooks, in the file's order, `defaults:` merged into each.
+    :param audit: what it says of the audit.
     """
 
     path: str
     webhooks: tuple[WebhookConfig, ...]
+    audit: AuditConfig = Field(default_factory=AuditConfig)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from featurebase_provider.config.models import WebhookConfig, WebhookSettings
+from featurebase_provider.config.models import AuditConfig, WebhookConfig, WebhookSettings
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types
 
@@ -34,6 +34,10 @@ _RotationFile = create_model(
     defaults=(
         WebhookSettings | None,
         Field(None, description="What holds for every webhook that does not say otherwise."),
+    ),
+    audit=(
+        AuditConfig | None,
+        Field(None, description="The Dag that audits all webhooks; without this section it has its defaults."),
     ),
     webhooks=(
         list[WebhookConfig],

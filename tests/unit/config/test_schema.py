@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from featurebase_provider.config.models import ProbeConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.models import AuditConfig, ProbeConfig, VerifyConfig, WebhookConfig
 from featurebase_provider.config.schema import SHIPPED, schema_text
 from featurebase_provider.stores.registry import BUILT_IN, store_class
 
@@ -64,7 +64,7 @@ def test_schema_knows_the_switches_of_the_probe(probe, one_webhook, load, valida
 def test_every_field_is_described_in_schema_and_documentation():
     definitions = json.loads(SHIPPED.read_text())["$defs"]
     documented = DOCS.read_text()
-    models = [WebhookConfig, ProbeConfig, VerifyConfig, *(store_class(name) for name in BUILT_IN)]
+    models = [WebhookConfig, AuditConfig, ProbeConfig, VerifyConfig, *(store_class(name) for name in BUILT_IN)]
     for model in models:
         for field in model.model_fields:
             assert definitions[model.__name__]["properties"][field].get("description"), (model, field)

@@ -1,0 +1,95 @@
+"""The Dag that compares all webhooks of the rotation file, and their stores, with Featurebase."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.sdk import DAG, Param, get_parsing_context
+
+from featurebase_provider.config import configured_path, load_rotation_config
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
+from featurebase_provider.dag_factory.settings import TAGS
+from featurebase_provider.dag_factory.texts import audit_doc
+from featurebase_provider.operators.audit import (
+    AuditFindingsOperator,
+    AuditWebhooksOperator,
+    SelectHealsOperator,
+    audit_asset,
+)
+from featurebase_provider.operators.base import plan_asset, report_asset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIME_LIMIT = timedelta(minutes=45)
+"""After this no further store is read."""
+
+
+def audit_dag(path: str | Path | None = None) -> DAG | None:
+    """Build the Dag ``featurebase_audit``.
+
+    :param path: the rotation file; default: ``[featurebase] rotation_config``.
+    :returns: the Dag; None where Airflow parses the file for the sake of another of this provider's Dags.
+    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    """
+    wanted = get_parsing_context().dag_id
+    if wanted is not None and (wanted == EMERGENCY_DAG_ID or wanted.startswith(DAG_ID_PREFIX)):
+        return None
+    # Imported here: it loads Airflow's database models, which Dag files without this Dag do not need.
+    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+
+    config = load_rotation_config(path or configured_path())
+    day = config.audit.start_date
+    names = [webhook.name for webhook in config.webhooks]
+    arguments: dict[str, Any] = {
+        "owner": config.audit.owner,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(minutes=10),
+    }
+    with DAG(
+        dag_id=AUDIT_DAG_ID,
+        dag_display_name="Audit all webhook signing secrets",
+        description="Compares Featurebase's webhooks and the stores of their signing secrets; changes nothing itself",
+        doc_md=audit_doc(config),
+        schedule=config.audit.schedule,
+        start_date=pendulum.datetime(day.year, day.month, day.day, tz=config.audit.timezone),
+        catchup=False,
+        max_active_runs=1,
+        tags=[*TAGS, *config.audit.tags],
+        default_args=arguments,
+        params=_trigger_form(heal=config.audit.heal),
+    ) as dag:
+        audit = AuditWebhooksOperator(
+            task_id="audit",
+            webhooks=config.webhooks,
+            ignore=config.audit.ignore,
+            time_limit=TIME_LIMIT.total_seconds(),
+            execution_timeout=TIME_LIMIT + timedelta(minutes=15),
+            inlets=[asset for name in names for asset in (report_asset(name), plan_asset(name))],
+            outlets=[audit_asset()],
+        )
+        drifted = SelectHealsOperator(task_id="drifted", audit_task_id=audit.task_id, heal="{{ params.heal }}")
+        heal = TriggerDagRunOperator.partial(
+            task_id="heal", skip_when_already_exists=True, logical_date=None, deferrable=False
+        ).expand_kwargs(drifted.output)
+        findings = AuditFindingsOperator(task_id="findings", audit_task_id=audit.task_id, retries=0)
+        audit >> drifted >> heal
+        audit >> findings
+    return dag
+
+
+def _trigger_form(*, heal: bool) -> dict[str, Param]:
+    return {
+        "heal": Param(
+            heal,
+            type="boolean",
+            title="Heal",
+            description_md="Trigger the Dags of webhooks whose stores differ, with mode **distribute**: it brings the "
+            "stores to Featurebase's current secret and refreshes nothing.",
+        )
+    }

@@ -1,0 +1,218 @@
+"""Audit all webhooks of the rotation file, and say what somebody has to look after."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+
+from featurebase_provider.airflow_compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    asset_event_extras,
+    count,
+    has_queued_run,
+    is_paused,
+)
+from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.featurebase.errors import SettingsInvalid
+from featurebase_provider.hooks.featurebase import FeaturebaseHook
+from featurebase_provider.operators.base import featurebase_asset, plan_asset, pulled, report_asset, task_errors
+from featurebase_provider.rotation.audit import AuditPorts, run_audit
+from featurebase_provider.rotation.audit_findings import ADVICE
+from featurebase_provider.rotation.audit_listing import Subject
+from featurebase_provider.rotation.audit_report import AuditReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.audit_findings import Finding
+
+NEWEST_EVENTS = 200
+"""Events of one asset that the audit looks at, the newest, on Airflow 3.2 and later."""
+
+
+def audit_asset() -> Asset:
+    """The asset whose events are the audits' reports."""
+    return featurebase_asset("featurebase://audit/report")
+
+
+class AuditWebhooksOperator(BaseOperator):
+    """Compare webhooks and their stores with Featurebase, without writing anywhere.
+
+    Succeeds whatever it finds, so that its report is an event of the asset ``featurebase://audit/report``;
+    :class:`AuditFindingsOperator` fails the run.
+
+    :param webhooks: webhooks of the rotation file; a mapping has its fields.
+    :param ignore: kinds of findings that fail nothing.
+    :param time_limit: seconds after which no further store is read.
+    :returns: the report; see :class:`~featurebase_provider.rotation.audit_report.AuditReport`.
+    """
+
+    ui_color = "#eef0ff"
+
+    def __init__(
+        self,
+        *,
+        webhooks: Sequence[WebhookConfig | Mapping[str, Any]],
+        ignore: Sequence[str] = (),
+        time_limit: float = 1800.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhooks = webhooks
+        self.ignore = ignore
+        self.time_limit = time_limit
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Audit, log the table, emit the report."""
+        with task_errors():
+            subjects = [_subject(WebhookConfig.model_validate(one)) for one in self.webhooks]
+            ports = AuditPorts(
+                open_client=_open_client,
+                reports_of=lambda name: asset_event_extras(context, report_asset(name), newest=NEWEST_EVENTS),
+                plans_of=lambda name: asset_event_extras(context, plan_asset(name), newest=NEWEST_EVENTS),
+                say=lambda text: self.log.info("%s", text),
+            )
+            report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
+        self.log.info("Audit\n%s", report.as_text())
+        for one in report.open:
+            count("featurebase.audit.finding", {"webhook": one.webhook or "", "kind": one.kind})
+        context["outlet_events"][audit_asset()].extra = report.as_event()
+        return report.as_json()
+
+
+class SelectHealsOperator(BaseOperator):
+    """Name the Dags whose run with ``mode=distribute`` mends findings of an audit, for a mapped trigger task.
+
+    A Dag that has a run waiting is left out: that run, or the next audit, sees to it. One that is paused is
+    triggered all the same; its run waits until somebody unpauses it, and the log says so.
+
+    :param audit_task_id: the audit task of the same Dag run.
+    :param heal: whether to heal at all; ``"True"`` as rendered text. (templated)
+    :returns: arguments of ``TriggerDagRunOperator``, one mapping per Dag.
+    :raises AirflowSkipException: there is nothing to heal, or ``heal`` is off.
+    """
+
+    template_fields: Sequence[str] = ("heal",)
+    ui_color = "#eef0ff"
+
+    def __init__(self, *, audit_task_id: str, heal: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audit_task_id = audit_task_id
+        self.heal = heal
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Choose, and say why."""
+        report = _report(context, self.audit_task_id)
+        by_dag: dict[str, list[Finding]] = {}
+        for one in report.open:
+            if one.heals and one.dag_id is not None:
+                by_dag.setdefault(one.dag_id, []).append(one)
+        if not by_dag:
+            raise AirflowSkipException("The audit found nothing that a run with mode=distribute would mend")
+        if str(self.heal) != "True":
+            raise AirflowSkipException(
+                f"heal is off. A run with mode=distribute would mend findings of {', '.join(by_dag)}"
+            )
+        at = datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
+        chosen = [_trigger(dag_id, found, at) for dag_id, found in by_dag.items() if self._may_run(context, dag_id)]
+        if not chosen:
+            raise AirflowSkipException("Each Dag that would mend the findings has a run waiting already")
+        return chosen
+
+    def _may_run(self, context: Context, dag_id: str) -> bool:
+        paused = is_paused(context, dag_id)
+        if has_queued_run(context, dag_id):
+            why = "the Dag is paused: unpause it" if paused else "it comes first"
+            self.log.warning("%s has a run waiting already, so no other is triggered (%s)", dag_id, why)
+            return False
+        if paused:
+            self.log.warning("%s is paused: its run waits until somebody unpauses the Dag", dag_id)
+        return True
+
+
+class AuditFindingsOperator(BaseOperator):
+    """Fail if the audit of the same Dag run found anything that is not ignored.
+
+    A task of its own, as a failed one emits no asset event.
+
+    :param audit_task_id: the audit task of the same Dag run.
+    :raises AirflowFailException: there are findings; the message names each kind, where, and what to do.
+    """
+
+    ui_color = "#eef0ff"
+
+    def __init__(self, *, audit_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.audit_task_id = audit_task_id
+
+    def execute(self, context: Context) -> None:
+        """Fail or pass."""
+        report = _report(context, self.audit_task_id)
+        self.log.info("Audit\n%s", report.as_text())
+        if report.open:
+            raise AirflowFailException(summary(report.open))
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """All findings in one message, by kind."""
+    places: dict[str, list[str]] = {}
+    for one in findings:
+        places.setdefault(one.kind, []).append(one.where)
+    parts = [f"{kind}: {_few(where)}. {ADVICE.get(kind, '')}" for kind, where in places.items()]
+    what = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    return f"{what}; the audit itself changed nothing. " + " ".join(parts)
+
+
+def _few(places: list[str], most: int = 10) -> str:
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return "; ".join(places[:most]) + more
+
+
+def _report(context: Context, task_id: str) -> AuditReport:
+    raw = pulled(context, task_id)
+    if raw is None:
+        raise AirflowFailException(f"The task {task_id} left no report; clear it")
+    return AuditReport.from_json(raw)
+
+
+def _subject(config: WebhookConfig) -> Subject:
+    return Subject(
+        name=config.name,
+        conn_id=config.featurebase_conn_id,
+        dag_id=config.dag_id,
+        stores=config.stores,
+        webhook_id=config.webhook_id,
+        webhook_name=config.webhook_name,
+        max_age=config.max_age,
+        previous_for=config.previous_for,
+        allow_inactive=config.allow_inactive,
+    )
+
+
+def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
+    # Kinds and labels only: conf is rendered as a template, and other people's text has no place in it.
+    where = ", ".join(f"{one.kind} ({one.store})" if one.store else one.kind for one in found)
+    return {
+        "trigger_dag_id": dag_id,
+        "trigger_run_id": f"featurebase_audit__{at}",
+        "conf": {"mode": "distribute", "reason": f"Audit: {where}"[:500]},
+    }
+
+
+@contextmanager
+def _open_client(conn_id: str) -> Iterator[Client]:
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
+
+    try:
+        client = FeaturebaseHook(conn_id).get_conn()
+    except AirflowNotFoundException:
+        raise SettingsInvalid(f"connection {conn_id!r}", "Airflow has no such connection") from None
+    with client:
+        yield client

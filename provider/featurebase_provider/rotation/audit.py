@@ -1,0 +1,210 @@
+"""Compare every webhook of the rotation file, and its stores, with Featurebase. Writes nothing anywhere.
+
+What goes wrong on the way is a finding like any other: a refused key or a dead store costs no other webhook its audit.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.audit_findings import Finding
+from featurebase_provider.rotation.audit_judge import DRIFTED, Evidence, judge
+from featurebase_provider.rotation.audit_listing import (
+    Listing,
+    Subject,
+    connection_finding,
+    find_listed,
+    read_listing,
+    unconfigured,
+)
+from featurebase_provider.rotation.audit_report import AuditedWebhook, AuditReport
+from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
+from featurebase_provider.rotation.plan import leaked_in, planned_from
+from featurebase_provider.rotation.schedule import known_fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.audit_listing import AuditsWebhooks
+
+
+@dataclass(frozen=True)
+class AuditPorts:
+    """What an audit asks others for, always on the calling thread.
+
+    :param open_client: a client for a connection id; raises an error of ours where there is none to be had.
+    :param reports_of: earlier reports of a webhook, by its name in the rotation file, oldest first.
+    :param plans_of: plans of its earlier runs, likewise.
+    :param say: takes a line of progress for each webhook.
+    :param monotonic: seconds.
+    """
+
+    open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
+    reports_of: Callable[[str], Sequence[Mapping[str, Any]]]
+    plans_of: Callable[[str], Sequence[Mapping[str, Any]]] = lambda name: ()
+    say: Callable[[str], None] = lambda text: None
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class _Case:
+    """One webhook of the rotation file, and what is known of it so far."""
+
+    subject: Subject
+    listing: Listing
+    webhook: Webhook | None = None
+    reports: Sequence[Mapping[str, Any]] = ()
+    plans: Sequence[Mapping[str, Any]] = ()
+    stores: tuple[HeldByStore, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def current(self) -> str | None:
+        return self.webhook.fingerprint if self.webhook is not None else None
+
+    @property
+    def webhook_id(self) -> str | None:
+        return self.webhook.id if self.webhook is not None else self.subject.webhook_id
+
+    @property
+    def leaked(self) -> frozenset[str]:
+        return leaked_in([*self.plans, *self.reports], self.webhook_id) if self.webhook_id else frozenset()
+
+    @property
+    def to_read(self) -> StoresToRead:
+        webhook_id = self.webhook_id or ""
+        known = frozenset((*known_fingerprints(self.reports, webhook_id), *planned_from(self.plans, webhook_id)))
+        return StoresToRead(
+            self.subject.name, self.subject.stores, webhook_id, self.current, known=known, leaked=self.leaked
+        )
+
+    @property
+    def evidence(self) -> Evidence:
+        now = self.listing.now or datetime.now(tz=timezone.utc)
+        return Evidence(self.webhook, self.stores, self.reports, self.leaked, now)
+
+
+def run_audit(
+    subjects: Sequence[Subject],
+    ports: AuditPorts,
+    *,
+    ignore: Collection[str] = (),
+    time_limit: float = 1800.0,
+) -> AuditReport:
+    """Audit all webhooks.
+
+    :param subjects: the webhooks of the rotation file.
+    :param ignore: kinds of findings that are shown and marked.
+    :param time_limit: seconds after which no further store is read; what was not is a finding.
+    """
+    started = ports.monotonic()
+    with ExitStack() as clients:
+        listings = _listings(subjects, ports, clients)
+        cases = _cases(subjects, listings, ports)
+        for batch in in_batches([case.to_read for case in cases]):
+            names = {one.webhook for one in batch}
+            in_time = ports.monotonic() - started < time_limit
+            _audit_stores([case for case in cases if case.subject.name in names], batch, ports, in_time=in_time)
+    configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
+    found = [listing.finding for listing in listings.values() if listing.finding is not None]
+    found += [one for case in cases for one in case.findings]
+    found += unconfigured(listings.values(), configured)
+    ignored = frozenset(ignore)
+    return AuditReport(
+        at=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        connections={conn_id: listing.host for conn_id, listing in listings.items()},
+        webhooks=tuple(_row(case) for case in cases),
+        findings=tuple(replace(one, ignored=True) if one.kind in ignored else one for one in found),
+        seconds=ports.monotonic() - started,
+    )
+
+
+def _listings(subjects: Sequence[Subject], ports: AuditPorts, clients: ExitStack) -> dict[str, Listing]:
+    """Each connection's webhooks, in the order in which the rotation file names them."""
+    listings: dict[str, Listing] = {}
+    for conn_id in dict.fromkeys(subject.conn_id for subject in subjects):
+        try:
+            client = clients.enter_context(ports.open_client(conn_id))
+        except FeaturebaseError as exc:
+            listings[conn_id] = Listing(conn_id, finding=connection_finding(conn_id, exc))
+        else:
+            listings[conn_id] = read_listing(conn_id, client)
+        listing = listings[conn_id]
+        why = f": {listing.finding.kind}: {listing.finding.detail}" if listing.finding is not None else ""
+        ports.say(f"Connection {conn_id}: {len(listing.by_id)} webhooks{why}")
+    return listings
+
+
+def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: AuditPorts) -> list[_Case]:
+    cases: list[_Case] = []
+    taken: dict[str, str] = {}
+    for subject in subjects:
+        case = _Case(subject, listings[subject.conn_id])
+        found = find_listed(subject, case.listing)
+        if isinstance(found, Finding):
+            case.findings.append(found)
+        elif found is not None:
+            case.webhook = found
+            first = taken.setdefault(found.id, subject.name)
+            if first != subject.name:
+                detail = f"webhook {found.id} is that of the entry {first!r} too"
+                case.findings.append(subject.finding("webhook_twice", detail))
+        case.plans = ports.plans_of(subject.name)
+        case.reports = [one for one in ports.reports_of(subject.name) if one.get("webhook_id") == case.webhook_id]
+        cases.append(case)
+    return cases
+
+
+def _audit_stores(cases: Sequence[_Case], batch: Sequence[StoresToRead], ports: AuditPorts, *, in_time: bool) -> None:
+    """Read the stores of some webhooks, look again where they differ, and judge."""
+    if not in_time:
+        for case in cases:
+            case.findings += judge(case.subject, case.evidence)
+            case.findings.append(case.subject.finding("not_audited", "no time was left to read its stores"))
+            ports.say(f"{case.subject.name}: not audited")
+        return
+    held = read_stores(batch)
+    for case in cases:
+        case.stores = held[case.subject.name]
+    _look_again([case for case in cases if any(one.holding in DRIFTED for one in case.stores)])
+    for case in cases:
+        case.findings += judge(case.subject, case.evidence)
+        kinds = ", ".join(dict.fromkeys(one.kind for one in case.findings)) or "well"
+        ports.say(f"{case.subject.name}: {kinds}")
+
+
+def _look_again(cases: Sequence[_Case]) -> None:
+    """Read webhook and stores once more: a rotation under way makes them differ for a moment."""
+    again = []
+    for case in cases:
+        if case.webhook is None or case.listing.client is None:
+            continue
+        try:
+            case.webhook = case.listing.client.get_webhook(case.webhook.id)
+        except FeaturebaseError:
+            continue  # what was read before stands
+        again.append(case)
+    if again:
+        held = read_stores([case.to_read for case in again])
+        for case in again:
+            case.stores = held[case.subject.name]
+
+
+def _row(case: _Case) -> AuditedWebhook:
+    webhook, age = case.webhook, case.evidence.age
+    return AuditedWebhook(
+        name=case.subject.name,
+        conn_id=case.subject.conn_id,
+        webhook_id=case.webhook_id,
+        status=webhook.status if webhook is not None else None,
+        fingerprint=case.current,
+        age=str(age) if age is not None else None,
+        stores=case.stores,
+    )

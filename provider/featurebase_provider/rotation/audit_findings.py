@@ -1,0 +1,116 @@
+"""What an audit can find, what each kind means, and what to do about it. No clock, no network, no Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FindingKind = Literal[
+    "connection_unusable",
+    "key_refused",
+    "featurebase_unreachable",
+    "webhook_missing",
+    "webhook_twice",
+    "webhook_unconfigured",
+    "webhook_inactive",
+    "delivery_failing",
+    "secret_missing",
+    "secret_overdue",
+    "age_unknown",
+    "leaked_secret_current",
+    "leaked_secret_held",
+    "store_differs",
+    "store_absent",
+    "store_unfinished",
+    "store_foreign",
+    "store_unreachable",
+    "previous_overdue",
+    "previous_age_unknown",
+    "not_audited",
+]
+KINDS: tuple[str, ...] = get_args(FindingKind)
+
+HEALABLE = frozenset(
+    {
+        "leaked_secret_held",
+        "store_differs",
+        "store_absent",
+        "store_unfinished",
+        "previous_overdue",
+        "previous_age_unknown",
+    }
+)
+"""Kinds that a run of the webhook's Dag with ``mode=distribute`` mends: it refreshes nothing."""
+
+_DISTRIBUTE = "Trigger the webhook's Dag with mode=distribute, which refreshes nothing, or let the audit do it (heal)."
+
+ADVICE: Mapping[str, str] = {
+    "connection_unusable": "Mend the Airflow connection, or featurebase_conn_id in the rotation file.",
+    "key_refused": "Put an API key of the right workspace into the connection's password field.",
+    "featurebase_unreachable": "Nothing is known of this connection's webhooks. Trigger the audit again later.",
+    "webhook_missing": "Create the webhook again, or mend or remove its entry in the rotation file.",
+    "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry of the rotation file.",
+    "webhook_unconfigured": "Add it to the rotation file, delete it at Featurebase, or (another product's) ignore the "
+    "kind.",
+    "webhook_inactive": "Featurebase delivers nothing. Find out why, mend the receiver, set it active in Featurebase.",
+    "delivery_failing": "Mend the receiver; if a store differs too, mend that first.",
+    "secret_missing": "Check the connection's api_version and the API key's rights.",
+    "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or look why its schedule did not.",
+    "age_unknown": "Trigger the webhook's Dag with mode=rotate; from then on the age is known.",
+    "leaked_secret_current": "Featurebase still signs with a secret that was reported leaked. Trigger "
+    "featurebase_emergency_rotation.",
+    "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,
+    "store_differs": "Receivers that read it refuse deliveries. " + _DISTRIBUTE,
+    "store_absent": _DISTRIBUTE,
+    "store_unfinished": _DISTRIBUTE,
+    "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
+    "store_unreachable": "Mend the store or its connection; what it holds is not known.",
+    "previous_overdue": _DISTRIBUTE,
+    "previous_age_unknown": "No report tells since when. " + _DISTRIBUTE + " The time counts from that run's report.",
+    "not_audited": "The audit ran out of time. Mend what is slow, or raise the task's time_limit.",
+}
+"""What to do, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that somebody has to look after; holds no secret.
+
+    :param kind: one of :data:`KINDS`.
+    :param detail: one or two sentences on what is wrong.
+    :param webhook: the webhook's name in the rotation file; None where it has none.
+    :param store: the store's label.
+    :param conn_id: the connection to Featurebase.
+    :param webhook_id: 24 hex digits, where known.
+    :param ignored: whether the rotation file says to ignore the kind: it is shown, and fails nothing.
+    :param heals: whether ``mode=distribute`` would mend it.
+    :param dag_id: the Dag that would.
+    """
+
+    kind: str
+    detail: str
+    webhook: str | None = None
+    store: str | None = None
+    conn_id: str | None = None
+    webhook_id: str | None = None
+    ignored: bool = False
+    heals: bool = False
+    dag_id: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Webhook, store or connection, for people."""
+        own = self.webhook or self.webhook_id or f"connection {self.conn_id}"
+        return f"{own}, store {self.store}" if self.store else own
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping that :meth:`from_json` reads back."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Finding:
+        """Read a finding back; fields of a newer version of this provider are left out."""
+        return cls(**{name: raw[name] for name in cls.__slots__ if name in raw})

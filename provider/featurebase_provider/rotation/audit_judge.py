@@ -1,0 +1,140 @@
+"""Judge one webhook and its stores by what was read of them. No clock, no network, no Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.rotation.audit_age import SecretAge, rounded, secret_age
+from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
+from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
+from featurebase_provider.rotation.schedule import first_seen_at, previous_is_over, refreshed_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.audit_listing import Subject
+    from featurebase_provider.rotation.audit_stores import HeldByStore
+
+DRIFTED = frozenset({"differs", "absent", "unfinished", "foreign"})
+"""What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was read about one webhook.
+
+    :param webhook: as Featurebase shows it, or None where it could not be read.
+    :param stores: what its stores hold.
+    :param reports: earlier reports on this webhook, oldest first.
+    :param leaked: fingerprints that were reported leaked.
+    :param now: server time.
+    """
+
+    webhook: Webhook | None
+    stores: tuple[HeldByStore, ...]
+    reports: Sequence[Mapping[str, Any]]
+    leaked: frozenset[str]
+    now: datetime
+
+    @property
+    def age(self) -> SecretAge | None:
+        """How old the current secret is, where there is one to be seen."""
+        if self.webhook is None or self.webhook.fingerprint is None:
+            return None
+        return secret_age(self.reports, self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
+
+
+def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
+    """Everything about a configured webhook that somebody has to look after."""
+    webhook = evidence.webhook
+    found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(subject, evidence)]
+    for held in evidence.stores:
+        found += [replace(one, store=held.label) for one in _about_store(subject, evidence, held)]
+    heals = webhook is not None and (webhook.status == "active" or subject.allow_inactive)
+    if webhook is not None and webhook.fingerprint in evidence.leaked:
+        heals = False  # a leaked secret is written nowhere
+    webhook_id = webhook.id if webhook is not None else subject.webhook_id
+    return [
+        replace(one, webhook_id=webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
+        for one in found
+    ]
+
+
+def _about_webhook(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
+    failures = webhook.health.consecutive_failures
+    expected = webhook.status == "paused" and subject.allow_inactive
+    if webhook.status != "active" and not expected:
+        yield subject.finding(
+            "webhook_inactive",
+            f"it is {one_line(webhook.status, 20)!r}, {failures} deliveries in a row failed{last_result(webhook)}",
+        )
+    elif failures >= FAILURES_THAT_DECIDE:
+        success = webhook.health.last_success_at
+        since = f"the last success was at {success.isoformat()}" if success is not None else "none ever succeeded"
+        yield subject.finding(
+            "delivery_failing", f"{failures} deliveries in a row failed; {since}{last_result(webhook)}"
+        )
+
+
+def _about_secret(subject: Subject, evidence: Evidence) -> Iterator[Finding]:
+    webhook, age, limit = evidence.webhook, evidence.age, subject.max_age
+    if webhook is None or age is None:
+        yield subject.finding("secret_missing", "Featurebase shows no signing secret, so nothing can be compared")
+        return
+    if webhook.fingerprint in evidence.leaked:
+        yield subject.finding("leaked_secret_current", f"Featurebase still signs with the leaked {webhook.fingerprint}")
+    if limit is None:
+        return
+    if age.is_over(limit):
+        at_least = "" if age.known else "at least "
+        yield subject.finding(
+            "secret_overdue",
+            f"the secret is {at_least}{rounded(age.at_least)} old, max_age is {rounded(limit)}",
+        )
+    elif age.may_be_over(limit):
+        yield subject.finding(
+            "age_unknown", f"the secret's age is {age}, max_age is {rounded(limit)}: no report of ours refreshed it"
+        )
+
+
+def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Iterator[Finding]:
+    current = evidence.webhook.fingerprint if evidence.webhook is not None else None
+    if held.holding == "differs":
+        yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
+    elif held.holding == "absent":
+        yield subject.finding("store_absent", f"{held.target} holds no secret")
+    elif held.holding == "unfinished":
+        yield subject.finding(
+            "store_unfinished",
+            f"{held.target} holds Featurebase's secret, but what belongs to writing it (a restart) is not done",
+        )
+    elif held.holding == "foreign":
+        yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value that is not ours")
+    elif held.holding == "unknown":
+        yield subject.finding("store_unreachable", held.problem or f"{held.target} could not be read")
+    if held.fingerprint in evidence.leaked and held.fingerprint != current:
+        yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked {held.fingerprint}")
+    if held.previous is not None:
+        yield from _about_previous(subject, evidence, held, current)
+
+
+def _about_previous(subject: Subject, evidence: Evidence, held: HeldByStore, current: str | None) -> Iterator[Finding]:
+    if held.previous in evidence.leaked:
+        yield subject.finding(
+            "leaked_secret_held", f"{held.target} holds the leaked {held.previous} as previous secret"
+        )
+        return
+    if current is None or held.fingerprint != current:
+        return  # what it holds is replaced as a whole by the run that heals it
+    kept = f"{held.target} holds the previous secret {held.previous}"
+    since = refreshed_at(evidence.reports, current) or first_seen_at(evidence.reports, current)
+    if since is None:
+        yield subject.finding("previous_age_unknown", f"{kept}, and no report tells since when")
+    elif previous_is_over(evidence.reports, current, now=evidence.now, previous_for=subject.previous_for):
+        yield subject.finding(
+            "previous_overdue",
+            f"{kept} for {rounded(evidence.now - since)}, previous_for is {rounded(subject.previous_for)}",
+        )

@@ -1,0 +1,175 @@
+"""All webhooks that a connection to Featurebase reaches, and which of them the rotation file means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from featurebase_provider.featurebase.errors import (
+    AuthenticationFailed,
+    FeaturebaseError,
+    PermissionDenied,
+    SettingsInvalid,
+    UnexpectedAnswer,
+    WebhookNotFound,
+)
+from featurebase_provider.rotation.audit_findings import Finding
+from featurebase_provider.rotation.health import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.server_clock import ServerClock
+    from featurebase_provider.featurebase.settings import ApiSettings
+    from featurebase_provider.rotation.store import Store
+
+
+class AuditsWebhooks(Protocol):
+    """The part of the Featurebase client that an audit needs: it only reads."""
+
+    @property
+    def settings(self) -> ApiSettings:
+        """Where it talks to."""
+
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock."""
+
+    def list_webhooks(self) -> Iterable[Webhook]:
+        """All webhooks, page after page."""
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        """One webhook, its current secret included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One webhook as the rotation file has it.
+
+    :param name: its name in the rotation file.
+    :param conn_id: connection to Featurebase.
+    :param dag_id: the Dag that rotates it.
+    :param webhook_id: 24 hex digits, or None where it is named by ``webhook_name``.
+    :param max_age: at which age its secret is overdue; None for no limit.
+    :param previous_for: how long a store keeps the previous secret.
+    :param allow_inactive: whether it may be paused, and is rotated all the same.
+    """
+
+    name: str
+    conn_id: str
+    dag_id: str
+    stores: Sequence[Store]
+    webhook_id: str | None = None
+    webhook_name: str | None = None
+    max_age: timedelta | None = timedelta(days=90)
+    previous_for: timedelta = timedelta(hours=8)
+    allow_inactive: bool = False
+
+    def finding(self, kind: str, detail: str) -> Finding:
+        """A finding about this webhook."""
+        return Finding(kind, detail, webhook=self.name, conn_id=self.conn_id, webhook_id=self.webhook_id)
+
+
+@dataclass
+class Listing:
+    """What one connection showed.
+
+    :param host: base URL of the Featurebase API, or None where not even the connection could be read.
+    :param by_id: the webhooks that were read.
+    :param finding: why they are not all, or None.
+    :param complete: whether all webhooks are there, so that a missing one is gone.
+    """
+
+    conn_id: str
+    client: AuditsWebhooks | None = None
+    host: str | None = None
+    by_id: dict[str, Webhook] = field(default_factory=dict)
+    finding: Finding | None = None
+    complete: bool = False
+    now: datetime | None = None
+
+
+def read_listing(conn_id: str, client: AuditsWebhooks) -> Listing:
+    """List all webhooks of a connection; what goes wrong is a finding, not an error."""
+    listing = Listing(conn_id, client, client.settings.base_url)
+    try:
+        listing.by_id = {webhook.id: webhook for webhook in client.list_webhooks()}
+        listing.complete = True
+        listing.now = client.clock.now()
+    except FeaturebaseError as exc:
+        listing.finding = connection_finding(conn_id, exc)
+        if not isinstance(exc, UnexpectedAnswer) or exc.body_broken:
+            listing.client = None  # each further call would take as long, and end the same way
+    return listing
+
+
+def connection_finding(conn_id: str, problem: FeaturebaseError) -> Finding:
+    """Say why a connection shows no webhooks."""
+    kind = "featurebase_unreachable"
+    if isinstance(problem, (AuthenticationFailed, PermissionDenied)):
+        kind = "key_refused"
+    elif isinstance(problem, SettingsInvalid):
+        kind = "connection_unusable"
+    return Finding(kind, str(problem), conn_id=conn_id)
+
+
+def find_listed(subject: Subject, listing: Listing) -> Webhook | Finding | None:
+    """The webhook that the rotation file means, why it is not there, or None where that can't be told.
+
+    One that the list does not have, or has without its secret, is read by its id.
+    """
+    webhook_id = subject.webhook_id
+    if webhook_id is None:
+        found = [webhook for webhook in listing.by_id.values() if webhook.name == subject.webhook_name]
+        if len(found) == 1:
+            webhook_id = found[0].id
+        elif not listing.complete:
+            return None
+        else:
+            return subject.finding("webhook_missing", _not_one(subject.webhook_name, [one.id for one in found]))
+    listed = listing.by_id.get(webhook_id)
+    if listed is not None and listed.secret is not None:
+        return listed
+    return _read_singly(subject, webhook_id, listing)
+
+
+def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook | Finding | None:
+    if listing.client is None:
+        return None
+    try:
+        webhook = listing.client.get_webhook(webhook_id)
+    except WebhookNotFound:
+        return subject.finding("webhook_missing", f"Featurebase has no webhook {webhook_id} (any more)")
+    except FeaturebaseError as exc:
+        return subject.finding("featurebase_unreachable", str(exc))
+    listing.by_id[webhook.id] = webhook
+    if listing.now is None:
+        listing.now = listing.client.clock.now()
+    return webhook
+
+
+def _not_one(name: str | None, ids: list[str]) -> str:
+    if ids:
+        return f"{len(ids)} webhooks ({', '.join(ids[:5])}) have the name {one_line(name)!r}; name it by webhook_id"
+    return f"no webhook has the name {one_line(name)!r}"
+
+
+def unconfigured(listings: Iterable[Listing], configured: Mapping[str, str]) -> list[Finding]:
+    """A finding for each webhook that exists at Featurebase and stands in no entry of the rotation file.
+
+    :param configured: names in the rotation file, by webhook id.
+    """
+    found: dict[str, Finding] = {}
+    for listing in listings:
+        for webhook in listing.by_id.values():
+            if webhook.id not in configured and webhook.id not in found:
+                found[webhook.id] = Finding(
+                    "webhook_unconfigured",
+                    f"webhook {webhook.id} ({one_line(webhook.name, 100)!r}, {one_line(webhook.status, 20)}) is in no "
+                    "entry of the rotation file, so nobody rotates its secret",
+                    conn_id=listing.conn_id,
+                    webhook_id=webhook.id,
+                )
+    return list(found.values())

@@ -1,0 +1,176 @@
+"""What an audit found, as tables for people and as JSON for XCom and the asset event. Holds no secret."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from featurebase_provider.rotation.audit_findings import ADVICE, Finding
+from featurebase_provider.rotation.audit_stores import HeldByStore
+from featurebase_provider.rotation.health import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+REPORT_VERSION = 1
+SHOWN_FINDINGS = 1000
+"""More findings than these are counted, not listed."""
+_LONGEST = 600
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedWebhook:
+    """One webhook of the rotation file.
+
+    :param status: as Featurebase shows it, or None where the webhook could not be read.
+    :param age: the secret's age in words, or None.
+    """
+
+    name: str
+    conn_id: str
+    webhook_id: str | None
+    status: str | None
+    fingerprint: str | None
+    age: str | None
+    stores: tuple[HeldByStore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What one audit found.
+
+    :param at: when (ISO 8601).
+    :param connections: base URL of each connection's Featurebase, None where it could not be read.
+    :param webhooks: one row per webhook of the rotation file.
+    :param findings: what somebody has to look after, ignored ones included.
+    :param seconds: how long the audit took.
+    """
+
+    at: str
+    connections: Mapping[str, str | None]
+    webhooks: tuple[AuditedWebhook, ...]
+    findings: tuple[Finding, ...]
+    seconds: float = 0.0
+    version: int = REPORT_VERSION
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """The findings that are not ignored."""
+        return tuple(one for one in self.findings if not one.ignored)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings of each kind, ignored ones included."""
+        counted: dict[str, int] = {}
+        for one in self.findings:
+            counted[one.kind] = counted.get(one.kind, 0) + 1
+        return counted
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping that :meth:`from_json` reads back; at most :data:`SHOWN_FINDINGS` findings."""
+        return {**self.as_event(), "webhooks": [_webhook_json(one) for one in self.webhooks]}
+
+    def as_event(self) -> dict[str, Any]:
+        """The same without the webhooks that are well, for the asset event, which Airflow keeps for long."""
+        shown = sorted(self.findings, key=lambda one: one.ignored)[:SHOWN_FINDINGS]
+        return {
+            "version": self.version,
+            "at": self.at,
+            "seconds": round(self.seconds, 3),
+            "connections": dict(self.connections),
+            "audited": len(self.webhooks),
+            "stores": sum(len(one.stores) for one in self.webhooks),
+            "open": len(self.open),
+            "ignored": len(self.findings) - len(self.open),
+            "counts": self.counts,
+            "findings": [{**one.as_json(), "detail": one_line(one.detail, _LONGEST)} for one in shown],
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> AuditReport:
+        """Read a report back."""
+        return cls(
+            at=raw["at"],
+            connections=raw["connections"],
+            webhooks=tuple(
+                AuditedWebhook(**{**one, "stores": tuple(HeldByStore(**held) for held in one["stores"])})
+                for one in raw.get("webhooks", ())
+            ),
+            findings=tuple(Finding.from_json(one) for one in raw["findings"]),
+            seconds=raw["seconds"],
+        )
+
+    def as_text(self, width: int = 140) -> str:
+        """The report as plain text tables, for the task log."""
+        console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
+        stores = sum(len(one.stores) for one in self.webhooks)
+        console.print(
+            f"{len(self.webhooks)} webhooks with {stores} stores compared with Featurebase in {self.seconds:.1f} s: "
+            f"{len(self.open)} findings, {len(self.findings) - len(self.open)} ignored"
+        )
+        console.print(_webhook_table(self.webhooks))
+        if self.findings:
+            console.print(_finding_table(self.findings))
+            console.print(_advice_table(self.findings))
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _webhook_json(one: AuditedWebhook) -> dict[str, Any]:
+    status = one_line(one.status, 20) if one.status is not None else None
+    return {**asdict(one), "status": status, "stores": [_short(held) for held in one.stores]}
+
+
+def _short(held: HeldByStore) -> dict[str, Any]:
+    problem = one_line(held.problem, _LONGEST) if held.problem else None
+    return {**asdict(held), "target": one_line(held.target, _LONGEST), "problem": problem}
+
+
+def _webhook_table(webhooks: Iterable[AuditedWebhook]) -> Table:
+    table = Table(title="\nWebhooks", title_justify="left")
+    for column in ("webhook", "status", "secret", "age", "stores"):
+        table.add_column(column, overflow="fold")
+    for one in webhooks:
+        table.add_row(
+            escape(one.name),
+            escape(one_line(one.status or "not read", 20)),
+            one.fingerprint or "not read",
+            one.age or "",
+            escape(_in_short(one.stores)),
+        )
+    return table
+
+
+def _in_short(stores: Iterable[HeldByStore]) -> str:
+    """``3 match``; a store that does not is named."""
+    held = list(stores)
+    matching = sum(one.holding == "matches" for one in held)
+    others = [f"{one.label} {one.holding.replace('_', ' ')}" for one in held if one.holding != "matches"]
+    return ", ".join([f"{matching} match", *others] if matching or not others else others)
+
+
+def _finding_table(findings: Iterable[Finding]) -> Table:
+    table = Table(title="\nFindings", title_justify="left", show_lines=True)
+    for column in ("finding", "where", "what"):
+        table.add_column(column, overflow="fold")
+    shown = sorted(findings, key=lambda one: one.ignored)
+    for one in shown[:SHOWN_FINDINGS]:
+        kind = f"{one.kind} (ignored)" if one.ignored else one.kind
+        table.add_row(kind, escape(one_line(one.where, 200)), escape(one_line(one.detail, _LONGEST)))
+    if len(shown) > SHOWN_FINDINGS:
+        table.add_row("...", "", f"and {len(shown) - SHOWN_FINDINGS} more")
+    return table
+
+
+def _advice_table(findings: Iterable[Finding]) -> Table:
+    table = Table(title="\nWhat to do", title_justify="left")
+    for column in ("finding", "what to do"):
+        table.add_column(column, overflow="fold")
+    for kind in dict.fromkeys(one.kind for one in findings if not one.ignored):
+        table.add_row(kind, ADVICE.get(kind, ""))
+    return table

@@ -1,0 +1,97 @@
+"""Connections to Featurebase in memory, and the time, for audits."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.errors import WebhookNotFound
+from featurebase_provider.rotation.audit import AuditPorts, run_audit
+from featurebase_provider.rotation.audit_listing import Subject
+from tests.unit.rotation.fakes import START, a_webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.audit_report import AuditReport
+
+
+def webhook_id(number: int) -> str:
+    return f"{number:024x}"
+
+
+def numbered(number: int, secret: str | None = "whsec_0", **facts: Any) -> Webhook:
+    """A webhook with an id and a name of its own."""
+    return a_webhook(secret, **{"id": webhook_id(number), "name": f"Webhook {number}", **facts})
+
+
+@dataclass
+class FakeConnection:
+    """One connection's Featurebase.
+
+    :param fails: raised when the list ends.
+    """
+
+    webhooks: list[Webhook] = field(default_factory=list)
+    fails: Exception | None = None
+    refused: Exception | None = None
+    unlisted: dict[str, Webhook | Exception] = field(default_factory=dict)
+    """What reading a webhook by its id answers, where that is not what the list shows."""
+    reads: list[str] = field(default_factory=list)
+    lists: int = 0
+    closed: int = 0
+    settings: Any = field(default_factory=lambda: SimpleNamespace(base_url="https://do.featurebase.app"))
+    clock: Any = field(default_factory=lambda: SimpleNamespace(now=lambda: START))
+
+    def list_webhooks(self) -> Iterator[Webhook]:
+        self.lists += 1
+        yield from self.webhooks
+        if self.fails is not None:
+            raise self.fails
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        self.reads.append(webhook_id)
+        answer = self.unlisted.get(webhook_id) or next((one for one in self.webhooks if one.id == webhook_id), None)
+        if answer is None:
+            raise WebhookNotFound("GET", f"/v2/webhooks/{webhook_id}", 404)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def a_subject(name: str = "production", conn_id: str = "main", number: int | None = 1, **facts: Any) -> Subject:
+    """An entry of the rotation file; ``number`` names its webhook."""
+    given = {"webhook_id": webhook_id(number) if number else None, "stores": (), **facts}
+    return Subject(name, conn_id, f"featurebase_rotate__{name}", **given)
+
+
+@dataclass
+class Auditing:
+    """Audits these connections; what was said is kept."""
+
+    connections: dict[str, FakeConnection]
+    reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    plans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    monotonic: Callable[[], float] = lambda: 0.0
+
+    def run(self, *subjects: Subject, **how: Any) -> AuditReport:
+        ports = AuditPorts(
+            self._open,
+            lambda name: self.reports.get(name, []),
+            lambda name: self.plans.get(name, []),
+            self.said.append,
+            self.monotonic,
+        )
+        return run_audit(subjects, ports, **how)
+
+    @contextmanager
+    def _open(self, conn_id: str) -> Iterator[FakeConnection]:
+        connection = self.connections[conn_id]
+        if connection.refused is not None:
+            raise connection.refused
+        yield connection
+        connection.closed += 1

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from featurebase_provider.featurebase.errors import (
+    ApiUnreachable,
+    AuthenticationFailed,
+    FeaturebaseError,
+    PermissionDenied,
+    SettingsInvalid,
+    UnexpectedAnswer,
+)
+from featurebase_provider.rotation.errors import StoreUnreachable
+from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
+from tests.unit.rotation.fakes import START, MemoryStore, failing, fingerprint, secret
+
+UNREACHABLE = ApiUnreachable("GET", "/v2/webhooks", detail="ConnectTimeout")
+KEY_REFUSED = AuthenticationFailed("GET", "/v2/webhooks", 401)
+ODD = UnexpectedAnswer("GET", "/v2/webhooks", 200, detail="data.3.topics is no list")
+
+
+def holding(name: str = "0", label: str = "vault") -> MemoryStore:
+    return MemoryStore(label, value=secret(name))
+
+
+def kinds(report: Any) -> list[tuple[str, str]]:
+    return [(one.where, one.kind) for one in report.findings]
+
+
+def test_an_audit_reads_each_webhook_once_and_writes_nothing() -> None:
+    """The list has all there is to know: no webhook is read by itself."""
+    connection = FakeConnection([numbered(1), numbered(2)])
+    stores = [holding(), holding(label="file")]
+    auditing = Auditing({"main": connection})
+    report = auditing.run(a_subject(stores=stores), a_subject("staging", number=2, stores=[holding()]))
+    assert (report.findings, report.open, report.counts) == ((), (), {})
+    assert (connection.lists, connection.reads, connection.closed) == (1, [], 1)
+    assert [(row.name, row.status, row.fingerprint) for row in report.webhooks] == [
+        ("production", "active", fingerprint("0")),
+        ("staging", "active", fingerprint("0")),
+    ]
+    assert all(store.writes == [] for store in stores)
+    assert auditing.said == ["Connection main: 2 webhooks", "production: well", "staging: well"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KEY_REFUSED, "key_refused"),
+        (PermissionDenied("GET", "/v2/webhooks", 403), "key_refused"),
+        (UNREACHABLE, "featurebase_unreachable"),
+        (SettingsInvalid("connection 'broken'", "Airflow has no such connection"), "connection_unusable"),
+    ],
+)
+@pytest.mark.parametrize("when", ["refused", "fails"])
+def test_a_broken_connection_costs_the_others_nothing(error: FeaturebaseError, kind: str, when: str) -> None:
+    """Its webhooks can't be compared, their stores are looked at all the same; nobody asks it again."""
+    broken = FakeConnection(**{when: error})  # type: ignore[arg-type]
+    auditing = Auditing({"broken": broken, "main": FakeConnection([numbered(1)])})
+    report = auditing.run(
+        a_subject("first", "broken", 7, stores=[holding()]),
+        a_subject("second", "broken", 8, stores=[MemoryStore("vault")]),
+        a_subject(stores=[holding("old")]),
+    )
+    assert kinds(report) == [
+        ("connection broken", kind),
+        ("second, store vault", "store_absent"),
+        ("production, store vault", "store_foreign"),
+    ]
+    assert (broken.reads, report.webhooks[0].status, report.webhooks[0].webhook_id) == ([], None, webhook_id(7))
+    assert report.connections["main"] == "https://do.featurebase.app"
+    assert str(error) in report.findings[0].detail
+
+
+def test_a_list_that_cannot_be_understood_is_replaced_by_single_reads() -> None:
+    """Another product's webhook may look like nothing that is known; ours are audited all the same."""
+    connection = FakeConnection([numbered(1)], fails=ODD, unlisted={webhook_id(2): numbered(2)})
+    auditing = Auditing({"main": connection})
+    report = auditing.run(
+        a_subject(stores=[holding()]),
+        a_subject("staging", number=2, stores=[holding("theirs")]),
+        a_subject("named", number=None, webhook_name="Webhook 9", stores=[]),
+    )
+    assert kinds(report) == [
+        ("connection main", "featurebase_unreachable"),
+        ("staging, store vault", "store_foreign"),
+    ]
+    assert [row.status for row in report.webhooks] == ["active", "active", None]
+
+
+def test_a_list_that_broke_off_is_not_asked_for_more() -> None:
+    cut = UnexpectedAnswer("GET", "/v2/webhooks", 200, body_broken=True)
+    connection = FakeConnection(fails=cut)
+    Auditing({"main": connection}).run(a_subject(stores=[holding()]))
+    assert connection.reads == []
+
+
+def test_a_webhook_that_is_gone_is_asked_for_by_its_id_before_it_counts_as_gone() -> None:
+    connection = FakeConnection(unlisted={webhook_id(2): numbered(2), webhook_id(3): UNREACHABLE})
+    report = Auditing({"main": connection}).run(
+        a_subject("gone"), a_subject("late", number=2), a_subject("unlucky", number=3)
+    )
+    assert kinds(report) == [("gone", "webhook_missing"), ("unlucky", "featurebase_unreachable")]
+    assert [row.status for row in report.webhooks] == [None, "active", None]
+
+
+def test_a_list_without_secrets_is_completed_by_reading() -> None:
+    connection = FakeConnection([numbered(1, None)], unlisted={webhook_id(1): numbered(1)})
+    report = Auditing({"main": connection}).run(a_subject(stores=[holding()]))
+    assert (report.findings, connection.reads) == ((), [webhook_id(1)])
+
+
+def test_a_webhook_is_found_by_its_exact_name() -> None:
+    webhooks = [numbered(1, name="One"), numbered(2, name="Two"), numbered(3, name="Two")]
+    report = Auditing({"main": FakeConnection(webhooks)}).run(
+        a_subject("first", number=None, webhook_name="One"),
+        a_subject("second", number=None, webhook_name="Two"),
+        a_subject("third", number=None, webhook_name="Three\n"),
+    )
+    assert kinds(report)[:2] == [("second", "webhook_missing"), ("third", "webhook_missing")]
+    assert webhook_id(3) in report.findings[0].detail
+    assert "no webhook has the name 'Three'" in report.findings[1].detail
+    assert report.webhooks[0].webhook_id == webhook_id(1)
+
+
+def test_one_webhook_in_two_entries_is_found() -> None:
+    """By its id in one and by its name in the other: only Featurebase knows."""
+    report = Auditing({"main": FakeConnection([numbered(1)])}).run(
+        a_subject("first"), a_subject("second", number=None, webhook_name="Webhook 1")
+    )
+    assert kinds(report) == [("second", "webhook_twice")]
+
+
+def test_webhooks_that_nobody_configured_are_found_once() -> None:
+    """Two connections may lead to one workspace; other people's names are made harmless."""
+    webhooks = [numbered(1), numbered(2, name="\x1b[31mred\n[bold]" + "x" * 200), numbered(3, status="paused")]
+    connections = {"main": FakeConnection(webhooks), "same": FakeConnection(webhooks)}
+    report = Auditing(connections).run(a_subject(), a_subject("third", "same", 3, allow_inactive=True))
+    (finding,) = report.findings
+    assert (finding.kind, finding.webhook_id, finding.webhook) == ("webhook_unconfigured", webhook_id(2), None)
+    assert finding.detail.isprintable()
+    assert len(finding.detail) < 300
+
+
+def test_a_dead_store_costs_no_other() -> None:
+    dead = MemoryStore("dead")
+    dead.read_script = deque([failing(StoreUnreachable("dead", "down"))])
+    report = Auditing({"main": FakeConnection([numbered(1)])}).run(a_subject(stores=[dead, holding()]))
+    assert kinds(report) == [("production, store dead", "store_unreachable")]
+    assert [held.holding for held in report.webhooks[0].stores] == ["unknown", "matches"]
+
+
+def test_drift_is_looked_at_again_before_it_is_reported() -> None:
+    """A rotation under way: listed with the old secret, while the store holds the new one already."""
+    connection = FakeConnection([numbered(1)], unlisted={webhook_id(1): numbered(1, "whsec_new")})
+    report = Auditing({"main": connection}).run(a_subject(stores=[holding("new")]))
+    assert (report.findings, connection.reads) == ((), [webhook_id(1)])
+    assert report.webhooks[0].fingerprint == fingerprint("new")
+
+
+def test_drift_stands_where_it_cannot_be_looked_at_again() -> None:
+    connection = FakeConnection([numbered(1)], unlisted={webhook_id(1): UNREACHABLE})
+    report = Auditing({"main": connection}).run(a_subject(stores=[MemoryStore("vault")]))
+    assert kinds(report) == [("production, store vault", "store_absent")]
+
+
+def test_values_of_earlier_runs_are_ours() -> None:
+    """As a report's fingerprints tell, and those that were reported leaked: preflight judges by the same."""
+    mine = {"webhook_id": webhook_id(1), "at": START.isoformat()}
+    stores = [holding("reported", "a"), holding("leaked", "b"), holding("another webhook's", "c")]
+    auditing = Auditing(
+        {"main": FakeConnection([numbered(1)])},
+        {
+            "production": [
+                {**mine, "before": fingerprint("reported"), "after": fingerprint("0")},
+                {**mine, "webhook_id": webhook_id(9), "before": fingerprint("another webhook's")},
+            ]
+        },
+        {"production": [{**mine, "before": fingerprint("leaked"), "mode": "emergency"}]},
+    )
+    report = auditing.run(a_subject(stores=stores))
+    assert [held.holding for held in report.webhooks[0].stores] == ["differs", "differs", "foreign"]
+    assert [(one.kind, one.heals) for one in report.findings] == [
+        ("store_differs", True),
+        ("store_differs", True),
+        ("leaked_secret_held", True),
+        ("store_foreign", False),
+    ]
+
+
+def test_what_an_emergency_says_has_leaked_is_found_in_a_store() -> None:
+    plan = {"webhook_id": webhook_id(1), "before": fingerprint("leaked"), "mode": "emergency"}
+    store = MemoryStore("vault", value=secret("0"), previous=secret("leaked"), keeps_previous=True)
+    auditing = Auditing({"main": FakeConnection([numbered(1)])}, plans={"production": [plan]})
+    (finding,) = auditing.run(a_subject(stores=[store])).findings
+    assert (finding.kind, finding.heals) == ("leaked_secret_held", True)
+
+
+def test_an_ignored_kind_is_shown_and_marked() -> None:
+    report = Auditing({"main": FakeConnection([numbered(1), numbered(2)])}).run(
+        a_subject(stores=[MemoryStore("vault")]), ignore=["webhook_unconfigured"]
+    )
+    assert [(one.kind, one.ignored) for one in report.findings] == [
+        ("store_absent", False),
+        ("webhook_unconfigured", True),
+    ]
+    assert [one.kind for one in report.open] == ["store_absent"]
+
+
+def test_an_audit_ends_in_time_and_says_what_it_left_out() -> None:
+    """Each look at the clock takes a minute here; webhooks themselves are judged all the same."""
+    minutes = iter(range(100))
+    auditing = Auditing(
+        {"main": FakeConnection([numbered(1, status="suspended"), numbered(2)])},
+        monotonic=lambda: 60.0 * next(minutes),
+    )
+    many = [MemoryStore(f"store_{number}", value=secret("0")) for number in range(30)]
+    report = auditing.run(a_subject("big", number=2, stores=many), a_subject(stores=[holding()]), time_limit=90)
+    assert kinds(report) == [("production", "webhook_inactive"), ("production", "not_audited")]
+    assert report.seconds == 180
+    assert auditing.said[-1] == "production: not audited"
+
+
+def test_an_audit_of_nothing_finds_nothing() -> None:
+    report = Auditing({}).run()
+    assert (report.findings, report.webhooks, report.connections) == ((), (), {})

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation.audit_findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.rotation.audit_judge import Evidence, judge
+from featurebase_provider.rotation.audit_listing import Subject
+from featurebase_provider.rotation.audit_stores import HeldByStore
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_webhook, fingerprint
+
+CURRENT, OLD = fingerprint("0"), fingerprint("old")
+MATCHING = HeldByStore("vault", "vault://secret/app", "matches", CURRENT)
+
+
+def report(ago: timedelta, after: str = CURRENT, *, refreshed: bool = True) -> dict[str, Any]:
+    at = (START - ago).isoformat()
+    return {"webhook_id": WEBHOOK_ID, "at": at, "after": after, "refreshed_at": at if refreshed else None}
+
+
+FRESH = (report(timedelta(days=3)),)
+
+
+def found(
+    *held: HeldByStore,
+    webhook: Any = None,
+    reports: tuple[dict[str, Any], ...] = FRESH,
+    leaked: frozenset[str] = frozenset(),
+    **subject: Any,
+) -> list[Finding]:
+    facts = {"name": "production", "conn_id": "featurebase_default", "dag_id": "featurebase_rotate__production"}
+    about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
+    shown = a_webhook() if webhook is None else webhook
+    return judge(about, Evidence(shown or None, held or (MATCHING,), reports, leaked, START))
+
+
+def kinds(*held: HeldByStore, **how: Any) -> list[str]:
+    return [one.kind for one in found(*held, **how)]
+
+
+def one(*held: HeldByStore, **how: Any) -> Finding:
+    (finding,) = found(*held, **how)
+    return finding
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("held", "kind", "heals"),
+    [
+        (HeldByStore("vault", "v", "differs", OLD), "store_differs", True),
+        (HeldByStore("vault", "v", "absent"), "store_absent", True),
+        (HeldByStore("vault", "v", "unfinished", CURRENT), "store_unfinished", True),
+        (HeldByStore("vault", "v", "foreign", OLD, problem="it belongs to others"), "store_foreign", False),
+        (HeldByStore("vault", "v", "unknown", problem="down"), "store_unreachable", False),
+    ],
+)
+def test_what_a_store_holds_is_a_finding_or_not(held: HeldByStore, kind: str, heals: bool) -> None:
+    finding = one(held)
+    assert (finding.kind, finding.store, finding.heals) == (kind, "vault", heals)
+    assert (finding.webhook, finding.dag_id) == ("production", "featurebase_rotate__production")
+    assert finding.where == "production, store vault"
+
+
+@pytest.mark.parametrize("holding", ["matches", "not_readable", "not_compared"])
+def test_a_store_that_matches_or_cannot_be_compared_is_no_finding(holding: Any) -> None:
+    assert found(HeldByStore("vault", "v", holding)) == []
+
+
+def test_a_foreign_or_unreadable_store_is_named_even_without_its_own_words() -> None:
+    for holding in ("foreign", "unknown"):
+        assert "vault://x" in one(HeldByStore("vault", "vault://x", holding)).detail  # type: ignore[arg-type]
+
+
+def test_an_overdue_secret_is_told_from_one_of_unknown_age() -> None:
+    overdue = one(reports=(report(timedelta(days=120)),))
+    assert (overdue.kind, overdue.detail) == ("secret_overdue", "the secret is 120 d old, max_age is 90 d")
+    seen = one(reports=(report(timedelta(days=100), refreshed=False),), max_age=timedelta(days=89))
+    assert (seen.kind, "at most" in seen.detail, "90 d old" in seen.detail) == ("secret_overdue", False, True)
+    unknown = one(reports=(), max_age=timedelta(days=60))
+    assert unknown.kind == "age_unknown"
+    assert "unknown, at most 90 d, max_age is 60 d" in unknown.detail
+    assert not unknown.heals
+
+
+def test_a_secret_seen_long_ago_is_at_least_that_old() -> None:
+    seen = one(reports=(report(timedelta(days=70), refreshed=False),), max_age=timedelta(days=60))
+    assert seen.detail == "the secret is at least 70 d old, max_age is 60 d"
+
+
+def test_an_unknown_age_within_the_limit_is_no_finding() -> None:
+    """A webhook that is younger than max_age has no older secret."""
+    assert found(reports=()) == []
+    assert found(reports=(), webhook=a_webhook(created_at=START - timedelta(days=900)), max_age=None) == []
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended", "asleep"])
+def test_an_inactive_webhook_is_found_and_not_healed(status: str) -> None:
+    """Its Dag would refuse to run."""
+    findings = found(
+        HeldByStore("vault", "v", "differs", OLD),
+        webhook=a_webhook(status=status, health={"consecutiveFailures": 7}),
+    )
+    assert [(finding.kind, finding.heals) for finding in findings] == [
+        ("webhook_inactive", False),
+        ("store_differs", False),
+    ]
+    assert status in findings[0].detail
+    assert "7 deliveries in a row failed" in findings[0].detail
+
+
+def test_a_webhook_that_may_be_paused_is_healed() -> None:
+    paused = a_webhook(status="paused")
+    assert found(webhook=paused, allow_inactive=True) == []
+    assert one(HeldByStore("vault", "v", "absent"), webhook=paused, allow_inactive=True).heals
+    assert kinds(webhook=a_webhook(status="suspended"), allow_inactive=True) == ["webhook_inactive"]
+
+
+def test_failing_deliveries_are_found() -> None:
+    status = {"code": 500, "message": "Oh\nno", "timestamp": "2026-01-15T10:00:00Z"}
+    never = one(webhook=a_webhook(health={"consecutiveFailures": 3}, last_status=status))
+    assert (never.kind, never.detail) == (
+        "delivery_failing",
+        "3 deliveries in a row failed; none ever succeeded (last result: 500 'Oh no' at 2026-01-15T10:00:00+00:00)",
+    )
+    once = one(webhook=a_webhook(health={"consecutiveFailures": 3, "lastSuccessAt": "2026-01-14T10:00:00Z"}))
+    assert "the last success was at 2026-01-14T10:00:00+00:00" in once.detail
+    assert found(webhook=a_webhook(health={"consecutiveFailures": 2})) == []
+
+
+def test_an_answer_without_a_secret_is_found() -> None:
+    assert kinds(webhook=a_webhook(None)) == ["secret_missing"]
+
+
+def test_stores_of_a_webhook_that_could_not_be_read_are_looked_at_all_the_same() -> None:
+    finding = one(HeldByStore("vault", "v", "absent"), webhook=False)
+    assert (finding.kind, finding.heals, finding.webhook_id) == ("store_absent", False, WEBHOOK_ID)
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        ((report(timedelta(hours=7)),), []),
+        ((report(timedelta(hours=9)),), ["previous_overdue"]),
+        ((report(timedelta(hours=9), refreshed=False),), ["previous_overdue"]),
+        ((), ["previous_age_unknown"]),
+    ],
+)
+def test_a_previous_secret_has_its_time(reports: tuple[dict[str, Any], ...], expected: list[str]) -> None:
+    held = HeldByStore("vault", "v", "matches", CURRENT, previous=OLD)
+    findings = found(held, reports=reports)
+    assert [finding.kind for finding in findings] == expected
+    assert all(finding.heals for finding in findings)
+
+
+def test_the_previous_secret_of_a_store_that_differs_goes_with_the_rest() -> None:
+    assert kinds(HeldByStore("vault", "v", "differs", OLD, previous=fingerprint("older"))) == ["store_differs"]
+
+
+def test_a_leaked_secret_is_found_wherever_it_is() -> None:
+    leaked = frozenset({OLD})
+    current = found(HeldByStore("vault", "v", "differs", OLD), leaked=leaked)
+    assert [finding.kind for finding in current] == ["store_differs", "leaked_secret_held"]
+    previous = one(HeldByStore("vault", "v", "matches", CURRENT, previous=OLD), leaked=leaked)
+    assert (previous.kind, previous.heals, "as previous" in previous.detail) == ("leaked_secret_held", True, True)
+
+
+def test_a_secret_that_has_leaked_is_distributed_nowhere() -> None:
+    findings = found(MATCHING, HeldByStore("file", "f", "absent"), leaked=frozenset({CURRENT}))
+    assert [(finding.kind, finding.heals) for finding in findings] == [
+        ("leaked_secret_current", False),
+        ("store_absent", False),
+    ]
+
+
+def test_every_kind_says_what_to_do() -> None:
+    assert set(ADVICE) == set(KINDS)
+    assert set(KINDS) >= HEALABLE
+    assert all(text.endswith(".") for text in ADVICE.values())
+
+
+def test_a_finding_survives_json() -> None:
+    finding = one(HeldByStore("vault", "v", "absent"))
+    assert Finding.from_json({**finding.as_json(), "of_a_newer_version": 1}) == finding
+
+
+def test_where_a_finding_without_a_name_is() -> None:
+    assert Finding("key_refused", "no", conn_id="main").where == "connection main"
+    assert Finding("webhook_unconfigured", "no", conn_id="main", webhook_id=WEBHOOK_ID).where == WEBHOOK_ID

@@ -1,0 +1,135 @@
+"""What people and programs are shown; the documentation's example is made here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from featurebase_provider.rotation.audit_findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.rotation.audit_report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
+from featurebase_provider.rotation.audit_stores import HeldByStore
+from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
+from tests.unit.rotation.fakes import START, MemoryStore, fingerprint, secret
+
+DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
+EMPTY = AuditReport("2026-01-15T10:30:00+00:00", {}, (), ())
+
+
+TARGETS = {
+    "file": "file:///etc/feedback/{}.env#FEATUREBASE_WEBHOOK_SECRET",
+    "vault": "vault://vault_default/secret/apps/{}#FEATUREBASE_WEBHOOK_SECRET",
+}
+
+
+class PlacedStore(MemoryStore):
+    """A store in memory that says it is somewhere else."""
+
+    place = ""
+
+    @property
+    def target(self) -> str:
+        return self.place
+
+
+def a_store(webhook: str, label: str, value: str) -> PlacedStore:
+    store = PlacedStore(label, value=secret(value))
+    store.place = TARGETS[label].format(webhook)
+    return store
+
+
+def refreshed(number: int, value: str, days: int) -> list[dict[str, object]]:
+    at = (START - timedelta(days=days)).isoformat()
+    return [{"webhook_id": webhook_id(number), "after": fingerprint(value), "at": at, "refreshed_at": at}]
+
+
+def documented() -> AuditReport:
+    """A drifted, an overdue, a suspended and an unconfigured webhook, as the documentation shows them."""
+    failed = {"code": 502, "message": "Bad Gateway", "timestamp": START - timedelta(days=1)}
+    suspended = {"status": "suspended", "health": {"consecutiveFailures": 50}, "last_status": failed}
+    webhooks = [
+        numbered(1, "whsec_by hand"),
+        numbered(2, "whsec_billing"),
+        numbered(3, "whsec_staging", **suspended),
+        numbered(4, name="Warehouse connector"),
+    ]
+    took = iter([0.0, 0.1, 0.4])
+    auditing = Auditing(
+        {"featurebase_default": FakeConnection(webhooks)},
+        {
+            "production": refreshed(1, "production", 14),
+            "billing": refreshed(2, "billing", 120),
+            "staging": refreshed(3, "staging", 14),
+        },
+        monotonic=lambda: next(took),
+    )
+    production = [a_store("production", "file", "production"), a_store("production", "vault", "by hand")]
+    return auditing.run(
+        a_subject("production", "featurebase_default", 1, stores=production),
+        a_subject("billing", "featurebase_default", 2, stores=[a_store("billing", "vault", "billing")]),
+        a_subject("staging", "featurebase_default", 3, stores=[a_store("staging", "vault", "staging")]),
+        ignore=["webhook_unconfigured"],
+    )
+
+
+def test_the_documented_example_is_what_is_printed() -> None:
+    assert documented().as_text() in DOCS.read_text()
+
+
+def test_every_kind_is_documented_with_whether_it_heals() -> None:
+    section = DOCS.read_text().partition("## Findings")[2].partition("## Age")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = {row.split("|")[1].strip(" `"): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows}
+    assert set(cells) == set(KINDS)
+    assert {kind for kind, row in cells.items() if row[-1] == "yes"} == set(HEALABLE)
+
+
+def test_the_table_names_what_is_wrong_and_what_to_do() -> None:
+    text = documented().as_text()
+    for words in ("1 match, file differs", "120 d", "suspended", "(ignored)", "Trigger the webhook's Dag"):
+        assert words in text
+    assert ADVICE["webhook_unconfigured"] not in text  # somebody has decided that already
+
+
+def test_a_report_without_findings_is_one_table() -> None:
+    row = AuditedWebhook("production", "main", None, None, None, None, (HeldByStore("vault", "v", "not_readable"),))
+    text = replace(EMPTY, webhooks=(row, replace(row, stores=()))).as_text()
+    assert "0 findings" in text
+    assert "What to do" not in text
+    assert "vault not readable" in text
+    assert "0 match" in text
+
+
+def test_a_report_survives_json() -> None:
+    report = documented()
+    raw = json.loads(json.dumps(report.as_json()))
+    assert AuditReport.from_json(raw) == report
+    assert AuditReport.from_json(json.loads(json.dumps(report.as_event()))).webhooks == ()
+    assert (raw["open"], raw["ignored"], raw["audited"], raw["stores"]) == (3, 1, 3, 4)
+    assert raw["counts"] == {"store_differs": 1, "secret_overdue": 1, "webhook_inactive": 1, "webhook_unconfigured": 1}
+
+
+def test_other_peoples_text_stays_on_its_line() -> None:
+    """No escape sequence, no new line, no markup of rich's own, and no endless text."""
+    nasty = "\x1b[31m[bold]red[/]\n2026-01-01 INFO all is well " + "x" * 5000
+    finding = Finding("store_foreign", nasty, webhook="production", store="vault")
+    held = HeldByStore("vault", nasty, "foreign", problem=nasty)
+    row = AuditedWebhook("production", "main", webhook_id(1), nasty, None, None, (held,))
+    report = replace(EMPTY, findings=(finding,), webhooks=(row,))
+    text = report.as_text(width=200)
+    assert "\x1b" not in text
+    assert "[bold]red" in text
+    assert not any(line.startswith("2026-01-01") for line in text.splitlines())
+    assert len(json.dumps(report.as_json())) < 4000
+
+
+def test_a_flood_of_findings_is_counted_and_cut() -> None:
+    """Open ones come first."""
+    many = tuple(Finding("webhook_unconfigured", "x", webhook_id=webhook_id(n), ignored=n < 5) for n in range(1500))
+    report = replace(EMPTY, findings=many)
+    raw = report.as_json()
+    assert len(raw["findings"]) == SHOWN_FINDINGS
+    assert (raw["open"], raw["counts"]) == (1495, {"webhook_unconfigured": 1500})
+    assert not any(one["ignored"] for one in raw["findings"])
+    assert "and 500 more" in report.as_text()

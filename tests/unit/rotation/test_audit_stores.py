@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
+from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
+from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
+
+CURRENT = fingerprint("current")
+
+
+def wanted(name: str, *stores: MemoryStore, current: str | None = CURRENT) -> StoresToRead:
+    return StoresToRead(name, stores, WEBHOOK_ID, current, frozenset({fingerprint("old")}))
+
+
+def test_stores_of_several_webhooks_are_read_at_once_and_told_apart() -> None:
+    """Labels repeat from webhook to webhook; one that fails costs no other."""
+    dead, unusable = MemoryStore("b"), MemoryStore("c", arm_error=StoreUnusable("c", "no client"))
+    dead.read_script.append(failing(StoreUnreachable("b", "down")))
+    held = read_stores(
+        [
+            wanted("first", MemoryStore("a", value=secret("current")), dead, unusable),
+            wanted("second", MemoryStore("a", value=secret("old")), MemoryStore("b", value=secret("theirs"))),
+        ]
+    )
+    assert {name: [(one.label, one.holding) for one in rows] for name, rows in held.items()} == {
+        "first": [("a", "matches"), ("b", "unknown"), ("c", "unknown")],
+        "second": [("a", "differs"), ("b", "foreign")],
+    }
+    assert str(held["first"][1].problem).startswith("store b: down.")
+    assert "adopt: true" in (held["second"][1].problem or "")
+
+
+def test_a_row_shows_fingerprints_of_both_secrets() -> None:
+    store = MemoryStore("a", value=secret("current"), previous=secret("old"), keeps_previous=True)
+    assert read_stores([wanted("first", store)]) == {
+        "first": (HeldByStore("a", "memory://a", "matches", CURRENT, fingerprint("old")),)
+    }
+
+
+def test_without_featurebases_secret_nothing_is_judged() -> None:
+    (row,) = read_stores([wanted("first", MemoryStore("a", value=secret("theirs")), current=None)])["first"]
+    assert (row.holding, row.problem) == ("not_compared", None)
+
+
+def test_stores_are_asked_for_no_proof_and_nothing_is_written() -> None:
+    stores = [MemoryStore("a", value=secret("old")), MemoryStore("b", keeps_previous=True, adopt=True, type="other")]
+    read_stores([wanted("first", *stores)])
+    assert [(store.writes, store.version, store.closed) for store in stores] == [([], 0, 1), ([], 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "batches"),
+    [([], []), ([3, 3, 3], [[0, 1], [2]]), ([9], [[0]]), ([9, 1, 9], [[0], [1], [2]]), ([2, 4, 1], [[0, 1], [2]])],
+)
+def test_batches_keep_webhooks_whole(counts: list[int], batches: list[list[int]]) -> None:
+    all_wanted = [wanted(str(number), *([MemoryStore()] * count)) for number, count in enumerate(counts)]
+    assert [[int(one.webhook) for one in batch] for batch in in_batches(all_wanted, at_once=6)] == batches
+
+
+def test_a_store_stays_what_it_is_under_its_longer_label() -> None:
+    """What arming looks at is the store's own."""
+    from featurebase_provider.rotation.audit_stores import _StoreOf
+
+    store = MemoryStore("a", adopt=True, keeps_previous=True, timeout=7.0)
+    shown = _StoreOf("first/a", store)
+    assert (shown.label, shown.target, shown.timeout) == ("first/a", "memory://a", 7.0)
+    assert (shown.type, shown.adopt, shown.keeps_previous) == ("memory", True, True)
