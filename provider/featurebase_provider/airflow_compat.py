@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -13,8 +14,11 @@ except ImportError:  # before 3.2
         TaskDeferred,
     )
 
+from airflow.sdk.exceptions import AirflowRuntimeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
@@ -24,8 +28,11 @@ __all__ = [
     "AirflowSkipException",
     "TaskDeferred",
     "async_masker",
+    "branch_of",
     "asset_event_extras",
     "count",
+    "has_queued_run",
+    "is_paused",
     "remember",
     "remembered",
     "task_rows",
@@ -46,12 +53,20 @@ def async_masker() -> Callable[[JsonValue], Any] | None:
     return amask_secret
 
 
-def asset_event_extras(context: Context, asset: Asset) -> list[Mapping[str, Any]]:
-    """The ``extra`` of every event of an inlet asset, oldest first.
+def asset_event_extras(
+    context: Context, asset: Asset, *, newest: int | None = None, since: datetime | None = None
+) -> list[Mapping[str, Any]]:
+    """The ``extra`` of the events of an inlet asset, oldest first.
 
     :param asset: one of the running task's ``inlets``.
+    :param newest: read no more than this many, the newest; 3.1 can only read them all.
+    :param since: read none that are older; 3.1 can only read them all.
     """
-    events = context["inlet_events"][asset]
+    events: Any = context["inlet_events"][asset]
+    if newest is not None and hasattr(events, "limit"):
+        events = events.ascending(False).limit(newest)
+    if since is not None and hasattr(events, "after"):
+        events = events.after(since.isoformat())
     return [event.extra or {} for event in sorted(events, key=lambda event: event.timestamp)]
 
 
@@ -75,21 +90,50 @@ def remembered(context: Context, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def branch_of(context: Context) -> int | None:
+    """Which branch of a mapped task group the running task is in; None outside of one."""
+    index = getattr(context["ti"], "map_index", None)
+    return index if index is not None and index >= 0 else None
+
+
 def task_rows(context: Context) -> list[tuple[str, str | None, float | None]]:
-    """Id, state and duration in seconds of every task of the running Dag run.
+    """Id, state and duration in seconds of every task of the running Dag run, or of the task's own branch.
 
     3.1 tells states but no durations; the newer minors tell durations of finished tasks.
     """
     ti: Any = context["ti"]
-    states = dict(ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {}))
+    branch = branch_of(context)
+    suffix = "" if branch is None else f"_{branch}"
+    found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], map_index=branch).get(ti.run_id, {})
+    states = {task_id.removesuffix(suffix): state for task_id, state in found.items()}
     durations: dict[str, float | None] = {}
     if hasattr(ti, "get_task_breadcrumbs"):
         crumbs: Iterable[Mapping[str, Any]] = ti.get_task_breadcrumbs(dag_id=ti.dag_id, run_id=ti.run_id)
-        durations = {str(crumb["task_id"]): crumb.get("duration") for crumb in crumbs}
+        durations = {
+            str(crumb["task_id"]): crumb.get("duration")
+            for crumb in crumbs
+            if branch is None or crumb.get("map_index") == branch
+        }
     return [
         (task_id, str(getattr(state, "value", state)) if state is not None else None, durations.get(task_id))
         for task_id, state in states.items()
     ]
+
+
+def has_queued_run(context: Context, dag_id: str) -> bool:
+    """Whether a run of the Dag waits to begin."""
+    return bool(context["ti"].get_dr_count(dag_id=dag_id, states=["queued"]))
+
+
+def is_paused(context: Context, dag_id: str) -> bool | None:
+    """Whether the Dag is paused; None where Airflow does not tell (3.1), or knows no such Dag."""
+    ti: Any = context["ti"]
+    if not hasattr(ti, "get_dag"):
+        return None
+    try:
+        return bool(ti.get_dag(dag_id).is_paused)
+    except AirflowRuntimeError:
+        return None
 
 
 def _stats() -> Any:
@@ -102,9 +146,14 @@ def _stats() -> Any:
 
 def count(name: str, tags: Mapping[str, str]) -> None:
     """Count one in Airflow's stats."""
-    _stats().incr(name, tags=dict(tags))
+    _stats().incr(name, tags=_stat_tags(tags))
 
 
 def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:
     """Report a duration to Airflow's stats."""
-    _stats().timing(name, milliseconds, tags=dict(tags))
+    _stats().timing(name, milliseconds, tags=_stat_tags(tags))
+
+
+def _stat_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags in which nothing ends a line or a field of StatsD's text: one may be a name out of the trigger form."""
+    return {name: re.sub(r"[^A-Za-z0-9_.-]", "_", value)[:100] for name, value in tags.items()}

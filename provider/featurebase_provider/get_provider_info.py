@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 _INTEGRATION = "Featurebase"
-_OPERATORS = ("preflight", "rotate", "push", "distributed", "probe", "settle", "report")
+_OPERATORS = (
+    "preflight",
+    "rotate",
+    "push",
+    "distributed",
+    "probe",
+    "settle",
+    "report",
+    "audit",
+    "emergency",
+    "emergency_report",
+)
 
 
 def get_provider_info() -> dict[str, Any]:

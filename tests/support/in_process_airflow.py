@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -34,7 +34,7 @@ dag = rotation_dag(json.loads({entry!r}))
 
 @dataclass
 class Run:
-    """A Dag run as it ended.
+    """A Dag run as it ended. A task of a mapped task group goes by ``task_id[map_index]``.
 
     :param errors: what each failed try raised, by task id.
     """
@@ -137,9 +137,11 @@ class InProcessAirflow:
         *,
         run_after: datetime | None = None,
         pause_after: str | None = None,
+        run_id: str | None = None,
     ) -> Run:
         """Make a Dag run and run it to its end.
 
+        :param run_id: as ``--run-id`` sets it; default: one of its own.
         :param conf: the trigger form.
         :param run_after: makes it a scheduled run that was due then; default: a run by hand.
         :param pause_after: stop when this task has ended; ``go_on`` runs the rest.
@@ -151,7 +153,7 @@ class InProcessAirflow:
         due = run_after or pendulum.now("UTC")
         with create_session() as session:
             made = _scheduler_dag(dag).create_dagrun(
-                run_id=f"{run_type.value}__{pendulum.now('UTC').isoformat()}",
+                run_id=run_id or f"{run_type.value}__{pendulum.now('UTC').isoformat()}",
                 logical_date=run_after,
                 data_interval=(run_after, run_after) if run_after else None,
                 run_after=due,
@@ -181,8 +183,15 @@ class InProcessAirflow:
         with create_session() as session:
             _find(run, session).run_after -= by
 
-    def go_on(self, run: Run, *, pause_after: str | None = None, seconds: float = 60.0) -> Run:
-        """Do what the scheduler would, until the run has ended."""
+    def go_on(
+        self,
+        run: Run,
+        *,
+        pause_after: str | None = None,
+        until: Callable[[], bool] = lambda: False,
+        seconds: float = 600.0,
+    ) -> Run:
+        """Do what the scheduler would, until the run has ended, or after a task ``until`` holds."""
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
 
@@ -192,11 +201,12 @@ class InProcessAirflow:
             found.state = DagRunState.RUNNING
             session.commit()
             while found.state == DagRunState.RUNNING:
-                assert time.monotonic() < give_up, {ti.task_id: ti.state for ti in found.task_instances}
+                states = {_key(ti): ti.state for ti in found.get_task_instances(session=session)}
+                assert time.monotonic() < give_up, states
                 if not self._step(found, run, session, pause_after):
                     time.sleep(0.05)
                 session.expire_all()
-                if pause_after is not None and _has_ended(found, pause_after, session):
+                if until() or (pause_after is not None and _has_ended(found, pause_after, session)):
                     break
             run.state = found.state.value if hasattr(found.state, "value") else str(found.state)
             self._gather(found, run, session)
@@ -214,9 +224,9 @@ class InProcessAirflow:
             session.commit()
             result = _run_task(ti=ti, task=run.dag.task_dict[ti.task_id], run_triggerer=True)
             if result is not None and result.error is not None and not _is_skip(result):
-                run.errors.setdefault(ti.task_id, []).append(str(result.error))
+                run.errors.setdefault(_key(ti), []).append(str(result.error))
             session.commit()
-            if ti.task_id == pause_after:
+            if _key(ti) == pause_after:
                 break
         return bool(ready)
 
@@ -224,10 +234,15 @@ class InProcessAirflow:
         from airflow.models.xcom import XComModel
 
         for ti in found.get_task_instances(session=session):
-            run.states[ti.task_id] = str(ti.state) if ti.state is not None else "none"
-            run.tries[ti.task_id] = ti.try_number
+            run.states[_key(ti)] = str(ti.state) if ti.state is not None else "none"
+            run.tries[_key(ti)] = ti.try_number
         rows = session.query(XComModel).filter_by(dag_id=run.dag.dag_id, run_id=run.run_id, key="return_value")
-        run.xcoms = {row.task_id: XComModel.deserialize_value(row) for row in rows}
+        run.xcoms = {_key(row): XComModel.deserialize_value(row) for row in rows}
+
+
+def _key(row: Any) -> str:
+    """The id of a task instance or a result, with its place where the task is mapped."""
+    return str(row.task_id) if row.map_index < 0 else f"{row.task_id}[{row.map_index}]"
 
 
 def _find(run: Run, session: Any) -> Any:
@@ -248,7 +263,7 @@ def _scheduler_dag(dag: DAG) -> Any:
 def _has_ended(found: Any, task_id: str, session: Any) -> bool:
     from airflow.utils.state import State
 
-    return found.get_task_instance(task_id, session=session).state in State.finished
+    return any(_key(ti) == task_id and ti.state in State.finished for ti in found.get_task_instances(session=session))
 
 
 def _is_skip(result: Any) -> bool:

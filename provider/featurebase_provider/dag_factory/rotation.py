@@ -10,13 +10,13 @@ import pendulum
 from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
-from featurebase_provider.config.models import DAG_ID_PREFIX
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS, default_args, trigger_form
-from featurebase_provider.dag_factory.texts import rotation_doc
+from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.base import plan_asset, report_asset, secret_asset
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
-from featurebase_provider.operators.probe import ProbeReceiverOperator
+from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
@@ -39,6 +39,8 @@ def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
     """
     wanted = get_parsing_context().dag_id
+    if wanted in (AUDIT_DAG_ID, EMERGENCY_DAG_ID):
+        return
     for webhook in load_rotation_config(path or configured_path()).webhooks:
         if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
             yield rotation_dag(webhook)
@@ -119,15 +121,15 @@ def _build(
 ) -> None:
     """Make the tasks and their order."""
     common = _Common(config, mode, reason)
-    probe_options = _probe_options(config)
+    options = probe_options(config)
     preflight = PreflightRotationOperator(
         task_id="preflight",
         **common.arguments(),
         **common.form,
-        webhook_name=config.webhook_name,
+        webhook_name=config.webhook_name and template_safe(config.webhook_name),
         stores=config.stores,
         probe=config.probe is not None,
-        probe_options=probe_options,
+        probe_options=options,
         late_start=config.late_start,
         min_age=config.min_age,
         previous_for=config.previous_for,
@@ -143,6 +145,7 @@ def _build(
         refresh_grace=config.refresh_grace,
         late_start=config.late_start,
         allow_inactive=config.allow_inactive,
+        inlets=[plan_asset(config.name), report_asset(config.name)],
     )
     preflight.rotate_task_id = rotate.task_id
     pushes = _pushes(config, shared, rotate.task_id)
@@ -161,7 +164,8 @@ def _build(
             task_id="probe",
             **shared,
             rotate_task_id=rotate.task_id,
-            probe_options=probe_options,
+            distributed_task_id=distributed.task_id,
+            probe_options=options,
             execution_timeout=config.probe.timeout + config.execution_timeout,
         )
         probe_id = probe.task_id
@@ -212,19 +216,8 @@ def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) ->
                 rotate_task_id=rotate_id,
                 retries=config.push_retries,
                 retry_delay=config.push_retry_delay,
+                # Rotate and push look whether an emergency run has begun meanwhile.
+                inlets=[plan_asset(config.name), report_asset(config.name)],
             )
             for store in config.stores
         }
-
-
-def _probe_options(config: WebhookConfig) -> dict[str, Any] | None:
-    if config.probe is None:
-        return None
-    return {
-        "timeout": config.probe.timeout.total_seconds(),
-        "interval": config.probe.interval.total_seconds(),
-        "successes": config.probe.successes,
-        "reject_check": config.probe.reject_check,
-        "body": config.probe.body,
-        "allow_hosts": tuple(config.probe.allow_hosts),
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
@@ -15,7 +16,7 @@ class FeaturebaseWebhookLink(BaseOperatorLink):
     """Opens the webhook's page in the Featurebase dashboard.
 
     Featurebase documents no address for that page, so it comes from the operator's ``dashboard_url``, in which
-    ``{webhook_id}`` is replaced. Without one the button stays grey.
+    ``{webhook_id}`` is replaced. Without one, and where it is no https address, the button stays grey.
     """
 
     @property
@@ -25,5 +26,7 @@ class FeaturebaseWebhookLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Make the address; Airflow calls this when the task has ended, and keeps the answer."""
-        url = getattr(operator, "dashboard_url", None) or ""
-        return str(url).replace("{webhook_id}", str(getattr(operator, "webhook_id", "") or ""))
+        url = str(getattr(operator, "dashboard_url", None) or "")
+        if not url.startswith("https://") or not url.isprintable():
+            return ""
+        return url.replace("{webhook_id}", quote(str(getattr(operator, "webhook_id", "") or ""), safe=""))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import AirflowSkipException, asset_event_extras
+from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
     plan_asset,
-    pulled,
+    plan_extras,
     report_extras,
     resolve_stores,
     write_rule,
@@ -19,20 +18,23 @@ from featurebase_provider.operators.base import (
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.lineage import secret_of
-from featurebase_provider.rotation.plan import RotationPlan, checked_mode, make_plan
+from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
+from featurebase_provider.rotation.plan import RotationPlan, checked_mode, leaked_in, make_plan, planned_from
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.schedule import (
     RunTiming,
     known_fingerprints,
     previous_is_over,
     refreshed_at,
+    replaced_fingerprints,
     why_late,
     why_no_backfill,
     why_too_young,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0
+STALE_SECONDS = 15.0
 
 
 class PreflightRotationOperator(FeaturebaseOperator):
@@ -100,36 +103,26 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
         asset = plan_asset(self.display_name)
-        plan = self._recorded_plan(context)
+        plans = plan_extras(context, self.display_name)
+        plan = self.recorded_plan(context, plans, self.rotate_task_id)
         if plan is not None:
             self.log.info(
                 "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
                 plan.before,
             )
         else:
-            plan = self._new_plan(context)
+            plan = self._new_plan(context, plans)
         context["outlet_events"][asset].extra = plan.as_json()
         return plan.as_json()
 
-    def _recorded_plan(self, context: Context) -> RotationPlan | None:
-        run_id = context["run_id"]
-        for extra in asset_event_extras(context, plan_asset(self.display_name)):
-            if extra.get("run_id") == run_id:
-                return RotationPlan.from_json(extra, webhook_id=self.webhook_id)
-        # Asset events can be purged; a rotate that ran tells the plan that it ran by.
-        rotated = pulled(context, self.rotate_task_id)
-        if rotated is not None and isinstance(rotated.get("plan"), Mapping):
-            return RotationPlan.from_json(rotated["plan"], webhook_id=self.webhook_id)
-        return None
-
-    def _new_plan(self, context: Context) -> RotationPlan:
+    def _new_plan(self, context: Context, plans: Sequence[Mapping[str, Any]]) -> RotationPlan:
         mode = checked_mode(self.mode, self.webhook_id)
         timing = timing_of(context)
         self._skip(why_no_backfill(timing))
         self._skip(why_late(timing, now=datetime.now(tz=timezone.utc), late_start=self.late_start))
         reports = report_extras(context, self.display_name)
         with self.hook.get_conn() as client:
-            webhook = find_webhook(client, self.webhook_id, self.webhook_name)
+            webhook = find_current(client, self.webhook_id, self.webhook_name, reports)
             current = secret_of(webhook).fingerprint
             now = client.clock.now()
             self._skip(
@@ -138,13 +131,17 @@ class PreflightRotationOperator(FeaturebaseOperator):
             plan = make_plan(
                 webhook,
                 run_id=context["run_id"],
+                dag_id=context["ti"].dag_id,
                 host=client.settings.base_url,
                 mode=mode,
                 planned_at=now.isoformat(),
-                reason=one_line(self.reason, 500),
-                known=known_fingerprints(reports, webhook.id),
+                reason=one_line(str(self.reason or ""), 500),
+                known=tuple(
+                    dict.fromkeys((*known_fingerprints(reports, webhook.id), *planned_from(plans, webhook.id)))
+                ),
                 drop_previous=previous_is_over(reports, current, now=now, previous_for=self.previous_for),
                 allow_inactive=self.allow_inactive,
+                leaked=leaked_in([*plans, *reports], webhook.id),
             )
         self.log.info(
             "Webhook %s (%r), %s, secret %s, mode %s",
@@ -178,7 +175,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             self.log.warning("%s. The other stores are brought up to date all the same", summary)
             return
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
-        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed")
+        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; mend what is named, then clear this task")
 
     def _probe(self, webhook: Webhook) -> None:
         options = {**(self.probe_options or {}), "successes": 1}
@@ -198,6 +195,18 @@ def timing_of(context: Context) -> RunTiming:
     run: Any = context["dag_run"]
     run_type = str(getattr(run.run_type, "value", run.run_type))
     return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
+
+
+def find_current(client: Client, webhook_id: str, name: str | None, reports: Sequence[Mapping[str, Any]]) -> Webhook:
+    """Like :func:`find_webhook`, by a read that reports don't show to be stale.
+
+    From a stale baseline rotate would refresh nothing: it would find the secret replaced already.
+
+    :raises StaleRead: Featurebase goes on showing a secret that was replaced.
+    """
+    webhook = find_webhook(client, webhook_id, name)
+    lineage = Lineage(replaced=set(replaced_fingerprints(reports, webhook.id)))
+    return read_current(client, webhook.id, lineage, patience=STALE_SECONDS) if lineage.is_stale(webhook) else webhook
 
 
 def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled
 from featurebase_provider.operators.push import lineage_of
-from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.errors import ProbeFailed, StoresDisagree
 from featurebase_provider.rotation.exposure import milliseconds_between
 from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.rotation.probe import Probe
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.featurebase.models import Webhook
+
 
 class ProbeReceiverOperator(FeaturebaseOperator):
     """Send harmless events, signed with the current secret, until the receiver has accepted enough.
@@ -23,12 +26,13 @@ class ProbeReceiverOperator(FeaturebaseOperator):
     Then one signed with a wrong key, which must be refused. Safe to run again at any time.
 
     :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
+    :param distributed_task_id: its distributed task, which tells what the stores were given, or None.
     :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`; durations in
         seconds.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.probe.ProbeOutcome`, and
         ``receiver_exposure_ms``: milliseconds from just before the refresh was sent to the first acceptance.
     :raises AirflowFailException: the receiver did not pass; the message tells refused, unreachable and verifies
-        nothing apart.
+        nothing apart. Or Featurebase's secret is no longer the one that the stores were given.
     """
 
     stat = "probe"
@@ -37,12 +41,18 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         self,
         *,
         rotate_task_id: str | None = None,
+        distributed_task_id: str | None = None,
         probe_options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.rotate_task_id = rotate_task_id
+        self.distributed_task_id = distributed_task_id
         self.probe_options = probe_options
+
+    def standing(self, context: Context) -> str:
+        """After the pushes."""
+        return "The stores hold the new secret, the receiver was not probed"
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe, and keep the outcome even if it is a failure."""
@@ -50,6 +60,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         lineage = lineage_of(rotated.plan, rotated) if rotated else Lineage()
         with self.hook.get_conn() as client:
             webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, lineage)
+        self._check_distributed(context, webhook)
         probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **(self.probe_options or {}))
         outcome = probe.run(secret_of(webhook))
         exposure = None
@@ -67,3 +78,28 @@ class ProbeReceiverOperator(FeaturebaseOperator):
             )
         self.log.info("Probe passed: %s", outcome.detail)
         return result
+
+    def _check_distributed(self, context: Context, webhook: Webhook) -> None:
+        """Don't blame the receiver for a secret that no store was given."""
+        given = (pulled(context, self.distributed_task_id) or {}).get("fingerprint")
+        if given is not None and given != webhook.fingerprint:
+            raise StoresDisagree(
+                webhook.id,
+                f"the stores were given {given}, and Featurebase's secret is {webhook.fingerprint} now, so deliveries "
+                "fail: it was refreshed again (by a person, an orphaned try, or a refresh that committed late). The "
+                "receiver was not probed. Clear the push tasks with all that follows them",
+            )
+
+
+def probe_options(config: WebhookConfig) -> dict[str, Any] | None:
+    """The arguments of a configured probe, or None."""
+    if config.probe is None:
+        return None
+    return {
+        "timeout": config.probe.timeout.total_seconds(),
+        "interval": config.probe.interval.total_seconds(),
+        "successes": config.probe.successes,
+        "reject_check": config.probe.reject_check,
+        "body": config.probe.body,
+        "allow_hosts": tuple(config.probe.allow_hosts),
+    }

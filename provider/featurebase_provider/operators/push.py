@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
+from featurebase_provider.rotation.concurrency import guarded
 from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.lineage import Lineage
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.convergence import WriteRule
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
@@ -43,6 +46,13 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         self.store = store
         self.rotate_task_id = rotate_task_id
 
+    def standing(self, context: Context) -> str:
+        """A refresh is over, and a store that has missed it is behind."""
+        return (
+            "A refresh can't be undone, and whether this store holds the current secret is not settled until this task "
+            "succeeds"
+        )
+
     def run(self, context: Context) -> dict[str, Any]:
         """Push, and say what the store holds."""
         (store,) = resolve_stores([self.store])
@@ -54,18 +64,20 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
                 else make_plan(
                     client.get_webhook(self.webhook_id),
                     run_id=context["run_id"],
+                    dag_id=context["ti"].dag_id,
                     host=client.settings.base_url,
                     mode="distribute",
                     planned_at=client.clock.now().isoformat(),
                     allow_inactive=True,
                 )
             )
-            rule = rule_for(store, write_rule(plan, also_known=[rotated.after] if rotated else []))
-            armed = store.arm()
-            try:
-                pushed = push_until_agreed(client, plan.webhook_id, armed, lineage_of(plan, rotated), rule)
-            finally:
-                armed.close()
+            terms = write_rule(plan, also_known=[rotated.after] if rotated else [])
+            told = self.reported(context, plan)
+            rule = rule_for(store, terms.knowing(known=told, leaked=self.leaked(context, plan)))
+            lineage = lineage_of(plan, rotated)
+            pushed = guarded(
+                f"{store.label} ({store.target})", lambda: _push(client, plan.webhook_id, store, lineage, rule)
+            )
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
         held = outcome.detail or f"holds {outcome.fingerprint}"
@@ -86,9 +98,17 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         return StoreOutcome(store.label, store.target, result, fingerprint, exposure, detail=detail)  # type: ignore[arg-type]
 
 
+def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule: WriteRule) -> Pushed:
+    armed = store.arm()
+    try:
+        return push_until_agreed(client, webhook_id, armed, lineage, rule)
+    finally:
+        armed.close()
+
+
 def lineage_of(plan: RotationPlan, rotated: RotationOutcome | None) -> Lineage:
     """What this Dag run knows of the webhook's secrets: a read that shows a replaced one is stale."""
     if rotated is None or rotated.after == plan.before:
         return Lineage()
     updated_at = datetime.fromisoformat(rotated.updated_at) if rotated.updated_at else None
-    return Lineage(replaced={plan.before}, newest=rotated.after, updated_at=updated_at)
+    return Lineage(replaced={plan.before, *plan.leaked}, newest=rotated.after, updated_at=updated_at)

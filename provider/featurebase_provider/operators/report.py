@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import task_rows
-from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, report_asset
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.health import one_line
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+    from featurebase_provider.rotation.report import RotationReport
 
 
 class RotationReportOperator(FeaturebaseOperator):
@@ -60,6 +62,12 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Gather, sum up, log, emit."""
+        report = self._report(context)
+        self.log.info("Rotation report\n%s", report.as_text())
+        self._emit(context, report)
+        return report.as_json()
+
+    def _report(self, context: Context) -> RotationReport:
         order = list(context["dag"].task_dict)
         rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
         tasks = tuple(TaskRow(*row) for row in rows if row[0] != context["ti"].task_id)
@@ -67,45 +75,48 @@ class RotationReportOperator(FeaturebaseOperator):
         raw_plan = pulled(context, self.preflight_task_id)
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         probe = pulled(context, self.probe_task_id)
+        current, gone = self._current(plan)
         findings = Findings(
             plan=plan,
             rotation=self.rotation(context, self.rotate_task_id),
             pushed=self._pushed(context),
             probe=probe,
             delivery=pulled(context, self.verify_task_id),
-            current=self._current(plan),
+            current=current,
+            gone=gone,
             receiver_exposure_ms=probe.get("receiver_exposure_ms") if probe else None,
         )
-        report = make_report(
+        return make_report(
             findings,
             webhook=self.display_name,
             dag_id=context["ti"].dag_id,
             run_id=context["run_id"],
             at=datetime.now(tz=timezone.utc).isoformat(),
-            mode=self.mode or None,
+            mode=one_line(str(self.mode or ""), 60) or None,
             tasks=tasks,
             skipped=states.get(self.preflight_task_id) == "skipped",
-            reason=one_line(self.reason, 500),
+            reason=one_line(str(self.reason or ""), 500),
         )
-        self.log.info("Rotation report\n%s", report.as_text())
+
+    def _emit(self, context: Context, report: RotationReport) -> None:
         context["outlet_events"][report_asset(self.display_name)].extra = report.as_json()
-        return report.as_json()
 
     def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
         outcomes = {}
         for label, task_id in self.push_task_ids.items():
-            raw = pulled(context, task_id)
-            if raw is not None:
-                outcomes[label] = StoreOutcome(**{key: value for key, value in raw.items() if key != "pushed_at"})
+            outcome = StoreOutcome.from_json(pulled(context, task_id))
+            if outcome is not None:
+                outcomes[label] = outcome
         return outcomes
 
-    def _current(self, plan: RotationPlan | None) -> str | None:
-        """Featurebase's fingerprint now; a report is written all the same where it can't be read."""
+    def _current(self, plan: RotationPlan | None) -> tuple[str | None, bool]:
+        """Featurebase's fingerprint now, and whether the webhook is gone; a report is written in any case."""
         if plan is None:
-            return None
+            return None, False
         try:
             with self.hook.get_conn() as client:
-                return client.get_webhook(plan.webhook_id).fingerprint
+                return client.get_webhook(plan.webhook_id).fingerprint, False
         except FeaturebaseError as exc:
-            self.log.warning("Featurebase could not be read for the report: %s", exc)
-            return None
+            why = exc.summary if isinstance(exc, ApiError) else exc
+            self.log.warning("Featurebase could not be read for the report: %s", why)
+            return None, isinstance(exc, WebhookNotFound)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException, remember, remembered
-from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
+from featurebase_provider.operators.base import FeaturebaseOperator, is_later_try, resolve_stores, write_rule
 from featurebase_provider.operators.preflight import timing_of
 from featurebase_provider.rotation.errors import RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
@@ -84,7 +85,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 api=client,
                 plan=plan,
                 grace=self.refresh_grace.total_seconds(),
-                later_attempt=(context["ti"].try_number or 1) > 1,
+                later_attempt=is_later_try(context),
                 allow_inactive=self.allow_inactive,
                 may_post=lambda: self._hold_if_late(context, plan),
                 say=lambda text: self.log.warning("%s", text),
@@ -96,6 +97,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 server_now=client.clock.now,
                 wall=time.time,
                 require_all=self.require_all_stores,
+                leaked=lambda: self.leaked(context, plan),
             )
         self._tell(outcome)
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
@@ -108,13 +110,22 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             )
         return outcome.as_json()
 
+    def standing(self, context: Context) -> str:
+        """In its first try nothing has happened; later on an earlier try may have refreshed."""
+        if not is_later_try(context):
+            return ""
+        return "This try has refreshed nothing, and whether an earlier one has is found out by the next"
+
     def _plan(self, context: Context, client: Client) -> RotationPlan:
         if self.plan_task_id is not None:
-            return self.plan(context)
+            plan = self.plan(context)
+            told = self.reported(context, plan) if is_later_try(context) else ()
+            return replace(plan, known=tuple(dict.fromkeys((*plan.known, *told))))
         webhook = client.get_webhook(self.webhook_id)
         own = make_plan(
             webhook,
             run_id=context["run_id"],
+            dag_id=context["ti"].dag_id,
             host=client.settings.base_url,
             mode="rotate",
             planned_at=client.clock.now().isoformat(),

@@ -43,6 +43,10 @@ class SettleWebhookOperator(FeaturebaseOperator):
         self.rotate_task_id = rotate_task_id
         self.probe_task_id = probe_task_id
 
+    def standing(self, context: Context) -> str:
+        """After the probe."""
+        return "The stores hold the new secret, the webhook was left as it is"
+
     def run(self, context: Context) -> dict[str, Any]:
         """Look, record, and set active where that is ours."""
         rotated = self.rotation(context, self.rotate_task_id)

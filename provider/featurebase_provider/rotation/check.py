@@ -72,7 +72,7 @@ def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | Non
         StoreCheck(
             label,
             store.target,
-            _holding(ready.held.get(label), current, problems.get(label)),
+            holding_of(ready.held.get(label), current, problems.get(label)),
             _fingerprint(ready.held.get(label)),
             proofs.get(label),
             problems.get(label),
@@ -96,7 +96,13 @@ def _prove_writable(
     return sorted_out(run_at_once(jobs))
 
 
-def _holding(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:
+def holding_of(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:
+    """Name what a store holds; see :class:`StoreCheck`.
+
+    :param held: what it showed, or None where it could not be read.
+    :param current: fingerprint of Featurebase's current secret, or None where that is not known.
+    :param problem: why a rotation could not write it.
+    """
     if held is None:
         return "unknown"
     if not held.readable:

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
@@ -76,11 +76,24 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = 
     return {key: done[key] for key in jobs}
 
 
+def guarded(name: str, run: Callable[[], T]) -> T:
+    """Work on one store here and now, on this thread, and name an error that its code should have translated.
+
+    :param name: the store's name, for messages.
+    :raises FeaturebaseError: as the work raised it.
+    :raises StoreError: the work raised another error, whose text and context are left out: they may quote a value.
+    """
+    done = _run(Job(name, run, 0.0))
+    if done.error is not None:
+        raise done.error
+    return cast("T", done.value)
+
+
 def _timed_out(job: Job[T]) -> StoreUnreachable:
     return StoreUnreachable(
         job.name,
         f"no answer within {job.timeout:g} s; whether the call arrived is unknown until the store is read",
-        "Its push task goes on trying; if the store is merely slow, raise its timeout",
+        "If the store is merely slow, raise its timeout; a retry reads before it writes",
     )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreForeignValue, StoreReadBackDiffers
+from featurebase_provider.rotation.errors import (
+    SecretHasLeaked,
+    StoreConflict,
+    StoreForeignValue,
+    StoreReadBackDiffers,
+)
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from featurebase_provider.featurebase.signing_secret import SigningSecret
 
 WRITE_ATTEMPTS = 5
@@ -35,6 +42,8 @@ class WriteRule:
     :param adopt: whether a value that is not ours may be replaced.
     :param keeps_previous: whether the store keeps the previous secret.
     :param previous: what becomes of it.
+    :param leaked: fingerprints of this webhook's secrets that must be left in no store: never kept as the previous
+        secret, dropped where they are found there, and never written.
     """
 
     webhook_id: str
@@ -43,6 +52,17 @@ class WriteRule:
     adopt: bool = False
     keeps_previous: bool = False
     previous: Previous = Previous.KEEP
+    leaked: frozenset[str] = frozenset()
+
+    def may_stay(self, previous: SigningSecret | None) -> bool:
+        """Whether a store may keep this one as the previous secret."""
+        if previous is None or not self.keeps_previous or self.previous is Previous.DROP:
+            return False
+        return previous.fingerprint not in self.leaked
+
+    def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
+        """The same terms with more fingerprints known to be ours, or to have leaked."""
+        return replace(self, known=self.known | set(known), leaked=self.leaked | set(leaked))
 
 
 def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -> None:
@@ -60,9 +80,11 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
             "it never shows what it holds, so whose value that is cannot be judged; nothing was changed",
             "If it may be replaced, say adopt: true for this store",
         )
-    if held.current is None or held.current.fingerprint == current or _is_ours(held, rule):
+    if held.current is None:
         return
     fingerprint = held.current.fingerprint
+    if fingerprint == current or _is_ours(fingerprint, held.mark, rule):
+        return
     raise StoreForeignValue(
         name,
         f"it holds a value ({fingerprint}) that is neither Featurebase's current secret ({current}) nor known from an "
@@ -71,29 +93,35 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     )
 
 
-def _is_ours(held: StoredValue, rule: WriteRule) -> bool:
+def _is_ours(fingerprint: str, mark: StoreMark | None, rule: WriteRule) -> bool:
     """Whether the value is known to be this webhook's: from this run, from a report, or by a mark that names it."""
-    if held.current is None:
-        return False
-    fingerprint = held.current.fingerprint
-    marked = held.mark is not None and (held.mark.webhook_id, held.mark.fingerprint) == (rule.webhook_id, fingerprint)
-    return marked or fingerprint in rule.known
+    marked = mark is not None and (mark.webhook_id, mark.fingerprint) == (rule.webhook_id, fingerprint)
+    return marked or fingerprint in rule.known or fingerprint in rule.leaked
 
 
 def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> SecretPair | None:
     """What the store shall hold, or None where it holds that already.
 
     The previous secret is the one that the store itself held, never a value from elsewhere nor one that was not
-    this webhook's (receivers would accept it), and it never equals the current one. A store that can't be read is
-    to be written each time.
+    this webhook's or has leaked (receivers would accept it), and it never equals the current one. A store that can't
+    be read is to be written each time.
     """
     if held.current == secret:
-        stays = rule.keeps_previous and rule.previous is Previous.KEEP and held.previous != secret
-        kept = held.previous if stays else None
+        kept = held.previous if held.previous != secret and rule.may_stay(held.previous) else None
         return None if kept == held.previous and held.finished else SecretPair(secret, kept)
-    if rule.keeps_previous and rule.previous is Previous.KEEP and _is_ours(held, rule):
-        return SecretPair(secret, held.current)
-    return SecretPair(secret, None)
+    if held.current is None or not rule.may_stay(held.current):
+        return SecretPair(secret, None)
+    return SecretPair(secret, held.current if _is_ours(held.current.fingerprint, held.mark, rule) else None)
+
+
+def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule: WriteRule) -> None:
+    if secret.fingerprint in rule.leaked and held.current != secret:
+        raise SecretHasLeaked(
+            rule.webhook_id,
+            f"Featurebase shows {secret.fingerprint}, which has leaked according to an emergency run; store {name} was "
+            "not given it. If the emergency run has not refreshed the secret, clear its failed tasks; a retry then "
+            "writes the new one",
+        )
 
 
 def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held: StoredValue | None = None) -> bool:
@@ -105,6 +133,7 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
 
     :param held: the store's value, where it was read just before.
     :returns: whether anything was written.
+    :raises SecretHasLeaked: ``secret`` is one that must be written nowhere; the store is as it was.
     :raises StoreForeignValue: the value is not ours.
     :raises StoreConflict: somebody else changed the secret in between; ours was not written.
     :raises StoreReadBackDiffers: the store took the value and shows another.
@@ -115,6 +144,7 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
     mark = StoreMark(rule.webhook_id, secret.fingerprint, rule.managed_from)
     for _ in range(WRITE_ATTEMPTS):
         check_ours(armed.name, held, rule, current=secret.fingerprint)
+        _check_not_leaked(armed.name, held, secret, rule)
         pair = desired_pair(held, secret, rule)
         if pair is None:
             return False

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
+from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
+
 from featurebase_provider.rotation.concurrency import Done, Job, run_at_once
 from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoresNotReady
+from featurebase_provider.rotation.recorded import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,9 +45,14 @@ class StoreOutcome:
     target: str
     result: Result
     fingerprint: str | None = None
-    exposure_ms: float | None = None
+    exposure_ms: FiniteFloat | None = None
     problem: str | None = None
     detail: str | None = None
+
+    @classmethod
+    def from_json(cls, raw: object) -> StoreOutcome | None:
+        """Read an outcome back from its ``asdict`` form; None for anything else."""
+        return read_record(cls, raw)
 
     @property
     def holds_secret(self) -> bool:
@@ -73,6 +81,15 @@ class ArmedStores:
                 f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed and "
                 f"the receivers still verify. {why}",
             )
+
+    def reread(self) -> ArmedStores:
+        """The same with what the stores hold now, for a secret that Featurebase is asked for *after* this reading.
+
+        What can't be read counts as unchanged; the write finds out.
+        """
+        jobs = {label: job_for(self.armed[label], self.armed[label].read, self.stores[label]) for label in self.held}
+        held, _ = sorted_out(run_at_once(jobs))
+        return replace(self, held={**self.held, **held})
 
 
 @contextmanager
@@ -115,15 +132,14 @@ def distribute(
     rule: WriteRule,
     *,
     since: float | None,
-    use_held: bool = True,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> dict[str, StoreOutcome]:
     """Write ``secret`` to all armed stores at once and report on every store.
 
+    ``ready`` has to have been read before the secret was learnt: then a conditional write can't undo a newer one.
+
     :param rule: the terms; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None where nothing was refreshed.
-    :param use_held: whether what the stores held when armed may be relied on, which saves a read in the window
-        (a conditional write notices a change); False reads again.
     """
 
     def job(label: str, one: ArmedStore) -> Job[StoreOutcome]:
@@ -131,7 +147,7 @@ def distribute(
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            changed = converge(one, secret, terms, held=ready.held[label] if use_held else None)
+            changed = converge(one, secret, terms, held=ready.held[label])
             exposure = (monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE

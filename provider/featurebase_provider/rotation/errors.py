@@ -7,9 +7,13 @@ RotationError
 ├── RefreshOutcomeUnknown  the refresh got no answer and left no trace     retry
 ├── SecretMissing          Featurebase's answer carries no secret          do not retry
 ├── StaleRead              Featurebase keeps showing a replaced secret     retry
+├── SecretHasLeaked        Featurebase shows a secret that has leaked      retry
 ├── StoresNotReady         a store failed to arm; nothing was refreshed    retry
 ├── StoresDisagree         stores hold another secret than Featurebase     do not retry
+├── StoresUnread           a store can't be read to compare it             retry
 ├── NotConverged           Featurebase's secret keeps changing             retry
+├── StoresLeftOver         stores do not hold the new secret yet           retry
+│   └── ForeignValuesLeft  those that do not hold values that aren't ours  do not retry
 └── ProbeFailed            the receiver did not pass the probe             do not retry
 StoreError
 ├── StoreRefused           the store said no, or can't hold the value      do not retry
@@ -21,6 +25,8 @@ StoreError
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 
@@ -72,6 +78,10 @@ class StaleRead(RotationError):
     """Featurebase keeps showing a secret that is known to have been replaced."""
 
 
+class SecretHasLeaked(RotationError):
+    """Featurebase shows a secret that an emergency run knows to have leaked; it was written nowhere."""
+
+
 class StoresNotReady(RotationError):
     """At least one store failed to arm, so nothing was refreshed."""
 
@@ -82,8 +92,22 @@ class StoresDisagree(RotationError):
     retry_helps = False
 
 
+class StoresUnread(RotationError):
+    """A store that was pushed could not be read to compare it with Featurebase."""
+
+
 class NotConverged(RotationError):
     """Featurebase's secret changed each time a store was brought up to date."""
+
+
+class StoresLeftOver(RotationError):
+    """In an emergency: Featurebase has a new secret, and stores do not hold it yet."""
+
+
+class ForeignValuesLeft(StoresLeftOver):
+    """In an emergency: all that is left are stores with a value that is not ours; a person has to decide."""
+
+    retry_helps = False
 
 
 class ProbeFailed(RotationError):
@@ -106,12 +130,14 @@ class StoreError(FeaturebaseError):
     :param store: the store's label and target, as ``ArmedStore.name`` gives it; never a value.
     :param problem: what failed and what state the store is in now; never a value, nor a client's own text
         that could quote one.
-    :param advice: what to do about it.
+    :param advice: what to do about it; default: what suits every error of its kind.
     """
+
+    usual_advice: ClassVar[str] = ""
 
     def __init__(self, store: str, problem: str, advice: str = "") -> None:
         super().__init__(store, problem, advice)
-        self.store, self.problem, self.advice = store, problem, advice
+        self.store, self.problem, self.advice = store, problem, advice or self.usual_advice
 
     def __str__(self) -> str:
         text = f"store {self.store}: {self.problem}"
@@ -122,6 +148,7 @@ class StoreRefused(StoreError):
     """The store said no (permission, missing path, wrong type); it holds what it held before."""
 
     retry_helps = False
+    usual_advice = "Mend that, then clear the task"
 
 
 class StoreForeignValue(StoreRefused):
@@ -134,6 +161,8 @@ class StoreUnusable(StoreRefused):
 
 class StoreUnreachable(StoreError):
     """The store did not answer, or not in time; whether a write arrived is unknown until it is read."""
+
+    usual_advice = "See that it answers; a retry reads it before it writes"
 
 
 class StoreConflict(StoreError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
+
+from featurebase_provider.rotation.recorded import read_record
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -18,16 +21,14 @@ class Moment:
     :param boot: names the boot of the machine, or None where the system does not tell.
     """
 
-    monotonic: float
-    wall: float
+    monotonic: FiniteFloat
+    wall: FiniteFloat
     boot: str | None = None
 
     @classmethod
     def from_json(cls, raw: object) -> Moment | None:
         """Read a moment back from its ``asdict`` form; None for anything else."""
-        if not isinstance(raw, Mapping):
-            return None
-        return cls(float(raw["monotonic"]), float(raw["wall"]), raw.get("boot"))
+        return read_record(cls, raw)
 
 
 def boot_id() -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from featurebase_provider.featurebase.redaction import clean_text
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -89,7 +91,9 @@ def last_result(webhook: Webhook) -> str:
     last = webhook.last_status
     if last is None:
         return ""
-    return f" (last result: {last.code} {one_line(last.message)!r} at {last.timestamp.isoformat()})"
+    # The message may be the receiver's own answer, and that may quote what it was sent.
+    message = clean_text(one_line(last.message, len(last.message)), secrets=webhook.secret_values(), limit=200)
+    return f" (last result: {last.code} {message!r} at {last.timestamp.isoformat()})"
 
 
 def one_line(text: str | None, limit: int = 200) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
+from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.recorded import Instant, Text, read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from featurebase_provider.featurebase.models import Webhook
 
-Mode = Literal["rotate", "distribute", "dry_run"]
+Mode = Literal["rotate", "distribute", "dry_run", "emergency"]
 MODES: tuple[Mode, ...] = ("rotate", "distribute", "dry_run")
+"""What a person may ask a rotation Dag for; ``emergency`` belongs to a Dag of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +61,44 @@ class RotationPlan:
     :param reason: what the person who triggered the run wrote.
     :param known: fingerprints that earlier reports say are ours.
     :param drop_previous: whether the kept previous secret's time is over.
+    :param dag_id: the Dag whose run it is, as several Dags share the asset and run ids repeat between Dags; empty in
+        plans of version 0.1.0.
+    :param leaked: fingerprints of secrets that must be left in no store, as emergency runs say.
     """
 
     run_id: str
-    webhook_id: str
+    webhook_id: Text
     host: str
     mode: Mode
-    before: str
-    updated_at: str | None
+    before: Text
+    updated_at: Instant | None
     status: str
-    planned_at: str
+    planned_at: Instant
     health: HealthFigures = field(default_factory=HealthFigures)
     reason: str = ""
     known: tuple[str, ...] = ()
     drop_previous: bool = False
+    dag_id: str = ""
+    leaked: tuple[str, ...] = ()
 
     @property
     def previous(self) -> Previous:
         """What becomes of a kept previous secret."""
-        return Previous.DROP if self.drop_previous else Previous.KEEP
+        return Previous.DROP if self.drop_previous or self.is_emergency else Previous.KEEP
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether the secret has leaked."""
+        return self.mode == "emergency"
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether the run is to refresh the secret."""
+        return self.mode == "rotate" or self.is_emergency
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""
-        return {**asdict(self), "known": list(self.known)}
+        return {**asdict(self), "known": list(self.known), "leaked": list(self.leaked)}
 
     @classmethod
     def from_json(cls, raw: object, *, webhook_id: str = "?") -> RotationPlan:
@@ -88,23 +108,39 @@ class RotationPlan:
         """
         if not isinstance(raw, Mapping):
             raise PlanUnreadable(webhook_id, "no plan was recorded; run preflight again")
-        values = _known_fields(cls, raw)
-        try:
-            values["health"] = HealthFigures(**_known_fields(HealthFigures, dict(values.get("health", {}))))
-            values["known"] = tuple(values.get("known", ()))
-            plan = cls(**values)
-        except TypeError:
-            raise PlanUnreadable(
-                webhook_id, "what was recorded is not a plan of this provider; run preflight again"
-            ) from None
-        if plan.mode not in MODES or not plan.before or not plan.webhook_id:
-            raise PlanUnreadable(webhook_id, "the recorded plan is incomplete; run preflight again")
+        plan = read_record(cls, raw)
+        if plan is None:
+            raise PlanUnreadable(webhook_id, "what was recorded is not a plan of this provider; run preflight again")
         return plan
 
 
-def _known_fields(kind: type[RotationPlan | HealthFigures], raw: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(kind)}
-    return {key: value for key, value in raw.items() if key in names}
+def is_plan_of(record: Mapping[str, Any], *, dag_id: str, run_id: str) -> bool:
+    """Whether a recorded plan is this Dag run's own; one without a ``dag_id`` (version 0.1.0) goes by its run id."""
+    return record.get("run_id") == run_id and record.get("dag_id", "") in ("", dag_id)
+
+
+def leaked_in(records: Iterable[Mapping[str, Any]], webhook_id: str) -> frozenset[str]:
+    """Fingerprints that recorded plans and reports of a webhook say have leaked."""
+    leaked: set[str] = set()
+    for record in records:
+        if record.get("webhook_id") == webhook_id:
+            leaked.update(_texts(record.get("leaked")))
+            leaked.update(_texts([record.get("before")]) if record.get("mode") == "emergency" else ())
+    return frozenset(leaked)
+
+
+def planned_from(records: Iterable[Mapping[str, Any]], webhook_id: str) -> tuple[str, ...]:
+    """Fingerprints of the secrets that recorded plans of a webhook set out from, or knew as ours."""
+    found: dict[str, None] = {}
+    for record in records:
+        if record.get("webhook_id") == webhook_id:
+            found.update(dict.fromkeys([*_texts(record.get("known")), *_texts([record.get("before")])]))
+    return tuple(found)
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a recorded list; people can make asset events too, with anything in them."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, (list, tuple)) else []
 
 
 def checked_mode(value: object, webhook_id: str) -> Mode:
@@ -115,7 +151,8 @@ def checked_mode(value: object, webhook_id: str) -> Mode:
     for mode in MODES:
         if value == mode:
             return mode
-    raise PlanRefused(webhook_id, f"mode {value!r} is not one of {', '.join(MODES)}; nothing was changed")
+    shown = one_line(str(value), 60)
+    raise PlanRefused(webhook_id, f"mode {shown!r} is not one of {', '.join(MODES)}; nothing was changed")
 
 
 def make_plan(
@@ -129,8 +166,13 @@ def make_plan(
     known: tuple[str, ...] = (),
     drop_previous: bool = False,
     allow_inactive: bool = False,
+    dag_id: str = "",
+    leaked: Iterable[str] = (),
 ) -> RotationPlan:
     """Turn what Featurebase shows into the baseline of a Dag run.
+
+    In an emergency every secret up to now counts as leaked: which of them got out is not ours to judge, and none of
+    them is to be accepted any more.
 
     :raises SecretMissing: the answer carries no secret.
     :raises PlanRefused: the webhook is not active and ``allow_inactive`` is off.
@@ -141,7 +183,7 @@ def make_plan(
             "Featurebase's answer carries no signing secret, so nothing can be compared; nothing was changed. "
             "Check the connection's api_version and the API key's rights",
         )
-    if webhook.status != "active" and mode != "dry_run" and not allow_inactive:
+    if webhook.status != "active" and mode not in ("dry_run", "emergency") and not allow_inactive:
         raise PlanRefused(
             webhook.id,
             f"it is {webhook.status!r}, not active, so no delivery would prove the rotation; nothing was changed. "
@@ -160,4 +202,6 @@ def make_plan(
         reason=reason,
         known=known,
         drop_previous=drop_previous,
+        dag_id=dag_id,
+        leaked=tuple(sorted({*leaked, *known, webhook.secret.fingerprint} if mode == "emergency" else {*leaked})),
     )

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-import ipaddress
+import base64
 import json
+import re
 import secrets
-import socket
+import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 
+from featurebase_provider import __version__
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.destination import (
+    Destination,
+    HostNotResolved,
+    Resolve,
+    addresses_of,
+    check_destination,
+)
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.exposure import Moment, boot_id
-from featurebase_provider.rotation.health import SUCCESS_CODES
+from featurebase_provider.rotation.health import SUCCESS_CODES, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from featurebase_provider.featurebase.models import Webhook
 
 TOPIC = "webhook.probe"
 ID_PREFIX = "notif_probe_"
 
 ProbeResult = Literal["accepted", "refused", "topic_refused", "unreachable", "verifies_nothing"]
-Resolve = Callable[[str, int], Iterable[str]]
+
+MOST_ADDRESSES = 8
+"""Addresses of one host that are tried for one event."""
+
+_CONNECTIONS_OWN = frozenset(
+    {
+        "connection", "content-encoding", "content-length", "expect", "host", "http2-settings", "keep-alive",
+        "proxy-authenticate", "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade",
+        "te",  # codespell:ignore te
+    }
+)  # fmt: skip
+"""Headers that describe one connection or one body (RFC 9110, 7.6.1): the webhook's are not taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,75 +103,6 @@ class ProbeOutcome:
         return asdict(self)
 
 
-class HostNotResolved(ProbeFailed):
-    """The receiver's host name has no address now; a later try may find one."""
-
-
-def addresses_of(host: str, port: int) -> tuple[str, ...]:
-    """Resolve a host name to its IP addresses.
-
-    :raises OSError: it has none.
-    """
-    return tuple(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-
-
-def check_destination(webhook: Webhook, *, allow_hosts: Iterable[str] = (), resolve: Resolve = addresses_of) -> None:
-    """Refuse to probe where a probe must not go: the url comes from the API and is not ours to trust.
-
-    https only, but for loopback; never a link-local, metadata, multicast or unspecified address, unless the
-    configuration allows that host.
-
-    :raises HostNotResolved: the host has no address now.
-    :raises ProbeFailed: the destination is refused.
-    """
-    try:
-        parts = urlsplit(webhook.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    host = parts.hostname or ""
-    if parts.scheme not in ("https", "http") or not host:
-        raise ProbeFailed(webhook.id, "the receiver's url is no http(s) url; it was not probed", "unreachable")
-    try:
-        addresses = [ipaddress.ip_address(text.split("%")[0]) for text in resolve(host, port)]
-    except (OSError, UnicodeError) as exc:  # UnicodeError: a name that IDNA can't encode
-        raise HostNotResolved(
-            webhook.id,
-            f"the receiver's host {host!r} can't be resolved ({type(exc).__name__}); check the webhook's url and the "
-            "worker's DNS",
-            "unreachable",
-        ) from None
-    loopback = bool(addresses) and all(address.is_loopback for address in addresses)
-    if parts.scheme == "http" and not loopback:
-        raise ProbeFailed(
-            webhook.id,
-            f"the receiver {host!r} is not https; a probe would send its headers in the clear",
-            "refused",
-        )
-    if host in {allowed.lower() for allowed in allow_hosts}:
-        return
-    for address in addresses:
-        if _never_a_receiver(address):
-            raise ProbeFailed(
-                webhook.id,
-                f"the receiver's host {host!r} resolves to {address}, a link-local, metadata, multicast or unspecified "
-                "address; it was not probed. If that is right, list the host in probe.allow_hosts",
-                "unreachable",
-            )
-
-
-def _never_a_receiver(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
-    return (
-        address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or str(address) in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")
-    )
-
-
 def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None = None) -> bytes:
     """A ``notification_event`` that no receiver takes for a real one, as JSON bytes.
 
@@ -173,6 +125,9 @@ def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None 
 @dataclass
 class Probe:
     """Sends signed events to one webhook's receiver, each on a connection of its own.
+
+    Directly to an address that was checked: proxies of the environment are not used. ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` are.
 
     :param webhook: whose receiver, headers and timeout are used.
     :param timeout: seconds to go on while the receiver refuses or can't be reached (it may still be reloading).
@@ -260,35 +215,107 @@ class Probe:
             attempts,
         )
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once: it takes 20 ms and more, which would count as exposure with each event."""
+        try:
+            return httpx.create_ssl_context()
+        except (OSError, ValueError) as exc:
+            problem = type(exc).__name__
+        raise ProbeFailed(
+            self.webhook.id,
+            f"the environment's certificate settings (SSL_CERT_FILE, SSL_CERT_DIR) make no TLS client ({problem}); "
+            "the receiver was not probed",
+            "unreachable",
+        )
+
     def _send(self, secret: SigningSecret) -> Answer:
         try:
-            check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
+            destination = check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
         except HostNotResolved:
             return Answer(None, "its host name can't be resolved")
         now = self.wall()
         body = probe_event(self.webhook, now=now, body=self.body)
+        headers = self._headers(destination, secret, int(now), body)
         seconds = self.webhook.request_config.timeout_ms / 1000
-        try:
-            # A client of its own for each event: a kept connection may lead to a process with the old secret.
-            with (
-                httpx.Client(timeout=seconds, follow_redirects=False, transport=self.transport) as client,
-                client.stream(
-                    "POST", self.webhook.url, content=body, headers=self._headers(secret, int(now), body)
-                ) as response,
-            ):
-                return Answer(response.status_code)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
-            return Answer(None, type(exc).__name__)
+        give_up = self.monotonic() + seconds
+        answer = Answer(None, "no address")
+        for address in destination.addresses[:MOST_ADDRESSES]:
+            answer, connected = self._post(destination, address, headers, body, seconds)
+            if connected or self.monotonic() >= give_up:
+                break
+        return answer
 
-    def _headers(self, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
+    def _post(
+        self, destination: Destination, address: str, headers: httpx.Headers, body: bytes, seconds: float
+    ) -> tuple[Answer, bool]:
+        """Send the event to one address; also say whether there was a connection that it went over.
+
+        A transport without a client: it follows no redirect, asks no ``.netrc``, cookie or proxy, and does not log the
+        url, which may hold a token. The answer's body is not read.
+        """
+        try:
+            # One for each event: a kept connection may lead to a process with the old secret.
+            with self.transport or httpx.HTTPTransport(verify=self._tls, trust_env=False) as transport:
+                request = httpx.Request(
+                    "POST",
+                    destination.at(address),
+                    headers=headers,
+                    content=body,
+                    extensions={
+                        "timeout": httpx.Timeout(seconds).as_dict(),
+                        "sni_hostname": destination.server_name,
+                    },
+                )
+                response = transport.handle_request(request)
+                response.close()
+                return Answer(response.status_code), True
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            return Answer(None, _why_no_connection(exc)), False
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
+            return Answer(None, type(exc).__name__), True
+
+    def _headers(self, destination: Destination, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
         # httpx.Headers replaces whatever the case: the webhook's own headers must not give a second signature.
-        headers = httpx.Headers(
-            {name: value.get_secret_value() for name, value in self.webhook.request_config.headers.items()}
-        )
+        headers = httpx.Headers({"Accept": "*/*", "User-Agent": f"airflow-provider-featurebase/{__version__}"})
+        if destination.url.userinfo:
+            login = f"{destination.url.username}:{destination.url.password}"
+            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        headers.update(_forwarded(self.webhook))
+        headers["Host"] = destination.host_header
         headers["Content-Type"] = "application/json"
         headers[TIMESTAMP_HEADER] = str(timestamp)
         headers[SIGNATURE_HEADER] = sign(secret, timestamp, body)
         return headers
+
+
+def _forwarded(webhook: Webhook) -> dict[str, str]:
+    """The webhook's own headers, but for those that belong to one connection.
+
+    :raises ProbeFailed: one can't be sent, a line break in it for example; its value is not shown.
+    """
+    forwarded = {}
+    for name, hidden in webhook.request_config.headers.items():
+        value = hidden.get_secret_value()
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~]*", value):
+            raise ProbeFailed(
+                webhook.id,
+                f"the header {one_line(name, 60)!r} of its requestConfig has characters that a header cannot have; it "
+                "was not probed. Correct the header in Featurebase",
+                "unreachable",
+            )
+        if name.lower() not in _CONNECTIONS_OWN:
+            forwarded[name] = value.strip()
+    return forwarded
+
+
+def _why_no_connection(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "its TLS certificate could not be verified"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _wrong_key() -> SigningSecret:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.convergence import WriteRule, converge
@@ -44,7 +44,7 @@ def push_until_agreed(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Pushed:
-    """Read Featurebase, bring the store there, read Featurebase again; until both agree.
+    """Read the store and Featurebase, bring the store there, read Featurebase again; until both agree.
 
     :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
     :param patience: seconds to wait out stale reads.
@@ -55,10 +55,11 @@ def push_until_agreed(
     changed = False
     conflict: StoreConflict | None = None
     for _ in range(ROUNDS):
+        # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
+        held = armed.read()
         webhook = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
         try:
-            held = armed.read()
-            changed |= converge(armed, secret_of(webhook), replace(rule, known=rule.known | lineage.seen), held=held)
+            changed |= converge(armed, secret_of(webhook), rule.knowing(known=lineage.seen), held=held)
         except StoreConflict as exc:
             conflict = exc
             continue

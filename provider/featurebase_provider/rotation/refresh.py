@@ -80,7 +80,7 @@ class CompareAndSwap:
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
         webhook = self._read_baseline()
-        if self.later_attempt and self.plan.mode == "rotate" and not self._moved_on(webhook):
+        if self.later_attempt and self.plan.refreshes and not self._moved_on(webhook):
             self.say(
                 f"the secret still is {self.plan.before}; an earlier try may have sent a refresh that commits late, "
                 f"so it is watched for {self.grace:.0f} s before one is sent"
@@ -89,7 +89,7 @@ class CompareAndSwap:
             webhook = self._watch() or self._read_baseline()
         if self._moved_on(webhook):
             return self._already_done(webhook)
-        if self.plan.mode != "rotate":
+        if not self.plan.refreshes:
             self.lineage.advance(webhook)
             return Refreshed(webhook, "not_asked")
         self._check_active(webhook)
@@ -108,7 +108,11 @@ class CompareAndSwap:
         )
 
     def _moved_on(self, webhook: Webhook) -> bool:
-        return secret_of(webhook).fingerprint != self.plan.before
+        """Whether the secret is no longer the plan's; in an emergency, whether it is none that has leaked."""
+        fingerprint = secret_of(webhook).fingerprint
+        # The plan's reading may have been stale: in an emergency the secret that it missed must go as well.
+        leaked = self.plan.is_emergency and fingerprint in self.plan.leaked
+        return fingerprint != self.plan.before and not leaked
 
     def _already_done(self, webhook: Webhook) -> Refreshed:
         self._know_before()
@@ -124,7 +128,8 @@ class CompareAndSwap:
         self.lineage.replace(self.plan.before)
 
     def _check_active(self, webhook: Webhook) -> None:
-        if webhook.status != "active" and self.plan.status == "active" and not self.allow_inactive:
+        allowed = self.allow_inactive or self.plan.is_emergency
+        if webhook.status != "active" and self.plan.status == "active" and not allowed:
             raise RefreshRefused(
                 self.plan.webhook_id,
                 f"it was active when planned and is {webhook.status!r} now; its secret was not refreshed. "
@@ -138,9 +143,9 @@ class CompareAndSwap:
         except ApiError as exc:
             if exc.outcome_known:
                 raise
-            problem = str(exc).rstrip(".")
+            problem = exc.summary
         else:
-            if answer.secret is not None and answer.secret.fingerprint != self.plan.before:
+            if answer.secret is not None and self._moved_on(answer):
                 self._know_before()
                 self.lineage.advance(answer)
                 return Refreshed(answer, "answered", posted_at)
@@ -194,11 +199,11 @@ class CompareAndSwap:
 
     def _unreadable(self, problem: str, exc: FeaturebaseError) -> RefreshOutcomeUnknown:
         before = f"{problem}. " if problem else ""
-        why = str(exc).rstrip(".")
+        why, to_do = (exc.summary, f" {exc.to_do}") if isinstance(exc, ApiError) else (str(exc).rstrip("."), "")
         return RefreshOutcomeUnknown(
             self.plan.webhook_id,
             f"{before}Whether the secret was refreshed can't be read: {why}. If it was, deliveries fail until a retry "
-            "of this task distributes the new secret; a retry compares before it refreshes",
+            f"of this task distributes the new secret; a retry compares before it refreshes.{to_do}",
         )
 
     def _older_than_plan(self, webhook: Webhook) -> bool:

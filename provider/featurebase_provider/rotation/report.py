@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 
-Outcome = Literal["rotated", "distributed", "incomplete", "failed", "unknown", "dry_run", "skipped", "nothing_changed"]
+Outcome = Literal[
+    "rotated",
+    "distributed",
+    "incomplete",
+    "failed",
+    "unknown",
+    "webhook_gone",
+    "dry_run",
+    "skipped",
+    "nothing_changed",
+]
 
 ADVICE: Mapping[str, str] = {
     "rotated": "Nothing to do.",
@@ -34,8 +44,21 @@ ADVICE: Mapping[str, str] = {
     "its push task (or trigger the Dag with mode=distribute).",
     "unknown": "Whether the secret was refreshed could not be read. Clear the rotate task: it compares before it "
     "refreshes, and distributes what is current.",
+    "webhook_gone": "Featurebase has no such webhook any more, so it signs nothing with its secret and nothing is left "
+    "to rotate. If it was deleted, take it out of the rotation file; if not, check that the API key belongs to its "
+    "workspace, then clear what failed.",
     "failed": "Every store holds the current secret; what failed came after. See the failed task's log.",
 }
+
+EMERGENCY_ADVICE: Mapping[str, str] = {
+    "nothing_changed": "THE LEAKED SECRET IS STILL VALID. Mend what failed, then clear this webhook's failed tasks.",
+    "unknown": "Whether the leaked secret was replaced could not be read. Clear the rotate task: it compares before it "
+    "refreshes, and distributes what is current.",
+    "incomplete": "The leaked secret is void at Featurebase, and stores that do not hold the new one make receivers go "
+    "on accepting it. Mend each store that is named, then clear the push task.",
+    "failed": "Every store holds the new secret; what failed came after. See the failed task's log.",
+}
+"""Where it differs from :data:`ADVICE`, once the secret has leaked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +76,11 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """What one Dag run did; see :func:`make_report`."""
+    """What one Dag run did; see :func:`make_report`.
+
+    :param known: fingerprints of the webhook's secrets that the run saw or wrote, ``before`` and ``after`` among
+        them; a store may hold any of them.
+    """
 
     webhook: str
     dag_id: str
@@ -75,6 +102,7 @@ class RotationReport:
     stores: tuple[StoreOutcome, ...] = ()
     tasks: tuple[TaskRow, ...] = ()
     notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -83,6 +111,7 @@ class RotationReport:
         raw["stores"] = [asdict(one) for one in self.stores]
         raw["tasks"] = [asdict(one) for one in self.tasks]
         raw["notes"] = list(self.notes)
+        raw["known"] = list(self.known)
         return raw
 
     def as_text(self, width: int = 120) -> str:
@@ -97,7 +126,8 @@ class RotationReport:
         if self.tasks:
             console.print(self._task_table())
         for note in self.notes:
-            console.print(f"- {escape(one_line(note, 1000))}")
+            # Not wrapped: a line of the log must not begin within other people's text.
+            console.print(f"- {escape(one_line(note, 1000))}", soft_wrap=True)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in text.splitlines())
 
@@ -132,7 +162,8 @@ class RotationReport:
             exposure = "" if one.exposure_ms is None else f"{one.exposure_ms:.0f} ms"
             said = one.problem or one.detail
             result = one.result if not said else f"{one.result}: {one_line(said, 300)}"
-            table.add_row(one.label, escape(one.target), escape(result), one.fingerprint or "unknown", exposure)
+            target = escape(one_line(one.target, 2100))
+            table.add_row(one.label, target, escape(result), one.fingerprint or "unknown", exposure)
         return table
 
     def _task_table(self) -> Table:
@@ -154,6 +185,7 @@ class Findings:
     :param probe: the probe task's result, or None.
     :param delivery: the verdict on real deliveries, or None.
     :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
+    :param gone: whether that was because Featurebase has no such webhook.
     :param receiver_exposure_ms: see ``rotation.exposure``.
     """
 
@@ -163,6 +195,7 @@ class Findings:
     probe: Mapping[str, Any] | None = None
     delivery: Mapping[str, Any] | None = None
     current: str | None = None
+    gone: bool = False
     receiver_exposure_ms: float | None = None
 
 
@@ -190,12 +223,13 @@ def make_report(
     pushed = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
     after = findings.current or pushed or (rotation.after if rotation else None)
     outcome = _outcome(findings, stores, after, failed, skipped)
+    in_emergency = (plan.mode if plan else mode) == "emergency"
     return RotationReport(
         webhook=webhook,
         dag_id=dag_id,
         run_id=run_id,
         outcome=outcome,
-        advice=ADVICE[outcome],
+        advice=EMERGENCY_ADVICE.get(outcome, ADVICE[outcome]) if in_emergency else ADVICE[outcome],
         at=at,
         webhook_id=plan.webhook_id if plan else None,
         host=plan.host if plan else None,
@@ -210,8 +244,29 @@ def make_report(
         delivery=findings.delivery,
         stores=tuple(stores.values()),
         tasks=tuple(tasks),
-        notes=rotation.notes if rotation else (),
+        notes=(*rotation.notes, *_later_refresh(rotation, after)) if rotation else (),
+        known=_seen(findings, stores, after),
     )
+
+
+def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, ...]:
+    """What rotate could not know: an orphan of it, a late commit, a person or an emergency refreshed after it."""
+    if after is None or after == rotation.after:
+        return ()
+    note = (
+        f"when rotate ended Featurebase's secret was {rotation.after}, now it is {after}: it was refreshed again in "
+        "between (a person, an orphaned try, a refresh that committed late, or an emergency rotation)"
+    )
+    return (note,)
+
+
+def _seen(findings: Findings, stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[str, ...]:
+    """What this run saw; what earlier reports told it is left out, or each would repeat all before it."""
+    plan, rotation = findings.plan, findings.rotation
+    told = set(plan.known) if plan else set()
+    seen = [one for one in (*rotation.plan.known, rotation.after) if one not in told] if rotation else []
+    held = [one.fingerprint for one in stores.values()]
+    return tuple(dict.fromkeys(filter(None, (plan.before if plan else None, *seen, *held, after))))
 
 
 def _outcome(
@@ -220,6 +275,8 @@ def _outcome(
     rotation = findings.rotation
     if skipped:
         return "skipped"
+    if findings.gone and failed:
+        return "webhook_gone"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)
     if not all(one.holds_secret and one.fingerprint == after for one in stores.values()):

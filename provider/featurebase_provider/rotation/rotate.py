@@ -25,11 +25,14 @@ from featurebase_provider.rotation.errors import (
 from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.lineage import read_current, secret_of
 from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.refresh import How  # noqa: TC001 - read_record resolves it
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from featurebase_provider.rotation.refresh import CompareAndSwap, How, Refreshed
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.refresh import CompareAndSwap, Refreshed
     from featurebase_provider.rotation.store import Store
 
 CONFIRM_SECONDS = 15.0
@@ -52,11 +55,11 @@ class RotationOutcome:
 
     plan: RotationPlan
     how: How
-    after: str
-    updated_at: str | None = None
-    refreshed_at: str | None = None
+    after: Text
+    updated_at: Instant | None = None
+    refreshed_at: Instant | None = None
     posted: Moment | None = None
-    distributed_at: str | None = None
+    distributed_at: Instant | None = None
     stores: Mapping[str, StoreOutcome] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -83,20 +86,11 @@ class RotationOutcome:
         """
         if not isinstance(raw, Mapping):
             raise PlanUnreadable(webhook_id, "the rotate task of this Dag run left no result; clear rotate")
-        try:
-            return cls(
-                **{
-                    **{key: raw[key] for key in (f.name for f in fields(cls)) if key in raw},
-                    "plan": RotationPlan.from_json(raw.get("plan"), webhook_id=webhook_id),
-                    "stores": {label: StoreOutcome(**one) for label, one in raw.get("stores", {}).items()},
-                    "posted": Moment.from_json(raw.get("posted")),
-                    "notes": tuple(raw.get("notes", ())),
-                }
-            )
-        except (TypeError, AttributeError, KeyError, ValueError):
-            raise PlanUnreadable(
-                webhook_id, "the rotate task's result is not one of this provider; clear rotate"
-            ) from None
+        plan = RotationPlan.from_json(raw.get("plan"), webhook_id=webhook_id)
+        outcome = read_record(cls, {**raw, "plan": plan})
+        if outcome is None:
+            raise PlanUnreadable(webhook_id, "the rotate task's result is not one of this provider; clear rotate")
+        return outcome
 
 
 def rotate(
@@ -107,20 +101,26 @@ def rotate(
     server_now: Callable[[], datetime],
     wall: Callable[[], float],
     require_all: bool = True,
+    leaked: Callable[[], frozenset[str]] = frozenset,
 ) -> RotationOutcome:
     """Arm all stores, refresh with compare and swap, write all stores at once, and read Featurebase again.
 
     :param require_all: False lets the refresh go ahead although a store can't be armed (the secret has leaked).
+    :param leaked: tells the fingerprints that are known by now to have leaked. Asked just before the refresh is sent,
+        as an emergency run may begin while this one is under way, and again after a wait; never between a usable
+        answer and the writes. Called on this thread.
     :raises StoresNotReady: a store failed to arm; nothing was refreshed.
     :raises RotationError: see :meth:`CompareAndSwap.run`.
     :raises ApiError: Featurebase refused, or could not be read.
     """
     plan = swap.plan
-    rule = replace(rule, known=rule.known | set(plan.known) | {plan.before})
+    rule = rule.knowing(known={*plan.known, plan.before}, leaked=plan.leaked)
     with arming(stores) as ready:
         other_checks = swap.may_post
 
         def may_post() -> None:
+            nonlocal rule
+            rule = rule.knowing(leaked=leaked())
             if require_all:
                 ready.require_all(plan.webhook_id)
                 _require_ours(ready, rule, plan)
@@ -128,12 +128,14 @@ def rotate(
 
         refreshed = replace(swap, may_post=may_post).run()
         refreshed_at = server_now() if refreshed.posted_at is not None else None
+        if refreshed.how != "answered":
+            rule = rule.knowing(leaked=leaked())
         outcomes = distribute(
             ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, monotonic=swap.monotonic
         )
         # The wall clock is read after the stores were written: nothing may come between answer and writes.
         posted = _moment_of(refreshed.posted_at, swap.monotonic(), wall())
-        refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule)
+        refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule, leaked)
     return RotationOutcome(
         plan=replace(plan, known=tuple(dict.fromkeys((*plan.known, *sorted(swap.lineage.seen))))),
         how=refreshed.how,
@@ -168,11 +170,12 @@ def _confirm(
     refreshed: Refreshed,
     outcomes: dict[str, StoreOutcome],
     rule: WriteRule,
+    leaked: Callable[[], frozenset[str]],
 ) -> tuple[Refreshed, dict[str, StoreOutcome], tuple[str, ...]]:
     """Read Featurebase after the writes; should it show a newer secret, write that."""
-    written = secret_of(refreshed.webhook)
-    try:
-        now = read_current(
+
+    def read() -> Webhook:
+        return read_current(
             swap.api,
             swap.plan.webhook_id,
             swap.lineage,
@@ -180,11 +183,19 @@ def _confirm(
             sleep=swap.sleep,
             monotonic=swap.monotonic,
         )
+
+    written = secret_of(refreshed.webhook)
+    try:
+        now = read()
+        if secret_of(now) == written:
+            return replace(refreshed, webhook=now), outcomes, ()
+        # Once more, after the stores: another try may have written a secret that is newer still.
+        ready = ready.reread()
+        now = read()
     except (ApiError, SecretMissing, StaleRead) as exc:
-        return refreshed, outcomes, (f"after the writes Featurebase could not be read again: {exc}",)
+        why = exc.summary if isinstance(exc, ApiError) else str(exc)
+        return refreshed, outcomes, (f"after the writes Featurebase could not be read again: {why}",)
     newer = secret_of(now)
-    if newer == written:
-        return replace(refreshed, webhook=now), outcomes, ()
     note = (
         f"after {written.fingerprint} was written, Featurebase shows {newer.fingerprint}: the secret was refreshed a "
         "second time (a person, an orphaned try, or a refresh that committed late). The newer one was written to all "
@@ -194,9 +205,8 @@ def _confirm(
     outcomes = distribute(
         ready,
         newer,
-        replace(rule, known=rule.known | swap.lineage.seen),
+        rule.knowing(known=swap.lineage.seen, leaked=leaked()),
         since=refreshed.posted_at,
-        use_held=False,
         monotonic=swap.monotonic,
     )
     return replace(refreshed, webhook=now), outcomes, (note,)

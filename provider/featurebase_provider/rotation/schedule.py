@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
+"""How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunTiming:
@@ -77,6 +80,21 @@ def first_seen_at(reports: Iterable[Mapping[str, Any]], fingerprint: str) -> dat
     return min(moments, default=None)
 
 
+def last_seen_otherwise(
+    reports: Iterable[Mapping[str, Any]], fingerprint: str, *, until: datetime | None
+) -> datetime | None:
+    """When a report last showed another secret as current.
+
+    :param until: only reports of earlier moments count; None for all.
+    """
+    moments = (
+        _moment(report.get("at"))
+        for report in reports
+        if isinstance(report.get("after"), str) and report["after"] != fingerprint
+    )
+    return _latest(moment for moment in moments if moment is not None and (until is None or moment < until))
+
+
 def previous_is_over(
     reports: Iterable[Mapping[str, Any]], fingerprint: str, *, now: datetime, previous_for: timedelta
 ) -> bool:
@@ -91,13 +109,27 @@ def known_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) ->
     return tuple(dict.fromkeys(_fingerprints(reports, webhook_id)))
 
 
+def replaced_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> frozenset[str]:
+    """Fingerprints of secrets that rotate has seen replaced: Featurebase can't hold one of them again.
+
+    Rotate compares ``updatedAt``, so what it saw instead was newer.
+    """
+    return frozenset(
+        report["before"]
+        for report in reports
+        if report.get("webhook_id") == webhook_id
+        and report.get("how") in SAW_ANOTHER
+        and isinstance(report.get("before"), str)
+    )
+
+
 def _fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> Iterator[str]:
     for report in reports:
         if report.get("webhook_id") != webhook_id:
             continue
-        for key in ("before", "after"):
-            if isinstance(report.get(key), str):
-                yield report[key]
+        seen = report.get("known")  # reports of version 0.1.0 have none
+        told = (report.get("before"), report.get("after"), *(seen if isinstance(seen, list) else ()))
+        yield from (one for one in told if isinstance(one, str))
 
 
 def in_words(span: timedelta) -> str:

@@ -45,6 +45,15 @@ def test_what_may_pass_is_retried(error: FeaturebaseError) -> None:
     assert caught.value is error
 
 
+def test_a_task_after_the_refresh_says_what_state_things_are_in() -> None:
+    """There "nothing was changed" would be read as "the old secret still holds"."""
+    with pytest.raises(AirflowFailException) as caught, task_errors("The stores hold the new secret"):
+        raise WebhookNotFound("GET", "/v2/webhooks/5", 404)
+    assert "The stores hold the new secret; check the webhook's id" in str(caught.value)
+    with pytest.raises(StoreUnreachable, match="no answer"), task_errors("The stores hold the new secret"):
+        raise StoreUnreachable("file", "no answer")
+
+
 def test_other_errors_pass_untouched() -> None:
     """A bug is no verdict: Airflow retries it, and shows it as it is."""
     with pytest.raises(ZeroDivisionError), task_errors():

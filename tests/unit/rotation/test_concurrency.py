@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import pytest
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
-from featurebase_provider.rotation.concurrency import Job, run_at_once
+from featurebase_provider.rotation.concurrency import Job, guarded, run_at_once
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 
 
@@ -157,6 +158,23 @@ def test_an_error_raised_in_c_code_is_placed_where_it_was_called() -> None:
 def test_an_error_without_a_frame_of_its_own_is_still_named() -> None:
     done = run_at_once({"a": Job("a", lambda: next(iter(())), 5)})
     assert "StopIteration" in str(done["a"].error)
+
+
+def test_guarded_work_gives_its_value_and_its_own_errors() -> None:
+    refused = StoreRefused("a", "no")
+    assert guarded("a", lambda: 7) == 7
+    with pytest.raises(StoreRefused) as caught:
+        guarded("a", raising(refused).run)
+    assert caught.value is refused
+
+
+def test_guarded_work_names_a_foreign_error_without_its_text() -> None:
+    """Neither the message nor the traceback shows what a vendor's client quotes."""
+    with pytest.raises(StoreError) as caught:
+        guarded("file (file:///a)", lambda: {}["whsec_leak"])
+    assert "store file (file:///a): unexpected KeyError at" in str(caught.value)
+    assert "whsec_leak" not in "".join(traceback.format_exception(caught.value)).replace('{}["whsec_leak"]', "")
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_the_end_of_the_task_is_not_a_stores_failure() -> None:

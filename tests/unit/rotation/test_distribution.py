@@ -117,8 +117,9 @@ def test_all_stores_are_written_and_reported() -> None:
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
     assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
     assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
-    assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem="store c: read-only")
-    assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem="store d: no client")
+    advice = "Mend that, then clear the task"
+    assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem=f"store c: read-only. {advice}")
+    assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem=f"store d: no client. {advice}")
     assert outcomes["e"].result == "failed"
     assert [one.holds_secret for one in outcomes.values()] == [True, True, False, False, False]
     assert [store.holds for store in stores] == ["whsec_1", "whsec_1", "whsec_0", "whsec_0", "whsec_foreign"]
@@ -140,14 +141,21 @@ def test_a_hanging_write_costs_only_its_store() -> None:
     assert "unknown until the store is read" in str(outcomes["a"].problem)
 
 
-@pytest.mark.parametrize(("use_held", "result"), [(True, "failed"), (False, "written")])
-def test_what_was_read_when_armed_may_be_relied_on_or_not(use_held: bool, result: str) -> None:
-    """Relying on it saves a read in the window; the conditional write notices that the secret was changed since."""
+def test_a_secret_that_changed_since_arming_is_not_overwritten_unread() -> None:
+    """What was read when armed saves a read in the window; the conditional write notices the change."""
     store = a_store()
     with arming([store]) as ready:
         store.put("whsec_2")
         rule = a_rule(known=frozenset({OLD.fingerprint, fingerprint("2")}))
-        assert distribute(ready, NEW, rule, since=None, use_held=use_held)["a"].result == result
+        assert distribute(ready, NEW, rule, since=None)["a"].result == "failed"
+        assert distribute(ready.reread(), NEW, rule, since=None)["a"].result == "written"
+
+
+def test_a_store_that_cannot_be_read_again_counts_as_unchanged() -> None:
+    store = a_store()
+    with arming([store]) as ready:
+        store.read_script.append(failing(StoreUnreachable("a", "no answer")))
+        assert ready.reread().held == ready.held
 
 
 def test_each_store_has_its_own_terms() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -131,6 +133,15 @@ def test_the_verdict_quotes_featurebase() -> None:
 
 def test_no_result_is_no_text() -> None:
     assert last_result(a_webhook()) == ""
+
+
+def test_a_receivers_answer_that_quotes_a_secret_is_cleaned() -> None:
+    """It would end in XCom, the report and the audit trail, which nothing masks."""
+    header = 'own "credential" of the receiver'
+    quoted = ["whsec_older", header, quote(header), base64.b64encode(header.encode()).decode()]
+    last = {"code": 401, "message": f"refused: {' | '.join(quoted)}\n.", "timestamp": START}
+    webhook = a_webhook(last_status=last, request_config={"headers": {"X-Key": header}})
+    assert "401 'refused: [redacted] | [redacted] | [redacted] | [redacted] .'" in last_result(webhook)
 
 
 def test_other_peoples_text_becomes_one_line() -> None:

@@ -54,7 +54,20 @@ def test_what_is_no_mapping_is_no_plan(raw: object) -> None:
         RotationPlan.from_json(raw, webhook_id=WEBHOOK_ID)
 
 
-@pytest.mark.parametrize("change", [{"health": 1}, {"health": None}, {"known": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"health": 1},
+        {"health": None},
+        {"known": 1},
+        {"known": [[]]},
+        {"leaked": "sha256:0123456789abcdef"},
+        {"run_id": 7},
+        {"planned_at": "yesterday"},
+        {"planned_at": "0001-01-01T00:00:00+23:59"},
+        {"updated_at": "2026-01-15T10:30:00"},
+    ],
+)
 def test_a_plan_with_odd_parts_is_unreadable(change: dict[str, Any]) -> None:
     with pytest.raises(PlanUnreadable, match="not a plan of this provider"):
         RotationPlan.from_json({**a_plan().as_json(), **change})
@@ -69,7 +82,7 @@ def test_a_plan_without_its_baseline_is_unreadable() -> None:
 
 @pytest.mark.parametrize("change", [{"mode": "destroy"}, {"before": ""}, {"webhook_id": ""}])
 def test_an_incomplete_plan_is_unreadable(change: dict[str, Any]) -> None:
-    with pytest.raises(PlanUnreadable, match="incomplete"):
+    with pytest.raises(PlanUnreadable, match="not a plan of this provider"):
         RotationPlan.from_json({**a_plan().as_json(), **change})
 
 

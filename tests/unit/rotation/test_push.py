@@ -145,3 +145,15 @@ def test_a_store_that_cannot_be_read_is_pushed_once_a_call(api: FakeFeaturebase)
     store = MemoryStore(value=secret("0"), readable=False)
     pushed = push(api, store, adopt=True)
     assert (pushed.changed, pushed.readable, store.writes) == (True, False, [fingerprint("0")])
+
+
+def test_a_newer_secret_that_another_try_has_just_written_stays(api: FakeFeaturebase, store: MemoryStore) -> None:
+    """Rotated and written by others while this push was under way: the older one is not written over it."""
+
+    def others_are_faster() -> None:
+        api.rotated()
+        store.put("whsec_1")
+
+    store.read_script.append(others_are_faster)
+    pushed = push(api, store, known=frozenset({fingerprint("0"), fingerprint("1")}))
+    assert (pushed.changed, store.holds, store.writes) == (False, "whsec_1", [])

@@ -223,7 +223,9 @@ def test_a_refused_read_after_a_lost_answer_leaves_the_outcome_unknown(api: Fake
     api.read_script.extend([None, error])
     with pytest.raises(RefreshOutcomeUnknown, match="deliveries fail until a retry") as caught:
         swap(api).run()
-    assert str(error) in str(caught.value)
+    for text in (error.summary, error.to_do):
+        assert text in str(caught.value)
+    assert "Nothing was changed" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 

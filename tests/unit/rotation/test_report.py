@@ -9,6 +9,7 @@ import pytest
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.report import (
     ADVICE,
+    EMERGENCY_ADVICE,
     Findings,
     Outcome,
     RotationReport,
@@ -16,6 +17,7 @@ from featurebase_provider.rotation.report import (
     make_report,
 )
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.schedule import known_fingerprints
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
@@ -31,7 +33,11 @@ def rotated(*stores: StoreOutcome, **facts: Any) -> RotationOutcome:
 
 
 def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...] = OK, **facts: Any) -> RotationReport:
-    call = {"skipped": facts.pop("skipped", False), "reason": facts.pop("reason", "")}
+    call = {
+        "skipped": facts.pop("skipped", False),
+        "reason": facts.pop("reason", ""),
+        "mode": facts.pop("mode", "rotate"),
+    }
     findings = Findings(**{"plan": a_plan(), "rotation": rotation, "pushed": {}, **facts})
     return make_report(
         findings,
@@ -39,7 +45,6 @@ def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...]
         dag_id="featurebase_rotate__production",
         run_id="manual__1",
         at=START.isoformat(),
-        mode="rotate",
         tasks=tasks,
         **call,
     )
@@ -47,6 +52,23 @@ def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...]
 
 def test_every_outcome_has_its_advice() -> None:
     assert set(ADVICE) == set(get_args(Outcome))
+    assert set(EMERGENCY_ADVICE) < set(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"rotation": rotated(WRITTEN)}, "Nothing to do."),
+        ({"rotation": rotated(FAILED)}, "receivers go on accepting it"),
+        ({"tasks": BAD, "current": BEFORE}, "THE LEAKED SECRET IS STILL VALID"),
+        ({"plan": None, "mode": "emergency"}, "THE LEAKED SECRET IS STILL VALID"),
+    ],
+    ids=["done", "a store is left", "not refreshed", "not even planned"],
+)
+def test_in_an_emergency_the_advice_is_another(facts: dict[str, Any], says: str) -> None:
+    report = a_report(**{"plan": a_plan(mode="emergency"), **facts})
+    assert says in report.advice
+    assert report.mode == "emergency"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +91,9 @@ def test_every_outcome_has_its_advice() -> None:
         ({"tasks": BAD, "current": BEFORE}, "nothing_changed"),
         ({"tasks": BAD, "current": AFTER}, "incomplete"),
         ({"tasks": BAD}, "unknown"),
+        ({"tasks": BAD, "gone": True}, "webhook_gone"),
+        ({"rotation": rotated(WRITTEN), "tasks": BAD, "gone": True}, "webhook_gone"),
+        ({"rotation": rotated(WRITTEN), "gone": True}, "rotated"),
     ],
 )
 def test_the_outcome_of_a_run(facts: dict[str, Any], outcome: str) -> None:
@@ -96,6 +121,15 @@ def test_without_a_look_at_featurebase_the_pushes_tell_what_is_current() -> None
 def test_push_results_overrule_rotates() -> None:
     report = a_report(rotated(FAILED), pushed={"a": WRITTEN})
     assert report.stores == (WRITTEN,)
+
+
+def test_a_refresh_after_rotate_is_told() -> None:
+    """An orphan of rotate may refresh when its next try has ended; the pushes then write what rotate never saw."""
+    newer = replace(WRITTEN, fingerprint=NEWER)
+    report = a_report(rotated(WRITTEN, notes=("one",)), pushed={"a": newer}, current=NEWER)
+    assert (report.outcome, report.after, report.notes[0]) == ("rotated", NEWER, "one")
+    assert f"was {AFTER}, now it is {NEWER}: it was refreshed again" in report.notes[1]
+    assert a_report(rotated(WRITTEN), current=AFTER).notes == ()
 
 
 def test_what_a_run_without_a_plan_reports() -> None:
@@ -129,6 +163,16 @@ def lines_of(report: RotationReport) -> dict[str, str]:
     return {
         name: line.removeprefix(name).strip() for line in text.splitlines() for name in names if line.startswith(name)
     }
+
+
+def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
+    """A store may still hold the one in between; what earlier reports told is not repeated."""
+    between, earlier = fingerprint("between"), fingerprint("older")
+    plan = a_plan(known=(earlier,))
+    rotation = rotated(WRITTEN, plan=replace(plan, known=(earlier, BEFORE, between, AFTER)), after=AFTER)
+    report = a_report(rotation, plan=plan, current=NEWER)
+    assert report.known == (BEFORE, between, AFTER, NEWER)
+    assert known_fingerprints([report.as_json()], WEBHOOK_ID) == (BEFORE, NEWER, between, AFTER)
 
 
 def test_the_text_tells_a_person_what_happened() -> None:

@@ -188,6 +188,21 @@ def test_a_newer_secret_after_the_writes_is_written_too(api: FakeFeaturebase) ->
     assert said == list(outcome.notes)
 
 
+def test_a_newer_secret_that_another_try_has_just_written_stays(api: FakeFeaturebase) -> None:
+    """Two more refreshes, the last one distributed by somebody else: the one between is not written over it."""
+    store = a_store(marked=True)
+    store.after_write.append(api.rotated)
+
+    def others_are_faster() -> None:
+        api.rotated()
+        store.put("whsec_3")
+
+    store.read_script.extend([None, None, others_are_faster])
+    outcome = run(api, store)
+    assert (store.holds, store.writes) == ("whsec_3", [fingerprint("1")])
+    assert (outcome.after, outcome.stores["a"].result) == (fingerprint("3"), "unchanged")
+
+
 def test_a_stale_read_after_the_writes_is_not_written(api: FakeFeaturebase) -> None:
     store = a_store()
     api.read_script.extend([None, "stale", "stale"])
@@ -265,6 +280,14 @@ def test_an_outcome_needs_its_essentials_only() -> None:
         an_outcome(stores=None),
         an_outcome(posted={"monotonic": 1.0}),
         an_outcome(posted={"monotonic": "soon", "wall": 1.0}),
+        an_outcome(posted={"monotonic": 10**400, "wall": 1.0}),
+        an_outcome(posted={"monotonic": float("nan"), "wall": 1.0}),
+        an_outcome(stores={"a": {"label": [], "target": "x", "result": "written"}}),
+        an_outcome(after=["x"]),
+        an_outcome(after=""),
+        an_outcome(how="by magic"),
+        an_outcome(updated_at="yesterday"),
+        an_outcome(updated_at="2026-01-15T10:30:00"),
         an_outcome(notes=1),
     ],
 )

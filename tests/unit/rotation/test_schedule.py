@@ -12,6 +12,7 @@ from featurebase_provider.rotation.schedule import (
     known_fingerprints,
     previous_is_over,
     refreshed_at,
+    replaced_fingerprints,
     why_late,
     why_no_backfill,
     why_too_young,
@@ -134,3 +135,17 @@ def test_what_earlier_reports_know_as_ours() -> None:
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert in_words(timedelta(seconds=seconds)) == words
+
+
+def test_what_rotate_saw_replaced_is_over() -> None:
+    """Only a rotation that saw another secret proves it: not one that asked for none, nor another webhook's."""
+    reports = [
+        report(how="answered"),
+        report(how="found_after_lost_answer", before="sha256:c"),
+        report(how="already_done", before="sha256:d"),
+        report(how="not_asked", before="sha256:e"),
+        report(before="sha256:f"),
+        report(how="answered", before=None),
+        report(how="answered", before="sha256:g", webhook_id="another"),
+    ]
+    assert replaced_fingerprints(reports, WEBHOOK_ID) == {"sha256:a", "sha256:c", "sha256:d"}

@@ -1,4 +1,4 @@
-"""A Dag run's tasks, interleaved with everything that can happen to them."""
+"""A Dag run's tasks, its stores written by threads; tests/properties has overlapping runs, and many more of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.unit.rotation.fakes import (
     secret,
 )
 
-RUNS = int(os.environ.get("FEATUREBASE_STATE_MACHINE_RUNS", "200"))
+RUNS = int(os.environ.get("FEATUREBASE_STATE_MACHINE_RUNS", "100"))
 GRACE = 60.0
 LONGEST_LAG = 20.0
 STORES = sampled_from(["marked", "plain", "main_thread"])

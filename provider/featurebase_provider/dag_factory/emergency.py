@@ -1,0 +1,159 @@
+"""The Dag for a signing secret that has leaked: every chosen webhook at once, one branch each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Param, get_parsing_context, task_group
+
+from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
+from featurebase_provider.dag_factory.settings import TAGS, trigger_form
+from featurebase_provider.dag_factory.texts import emergency_doc
+from featurebase_provider.operators.base import plan_asset, report_asset
+from featurebase_provider.operators.emergency import (
+    EVENTS,
+    ChooseWebhooksOperator,
+    EmergencyPlanOperator,
+    EmergencyProbeOperator,
+    EmergencyPushOperator,
+    EmergencyRotateOperator,
+    longest_probe,
+)
+from featurebase_provider.operators.emergency_report import EmergencyReportOperator, EmergencySummaryOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from airflow.sdk import BaseOperator
+
+BRANCH = "webhook"
+AT_ONCE = 1000
+FIRST = 10_000
+"""Ahead of every other task that waits for a worker."""
+
+
+def emergency_rotation_dag(
+    path: str | Path | None = None,
+    *,
+    webhooks: Sequence[WebhookConfig | Mapping[str, Any]] | None = None,
+    retries: int = 20,
+    retry_delay: timedelta = timedelta(seconds=5),
+    push_retries: int = 500,
+    push_retry_delay: timedelta = timedelta(seconds=10),
+    max_retry_delay: timedelta = timedelta(minutes=1),
+    owner: str = "platform",
+) -> DAG | None:
+    """Build the Dag ``featurebase_emergency_rotation``; it has no schedule, and nothing waits before it refreshes.
+
+    :param path: the rotation file; default: ``[featurebase] rotation_config``.
+    :param webhooks: the webhooks, in place of the rotation file's; a mapping has that file's fields.
+    :param retries: of every task but those that write stores.
+    :param retry_delay: time before the first retry; it doubles each time.
+    :param push_retries: of the tasks that write stores; with the delays here for more than 8 hours.
+    :param push_retry_delay: time before the first of these; it doubles each time.
+    :param max_retry_delay: the longest time between two tries.
+    :returns: the Dag; None where Airflow parses the file for the sake of another of this provider's Dags.
+    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    """
+    wanted = get_parsing_context().dag_id
+    if wanted is not None and (wanted == AUDIT_DAG_ID or wanted.startswith(DAG_ID_PREFIX)):
+        return None
+    if webhooks is None:
+        configs = load_rotation_config(path or configured_path()).webhooks
+    else:
+        configs = tuple(WebhookConfig.model_validate(one) for one in webhooks)
+    by_name = {config.name: config for config in configs}
+    with DAG(
+        dag_id=EMERGENCY_DAG_ID,
+        dag_display_name="EMERGENCY: replace leaked signing secrets at once",
+        description="Replaces leaked signing secrets of Featurebase webhooks at once, without any check beforehand",
+        doc_md=emergency_doc(configs),
+        schedule=None,
+        catchup=False,
+        # A run that waits for a store must hold up no other run, and 100 webhooks are 100 branches.
+        max_active_runs=AT_ONCE,
+        max_active_tasks=AT_ONCE,
+        is_paused_upon_creation=False,
+        tags=[*TAGS, "emergency"],
+        default_args={
+            "owner": owner,
+            "retries": retries,
+            "retry_delay": retry_delay,
+            "retry_exponential_backoff": True,
+            "max_retry_delay": max_retry_delay,
+            "execution_timeout": max(config.execution_timeout for config in configs),
+            "priority_weight": FIRST,
+            "weight_rule": "absolute",
+        },
+        params={
+            "webhooks": Param(
+                list(by_name),
+                type="array",
+                items={"type": "string", "maxLength": 100},
+                minItems=1,
+                examples=list(by_name),
+                title="Webhooks",
+                description="Whose secret has leaked. All by default.",
+            ),
+            "reason": trigger_form()["reason"],
+        },
+    ) as dag:
+        _build(by_name, {"retries": push_retries, "retry_delay": push_retry_delay})
+    return dag
+
+
+def _build(webhooks: Mapping[str, WebhookConfig], pushing: Mapping[str, Any]) -> None:
+    """Make the tasks and their order."""
+    choose = ChooseWebhooksOperator(task_id="choose", known=tuple(webhooks))
+
+    @task_group(group_id=BRANCH, tooltip="One branch per chosen webhook; none waits for another")
+    def branch(webhook: str) -> None:
+        _branch(webhooks, webhook, pushing)
+
+    branches = branch.expand(webhook=choose.output)
+    summary = EmergencySummaryOperator(
+        task_id="summary",
+        choose_task_id=choose.task_id,
+        report_task_id=f"{BRANCH}.report",
+        trigger_rule="all_done",
+    )
+    branches >> summary
+
+
+def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mapping[str, Any]) -> None:
+    reason = "{{ params.reason or '' }}"
+    records = [asset(name) for name in webhooks for asset in (plan_asset, report_asset)]
+    common: dict[str, Any] = {"webhooks": webhooks, "webhook": webhook, "map_index_template": "{{ task.webhook }}"}
+    plan = EmergencyPlanOperator(
+        task_id="plan",
+        **common,
+        reason=reason,
+        rotate_task_id=f"{BRANCH}.rotate",
+        inlets=records,
+        outlets=[EVENTS],
+    )
+    rotate = EmergencyRotateOperator(task_id="rotate", **common, plan_task_id=plan.task_id, inlets=records)
+    after: dict[str, Any] = {**common, "rotate_task_id": rotate.task_id}
+    push = EmergencyPushOperator(task_id="push", **after, **pushing, inlets=records, outlets=[EVENTS])
+    probe = EmergencyProbeOperator(
+        task_id="probe",
+        **after,
+        execution_timeout=longest_probe(webhooks) + timedelta(minutes=15),
+    )
+    confirm = EmergencyPushOperator(task_id="confirm", **after, **pushing, announce=False, inlets=records)
+    report = EmergencyReportOperator(
+        task_id="report",
+        **after,
+        preflight_task_id=plan.task_id,
+        push_ids=[push.task_id, confirm.task_id],
+        probe_task_id=probe.task_id,
+        mode="emergency",
+        reason=reason,
+        outlets=[EVENTS],
+        trigger_rule="all_done",
+    )
+    checks: list[BaseOperator] = [probe, confirm]
+    plan >> rotate >> push >> checks >> report

@@ -1,0 +1,298 @@
+"""A signing secret has leaked: replace it at once, whatever is broken, and leave it in no store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import AssetAlias, BaseOperator
+
+from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.operators.base import (
+    FeaturebaseOperator,
+    plan_asset,
+    plan_extras,
+    report_extras,
+    secret_asset,
+    task_errors,
+    write_rule,
+)
+from featurebase_provider.operators.preflight import find_current
+from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
+from featurebase_provider.operators.push import lineage_of
+from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
+from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
+from featurebase_provider.rotation.errors import ForeignValuesLeft, PlanRefused, PlanUnreadable, StoresLeftOver
+from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.plan import RotationPlan, leaked_in, make_plan, planned_from
+from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
+from featurebase_provider.rotation.schedule import known_fingerprints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+    from pydantic import JsonValue
+
+    from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+EVENTS = AssetAlias(name="featurebase://emergency", group="featurebase")
+"""Through which a branch emits events of its own webhook's assets: a task's outlets are the same for all branches, and
+each of them would get an event whenever any branch succeeds."""
+
+
+class ChooseWebhooksOperator(BaseOperator):
+    """Take the webhooks that the person chose, one branch each.
+
+    A name that is not in the rotation file stays in: its branch fails by itself, says so, and holds up no other.
+
+    :param known: names of the configured webhooks.
+    :returns: the names, in the order chosen, none twice.
+    :raises AirflowFailException: none was chosen.
+    """
+
+    def __init__(self, *, known: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = known
+
+    def execute(self, context: Context) -> list[str]:
+        """Read the trigger form."""
+        # Cleaned here, as each name becomes a map index, an XCom and a line in logs; a configured one stays as it is.
+        chosen = list(dict.fromkeys(map(one_line, context["params"]["webhooks"] or [])))
+        with task_errors():
+            if not chosen:
+                raise EmergencyNotDone((), 0)
+        unknown = [name for name in chosen if name not in self.known]
+        if unknown:
+            self.log.error(
+                "Not in the rotation file: %s. Known: %s. The other chosen webhooks go ahead",
+                ", ".join(unknown),
+                ", ".join(self.known),
+            )
+        self.log.warning("Emergency rotation of %s webhooks: %s", len(chosen), ", ".join(chosen))
+        return chosen
+
+
+class EmergencyTask(FeaturebaseOperator):
+    """Base of the tasks of one webhook's branch; which webhook that is, each branch is told by name.
+
+    :param webhooks: the configured webhooks, by name. Never stored: it stays in the Dag file's process.
+    :param webhook: the branch's webhook. (templated)
+    """
+
+    template_fields: Sequence[str] = ("webhook",)
+
+    def __init__(self, *, webhooks: Mapping[str, WebhookConfig], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.webhooks = webhooks
+
+    def run(self, context: Context) -> Any:
+        """Work on the branch's webhook."""
+        config = self.webhooks.get(self.display_name)
+        if config is None:
+            raise PlanRefused(
+                one_line(self.display_name),
+                f"no webhook of this name is in the rotation file; nothing was changed. Known: "
+                f"{', '.join(self.webhooks)}. The other chosen webhooks go ahead; trigger the Dag again for this one",
+            )
+        self.featurebase_conn_id = config.featurebase_conn_id
+        self.dashboard_url = config.dashboard_url
+        self.webhook_id = config.webhook_id or self.webhook_id
+        return self.run_for(config, context)
+
+    def run_for(self, config: WebhookConfig, context: Context) -> Any:
+        """Do the task's work."""
+        raise NotImplementedError
+
+
+class EmergencyPlanOperator(EmergencyTask):
+    """Read the webhook and record what is replaced: from now on every secret up to here counts as leaked.
+
+    The plan is an event of the webhook's plan asset, where every later task that writes a store looks for it. A plan
+    of the same Dag run is reused, so that a run refreshes a webhook at most once however often it is cleared.
+
+    :param reason: why, for the report. (templated)
+    :param rotate_task_id: the branch's rotate task.
+    :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
+    :raises AirflowFailException: the webhook can't be read, and a retry can't help; nothing was changed.
+    """
+
+    template_fields: Sequence[str] = (*EmergencyTask.template_fields, "reason")
+    stat = "emergency_plan"
+
+    def __init__(self, *, rotate_task_id: str, reason: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rotate_task_id = rotate_task_id
+        self.reason = reason
+
+    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+        """Record the plan."""
+        plans = plan_extras(context, config.name)
+        plan = self.recorded_plan(
+            context, [one for one in plans if one.get("mode") == "emergency"], self.rotate_task_id
+        )
+        if plan is not None:
+            self.log.info(
+                "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
+                plan.before,
+            )
+        else:
+            plan = self._new_plan(config, context, plans)
+        self.webhook_id = plan.webhook_id
+        context["outlet_events"][EVENTS].add(plan_asset(config.name), extra=plan.as_json())
+        return plan.as_json()
+
+    def _new_plan(self, config: WebhookConfig, context: Context, plans: Sequence[Mapping[str, Any]]) -> RotationPlan:
+        reports = report_extras(context, config.name)
+        with self.hook.get_conn() as client:
+            webhook = find_current(client, config.webhook_id or "", config.webhook_name, reports)
+            known = (*known_fingerprints(reports, webhook.id), *planned_from(plans, webhook.id))
+            plan = make_plan(
+                webhook,
+                run_id=context["run_id"],
+                dag_id=context["ti"].dag_id,
+                host=client.settings.base_url,
+                mode="emergency",
+                planned_at=client.clock.now().isoformat(),
+                reason=one_line(self.reason, 500),
+                known=tuple(dict.fromkeys(known)),
+                leaked=leaked_in([*plans, *reports], webhook.id),
+            )
+        self.log.warning(
+            "Webhook %s (%r), %s: secret %s is to be replaced at once and left in no store",
+            webhook.id,
+            one_line(webhook.name),
+            webhook.status,
+            plan.before,
+        )
+        return plan
+
+
+class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
+    """Refresh the secret of the branch's webhook, once, and write it to every store that takes it.
+
+    Nothing but Featurebase itself holds the refresh up. A store that can't be armed or holds a foreign value is left
+    to the push task.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(late_start=None, allow_inactive=True, require_all_stores=False, **kwargs)
+
+    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+        """Refresh and distribute."""
+        self.stores = config.stores
+        self.refresh_grace = config.refresh_grace
+        return RotateWebhookSecretOperator.run(self, context)
+
+
+class EmergencyPushOperator(EmergencyTask):
+    """Bring every store of the branch's webhook to Featurebase's current secret, the previous secret emptied.
+
+    Fails until every store is there; Airflow retries it. A store's failure delays no other store.
+
+    :param rotate_task_id: the branch's rotate task.
+    :param announce: whether success emits the event ``featurebase://webhooks/<webhook>/signing-secret``.
+    :returns: ``fingerprint``, and ``stores``: each store's outcome by label. Never the secret.
+    :raises StoresLeftOver: stores do not hold it yet; the message names each and why.
+    :raises AirflowFailException: all that is left are values that are not ours.
+    """
+
+    stat = "emergency_push"
+
+    def __init__(self, *, rotate_task_id: str, announce: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rotate_task_id = rotate_task_id
+        self.announce = announce
+
+    def standing(self, context: Context) -> str:
+        """The refresh is over, and stores that have missed it are behind."""
+        return (
+            "The leaked secret can't come back, and whether every store holds the new one is not settled until this "
+            "task succeeds"
+        )
+
+    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+        """Push, and say what every store holds."""
+        rotated = self.rotation(context, self.rotate_task_id)
+        if rotated is None:
+            raise PlanUnreadable(self.webhook_id, "the rotate task left no result; clear rotate")
+        plan = rotated.plan
+        self.webhook_id = plan.webhook_id
+        known = [rotated.after, *self.reported(context, plan)]
+        terms = write_rule(plan, also_known=known).knowing(leaked=self.leaked(context, plan))
+        with self.hook.get_conn() as client:
+            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, lineage_of(plan, rotated), terms)
+        outcomes = {label: _since_the_refresh(one, rotated) for label, one in pushed.stores.items()}
+        result = {
+            "fingerprint": pushed.webhook.fingerprint,
+            "stores": {label: asdict(one) for label, one in outcomes.items()},
+        }
+        # A failing try tells the report too, what the stores hold.
+        context["ti"].xcom_push(key="return_value", value=result)
+        for one in outcomes.values():
+            if one.holds_secret:
+                self.log.info("Store %s (%s): %s", one.label, one.target, one.result)
+        self._require_all(pushed)
+        if self.announce:
+            self._announce(config, context, rotated, pushed)
+        return result
+
+    def _require_all(self, pushed: AllPushed) -> None:
+        left = pushed.left
+        if not left:
+            return
+        for one in left:
+            self.log.error("STORE LEFT OVER: %s (%s): %s", one.label, one.target, one.problem)
+        problem = (
+            f"the leaked secret was replaced by {pushed.webhook.fingerprint}, and {len(left)} of "
+            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(one.problem).rstrip('.') for one in left)}"
+        )
+        if all(one.label in pushed.foreign for one in left):
+            raise ForeignValuesLeft(
+                pushed.webhook.id,
+                f"{problem}. A foreign value is never overwritten: remove it, or say adopt: true for that store, then "
+                "clear this task",
+            )
+        raise StoresLeftOver(pushed.webhook.id, f"{problem}. Mend them; the next try writes them")
+
+    def _announce(self, config: WebhookConfig, context: Context, rotated: RotationOutcome, pushed: AllPushed) -> None:
+        extra: dict[str, JsonValue] = {
+            "host": rotated.plan.host,
+            "webhook_id": pushed.webhook.id,
+            "fingerprint": pushed.webhook.fingerprint,
+            "refreshed_at": rotated.refreshed_at,
+        }
+        context["outlet_events"][EVENTS].add(secret_asset(config.name), extra=extra)
+        self.log.info("All stores hold %s", pushed.webhook.fingerprint)
+
+
+def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
+    """Keep what rotate measured for a store that needed nothing more; else count up to now."""
+    earlier = rotated.stores.get(one.label)
+    if earlier is not None and one.holds_secret and earlier.holds_secret and earlier.fingerprint == one.fingerprint:
+        return earlier
+    if one.result != "written" or rotated.posted is None:
+        return one
+    now = Moment(time.monotonic(), time.time(), boot_id())
+    return replace(one, exposure_ms=milliseconds_between(rotated.posted, now))
+
+
+class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
+    """Prove that the receiver of the branch's webhook accepts the new secret; skipped where no probe is configured."""
+
+    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+        """Probe as configured."""
+        if config.probe is None:
+            raise AirflowSkipException("Skipped: no probe is configured for this webhook")
+        self.probe_options = probe_options(config)
+        return ProbeReceiverOperator.run(self, context)
+
+
+def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:
+    """How long a branch's probe may take."""
+    return max((one.probe.timeout for one in webhooks.values() if one.probe is not None), default=timedelta())

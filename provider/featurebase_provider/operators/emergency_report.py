@@ -1,0 +1,86 @@
+"""What became of an emergency: a report per webhook, and one table for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.operators.base import pulled, report_asset, result_of, task_errors
+from featurebase_provider.operators.emergency import EVENTS, EmergencyTask
+from featurebase_provider.operators.report import RotationReportOperator
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.rotation.report import RotationReport
+
+
+class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
+    """Write the report of the branch's webhook, for every outcome; skipped for a name that is not configured.
+
+    :param push_ids: the branch's tasks that write stores, in the order in which they run.
+    """
+
+    template_fields: Sequence[str] = (*EmergencyTask.template_fields, "mode", "reason")
+
+    def __init__(self, *, push_ids: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(push_task_ids={}, **kwargs)
+        self.push_ids = push_ids
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Report, but for a webhook that there is not."""
+        if self.display_name not in self.webhooks:
+            raise AirflowSkipException("Skipped: no webhook of this name is in the rotation file")
+        report: dict[str, Any] = super().run(context)
+        return report
+
+    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+        """Gather, sum up, log, emit."""
+        return RotationReportOperator.run(self, context)
+
+    def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
+        outcomes = {}
+        for task_id in self.push_ids:
+            for label, one in (pulled(context, task_id) or {}).get("stores", {}).items():
+                outcome = StoreOutcome.from_json(one)
+                if outcome is not None:
+                    outcomes[label] = outcome
+        return outcomes
+
+    def _emit(self, context: Context, report: RotationReport) -> None:
+        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
+
+
+class EmergencySummaryOperator(BaseOperator):
+    """Show all webhooks in one table, and fail the Dag run unless every one is done.
+
+    :param choose_task_id: the task that took the choice.
+    :param report_task_id: the branches' report task.
+    :returns: a row per webhook; see :class:`~featurebase_provider.rotation.emergency_summary.BranchRow`.
+    :raises AirflowFailException: a webhook is not done; the message names each.
+    """
+
+    def __init__(self, *, choose_task_id: str, report_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choose_task_id = choose_task_id
+        self.report_task_id = report_task_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Gather, show, judge."""
+        names = result_of(context, self.choose_task_id) or []
+        ti: Any = context["ti"]
+        reports = [ti.xcom_pull(task_ids=self.report_task_id, map_indexes=index) for index in range(len(names))]
+        rows = [BranchRow.of(name, report) for name, report in zip(names, reports, strict=True)]
+        result = [row.as_json() for row in rows]
+        ti.xcom_push(key="return_value", value=result)
+        self.log.info("Summary\n%s", summary_text(rows))
+        with task_errors():
+            check_done(rows)
+        return result

@@ -1,0 +1,125 @@
+"""What became of every webhook of an emergency run, in one table. Holds no secret."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.health import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRow:
+    """One webhook of an emergency run.
+
+    :param outcome: the report's, or ``no report`` where the branch left none.
+    :param stores_left: labels of the stores that do not hold the new secret.
+    :param exposure_ms: the longest of its stores' exposures, where this run sent the refresh.
+    """
+
+    webhook: str
+    outcome: str
+    before: str | None = None
+    after: str | None = None
+    stores_done: int = 0
+    stores_left: tuple[str, ...] = ()
+    exposure_ms: float | None = None
+    advice: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether the leaked secret is replaced everywhere."""
+        return self.outcome == "rotated"
+
+    @classmethod
+    def of(cls, webhook: str, report: Mapping[str, Any] | None) -> BranchRow:
+        """Sum up one branch's report, or its absence."""
+        if report is None:
+            return cls(
+                webhook,
+                "no report",
+                advice="See the log of the branch's first failed task; clear the branch's failed tasks.",
+            )
+        after, stores = report.get("after"), report.get("stores", [])
+        done = [one for one in stores if one["result"] in ("written", "unchanged") and one["fingerprint"] == after]
+        exposures = [one["exposure_ms"] for one in done if one["exposure_ms"] is not None]
+        return cls(
+            webhook,
+            str(report["outcome"]),
+            report.get("before"),
+            after,
+            len(done),
+            tuple(one["label"] for one in stores if one not in done),
+            max(exposures, default=None),
+            str(report.get("advice", "")),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping."""
+        return {**asdict(self), "stores_left": list(self.stores_left)}
+
+
+class EmergencyNotDone(FeaturebaseError):
+    """Not every chosen webhook of an emergency run has its new secret everywhere.
+
+    :param left: the names of the webhooks, each with its outcome.
+    :param chosen: how many were chosen.
+    """
+
+    retry_helps = False
+
+    def __init__(self, left: Sequence[str], chosen: int) -> None:
+        super().__init__(tuple(left), chosen)
+        self.left, self.chosen = tuple(left), chosen
+
+    def __str__(self) -> str:
+        if not self.chosen:
+            return "no webhook was chosen, or the task that takes the choice failed; nothing was changed"
+        return (
+            f"{len(self.left)} of {self.chosen} webhooks are not done: {', '.join(self.left)}. The table in this "
+            "task's log says what to do; then clear the failed tasks"
+        )
+
+
+def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:
+    """The table, and what to do for each webhook that is not done."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
+    table = Table(title="Emergency rotation", title_justify="left")
+    for column in ("webhook", "outcome", "secret before", "secret after", "stores done", "stores left", "exposure"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        exposure = "" if row.exposure_ms is None else f"{row.exposure_ms:.0f} ms"
+        table.add_row(
+            escape(one_line(row.webhook)),
+            row.outcome,
+            row.before or "",
+            row.after or "",
+            str(row.stores_done),
+            ", ".join(row.stores_left),
+            exposure,
+        )
+    console.print(table)
+    for row in rows:
+        if not row.done:
+            console.print(f"- {escape(one_line(row.webhook))}: {escape(row.advice)}", soft_wrap=True)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def check_done(rows: Sequence[BranchRow]) -> None:
+    """Insist that every webhook is done.
+
+    :raises EmergencyNotDone: one is not, or there is none.
+    """
+    left = [f"{one_line(row.webhook)} ({row.outcome})" for row in rows if not row.done]
+    if left or not rows:
+        raise EmergencyNotDone(left, len(rows))

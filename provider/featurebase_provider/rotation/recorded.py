@@ -1,0 +1,41 @@
+"""Reads back what a Dag run recorded in Airflow's database, which other versions and other programs write too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_YEARS = range(1970, 9000)
+"""Beyond them arithmetic with other clocks' moments leaves what Python's dates can hold."""
+
+
+def _as_moment(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or moment.year not in _YEARS:
+        raise ValueError("no moment")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Instant = Annotated[str, AfterValidator(_as_moment)]
+"""An ISO 8601 text with its offset from UTC."""
+
+
+_reader: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+def read_record(kind: type[T], raw: object) -> T | None:
+    """Read a dataclass back from its JSON; None where it does not fit. Unknown fields are left out."""
+    try:
+        record: T = _reader(kind).validate_python(raw)
+    except ValidationError:  # it quotes the values
+        return None
+    return record

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation.emergency_summary import BranchRow, EmergencyNotDone, check_done, summary_text
+
+A, B = "sha256:aaaaaaaaaaaaaaaa", "sha256:bbbbbbbbbbbbbbbb"
+
+
+def a_report(**changes: Any) -> dict[str, Any]:
+    """A report as the branch's report task leaves it."""
+    stores = [
+        {"label": "file", "result": "written", "fingerprint": B, "exposure_ms": 40.4},
+        {"label": "vault", "result": "unchanged", "fingerprint": B, "exposure_ms": None},
+    ]
+    return {"outcome": "rotated", "before": A, "after": B, "advice": "Nothing to do.", "stores": stores, **changes}
+
+
+LEFT = {"label": "dead", "result": "not_armed", "fingerprint": None, "exposure_ms": None}
+BEHIND = {"label": "behind", "result": "written", "fingerprint": A, "exposure_ms": 9.0}
+
+
+def test_a_branch_that_is_done() -> None:
+    row = BranchRow.of("production", a_report())
+    assert row.done
+    assert json.loads(json.dumps(row.as_json())) == {
+        "webhook": "production", "outcome": "rotated", "before": A, "after": B, "stores_done": 2, "stores_left": [],
+        "exposure_ms": 40.4, "advice": "Nothing to do.",
+    }  # fmt: skip
+
+
+def test_stores_that_are_left() -> None:
+    """Those that failed, and those that hold an older secret."""
+    row = BranchRow.of("production", a_report(outcome="incomplete", stores=[LEFT, BEHIND]))
+    assert (row.done, row.stores_done, row.stores_left, row.exposure_ms) == (False, 0, ("dead", "behind"), None)
+
+
+def test_a_branch_without_a_report() -> None:
+    row = BranchRow.of("production", None)
+    assert (row.done, row.outcome) == (False, "no report")
+    assert "clear the branch's failed tasks" in row.advice
+
+
+def test_the_table_shows_every_webhook_and_what_to_do() -> None:
+    """A name that somebody typed stays on its line, and is no markup."""
+    rows = [
+        BranchRow.of("production", a_report()),
+        BranchRow.of("staging", a_report(outcome="incomplete", advice="Mend it.", stores=[LEFT])),
+        BranchRow.of("[red]no\nsuch", None),
+    ]
+    text = summary_text(rows)
+    assert text.splitlines()[-2].startswith("- staging: Mend it.")
+    assert text.splitlines()[-1].startswith("- [red]no such: See the log")
+    assert all(word in text for word in ("production", A, B, "40 ms", "dead", "no report"))
+
+
+def test_all_done_passes() -> None:
+    check_done([BranchRow.of("production", a_report())])
+
+
+def test_one_that_is_not_done_is_named() -> None:
+    rows = [BranchRow.of("production", a_report()), BranchRow.of("staging", None)]
+    with pytest.raises(EmergencyNotDone, match=r"1 of 2 webhooks are not done: staging \(no report\)") as caught:
+        check_done(rows)
+    assert not caught.value.retry_helps
+
+
+def test_none_at_all_is_no_success() -> None:
+    with pytest.raises(EmergencyNotDone, match="no webhook was chosen"):
+        check_done([])

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation.errors import StoreRefused, StoresDisagree, StoresUnread, StoreUnreachable
+from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
+from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, failing, fingerprint, secret
+
+SILENT = StoreUnreachable("a", "no answer", "A retry reads again")
+
+
+def comparing(*stores: Any) -> None:
+    """Compare stores with a webhook whose secret is whsec_1."""
+    sensor = WebhookDeliveryHealthSensor(task_id="verify", webhook_id=WEBHOOK_ID, stores=stores)
+    sensor._compare_stores(a_webhook("whsec_1"))
+
+
+def holding(value: str, *reads: Exception, label: str = "a") -> MemoryStore:
+    """A store with this value, whose next reads fail."""
+    store = MemoryStore(label=label, value=secret(value))
+    store.read_script.extend(failing(error) for error in reads)
+    return store
+
+
+def test_stores_that_agree() -> None:
+    comparing(holding("1"), holding("1", label="b"))
+
+
+def test_a_store_that_does_not_answer_is_compared_again() -> None:
+    """It was pushed, so nothing says that it is wrong: Airflow's retry asks again."""
+    with pytest.raises(StoresUnread, match="no answer") as caught:
+        comparing(holding("1", SILENT), holding("1", label="b"))
+    for text in ("A retry compares again", fingerprint("1")):
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [holding("0", label="b"), holding("1", StoreRefused("b", "may not be read", "Allow it"), label="b")],
+    ids=["holds another", "refuses"],
+)
+def test_a_store_that_no_retry_mends_is_named_beside_it(other: MemoryStore) -> None:
+    with pytest.raises(StoresDisagree, match="mode=distribute") as caught:
+        comparing(holding("1", SILENT), other)
+    assert "no answer" in str(caught.value)
