@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.calls import ApiCall, T
 
 LARGEST_BODY = 1024 * 1024
-"""Bytes of an answer that are read at most; a page of 100 webhooks has about a tenth."""
+"""Bytes of an answer, decompressed, that are read at most; a page of 100 webhooks has about a tenth."""
+LONGEST_BODY_SECONDS = 60.0
+"""For how long a body is read at most; a client's own timeouts begin anew with each byte."""
 
 _ERROR_FOR_TYPE: dict[str | None, type[ApiError]] = {
     "authentication_error": AuthenticationFailed,
@@ -43,28 +48,66 @@ _ERROR_FOR_TYPE: dict[str | None, type[ApiError]] = {
 _ERROR_FOR_STATUS: dict[int, type[ApiError]] = {
     401: AuthenticationFailed,
     403: PermissionDenied,
-    408: ApiUnavailable,
     429: RateLimited,
 }
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class RawAnswer:
-    """An answer whose body is read up to a bound, and that remembers if that went wrong."""
+    """An answer whose body is read up to a bound, and that remembers if that went wrong.
 
-    def __init__(self, response: httpx.Response) -> None:
+    :param seconds: how long its body may take.
+    :param monotonic: a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        *,
+        seconds: float = math.inf,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.status = response.status_code
         self.headers = response.headers
-        self.body = b""
         self.is_too_long = False
         self.broke_off: str | None = None
-        """Class name of the transport's error, where the body is incomplete."""
+        """Why the body is incomplete: the class name of the transport's error, or words."""
+        self._body = bytearray()
+        self._monotonic, self._give_up = monotonic, monotonic() + seconds
+        self._coding = response.headers.get("Content-Encoding", "").strip().lower()
+        self._inflate = zlib.decompressobj(wbits=31) if self._coding in ("gzip", "x-gzip") else None
+
+    @property
+    def body(self) -> bytes:
+        """What was read of the body, decompressed."""
+        return bytes(self._body)
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether chunks have to be taken as they were sent, since only :meth:`take` decompresses within a bound."""
+        return self._coding not in ("", "identity")
 
     def take(self, chunk: bytes) -> bool:
         """Add a chunk of the body; False if there is no use in reading on."""
-        self.body += chunk
-        self.is_too_long = len(self.body) > LARGEST_BODY
+        if self._monotonic() > self._give_up:
+            self.broke_off = "too slow"
+        elif self.is_coded:
+            chunk = self._decompressed(chunk)
+        if self.broke_off is not None:
+            return False
+        self._body += chunk
+        self.is_too_long = len(self._body) > LARGEST_BODY
         return not self.is_too_long
+
+    def _decompressed(self, chunk: bytes) -> bytes:
+        if self._inflate is None:
+            self.broke_off = "compressed in a way that was not asked for"
+            return b""
+        try:
+            return self._inflate.decompress(chunk, LARGEST_BODY + 1 - len(self._body))
+        except zlib.error:
+            self.broke_off = "not decompressible"
+            return b""
 
 
 class _Fault(NamedTuple):
@@ -127,7 +170,7 @@ def _refuse_another_webhook(call: ApiCall[Any], value: object, unexpected: Calla
 
 def _decoded(body: bytes) -> Any:
     try:
-        return from_json(body)
+        return from_json(body, allow_inf_nan=False)
     except ValueError:
         return None
 
@@ -154,8 +197,9 @@ def _error(call: ApiCall[Any], answer: RawAnswer, secrets: Sequence[str], now: f
 
 
 def _error_class(call: ApiCall[Any], status: int, fault: _Fault) -> type[ApiError]:
-    by_status = _ERROR_FOR_STATUS.get(status, ApiUnavailable if status >= 500 else InvalidRequest)
-    error = _ERROR_FOR_TYPE.get(fault.type, by_status)
+    if status == 408 or status >= 500:  # whatever the body says: nobody knows what became of the call
+        return ApiUnavailable
+    error = _ERROR_FOR_TYPE.get(fault.type, _ERROR_FOR_STATUS.get(status, InvalidRequest))
     if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None:
         return WebhookNotFound
     return error

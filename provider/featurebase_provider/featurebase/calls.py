@@ -28,6 +28,10 @@ StatusFilter = Literal["active", "paused", "suspended"]
 
 WEBHOOKS_PATH = "/v2/webhooks"
 LARGEST_PAGE = 100
+MOST_PAGES = 100
+"""Pages of a list that are read at most; a workspace has 10 webhooks unless Featurebase allowed more."""
+LONGEST_CURSOR = 512
+"""Characters of a cursor (Featurebase's reference of the webhook list)."""
 
 
 class WebhookOptions(TypedDict, total=False):
@@ -128,13 +132,16 @@ class WebhookPages:
     def take(self, page: WebhookPage) -> tuple[Webhook, ...]:
         """Give a page's webhooks, and set ``next_call`` to what comes after it.
 
-        :raises UnexpectedAnswer: the page leads back to one that was already read.
+        :raises UnexpectedAnswer: the page leads back to one that was already read, or on without an end.
         """
         cursor = page.next_cursor
         if not cursor:
             self.next_call = None
         elif cursor in self._seen:
             raise UnexpectedAnswer("GET", WEBHOOKS_PATH, 200, detail="nextCursor repeats: the list has no end")
+        elif len(cursor) > LONGEST_CURSOR or len(self._seen) + 1 >= MOST_PAGES:
+            detail = f"the list has more than {MOST_PAGES} pages, or a cursor of more than {LONGEST_CURSOR} characters"
+            raise UnexpectedAnswer("GET", WEBHOOKS_PATH, 200, detail=detail)
         else:
             self._seen.add(cursor)
             self.next_call = list_webhooks_call(cursor=cursor, status=self._status)

@@ -10,7 +10,7 @@ import httpx
 from tenacity import AsyncRetrying, Retrying
 
 from featurebase_provider import __version__
-from featurebase_provider.featurebase.answers import RawAnswer, read_answer, unreachable
+from featurebase_provider.featurebase.answers import LONGEST_BODY_SECONDS, RawAnswer, read_answer, unreachable
 from featurebase_provider.featurebase.calls import (
     ApiCall,
     T,
@@ -59,9 +59,12 @@ class _Session:
                     "Featurebase-Version": self.settings.api_version,
                     "User-Agent": f"airflow-provider-featurebase/{__version__}",
                     "Accept": "application/json",
+                    "Accept-Encoding": "gzip",
                 },
                 timeout=self.settings.http_timeout,
                 follow_redirects=False,
+                # Plain http is for loopback: through a proxy the key would leave this machine in the clear.
+                trust_env=self.settings.base_url.startswith("https:"),
                 transport=transport,
             )
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:
@@ -75,7 +78,7 @@ class _Session:
 
     def _begin_answer(self, response: httpx.Response, sent_at: float) -> RawAnswer:
         self.clock.observe(response.headers.get("Date"), sent_at=sent_at, received_at=self.clock.local())
-        return RawAnswer(response)
+        return RawAnswer(response, seconds=max(LONGEST_BODY_SECONDS, self.settings.timeout))
 
     def _value(self, call: ApiCall[T], outcome: RawAnswer | ApiUnreachable) -> T:
         if isinstance(outcome, ApiUnreachable):
@@ -156,7 +159,7 @@ class Client(_Session):
             with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
                 answer = self._begin_answer(response, sent_at)
                 try:
-                    for chunk in response.iter_bytes():
+                    for chunk in response.iter_raw() if answer.is_coded else response.iter_bytes():
                         if not answer.take(chunk):
                             break
                 except httpx.RequestError as exc:
@@ -242,7 +245,7 @@ class AsyncClient(_Session):
             async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
                 answer = self._begin_answer(response, sent_at)
                 try:
-                    async for chunk in response.aiter_bytes():
+                    async for chunk in response.aiter_raw() if answer.is_coded else response.aiter_bytes():
                         if not answer.take(chunk):
                             break
                 except httpx.RequestError as exc:

@@ -71,9 +71,12 @@ class ApiError(FeaturebaseError):
     :param retry_after: seconds until another try makes sense, where the answer said so.
     """
 
-    _advice: ClassVar[str] = ""
+    _to_do: ClassVar[str] = ""
     _refused: ClassVar[bool] = True
     """Whether an answer of this kind means that Featurebase did not carry the call out."""
+
+    standing: str = "Nothing was changed"
+    """What state things are in, where the call itself took no effect; a task that knows more says it here."""
 
     def __init__(
         self,
@@ -94,16 +97,24 @@ class ApiError(FeaturebaseError):
     @property
     def outcome_known(self) -> bool:
         """False where a write may have been carried out although this error came back."""
-        return self.method == "GET" or (self._refused and (self.status is None or self.status < 500))
+        refused = self._refused and (self.status is None or (self.status < 500 and self.status != 408))
+        return self.method == "GET" or refused
+
+    @property
+    def to_do(self) -> str:
+        """What to do, as a sentence; empty where there is nothing to say."""
+        return f"{self._to_do[0].upper()}{self._to_do[1:]}." if self._to_do else ""
 
     @property
     def advice(self) -> str:
         """What state things are in now, and what to do."""
         if self.outcome_known:
-            return self._advice
+            return f"{self.standing}; {self._to_do}." if self._to_do else ""
         return "It may have been carried out all the same: read what Featurebase holds before sending it again."
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What happened, without a full stop: for messages that say themselves what that means."""
         text = self._event()
         facts = ", ".join(
             f"{name} {value}"
@@ -116,7 +127,10 @@ class ApiError(FeaturebaseError):
             text += f": {self.detail.rstrip('.')}"
         if self.retry_after is not None:
             text += f"; it asks to wait {self.retry_after:.0f} s"
-        return f"{text}. {self.advice}" if self.advice else text
+        return text
+
+    def __str__(self) -> str:
+        return f"{self.summary}. {self.advice}" if self.advice else self.summary
 
     def _event(self) -> str:
         answer = "gave no answer" if self.status is None else f"answered {self.status}"
@@ -127,7 +141,7 @@ class InvalidRequest(ApiError):
     """Featurebase refused the request as it is, or (``status`` None) it was refused here and never sent."""
 
     retry_helps = False
-    _advice = "Nothing was changed; the same request will be refused again."
+    _to_do = "the same request will be refused again: check the rotation file and the connection's API version"
 
     def _event(self) -> str:
         return f"{self.method} {self.path} was not sent" if self.status is None else super()._event()
@@ -136,34 +150,37 @@ class InvalidRequest(ApiError):
 class WebhookNotFound(InvalidRequest):
     """Featurebase has no such webhook (any more)."""
 
-    _advice = "Nothing was changed; check the webhook's id, and that the API key belongs to its workspace."
+    _to_do = (
+        "check the webhook's id, and that the API key belongs to its workspace. If the webhook was deleted, take it "
+        "out of the rotation file"
+    )
 
 
 class AuthenticationFailed(ApiError):
     """The API key was not accepted."""
 
     retry_helps = False
-    _advice = "Nothing was changed; check the API key in the connection's password field."
+    _to_do = "check the API key in the connection's password field"
 
 
 class PermissionDenied(ApiError):
     """The API key or the workspace's plan does not allow the call."""
 
     retry_helps = False
-    _advice = "Nothing was changed; check the API key's workspace and that its plan includes webhooks."
+    _to_do = "check the API key's workspace and that its plan includes webhooks"
 
 
 class RateLimited(ApiError):
     """The rate limit of the workspace or the API key was reached."""
 
-    _advice = "Nothing was changed; a later try is safe."
+    _to_do = "a later try is safe"
 
 
 class ApiUnavailable(ApiError):
     """Featurebase timed out or failed on its side; a write may have happened all the same."""
 
     _refused = False
-    _advice = "Nothing was changed; a later try is safe."
+    _to_do = "a later try is safe"
 
 
 class UnexpectedAnswer(ApiError):
@@ -174,7 +191,7 @@ class UnexpectedAnswer(ApiError):
     """
 
     _refused = False
-    _advice = "Nothing was changed; check the connection's base URL and API version."
+    _to_do = "check the connection's base URL and API version; a later try is safe"
 
     def __init__(
         self,
@@ -200,7 +217,7 @@ class ApiUnreachable(ApiError):
     """
 
     _refused = False
-    _advice = "Nothing was changed; check the network and the connection's base URL. A later try is safe."
+    _to_do = "check the network and the connection's base URL; a later try is safe"
 
     def __init__(
         self,

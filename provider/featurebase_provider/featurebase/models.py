@@ -6,9 +6,19 @@ and messages are other people's text, kept as they came; whoever renders them es
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -24,6 +34,13 @@ PAUSED = "paused"
 """By a person, or by Featurebase after delivery failures."""
 SUSPENDED = "suspended"
 """By Featurebase after delivery failures."""
+UNRECOGNISED = "unrecognised"
+"""A status that is no word: it is logged, recorded and shown like one, so it has to be one."""
+
+LONGEST_TIMEOUT_MS = 120_000
+"""Of a delivery, as far as it is believed; Featurebase documents at most 30,000."""
+LONGEST_SECRET = 4096
+"""Characters of a signing secret."""
 
 
 class ApiModel(BaseModel):
@@ -59,21 +76,35 @@ def _signing_secret(value: Any) -> Any:
     if value == "":
         return None
     if isinstance(value, str):
+        if len(value) > LONGEST_SECRET or not value.isprintable():
+            raise PydanticCustomError("secret_text", "a signing secret is a short text without control characters")
         return SigningSecret(value)
     raise PydanticCustomError("secret_type", "a signing secret is text")
+
+
+def _status(value: str) -> str:
+    return value if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", value) else UNRECOGNISED
+
+
+def _timeout(milliseconds: int) -> int:
+    return min(max(milliseconds, 1), LONGEST_TIMEOUT_MS)
+
+
+Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""A number of a size that every reader of the JSON in XCom takes."""
 
 
 class RequestConfig(ApiModel):
     """How Featurebase sends the webhook's deliveries; header values may be the receiver's credentials."""
 
-    timeout_ms: int = 5000
+    timeout_ms: Annotated[int, AfterValidator(_timeout)] = 5000
     headers: dict[str, SecretStr] = Field(default_factory=dict)
 
 
 class LastStatus(ApiModel):
     """Result of the latest delivery; ``code`` is None where no HTTP answer came."""
 
-    code: int | None = None
+    code: Count | None = None
     message: str = ""
     timestamp: AwareDatetime
 
@@ -84,8 +115,8 @@ class Health(ApiModel):
     last_response_time: float | None = None
     avg_response_time: float | None = None
     last_success_at: AwareDatetime | None = None
-    errors_since_last_success: int = 0
-    consecutive_failures: int = 0
+    errors_since_last_success: Count = 0
+    consecutive_failures: Count = 0
 
 
 class Webhook(ApiModel):
@@ -100,7 +131,7 @@ class Webhook(ApiModel):
     url: str
     secret: Annotated[SigningSecret | None, BeforeValidator(_signing_secret)] = None
     topics: tuple[str, ...]
-    status: str
+    status: Annotated[str, AfterValidator(_status)]
     version: str | None = None
     request_config: RequestConfig = Field(default_factory=RequestConfig)
     last_status: Annotated[LastStatus | None, BeforeValidator(_none_without_time)] = None

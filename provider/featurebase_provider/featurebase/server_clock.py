@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _TRUSTED_FOR = 300.0
 """Seconds for which a good observation stands against worse ones; clocks drift by far less than it is off."""
 
+_CREDIBLE = range(946684800, 4102444800)
+"""The years 2000 to 2099: a clock beyond them is none, and the time made of it may be none that Python knows."""
+
 
 def read_http_date(text: str | None) -> float | None:
     """Unix time in seconds of an HTTP date (RFC 9110, 5.6.7), or None if ``text`` is none."""
@@ -70,7 +73,9 @@ class ServerClock:
         :param received_at: local Unix time in seconds at which the answer's headers were there.
         """
         server_time, round_trip = read_http_date(date), received_at - sent_at
-        if server_time is None or round_trip < 0:  # the local clock was set back in between
+        if server_time is None or int(server_time) not in _CREDIBLE:
+            return
+        if round_trip < 0:  # the local clock was set back in between
             return
         best = self._best
         if best is None or round_trip <= best.round_trip or received_at - best.at > _TRUSTED_FOR:

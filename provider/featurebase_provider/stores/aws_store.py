@@ -8,6 +8,7 @@ from pydantic import Field
 
 from featurebase_provider.rotation.errors import StoreError, StoreUnusable
 from featurebase_provider.stores.aws_calls import AwsCalls, translated
+from featurebase_provider.stores.quiet_clients import AWS_LOGGERS, quieten
 from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 
@@ -57,6 +58,7 @@ class AwsStore(WholeOrJsonStore):
                 "Airflow's Amazon provider is not installed",
                 f"Run: pip install 'airflow-provider-featurebase[{self.type}]'",
             ) from None
+        quieten(AWS_LOGGERS)
         bounds = Config(
             connect_timeout=self.timeout / 2,
             read_timeout=self.timeout / 2,

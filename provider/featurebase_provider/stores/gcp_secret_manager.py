@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from featurebase_provider.stores.hook_errors import hook_errors
+from featurebase_provider.stores.quiet_clients import GCP_LOGGERS, quieten
 from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class GcpSecretManagerStore(WholeOrJsonStore):
             from featurebase_provider.stores.google_credentials import google_credentials
 
             extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
+            quieten(GCP_LOGGERS)
             credentials = google_credentials(self.full_name, extra, timeout=self.timeout)
             # HTTP rather than gRPC: Airflow forks its tasks, which gRPC's threads do not survive.
             transport = SecretManagerServiceRestTransport(host=self._host, credentials=credentials)

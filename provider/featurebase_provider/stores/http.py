@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +13,8 @@ from featurebase_provider.stores.hook_errors import check_encrypted, hook_errors
 from featurebase_provider.stores.http_templates import check_json, names_in, rendered, samples
 
 if TYPE_CHECKING:
+    from requests import PreparedRequest
+
     from featurebase_provider.stores.http_value import HttpValue
 
 _OF_A_WRITE = frozenset({"secret", "previous", "webhook_id", "version"})
@@ -19,9 +22,14 @@ _CREDENTIAL = re.compile(r"authorization|cookie|token|api-?key|passw|secret|cred
 _TRANSPORT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
+def leads_up(url: str) -> bool:
+    """Whether a path has a ``..`` in it, be it spelled ``%2e%2e``: requests takes it for what it means."""
+    return ".." in unquote(url.partition("?")[0]).split("/")
+
+
 def _url(value: str) -> str:
     path = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "x", value)
-    if not re.fullmatch(r"/(?!/)[^\s#\\\x00-\x1f\x7f{}]*", path) or ".." in path.partition("?")[0].split("/"):
+    if not re.fullmatch(r"/(?!/)[^\s#\\\x00-\x1f\x7f{}]*", path) or leads_up(path):
         raise ValueError("write the path (and query) behind the connection's host, such as /v1/kv/apps/feedback")
     if "secret" in names_in(value, _OF_A_WRITE) or "previous" in names_in(value, _OF_A_WRITE):
         raise ValueError("no secret in a url: servers and proxies log it; put it into the body or a header")
@@ -38,6 +46,11 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
         if not names_in(text, _OF_A_WRITE) & {"secret", "previous"} and _CREDENTIAL.search(name):
             raise ValueError(f"{name} is a credential: put it into the connection's extra, as a header of that name")
     return value
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """Without a login of the session's own, requests would put one from ``.netrc`` over the connection's header."""
+    return request
 
 
 def _json_path(value: str) -> str:
@@ -192,4 +205,8 @@ class HttpStore(StoreConfig):
                 session.cert = tuple(session.cert)
             advice = "Set the connection's host to an https:// URL"
             check_encrypted(self.full_name, hook.base_url, advice=advice)
+            if session.auth is None:
+                session.auth = _as_it_is
+            # Plain http is for loopback: through a proxy the secret would leave this machine in the clear.
+            session.trust_env = not hook.base_url.lower().startswith("http:")
             return HttpValue(self, session, hook.base_url)

@@ -16,6 +16,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.http import leads_up
 from featurebase_provider.stores.http_templates import rendered
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class HttpValue(ArmedStore):
             body = rendered(store.body, values) if store.body is not None else None
         except ValueError as error:
             raise StoreRefused(self.name, f"{error}; nothing was changed") from None
+        if leads_up(url):
+            raise StoreRefused(self.name, "the service's version would lead to another path; nothing was changed")
         if not all(text.isascii() and text.isprintable() for text in headers.values()):
             raise StoreRefused(
                 self.name, "a header would have characters that headers cannot have; nothing was changed"

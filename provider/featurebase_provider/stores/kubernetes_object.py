@@ -138,7 +138,7 @@ class ArmedKubernetesSecret(ArmedStore):
         annotations = (secret.get("metadata") or {}).get("annotations") or {}
         try:
             note = json.loads(annotations.get(self._annotation, "{}"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return {name: fact for name, fact in note.items() if isinstance(fact, str)} if isinstance(note, dict) else {}
 

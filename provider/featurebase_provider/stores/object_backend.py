@@ -49,6 +49,14 @@ def check_size(store: str, data: bytes) -> bytes:
 
     :raises StoreRefused: it is larger.
     """
-    if len(data) > MAX_BYTES:
-        raise StoreRefused(store, f"it is larger than {MAX_BYTES // 1024} KiB; nothing was changed")
+    check_length(store, len(data))
     return data
+
+
+def check_length(store: str, length: object) -> None:
+    """Look at an object's size before it is read; what a storage that tells none holds is seen when it is read.
+
+    :raises StoreRefused: it is larger than settings are.
+    """
+    if isinstance(length, int) and length > MAX_BYTES:
+        raise StoreRefused(store, f"it is larger than {MAX_BYTES // 1024} KiB; nothing was changed")

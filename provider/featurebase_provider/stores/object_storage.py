@@ -13,6 +13,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import StoreConfig, secret_or_none
+from featurebase_provider.stores.quiet_clients import AWS_LOGGERS, quieten
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_backend import HeldObject, ObjectBackend
@@ -136,6 +137,7 @@ class ObjectStorageStore(StoreConfig):
             return LocalFile(self.full_name, self.local_path, int(self.mode, 8))
         from airflow.sdk import ObjectStoragePath
 
+        quieten(AWS_LOGGERS)  # before the file system is built, which may assume a role
         try:
             path = ObjectStoragePath(self.path, conn_id=self.conn_id)
             fs = path.fs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
-from featurebase_provider.stores.object_backend import HeldObject, check_size
+from featurebase_provider.stores.object_backend import HeldObject, check_length, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,7 @@ class RemoteObject:
         with self._translated("read"):
             self.fs.invalidate_cache()
             try:
+                check_length(self.store, self.fs.info(self.path).get("size"))
                 data = self.fs.cat_file(self.path)
             except FileNotFoundError:
                 return HeldObject(None)

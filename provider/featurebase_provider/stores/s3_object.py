@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import MANAGED_BY, StoreMark, Writability
-from featurebase_provider.stores.object_backend import HeldObject, check_size
+from featurebase_provider.stores.object_backend import HeldObject, check_length, check_size
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem  # type: ignore[import-untyped]  # ships no types
@@ -45,6 +45,7 @@ class S3Object:
         with self._translated("read"):
             try:
                 head = self.fs.call_s3("head_object", Bucket=bucket, Key=key)
+                check_length(self.store, head.get("ContentLength"))
                 data = self.fs.cat_file(self.path)
             except FileNotFoundError:
                 self._check_bucket(bucket)

@@ -94,6 +94,14 @@ def test_documented_errors(
     assert (error.type, error.detail) == (body["error"]["type"], body["error"]["message"])
 
 
+@pytest.mark.parametrize("status", [408, 500, 504])
+@pytest.mark.parametrize("type_", ["invalid_request_error", "authentication_error"])
+def test_a_timeout_or_a_5xx_is_no_refusal_whatever_its_body_says(drive: Any, status: int, type_: str) -> None:
+    """What became of the call is unknown: taken for a refusal, a refresh that was carried out would be missed."""
+    error = failing(drive, httpx.Response(status, json={"error": {"type": type_}}))
+    assert (type(error), error.type) == (ApiUnavailable, type_)
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

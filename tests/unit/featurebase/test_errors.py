@@ -47,7 +47,8 @@ def test_message_names_call_answer_cause_and_state() -> None:
     """One line tells what failed, where, why, what state things are in and what to do."""
     assert str(ERRORS[2]) == (
         "Featurebase answered 400 to POST /v2/webhooks (type invalid_request_error, code bad, param url): "
-        "no. Nothing was changed; the same request will be refused again."
+        "no. Nothing was changed; the same request will be refused again: check the rotation file and the "
+        "connection's API version."
     )
     assert "asks to wait 12 s" in str(ERRORS[6])
     assert str(ERRORS[0]) == "connection featurebase_default: the API key is empty"
@@ -55,7 +56,9 @@ def test_message_names_call_answer_cause_and_state() -> None:
 
 
 def test_message_of_the_base_class_ends_without_advice() -> None:
-    assert str(ApiError("GET", "/v2/webhooks", 418)) == "Featurebase answered 418 to GET /v2/webhooks"
+    error = ApiError("GET", "/v2/webhooks", 418)
+    assert str(error) == "Featurebase answered 418 to GET /v2/webhooks"
+    assert (error.advice, error.to_do) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_message_of_the_base_class_ends_without_advice() -> None:
         (RateLimited("POST", "/p", 429), True),
         (InvalidRequest("POST", "/p", 400), True),
         (InvalidRequest("POST", "/p", None), True),
+        (InvalidRequest("POST", "/p", 408), False),
         (InvalidRequest("POST", "/p", 500), False),
     ],
 )
@@ -78,6 +82,15 @@ def test_outcome_of_a_write_is_unknown_unless_it_was_refused_or_never_sent(error
     assert error.outcome_known is known
     assert ("It may have been carried out" in str(error)) is not known
     assert ("Nothing was changed" in str(error)) is known
+
+
+def test_a_task_can_say_what_state_things_are_in() -> None:
+    """After the refresh "nothing was changed" would mislead; the state outlives a pickle, as all facts do."""
+    error = RateLimited("GET", "/p", 429)
+    error.standing = "The stores hold the new secret"
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a later try is safe."
+    assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A later try is safe.")
 
 
 def test_unsent_and_unanswered_calls_read_differently() -> None:

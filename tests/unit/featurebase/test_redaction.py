@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.featurebase.redaction import clean_text
+from featurebase_provider.featurebase.redaction import clean_text, forms_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,15 @@ from featurebase_provider.featurebase.redaction import clean_text
 def test_clean_text(text: str, cleaned: str) -> None:
     """Control characters and secrets go, the rest stays."""
     assert clean_text(text, secrets=("hunter2", "hunter22", "")) == cleaned
+
+
+@pytest.mark.parametrize("form", forms_of('pa"ss/wörd+ 7'))
+def test_a_secret_goes_in_each_of_its_forms(form: str) -> None:
+    assert clean_text(f"refused: <{form}>", secrets=['pa"ss/wörd+ 7']) == "refused: <[redacted]>"
+
+
+def test_what_is_too_short_to_be_a_secret_garbles_nothing() -> None:
+    assert clean_text("error 1 of 10", secrets=["1", "", "10"]) == "error 1 of 10"
 
 
 @given(st.from_regex(r"whsec_[A-Za-z0-9+/=_-]{8,40}", fullmatch=True), st.text(max_size=20), st.text())

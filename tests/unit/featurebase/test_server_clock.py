@@ -68,3 +68,11 @@ def test_an_answer_across_a_clock_step_tells_nothing() -> None:
     clock = ServerClock()
     clock.observe(DATE, sent_at=UNIX, received_at=UNIX - 3600)
     assert not clock.known
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_time_that_no_server_has_tells_nothing(date: str) -> None:
+    """Nothing that is reckoned from it could be told as a date."""
+    clock = ServerClock(local=lambda: UNIX)
+    clock.observe(date, sent_at=UNIX, received_at=UNIX)
+    assert clock.now().timestamp() == UNIX

@@ -117,3 +117,12 @@ async def test_deliveries_can_be_asked_for_one_webhook(api, create, target, even
     for webhook in (one, other):
         attempts = (await api.get("/_sandbox/deliveries", params={"webhookId": webhook["id"]})).json()
         assert [attempt["webhookId"] for attempt in attempts] == [webhook["id"]]
+
+
+async def test_every_secret_ever_issued_can_be_asked_for(api, create):
+    """Of refreshes, of a change by force and of deleted webhooks too, so that a search for leaks misses none."""
+    one, other = await create(), await create()
+    refreshed = (await api.post(f"/v2/webhooks/{one['id']}/secret")).json()["secret"]
+    await api.post(f"/_sandbox/webhooks/{one['id']}", json={"secret": "whsec_by_hand"})
+    await api.delete(f"/v2/webhooks/{other['id']}")
+    assert (await api.get("/_sandbox/secrets")).json() == [one["secret"], other["secret"], refreshed, "whsec_by_hand"]

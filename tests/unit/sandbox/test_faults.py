@@ -180,6 +180,13 @@ async def test_faults_are_spent_one_a_call_oldest_first(api, create, fault):
     assert [(await refresh(api, webhook)).status_code for _ in range(4)] == [500, 500, 502, 200]
 
 
+async def test_a_fault_can_leave_the_first_calls_alone(api, fault):
+    """What it skips meets the next fault; then it comes as if it were new."""
+    await fault(kind="status", status=500, skip=2)
+    await fault(kind="status", status=502)
+    assert [(await api.get("/v2/webhooks")).status_code for _ in range(4)] == [502, 200, 500, 200]
+
+
 async def test_faults_meet_only_what_they_match(api, create, fault):
     webhook, other = await create(), await create()
     path = f"/v2/webhooks/{webhook['id']}"
