@@ -71,15 +71,31 @@ def world(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[FeaturebaseWorl
 @pytest.fixture(scope="session")
 def real_airflow(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
     """Airflow with all its daemons and logs at DEBUG, and a webhook for each story that is told with it."""
+    from tests.support import leak_plugin, leak_stories
     from tests.support.real_airflow import RealAirflow
 
     talking = {"timeout": "PT60S", "poll_interval": "PT0.5S"}
     missed = datetime.now(tz=timezone.utc) - timedelta(hours=2)
     stories: dict[str, dict[str, Any]] = {
-        "flowing": {"verify": talking},
-        "broken": {"stores": [{"type": "airflow_variable", "name": "broken_signing"}]},
+        "flowing": {"verify": talking, "probe": {"timeout": "PT60S", "interval": "PT0.2S"}},
+        "broken": {"stores": [{"type": "airflow_variable", "name": "broken_signing_secret"}]},
         "restarted": {"verify": talking, "probe": None},
         "missed": {"schedule": f"{missed.minute} {missed.hour} * * *"},
     }
-    with RealAirflow(tmp_path_factory.mktemp("real"), dags_folder, stories) as real:
+    folder = tmp_path_factory.mktemp("real")
+    plugins = folder / "plugins"
+    leak_plugin.install(plugins)
+    stories.update(leak_stories.entries(folder))
+    path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
+    with RealAirflow(folder, dags_folder, stories, settings={"PYTHONPATH": path}) as real:
         yield real
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End with where secrets were looked for, and how many were found."""
+    from tests.support.leak_report import SUMMARY
+
+    summary = config.stash.get(SUMMARY, "")
+    if summary:
+        terminalreporter.section("Secrets: places and hits")
+        terminalreporter.write_line(summary)

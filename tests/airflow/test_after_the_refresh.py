@@ -73,6 +73,23 @@ def test_store_that_was_changed_behind_our_back(airflow: InProcessAirflow, world
     assert "whsec_" not in run.error("verify_delivery")
 
 
+def test_refresh_between_push_and_probe_is_not_blamed_on_the_receiver(
+    airflow: InProcessAirflow, world: FeaturebaseWorld
+) -> None:
+    """A refresh that comes after the pushes: the probe sends nothing, and says what brings the run home."""
+    run = airflow.start(airflow.load(world.entry()), pause_after="distributed")
+    world.api("POST", f"/v2/webhooks/{world.webhook_id}/secret")
+    airflow.go_on(run)
+    assert (run.state, run.states["probe"], run.report["outcome"]) == ("failed", "failed", "incomplete")
+    assert "Clear the push tasks" in run.error("probe")
+    assert "mend the receiver" not in run.error("probe")
+
+    airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report"])
+    assert run.state == "success", run.errors
+    assert world.refreshes() == 2  # the run's and the person's
+    assert in_stores(airflow, world) == everywhere(world.secret)
+
+
 @pytest.mark.parametrize(("probe", "state"), [(None, "skipped"), (True, "success")])
 def test_quiet_deliveries(airflow: InProcessAirflow, world: FeaturebaseWorld, probe: bool | None, state: str) -> None:
     """Nothing was delivered: verification is skipped, unless the probe has shown that the receiver accepts."""

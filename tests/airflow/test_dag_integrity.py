@@ -95,7 +95,12 @@ def production(shipped: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_dag_loads(shipped: dict[str, Any]) -> None:
     assert shipped["import_errors"] == {}
-    assert sorted(shipped["dags"]) == ["featurebase_rotate__production", "featurebase_rotate__staging"]
+    assert sorted(shipped["dags"]) == [
+        "featurebase_audit",
+        "featurebase_emergency_rotation",
+        "featurebase_rotate__production",
+        "featurebase_rotate__staging",
+    ]
 
 
 def test_what_people_see(shipped: dict[str, Any], production: dict[str, Any]) -> None:
@@ -175,7 +180,31 @@ def test_assets(production: dict[str, Any]) -> None:
         "report": [f"{base}/rotation-report"],
     }
     inlets = {task_id: task["inlets"] for task_id, task in production["tasks"].items() if task["inlets"]}
-    assert inlets == {"preflight": [f"{base}/plan", f"{base}/rotation-report"]}
+    assert inlets == {
+        **{task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in ("preflight", "rotate")},
+        **{task_id: [f"{base}/plan"] for task_id in PUSHES},
+    }
+
+
+def test_audit(shipped: dict[str, Any]) -> None:
+    """Daily, one at a time; it reads every webhook's plans and reports, and triggers what its second task chose."""
+    audit = shipped["dags"]["featurebase_audit"]
+    assert (audit["catchup"], audit["max_active_runs"], audit["timezone"]) == (False, 1, "UTC")
+    assert (audit["params"]["heal"]["default"], sorted(audit["params"])) == (False, ["heal"])
+    assert audit["edges"] == [["audit", "drifted"], ["audit", "findings"], ["drifted", "heal"]]
+    assert audit["tasks"]["audit"]["outlets"] == ["featurebase://audit/report"]
+    assert audit["tasks"]["audit"]["inlets"] == [
+        f"featurebase://webhooks/{name}/{what}"
+        for name in ("production", "staging")
+        for what in ("plan", "rotation-report")
+    ]
+    assert all(0 < task["execution_timeout"] <= 3600 for task in audit["tasks"].values())
+    assert audit["tasks"]["heal"]["type"] == "TriggerDagRunOperator"
+
+
+def test_audit_alone_is_built_for_its_own_tasks(parse_shipped: Callable[..., dict[str, Any]]) -> None:
+    found = parse_shipped(ROTATION_FILE, "featurebase_audit")
+    assert list(found["dags"]) == ["featurebase_audit"]
 
 
 def test_tasks_refer_to_tasks_that_exist(production: dict[str, Any]) -> None:
@@ -224,6 +253,14 @@ def test_serialized_dag_holds_no_store(production: dict[str, Any]) -> None:
     assert re.findall(r"password|api_key|whsec_|\bsk_|Authorization", production["serialized"]) == []
 
 
+def error_of(found: dict[str, Any]) -> str:
+    """What is wrong with the rotation file; every Dag file that reads it says the same."""
+    said = {file.rpartition("/")[2]: error for file, error in found["import_errors"].items()}
+    assert sorted(said) == sorted(file.name for file in (ROOT / "dags").glob("*.py"))
+    (words,) = {error.partition("ConfigError: ")[2] for error in said.values()}
+    return words
+
+
 def test_broken_file_gives_one_error_with_every_fault(parse_shipped: Callable[..., dict[str, Any]]) -> None:
     """File, line, field and allowed values of all faults, in the one import error that people look at."""
     broken = ROTATION_FILE.replace("type: airflow_variable, name: staging_signing", "type: carrier_pigeon").replace(
@@ -231,8 +268,7 @@ def test_broken_file_gives_one_error_with_every_fault(parse_shipped: Callable[..
     )
     found = parse_shipped(broken)
     assert found["dags"] == {}
-    ((file, error),) = found["import_errors"].items()
-    assert file.endswith("featurebase_rotation.py")
+    error = error_of(found)
     lines = broken.splitlines()
     for where, field, allowed in (
         ("schedule: hourly", "webhooks[1].schedule", "@hourly"),
@@ -245,13 +281,13 @@ def test_broken_file_gives_one_error_with_every_fault(parse_shipped: Callable[..
 
 
 def test_missing_file_says_how_to_set_it(parse_shipped: Callable[..., dict[str, Any]]) -> None:
-    ((_, error),) = parse_shipped(None)["import_errors"].items()
+    error = error_of(parse_shipped(None))
     assert "rotation.yaml" in error
     assert "AIRFLOW__FEATUREBASE__ROTATION_CONFIG" in error
 
 
 def test_unset_path_says_how_to_set_it() -> None:
-    ((_, error),) = parse(ROOT / "dags")["import_errors"].items()
+    error = error_of(parse(ROOT / "dags"))
     assert "AIRFLOW__FEATUREBASE__ROTATION_CONFIG" in error
 
 

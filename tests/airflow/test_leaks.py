@@ -1,129 +1,167 @@
-"""No secret outside Featurebase and the configured stores: not in the database, nor in any file or log."""
+"""No secret outside Featurebase and the configured stores: not in the database, nor in any file, log or process.
+
+docs/leaks.md says what is run and what is scanned. ``FEATUREBASE_LEAKS=docs/leaks.md`` writes that page's table anew.
+"""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
+import os
+import re
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.leak_scanner import LeakScanner
+from tests.support import leak_report
+from tests.support.leak_api import crawl
+from tests.support.leak_controls import copy_database, plant_in_every_column
+from tests.support.leak_scanner import LeakScanner, table_names
+from tests.support.leak_stories import FOREIGN, OUTCOMES, SAYS, LeakStories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from tests.support.real_airflow import RealAirflow
 
-SECRET = 'whsec_a/b+c"d\\e=7 é~%'
-PLANTED: dict[str, Callable[[str], bytes]] = {
-    "plain": lambda value: f"key={value};".encode(),
-    "json": lambda value: json.dumps({"secret": value}).encode(),
-    "json in json": lambda value: json.dumps({"event": json.dumps({"secret": value})}).encode(),
-    "repr": lambda value: repr({"secret": value}).encode(),
-    "url": lambda value: f"https://x/?s={quote(value, safe='')}&t=1".encode(),
-    "basic auth": lambda value: base64.b64encode(f"user:{value}".encode()),
-    "base64 at 1": lambda value: base64.b64encode(f"a{value}bcdef".encode()),
-    "base64 at 2": lambda value: base64.urlsafe_b64encode(f"ab{value}cde".encode()),
-    "base64 at 3": lambda value: base64.b64encode(f"abc{value}de".encode()),
-    "hex": lambda value: value.encode().hex().encode(),
-    "gzip": lambda value: b"head" + gzip.compress(f"before {value} after".encode()) + b"tail",
-}
+pytestmark = pytest.mark.airflow
+
+PAGE = Path(__file__).parents[2] / "docs" / "leaks.md"
 
 
-@pytest.fixture
-def scanner() -> LeakScanner:
-    return LeakScanner({"planted": SECRET})
+@dataclass
+class Inspection:
+    """What the runs left, and what was found in it."""
+
+    real: RealAirflow
+    stories: LeakStories
+    scanner: LeakScanner
+    shown: dict[str, Any]
+
+    def leaks(self, *kinds: str) -> list[Any]:
+        return [leak for place in self.scanner.places if place.kind in kinds for leak in place.leaks]
+
+    def count(self, kind: str) -> int:
+        return sum(place.kind == kind for place in self.scanner.places)
 
 
-@pytest.mark.parametrize("form", PLANTED)
-def test_scanner_finds_what_is_planted(scanner: LeakScanner, tmp_path: Path, form: str) -> None:
-    """In a file and in a database's column, in every form; and nothing where nothing is."""
-    planted = b"\0\xff" + PLANTED[form](SECRET) + b"\xff"
-    (tmp_path / "clean.log").write_bytes(PLANTED[form]("whsec_of somebody else, of 7 %"))
-    assert scanner.scan_folder(tmp_path) == []
-    (tmp_path / "task.log").write_bytes(planted)
-    with closing(sqlite3.connect(tmp_path / "airflow.db")) as connection, connection:
-        connection.execute("CREATE TABLE xcom (key TEXT, value BLOB, text TEXT)")
-        connection.execute("INSERT INTO xcom VALUES ('k', ?, 'nothing')", [planted])
-    assert {leak.place.split(" at ")[0] for leak in scanner.scan_folder(tmp_path)} >= {"task.log"}
-    assert {leak.place.split(",")[0] for leak in scanner.scan_sqlite(tmp_path / "airflow.db")} == {"xcom.value"}
-
-
-def test_scanner_finds_names_of_files(scanner: LeakScanner, tmp_path: Path) -> None:
-    (tmp_path / quote(SECRET, safe="")).touch()
-    assert scanner.scan_folder(tmp_path)
-
-
-def test_scanner_leaves_out_what_may_hold_secrets(scanner: LeakScanner, tmp_path: Path) -> None:
-    (tmp_path / "store.env").write_text(SECRET)
-    assert scanner.scan_folder(tmp_path, leave_out=[tmp_path / "store.env"]) == []
-
-
-def test_scanner_never_tells(scanner: LeakScanner) -> None:
-    """A leak names the secret and the place; a test's output must not be the next leak."""
-    (leak, *_) = scanner.scan_bytes(SECRET.encode(), "here")
-    assert (leak.secret, "whsec" in str(leak)) == ("planted", False)
-
-
-def test_scanner_refuses_short_secrets() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        LeakScanner({"pin": "1234"})
+def kind_of(path: Path) -> str:
+    """What a file below AIRFLOW_HOME is."""
+    if path.parts[0] == "component-logs":
+        return "component log"
+    if path.parts[0] == "logs":
+        return "task log" if path.parts[1].startswith("dag_id=") else "Dag processor log"
+    return "database file" if path.name.startswith("airflow.db") else "file below AIRFLOW_HOME"
 
 
 @pytest.fixture(scope="module")
-def after_runs(real_airflow: RealAirflow) -> RealAirflow:
-    """A run that went well and one that failed late, with answers that were cut off and a wrong key before."""
-    flowing, broken = real_airflow.worlds["flowing"], real_airflow.worlds["broken"]
-    flowing.control("POST", "/events", topic="post.created", count=2000, per_second=10)
-    broken.fault("malformed", body="truncated")
-    runs = {name: real_airflow.trigger(name, reason="leak test") for name in ("flowing", "broken")}
-    states = {name: real_airflow.wait(name, run_id) for name, run_id in runs.items()}
-    flowing.control("DELETE", "/events")
-    for world in (flowing, broken):
-        world.note_secret()
-    assert states == {"flowing": "success", "broken": "failed"}
-    assert real_airflow.report("broken", runs["broken"])["probe"]["result"] == "refused"
-    assert len({*flowing.issued, *broken.issued}) == 4
-    return real_airflow
+def inspection(real_airflow: RealAirflow, request: pytest.FixtureRequest) -> Inspection:
+    """All stories told, and everything looked through."""
+    stories = LeakStories(real_airflow)
+    stories.tell()
+    scanner = LeakScanner(stories.secrets)
+    shown = crawl(real_airflow.airflow, scanner)
+    scanner.scan_sqlite(real_airflow.airflow.database)
+    scanner.scan_folder(real_airflow.airflow.home, kind=kind_of)
+    scanner.scan_folder(real_airflow.temporary, kind="temporary file")
+    real_airflow.processes.scan(scanner)
+    request.config.stash[leak_report.SUMMARY] = leak_report.as_text(scanner)
+    return Inspection(real_airflow, stories, scanner, shown)
 
 
-@pytest.mark.airflow
-def test_no_secret_in_the_database(after_runs: RealAirflow) -> None:
-    """No column of any table, no XCom, no rendered field, no trigger, no event; the Variable is encrypted."""
-    assert LeakScanner(after_runs.secrets).scan_sqlite(after_runs.airflow.database) == []
-    with closing(sqlite3.connect(after_runs.airflow.database)) as connection:
-        rows = connection.execute("SELECT key, is_encrypted FROM variable").fetchall()
-    assert sorted(rows) == [("broken_signing", 1), (after_runs.worlds["flowing"].variable, 1)]
+def test_every_story_ended_as_it_should(inspection: Inspection) -> None:
+    """And is known to have been told: by the failed task's own words."""
+    assert inspection.stories.states == OUTCOMES
+    runs = inspection.stories.runs
+    said = {name: text in inspection.stories.log(name, task_id) for name, (task_id, text) in SAYS.items()}
+    assert said == dict.fromkeys(SAYS, True)
+    assert (
+        inspection.real.airflow.api.tasks(inspection.real.dag_id("crash"), runs["crash"])["rotate"]["try_number"] == 2
+    )
+    assert inspection.real.worlds["crash"].refreshes() == 1
 
 
-@pytest.mark.airflow
-def test_no_secret_in_any_file_or_log(after_runs: RealAirflow) -> None:
-    """Nothing below AIRFLOW_HOME: task logs and component logs at DEBUG, httpx's and httpcore's among them."""
-    home = after_runs.airflow.home
-    logs = "".join(path.read_text(errors="replace") for path in home.rglob("*.log"))
-    assert "httpcore" in logs
-    assert "receive_response_headers" in logs
-    assert LeakScanner(after_runs.secrets).scan_folder(home) == []
+def test_no_secret_in_the_database(inspection: Inspection) -> None:
+    """No column of any table: no XCom, no rendered field, no trigger, no event, no audit log; nor its free pages."""
+    assert inspection.leaks("database table", "database file") == []
+    with closing(sqlite3.connect(inspection.real.airflow.database)) as connection:
+        assert inspection.count("database table") == len(table_names(connection)) > 40
+        filled = {"xcom", "rendered_task_instance_fields", "serialized_dag", "asset_event", "log", "task_instance"}
+        for table in filled:
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() > (0,), table
 
 
-@pytest.mark.airflow
-def test_scanner_finds_an_unencrypted_variable(after_runs: RealAirflow, tmp_path: Path) -> None:
-    """The control: the same scan of a copy of the database, with one secret put into it, finds it."""
+def test_what_the_database_must_hold_is_encrypted(inspection: Inspection) -> None:
+    """The Variables that are stores, and each connection's password and extra."""
+    with closing(sqlite3.connect(inspection.real.airflow.database)) as connection:
+        variables = dict(connection.execute("SELECT key, is_encrypted FROM variable").fetchall())
+        connections = connection.execute(
+            "SELECT conn_id, is_encrypted, is_extra_encrypted, extra IS NOT NULL FROM connection"
+        ).fetchall()
+    assert set(variables) >= {"broken_signing_secret", "echo_signing_secret", "crash_secret", FOREIGN}
+    assert set(variables.values()) == {1}
+    assert len(connections) >= 2 + len(inspection.real.worlds)
+    assert [row for row in connections if not row[1] or (row[3] and not row[2])] == []
+
+
+def test_no_secret_in_any_log(inspection: Inspection) -> None:
+    """Task logs and component logs at DEBUG: httpx's, httpcore's and a careless store's own among them."""
+    kinds = ("task log", "component log", "Dag processor log")
+    assert inspection.leaks(*kinds) == []
+    logs = [path.read_text(errors="replace") for path in inspection.real.airflow.home.rglob("*.log")]
+    for written in ("httpcore", "receive_response_headers", "careless.client", "urllib3"):
+        assert any(written in text for text in logs), written
+    assert all(inspection.count(kind) for kind in kinds)
+
+
+def test_no_secret_in_any_other_file(inspection: Inspection) -> None:
+    assert inspection.leaks("file below AIRFLOW_HOME", "temporary file") == []
+
+
+def test_no_secret_in_any_process(inspection: Inspection) -> None:
+    """Arguments and environment of every process of Airflow, tasks among them."""
+    assert inspection.leaks("process arguments", "process environment") == []
+    shown = [b" ".join(seen.arguments) for seen in inspection.real.processes.seen.values()]
+    supervisor, task = rb"LocalExecutor: [0-9a-f]{8}-", rb"worker -- [0-9a-f]{8}-"
+    for title in (rb"airflow api", rb"scheduler", rb"triggerer", rb"dag-processor", supervisor, task):
+        assert any(re.search(title, text) for text in shown), title
+    assert len(shown) > 30
+
+
+def test_no_secret_in_what_the_api_shows(inspection: Inspection) -> None:
+    """Nor in the UI, which shows what the REST API answers: rendered fields, XComs, logs, Dag source, events."""
+    assert inspection.leaks("REST API answer") == []
+    calls = {place.name for place in inspection.scanner.places if place.kind == "REST API answer"}
+    tasks = "GET /dags/.../dagRuns/.../taskInstances"
+    assert calls >= {tasks, f"{tasks}/.../xcomEntries/...", f"{tasks}/.../logs/...", "GET /dagSources/..."}
+    connections = inspection.shown["connections"]
+    assert {connection["password"] for connection in connections} == {"***"}
+    variables = {variable["key"]: variable["value"] for variable in inspection.shown["variables"]}
+    assert variables["echo_signing_secret"] == variables[FOREIGN] == "***"
+
+
+def test_the_same_scan_finds_what_is_planted_in_each_column_of_the_database(
+    inspection: Inspection, tmp_path: Path
+) -> None:
+    """The control: in a copy, each table gets a row with a secret in each of its columns; each of them is found."""
     copy = tmp_path / "airflow.db"
-    with (
-        closing(sqlite3.connect(after_runs.airflow.database)) as source,
-        closing(sqlite3.connect(copy)) as target,
-        target,
-    ):
-        source.backup(target)
-        secret = after_runs.worlds["flowing"].secret
-        target.execute("UPDATE variable SET val = ?, is_encrypted = 0 WHERE key = 'broken_signing'", [secret])
-    scanner = LeakScanner(after_runs.secrets)
-    assert {leak.place.split(",")[0] for leak in scanner.scan_sqlite(copy)} == {"variable.val"}
+    copy_database(inspection.real.airflow.database, copy)
+    planted = plant_in_every_column(copy, inspection.real.worlds["flowing"].secret)
+    scanner = LeakScanner(inspection.stories.secrets)
+    assert {leak.place.split(",")[0] for leak in scanner.scan_sqlite(copy)} == planted
+    assert len({column.partition(".")[0] for column in planted}) == len(scanner.places)
     assert scanner.scan_folder(tmp_path)
+
+
+def test_the_page_tells_what_is_scanned(inspection: Inspection) -> None:
+    if os.environ.get("FEATUREBASE_LEAKS"):
+        with closing(sqlite3.connect(inspection.real.airflow.database)) as connection:
+            tables = len(table_names(connection))
+        said = (
+            f"{inspection.scanner.secrets} secrets were looked for after {len(inspection.stories.runs)} runs. For the "
+            f"control one was planted in every column of a copy of the database, and found in each of {tables} tables."
+        )
+        Path(os.environ["FEATUREBASE_LEAKS"]).write_text(
+            leak_report.rewritten(PAGE.read_text(), inspection.scanner, said)
+        )
+    assert leak_report.kinds_in(PAGE.read_text()) == {row[0] for row in leak_report.rows(inspection.scanner)}

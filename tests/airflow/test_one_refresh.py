@@ -85,6 +85,18 @@ def test_stale_reads_are_never_written(airflow: InProcessAirflow, world: Feature
     assert in_stores(airflow, world) == everywhere(world.secret)
 
 
+def test_stale_baseline_is_read_again(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
+    """The next run's preflight is shown the secret that the last run replaced: it waits for the current one."""
+    dag = airflow.load(world.entry())
+    airflow.start(dag)
+    current = world.fingerprint
+    world.fault("stale_read", method="GET", count=2)
+    run = airflow.start(dag)
+    assert run.state == "success", run.errors
+    assert (world.refreshes(), run.report["how"], run.report["before"]) == (2, "answered", current)
+    assert in_stores(airflow, world) == everywhere(world.secret)
+
+
 def test_rotation_by_hand_between_plan_and_refresh(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """Somebody was faster: their secret is distributed, and not refreshed away."""
     run = airflow.start(airflow.load(world.entry()), pause_after="preflight")

@@ -35,7 +35,7 @@ class FeaturebaseWorld:
         number = next(_numbers)
         self.name = f"hook-{number}"
         self.conn_id = f"featurebase_{number}"
-        self.variable = f"featurebase_webhook_signing_{number}"
+        self.variable = f"featurebase_webhook_signing_secret_{number}"
         self.api_key = f"sk_{secrets.token_hex(16)}"
         self.secret_file = folder / "receiver" / "webhook.env"
         self._open = ExitStack()
@@ -133,7 +133,8 @@ class FeaturebaseWorld:
     @property
     def secrets(self) -> dict[str, str]:
         """Everything that must turn up nowhere, by name."""
-        issued = {f"signing secret {number}": secret for number, secret in enumerate(self.issued, 1)}
+        every = dict.fromkeys([*self.issued, *self.sandbox.state.webhooks.issued])
+        issued = {f"signing secret {number}": secret for number, secret in enumerate(every, 1)}
         return {"API key": self.api_key, "request header": HEADER_VALUE, **issued}
 
     def entry(self, **changes: Any) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from demo.local_airflow import LocalAirflow
+from demo.processes import DemoError
 from tests.support.featurebase_world import FeaturebaseWorld
+from tests.support.leak_processes import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 LEVELS = "httpx=DEBUG httpcore=DEBUG supervisor=INFO"
 """Everything at DEBUG but Airflow's task supervisor: at DEBUG that writes each Variable which a task sets into the
 log of its component, value included and past all masking (3.3.2), whatever the task does."""
-RUN_SECONDS = 150.0
+RUN_SECONDS = 400.0
 
 
 class RealAirflow:
@@ -25,12 +27,23 @@ class RealAirflow:
     :param folder: for everything that it writes.
     :param dags: the Dags folder.
     :param entries: by name, what differs from the usual rotation file entry.
+    :param settings: further environment variables.
     """
 
-    def __init__(self, folder: Path, dags: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dags: Path,
+        entries: Mapping[str, Mapping[str, Any]],
+        *,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.worlds = {name: FeaturebaseWorld(folder / name) for name in entries}
         self._entries, self._open = entries, ExitStack()
         self._rotation_file = folder / "rotation.yaml"
+        self.temporary = folder / "tmp"
+        """The folder for temporary files of all its processes."""
+        self.temporary.mkdir(parents=True)
         self.airflow = LocalAirflow(
             folder / "airflow",
             dags=dags,
@@ -40,16 +53,22 @@ class RealAirflow:
                 "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "5",
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
                 "AIRFLOW__LOGGING__NAMESPACE_LEVELS": LEVELS,
+                "TMPDIR": str(self.temporary),
+                **(settings or {}),
             },
+            api_timeout=120,
         )
+        self.processes = ProcessWatch(self._process_ids, every=0.2)
+        """What its processes showed of themselves, from the start on."""
 
     def __enter__(self) -> RealAirflow:
         entries = []
         for name, world in self.worlds.items():
             self._open.enter_context(world)
             entries.append(world.entry(**{**self._entries[name], "name": name}))
-        self._rotation_file.write_text(json.dumps({"webhooks": entries}))
+        self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
         self._open.callback(self._kill)
+        self._open.enter_context(self.processes)
         self.airflow.start()
         for world in self.worlds.values():
             self.airflow.api.add_connection(
@@ -67,6 +86,13 @@ class RealAirflow:
         for process in self.airflow.processes.values():
             process.kill()
         self.airflow.stop()
+
+    def _process_ids(self) -> list[int]:
+        found = []
+        for process in [*self.airflow.processes.values()]:
+            with suppress(DemoError):  # it was stopped, and may be started again
+                found.append(process.pid)
+        return found
 
     def dag_id(self, name: str) -> str:
         """The Dag of one world."""

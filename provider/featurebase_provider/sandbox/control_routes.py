@@ -103,6 +103,11 @@ def control_router(state: SandboxState) -> APIRouter:
         """Put a webhook into a state that the API doesn't let clients set."""
         return _force(state, read_webhook_id(webhook_id), wanted)
 
+    @router.get("/secrets")
+    async def list_secrets() -> list[str]:
+        """Every signing secret issued since the start or a reset: what a search for leaks has to look for."""
+        return list(state.webhooks.issued)
+
     return router
 
 

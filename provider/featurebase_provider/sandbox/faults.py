@@ -39,6 +39,7 @@ class FaultInput(BaseModel):
     :param method: HTTP method of the calls to spoil, ``*`` for any.
     :param path: their path, exactly or as a shell pattern (``/v2/webhooks/*/secret``).
     :param count: how many matching calls go wrong.
+    :param skip: how many matching calls are left alone before that.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -49,6 +50,7 @@ class FaultInput(BaseModel):
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     seconds: Annotated[float, Field(ge=0, le=MAX_SECONDS)] | None = None
     count: Annotated[int, Field(ge=1)] = 1
+    skip: Annotated[int, Field(ge=0)] = 0
     commit: bool | None = None
     headers: dict[str, str] = {}
     body: Literal["truncated", "not_json", "wrong_type", "html"] = "truncated"
@@ -71,6 +73,7 @@ class Fault:
     id: int
     wanted: FaultInput
     remaining: int
+    to_skip: int = 0
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the fault spoils this call."""
@@ -97,7 +100,7 @@ class FaultBook:
 
     def add(self, wanted: FaultInput) -> Fault:
         """Let the next matching calls go wrong."""
-        fault = Fault(next(self._ids), wanted, wanted.count)
+        fault = Fault(next(self._ids), wanted, wanted.count, wanted.skip)
         self._faults.append(fault)
         return fault
 
@@ -106,9 +109,16 @@ class FaultBook:
         return list(self._faults)
 
     def take(self, method: str, path: str) -> FaultInput | None:
-        """Spend the oldest fault that matches this call, if any; one call meets one fault."""
+        """Spend the oldest fault that matches this call, if any; one call meets one fault.
+
+        A fault that still skips calls lets this one pass, to the next fault if there is one.
+        """
         for fault in self._faults:
-            if fault.matches(method, path):
+            if not fault.matches(method, path):
+                continue
+            if fault.to_skip:
+                fault.to_skip -= 1
+            else:
                 fault.remaining -= 1
                 if not fault.remaining:
                     self._faults.remove(fault)

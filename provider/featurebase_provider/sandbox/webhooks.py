@@ -134,6 +134,8 @@ class Webhooks:
         self._before_change: dict[str, dict[str, Any]] = {}
         self._process_part = secrets.token_hex(5)
         self._created, self._last_id_seconds = 0, 0
+        self.issued: dict[str, None] = {}
+        """Every signing secret that was ever in force, oldest first, those of deleted webhooks too."""
 
     def find(self, webhook_id: str) -> Webhook | None:
         """The webhook as it is now, or None."""
@@ -197,6 +199,7 @@ class Webhooks:
         )
         webhook.take(wanted.requestConfig)
         self._current[webhook.id] = webhook
+        self.issued[webhook.secret] = None
         return webhook
 
     def update(self, webhook_id: str, wanted: UpdateInput) -> Webhook:
@@ -218,6 +221,7 @@ class Webhooks:
         webhook = self.change(webhook_id)
         if not webhook.keep_secret:
             webhook.secret = new_signing_secret()
+            self.issued[webhook.secret] = None
         return webhook
 
     def delete(self, webhook_id: str) -> None:
@@ -230,6 +234,7 @@ class Webhooks:
         webhook = self.change(webhook_id)
         for name, value in changes.items():
             setattr(webhook, name, copy.deepcopy(value))
+        self.issued[webhook.secret] = None
         return webhook
 
     def change(self, webhook_id: str) -> Webhook:

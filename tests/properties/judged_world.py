@@ -1,0 +1,238 @@
+"""Featurebase and config stores in memory that stop at every call, and judge what is asked of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.errors import StoreConflict
+from featurebase_provider.stores.format_json import JsonFormat
+from featurebase_provider.stores.object_storage_formats import Contents
+from tests.properties.airflow_model import DagRun, TaskTry
+from tests.properties.stepping import current_try, stop_here
+from tests.unit.rotation.fakes import ArmedMemory, Clock, FakeFeaturebase, MemoryStore, api_unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+
+GRACE = 60.0
+LONGEST_LAG = 20.0
+LONGEST_WATCHED = GRACE - LONGEST_LAG
+"""Seconds after which a refresh that nobody waits for any more may commit."""
+
+TEXT = JsonFormat("text", "current", "previous")
+
+
+class Judge:
+    """Knows the truth, and collects what breaks a rule; an assertion in a port would pass for a store's fault."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.foreign: dict[str, str] = {}
+
+    def says(self, violation: str) -> None:
+        running = current_try()
+        self.violations.append(f"{running.name if running else 'the world'}: {violation}")
+
+
+class SteppedClock(Clock):
+    """Tries that sleep let others go on meanwhile."""
+
+    def sleep_in_a_try(self, seconds: float) -> None:
+        until = self.now + seconds
+        stop_here()
+        self.sleep(max(0.0, until - self.now))
+
+
+class JudgedFeaturebase(FakeFeaturebase):
+    """Knows which Dag run sent which refresh, and what each try could know when it did."""
+
+    def __init__(self, clock: Clock, judge: Judge, *, bumps_updated_at: bool) -> None:
+        super().__init__(clock, bumps_updated_at=bumps_updated_at)
+        self.judge = judge
+
+    def age_of(self, secret: SigningSecret | None) -> int | None:
+        """The secret's place in the order of all that were issued; None for what Featurebase never issued."""
+        issued = list(dict.fromkeys(webhook.fingerprint for webhook in self.history))
+        return issued.index(secret.fingerprint) if secret is not None and secret.fingerprint in issued else None
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        stop_here()
+        answer = super().get_webhook(webhook_id)
+        if isinstance(running := current_try(), TaskTry):
+            running.read_stale = answer.secret != self.secret
+            running.read = answer.fingerprint
+        return answer
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        stop_here()
+        running = current_try()
+        assert isinstance(running, TaskTry)
+        run, plan = running.dag_run, running.dag_run.plan
+        assert plan is not None
+        if running.read != plan.before and not (plan.is_emergency and running.read in plan.leaked):
+            self.judge.says(f"sent a refresh although it read {running.read}, not the plan's {plan.before}")
+        if running.unready and run.kind != "emergency":
+            self.judge.says(f"sent a refresh although {running.unready} could not be armed")
+        if self.post_script and isinstance(self.post_script[0], float):
+            late = self.post_script.popleft()
+            self.clock.at(late, lambda: self.commit_for(run))
+            run.commits_late |= late > LONGEST_WATCHED
+            raise api_unreachable("POST")
+        before = self.committed
+        try:
+            answer = super().refresh_secret(webhook_id)
+        finally:
+            run.commits += self.committed - before
+            running.read_stale = False
+            stop_here()
+        return answer
+
+    def commit_for(self, run: DagRun) -> None:
+        self.committed += 1
+        run.commits += 1
+        self.rotated()
+
+
+@dataclass
+class JudgedStore(MemoryStore):
+    """A store that is armed, read and written by steps.
+
+    :param conditional: whether a write is refused when the store changed since it was read.
+    :param clean_of: fingerprints of leaked secrets that an emergency run has removed.
+    :param text: the JSON text in which the secret lies beside somebody else's values; None for a store of its own.
+    """
+
+    judge: Judge = field(default_factory=Judge)
+    featurebase: FakeFeaturebase | None = None
+    conditional: bool = True
+    text: str | None = None
+    beside: int = 0
+    clean_of: frozenset[str] = frozenset()
+    arm_script: list[FeaturebaseError] = field(default_factory=list)
+
+    def arm(self) -> ArmedStore:
+        stop_here()
+        if self.arm_script:
+            self._not_ready()
+            raise self.arm_script.pop(0)
+        return JudgedArmed(self)
+
+    def _not_ready(self) -> None:
+        if isinstance(running := current_try(), TaskTry):
+            running.unready = self.label
+
+    def put(self, value: str | None) -> None:
+        super().put(value)
+        self.previous = None
+        self.write_text()
+
+    def put_beside(self) -> None:
+        super().put_beside()
+        self.beside += 1
+        if self.text is not None:
+            self.text = json.dumps({**json.loads(self.text), "somebody": {"else's": self.beside}}, indent=1)
+
+    def write_text(self) -> None:
+        if self.text is not None:
+            self.text = TEXT.edit(self.text, Contents(self.holds or "", self.holds_previous))
+
+    def check_text(self) -> None:
+        if self.text is not None:
+            assert TEXT.read(self.text) == Contents(self.holds, self.holds_previous)
+            others = {key: value for key, value in json.loads(self.text).items() if key not in ("current", "previous")}
+            assert others == {"theirs": 1.5, "somebody": {"else's": self.beside}}
+
+
+class JudgedArmed(ArmedMemory):
+    def __init__(self, store: JudgedStore) -> None:
+        super().__init__(store)
+        self.main_thread_only = True  # type: ignore[misc]  # one after the other: the test decides the order
+        self.store = store
+
+    def prove_writable(self) -> Writability:
+        stop_here()
+        return super().prove_writable()
+
+    def read(self) -> StoredValue:
+        stop_here()
+        try:
+            return super().read()
+        except FeaturebaseError:
+            self.store._not_ready()
+            raise
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        stop_here()
+        store = self.store
+        _take(store.write_script)
+        if store.conditional and held.version != store.version:
+            raise StoreConflict(self.name, "it changed since it was read; nothing was written")
+        self._judge(pair, held)
+        if not store.conditional:  # what came after the reading is lost: nothing can tell such a store's writer
+            store.judge.foreign.pop(store.label, None)
+        store.value, store.previous = pair.current, pair.previous
+        store.mark = mark if store.marked else None
+        store.version += 1
+        if isinstance(running := current_try(), TaskTry):
+            running.wrote.add(pair.current.fingerprint)
+        store.writes.append(pair.current.fingerprint)
+        store.write_text()
+        stop_here()
+        _take(store.after_write)
+
+    def close(self) -> None:
+        self.store.closed += 1
+
+    def _judge(self, pair: SecretPair, held: StoredValue) -> None:
+        store, judge, running = self.store, self.store.judge, current_try()
+        assert isinstance(store.featurebase, JudgedFeaturebase)
+        assert isinstance(running, TaskTry)
+        age, of_held = store.featurebase.age_of(pair.current), store.featurebase.age_of(held.current)
+        now = store.featurebase.age_of(store.value) if store.conditional else of_held
+        if age is None:
+            judge.says(f"{store.label} was given a value that Featurebase never issued")
+            return
+        if (held.current if not store.conditional else store.value) is not None and now is None:
+            judge.says(f"the foreign value in {store.label} was overwritten")
+        if now is not None and age < now and not running.read_stale:
+            judge.says(f"{store.label} was given secret {age}, older than the {now} that it held")
+        plan = running.dag_run.plan
+        if plan is not None and plan.mode != "distribute" and pair.current.fingerprint == plan.before:
+            judge.says(f"{store.label} was given the secret from before the refresh")
+        new = (pair.previous, None if pair.current == held.current else pair.current)
+        written = {one.fingerprint for one in new if one is not None}
+        if written & running.leaked:
+            judge.says(f"{store.label} was given a secret that had leaked")
+        if written & store.clean_of and store.conditional and not running.read_stale:
+            judge.says(f"{store.label} was given a leaked secret again")
+        self._judge_previous(pair, held, age)
+
+    def _judge_previous(self, pair: SecretPair, held: StoredValue, age: int) -> None:
+        if pair.previous is None:
+            return
+        store, judge = self.store, self.store.judge
+        assert isinstance(store.featurebase, JudgedFeaturebase)
+        running = current_try()
+        assert isinstance(running, TaskTry)
+        of_previous = store.featurebase.age_of(pair.previous)
+        if not store.keeps_previous:
+            judge.says(f"{store.label} was given a previous secret, and keeps none")
+        if pair.previous not in (held.current, held.previous):
+            judge.says(f"{store.label} was given a previous secret that it never held")
+        if of_previous is None:
+            judge.says(f"{store.label} was given a foreign value as the previous secret")
+        elif of_previous >= age and not running.read_stale:
+            judge.says(f"{store.label} was given secret {of_previous} as the one before {age}")
+
+
+def _take(script: object) -> None:
+    step: Callable[[], object] | None = script.popleft() if script else None  # type: ignore[attr-defined]
+    if step is not None:
+        step()

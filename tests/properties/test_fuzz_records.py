@@ -1,0 +1,143 @@
+"""What Airflow's database gives back as a plan, a result or a report: whoever wrote it, it is used or refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.errors import PlanUnreadable
+from featurebase_provider.rotation.exposure import Moment
+from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in, planned_from
+from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.refresh import CompareAndSwap
+from featurebase_provider.rotation.report import Findings, make_report
+from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+from featurebase_provider.rotation.schedule import (
+    first_seen_at,
+    known_fingerprints,
+    last_seen_otherwise,
+    previous_is_over,
+    refreshed_at,
+)
+from tests.properties.airflow_model import moment
+from tests.properties.any_json import anything, spoilt
+from tests.properties.profile import tries
+from tests.unit.rotation.fakes import (
+    START,
+    WEBHOOK_ID,
+    Clock,
+    FakeFeaturebase,
+    MemoryStore,
+    a_plan,
+    a_rule,
+    fingerprint,
+)
+
+PLAN = a_plan(known=(fingerprint("older"),), leaked=(fingerprint("older"),), dag_id="a_dag")
+STORED = StoreOutcome("memory", "memory://memory", "written", fingerprint("1"), 12.5)
+OUTCOME = RotationOutcome(
+    PLAN,
+    "answered",
+    fingerprint("1"),
+    updated_at=START.isoformat(),
+    refreshed_at=START.isoformat(),
+    posted=Moment(1.0, 2.0, "boot"),
+    distributed_at=START.isoformat(),
+    stores={"memory": STORED},
+    notes=("a note",),
+)
+REPORT = make_report(
+    Findings(PLAN, OUTCOME, {"memory": STORED}),
+    webhook="production",
+    dag_id="a_dag",
+    run_id="manual__1",
+    at=START.isoformat(),
+    mode="rotate",
+)
+
+
+@tries(400)
+@given(anything | spoilt(PLAN.as_json()))
+def test_a_plan_is_read_or_refused(raw: Any) -> None:
+    """One that is read is one to go by: a rotation with it ends well, or with an error of ours."""
+    try:
+        plan = RotationPlan.from_json(raw, webhook_id=WEBHOOK_ID)
+    except PlanUnreadable:
+        return
+    assert RotationPlan.from_json(plan.as_json()) == plan
+    clock = Clock()
+    api = FakeFeaturebase(clock)
+    swap = CompareAndSwap(api, plan, sleep=clock.sleep, monotonic=clock.monotonic)
+    if plan.webhook_id == WEBHOOK_ID:
+        store = MemoryStore(main_thread_only=True)
+        with suppress(FeaturebaseError):
+            outcome = rotate(swap, [store], a_rule(), server_now=clock.server_now, wall=clock.wall)
+            assert RotationOutcome.from_json(outcome.as_json()) == outcome
+
+
+@tries(400)
+@given(anything | spoilt(OUTCOME.as_json()))
+def test_a_result_is_read_or_refused(raw: Any) -> None:
+    """With one that is read, the push that relies on it ends well, or with an error of ours."""
+    try:
+        outcome = RotationOutcome.from_json(raw, webhook_id=WEBHOOK_ID)
+    except PlanUnreadable:
+        return
+    assert RotationOutcome.from_json(outcome.as_json()) == outcome
+    clock = Clock()
+    lineage = Lineage(
+        replaced={outcome.plan.before, *outcome.plan.leaked},
+        newest=outcome.after,
+        updated_at=moment(outcome.updated_at),
+    )
+    rule = a_rule(known=frozenset({*outcome.plan.known, outcome.after}), previous=outcome.plan.previous)
+    with suppress(FeaturebaseError):
+        push_until_agreed(
+            FakeFeaturebase(clock),
+            WEBHOOK_ID,
+            MemoryStore().arm(),
+            lineage,
+            rule,
+            sleep=clock.sleep,
+            monotonic=clock.monotonic,
+        )
+    report = make_report(
+        Findings(outcome.plan, outcome, outcome.stores),
+        webhook="production",
+        dag_id="a_dag",
+        run_id="manual__1",
+        at=START.isoformat(),
+        mode="rotate",
+    )
+    assert report.as_json()
+    assert report.as_text()
+
+
+records = st.lists(
+    spoilt(PLAN.as_json()) | spoilt(REPORT.as_json()) | st.dictionaries(st.text(max_size=8), anything, max_size=4),
+    max_size=4,
+).map(lambda made: [one for one in made if isinstance(one, dict)])
+
+
+@tries(400)
+@given(records)
+def test_asset_events_of_any_content_are_looked_through(events: list[dict[str, Any]]) -> None:
+    """Events outlive versions, and everybody who may emit one; what is no record of ours tells nothing."""
+    known = known_fingerprints(events, WEBHOOK_ID)
+    assert all(
+        isinstance(one, str) for one in (*known, *planned_from(events, WEBHOOK_ID), *leaked_in(events, WEBHOOK_ID))
+    )
+    for one in (fingerprint("0"), fingerprint("1")):
+        refreshed_at(events, one)
+        first_seen_at(events, one)
+        last_seen_otherwise(events, one, until=START)
+        previous_is_over(events, one, now=START, previous_for=timedelta(hours=8))
+    for event in events:
+        is_plan_of(event, dag_id="a_dag", run_id="manual__1")

@@ -1,0 +1,207 @@
+"""What a store's place may hold already: it is edited with all else kept to the byte, or refused and left as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurebase_provider.rotation.errors import StoreError, StoreRefused
+from featurebase_provider.rotation.store import SecretPair, StoreMark
+from featurebase_provider.stores.format_dotenv import DotenvFormat
+from featurebase_provider.stores.format_json import JsonFormat
+from featurebase_provider.stores.object_storage import ObjectStorageStore
+from featurebase_provider.stores.object_storage_formats import Contents, RawFormat, TextFormat
+from tests.properties.profile import tries
+from tests.unit.rotation.fakes import WEBHOOK_ID, secret
+
+CURRENT, PREVIOUS = secret("current_value"), secret("previous_value")
+MARK = StoreMark(WEBHOOK_ID, CURRENT.fingerprint, "https://airflow.example")
+THEIRS = "theirs-51e6"
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True) | st.sampled_from(["KEY", "OLD", "export", "K"])
+dotenv_parts = st.sampled_from(
+    [
+        "KEY",
+        "OLD",
+        "=",
+        " = ",
+        "export ",
+        "'",
+        '"',
+        "\\",
+        "\n",
+        "\r\n",
+        "\r",
+        " ",
+        "\t",
+        "#",
+        " # ",
+        "$",
+        "${A}",
+        "A=1\n",
+    ]
+    + [
+        "\ufeff",
+        "\u2028",
+        "\x0b",
+        "\x85",
+        "\x00",
+        "KEY=a\n",
+        "OLD=b\n",
+        "a b",
+        "=",
+        "KEY='a'\n",
+        'export KEY="a" # c\n',
+    ]
+)
+dotenv_texts = st.lists(dotenv_parts, max_size=14).map("".join) | st.text(max_size=40)
+json_parts = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        '"',
+        "\\",
+        "null",
+        "true",
+        "NaN",
+        "1e999",
+        "-",
+        '"KEY"',
+        '"KEY": ',
+        '"OLD": "b"',
+        '"a"',
+        " ",
+    ]
+    + ["\n", "\ufeff", "\x00", '"\\ud800"', '{"KEY": "a"}', '"\\u004bEY": "a"', "1" * 30, '{"a": 1, "KEY": "a"}', "//"]
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+json_documents = st.tuples(
+    st.dictionaries(st.text(max_size=4) | st.sampled_from(["KEY", "OLD"]), json_values, max_size=5),
+    st.sampled_from([None, 1, "\t"]),
+    st.booleans(),
+).map(lambda made: json.dumps(made[0], indent=made[1], ensure_ascii=made[2]))
+json_texts = json_documents | st.lists(json_parts, max_size=14).map("".join) | st.text(max_size=30)
+
+
+def edited(form: TextFormat, text: str, wanted: Contents) -> str | None:
+    """The new text, which reads back and does not change again; None where it was refused without being quoted."""
+    new, refusal = None, ""
+    try:
+        new = form.edit(text, wanted)
+    except StoreRefused as exc:
+        refusal = str(exc)
+    if new is None:
+        assert refusal.isprintable()
+        assert not any(value in refusal for value in (CURRENT.reveal(), PREVIOUS.reveal(), THEIRS))
+        return None
+    assert form.read(new) == wanted
+    assert form.edit(new, wanted) == new
+    return new
+
+
+@tries(700)
+@given(dotenv_texts, names, names, st.booleans())
+def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old: str, keeps: bool) -> None:
+    old_key = old if keeps and old != key else None
+    text = f"{text}\nTHEIRS={THEIRS}\n"
+    form = DotenvFormat("a store", key, old_key)
+    wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old_key else None)
+    new = edited(form, text, wanted)
+    if new is None:
+        return
+    before, after = values_of(text), values_of(new)
+    ours = {key, old_key}
+    assert {name: value for name, value in after.items() if name not in ours} == {
+        name: value for name, value in before.items() if name not in ours
+    }
+    assert after[key] == CURRENT.reveal()
+    foreign = [line for line in text.splitlines(keepends=True) if not any(name and name in line for name in ours)]
+    assert is_in_order(foreign, new)
+
+
+def values_of(text: str) -> dict[str, str | None]:
+    return dict(dotenv_values(stream=io.StringIO(text.removeprefix("\ufeff")), interpolate=False))
+
+
+def is_in_order(parts: list[str], text: str) -> bool:
+    """Whether the parts stand in the text one after the other."""
+    at = 0
+    for part in parts:
+        at = text.find(part.rstrip("\r\n"), at)
+        if at < 0:
+            return False
+        at += len(part.rstrip("\r\n"))
+    return True
+
+
+@tries(700)
+@given(json_texts, st.text(min_size=1, max_size=4) | st.just("KEY"), st.sampled_from([None, "OLD"]))
+def test_a_json_text_keeps_everybody_elses_members(text: str, key: str, old: str | None) -> None:
+    form = JsonFormat("a store", key, old if old != key else None)
+    wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old and old != key else None)
+    new = edited(form, text, wanted)
+    if new is None or not text.strip("\ufeff \t\r\n"):
+        return
+    ours = {key, old}
+    assert members_of(new, ours) == members_of(text, ours)
+
+
+def members_of(text: str, ours: set[str | None]) -> list[tuple[str, str]]:
+    """Everybody else's members in their order, numbers as they are spelt."""
+    pairs: list[tuple[str, Any]] = json.loads(
+        text.removeprefix("\ufeff"), object_pairs_hook=list, parse_float=str, parse_int=str, parse_constant=str
+    )
+    return [(name, repr(value)) for name, value in pairs if name not in ours]
+
+
+@tries(200)
+@given(st.text(max_size=30), st.booleans())
+def test_a_text_that_is_nothing_but_the_secret_is_replaced(text: str, line_break: bool) -> None:
+    edited(RawFormat("a store", line_break=line_break), text, Contents(CURRENT.reveal()))
+
+
+contents = st.binary(max_size=40) | st.one_of(dotenv_texts, json_texts).map(
+    lambda text: text.encode("utf-8", "surrogatepass")
+)
+
+
+@tries(300)
+@given(contents, st.sampled_from(["raw", "json", "dotenv"]), st.booleans())
+def test_a_file_is_edited_or_left_to_the_byte(content: bytes, form: str, keeps: bool) -> None:
+    """Through the store as it is configured: what fails leaves the file, and no other file beside it."""
+    keys = {} if form == "raw" else {"key": "KEY", **({"previous_key": "OLD"} if keeps else {})}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "app.secret"
+        file.write_bytes(content)
+        store = ObjectStorageStore(type="object_storage", path=str(file), format=form, label="file", **keys)  # type: ignore[arg-type]
+        armed = store.arm()
+        pair = SecretPair(CURRENT, PREVIOUS if keeps and keys else None)
+        refusal = None
+        try:
+            armed.prove_writable()
+            held = armed.read()
+            assert file.read_bytes() == content
+            armed.write(pair, held=held, mark=MARK)
+            seen = armed.read()
+            assert (seen.current, seen.previous) == (pair.current, pair.previous)
+        except StoreError as exc:
+            refusal = str(exc)
+        if refusal is not None:
+            assert file.read_bytes() == content
+            assert CURRENT.reveal() not in refusal
+        assert [one.name for one in Path(folder).iterdir()] == ["app.secret"]
