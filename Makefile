@@ -16,11 +16,11 @@ MATRIX := $(patsubst constraints/airflow-%.txt,%,$(wildcard constraints/airflow-
 SETUP := $(VENV)/.setup
 WHEEL := dist/.built
 WHEEL_SOURCES := pyproject.toml README.md LICENSE $(shell find provider -type f -not -path '*/__pycache__/*')
-CODE := $(wildcard provider tests dags demo benchmarks scripts)
+CODE := $(wildcard provider tests dags demo benchmarks soak scripts)
 
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
-SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/contract))
-LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/browser))
+SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))
+LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/crash) $(wildcard tests/browser))
 REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
 PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml
@@ -48,7 +48,7 @@ up: setup ## the demo, left running; prints the UI's address and login
 
 .PHONY: test
 test: setup ## every check and test; ends with a table of times and the total
-	@rm -rf $(REPORT); status=0; \
+	@rm -rf $(REPORT); status=0; export FEATUREBASE_CRASH=short FEATUREBASE_FAULTS=short; \
 	for part in lint types imports $(SUITES) coverage packaging matrix $(LATE_SUITES); do \
 	    $(MAKE) --no-print-directory $$part || { status=$$?; break; }; \
 	done; \
@@ -67,9 +67,17 @@ types: setup ## mypy, strict
 imports: setup ## the layers: imports run one way
 	@$(TIMED) $@ $(BIN)/lint-imports
 
+.PHONY: audit-dependencies
+audit-dependencies: setup ## the pins: consistent, licensed, without known vulnerabilities
+	@$(TIMED) $@ $(BIN)/python scripts/audit_dependencies.py
+
 .PHONY: unit
 unit: setup ## unit tests, under a minute
 	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/unit
+
+.PHONY: properties
+properties: setup ## 2,000 stories of overlapping Dag runs, and hostile input, as Hypothesis makes them up
+	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/properties
 
 .PHONY: contract
 contract: setup ## one suite for all stores; the vendor's own client against the sandbox
@@ -91,6 +99,20 @@ airflow: setup ## Dags in a real Airflow
 .PHONY: browser
 browser: setup ## the UI in a real browser
 	@$(TIMED) $@ $(PYTEST) tests/browser
+
+# `make test` plays the short form of faults and crash; FEATUREBASE_FAULTS=full and FEATUREBASE_CRASH=full all of it.
+.PHONY: faults
+faults: setup ## each call and store of a rotation meets each fault; compared with docs/reliability.md
+	@$(TIMED) $@ env FEATUREBASE_FAULTS=$${FEATUREBASE_FAULTS:-full} $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults
+
+.PHONY: reliability
+reliability: setup ## play the whole fault matrix, and write its table into docs/reliability.md anew
+	@rows=$$(mktemp -d); FEATUREBASE_FAULTS=full FEATUREBASE_FAULT_ROWS=$$rows $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults && \
+	    $(BIN)/python -m tests.support.fault_table $$rows; status=$$?; rm -rf $$rows; exit $$status
+
+.PHONY: crash
+crash: setup ## kill processes at every step of a rotation; writes crash.json and docs/crash-matrix.md
+	@$(TIMED) $@ env FEATUREBASE_CRASH=$${FEATUREBASE_CRASH:-full} $(PYTEST) -s tests/crash
 
 .PHONY: screenshots
 screenshots: setup ## the pictures in docs/images anew
@@ -116,6 +138,10 @@ $(WHEEL): $(SETUP) $(WHEEL_SOURCES)
 bench: setup ## the benchmarks: a table, and bench.json
 	scripts/temp_airflow.sh $(BIN)/python -m benchmarks
 
+.PHONY: soak
+soak: setup ## many rotations under random faults while events flow, at most 10 minutes; a table, and soak.json
+	scripts/temp_airflow.sh $(BIN)/python -m soak $(SOAK)
+
 .PHONY: schema
 schema: setup ## write the rotation file's JSON Schema anew
 	$(BIN)/python -m featurebase_provider.config.schema
@@ -126,4 +152,4 @@ lock: setup ## pin today's newest versions in the constraints files
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf $(VENV) .matrix .demo dist bench.json .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) .matrix .demo dist bench.json soak.json .coverage* .*_cache .hypothesis

@@ -28,10 +28,17 @@ class LocalAirflow:
     :param dags: the Dags folder.
     :param settings: further configuration as environment variables.
     :param python: the interpreter whose Airflow is run.
+    :param api_timeout: seconds to wait for an answer of its REST API.
     """
 
     def __init__(
-        self, home: Path, *, dags: Path, settings: Mapping[str, str] | None = None, python: str = sys.executable
+        self,
+        home: Path,
+        *,
+        dags: Path,
+        settings: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+        api_timeout: float = 30,
     ) -> None:
         self.home = home.resolve()
         self.python = python
@@ -40,7 +47,7 @@ class LocalAirflow:
         self.password = secrets.token_urlsafe(12)
         self.env = {**_clean_environment(), **self._settings(dags.resolve()), **(settings or {})}
         self.processes: dict[str, Process] = {}
-        self.api = AirflowApi(self.url, username=USERNAME, password=self.password)
+        self.api = AirflowApi(self.url, username=USERNAME, password=self.password, timeout=api_timeout)
 
     @property
     def logs(self) -> Path:
@@ -97,14 +104,14 @@ class LocalAirflow:
         if done.returncode:
             raise DemoError(f"airflow db migrate failed; read {self.logs / 'migrate.log'}")
 
-    def start(self, say: Callable[[str], None] = lambda text: None) -> None:
+    def start(self, say: Callable[[str], None] = lambda text: None, *, seconds: float = 120) -> None:
         """Migrate, start all components and wait until they are healthy."""
         say("creating the metadata database")
         self.migrate()
         say("starting API server, scheduler, Dag processor and triggerer")
         for name in COMPONENTS:
             self.start_component(name)
-        wait_for("a healthy Airflow", self.api.is_healthy, seconds=120, watched=list(self.processes.values()))
+        wait_for("a healthy Airflow", self.api.is_healthy, seconds=seconds, watched=list(self.processes.values()))
         self.api.sign_in()
 
     def start_component(self, name: str) -> None:

@@ -19,12 +19,13 @@ class AirflowApi:
     """Signed in as a user of the simple auth manager.
 
     :param base_url: of the API server.
+    :param timeout: seconds to wait for an answer.
     """
 
-    def __init__(self, base_url: str, *, username: str, password: str) -> None:
+    def __init__(self, base_url: str, *, username: str, password: str, timeout: float = 30) -> None:
         self.base_url = base_url
         self._credentials = {"username": username, "password": password}
-        self._http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, timeout=timeout, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""

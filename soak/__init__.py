@@ -1,0 +1,1 @@
+"""What ``make soak`` runs: many rotations under random faults while events flow, and what became of the events."""

@@ -1,0 +1,197 @@
+"""Dag runs without Airflow's daemons and database: the real Dag and operators, and a stand-in for what Airflow keeps.
+
+What is stood in for is Airflow's side as the operators see it: XComs (gone when a new try starts), asset events (of
+tasks that succeeded; they outlive a clear), task states, retries, and clearing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from soak.task_process import CRASHED, KILLED, WatchedStore, run_in_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from airflow.sdk import DAG
+
+    from soak.faults import Kill
+
+TRY_SECONDS = 60.0
+RETRY_DELAY = 0.2
+
+
+@dataclass
+class DagRun:
+    """One Dag run and what Airflow keeps of it.
+
+    :param told: what its task processes told: refreshes sent, stores written, deaths.
+    :param clears: how often somebody had to clear tasks to bring it home.
+    """
+
+    run_id: str
+    mode: str = "rotate"
+    states: dict[str, str] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    clears: int = 0
+
+    @property
+    def failed(self) -> list[str]:
+        """Tasks that failed themselves."""
+        return [task_id for task_id, state in self.states.items() if state == "failed"]
+
+    @property
+    def kills(self) -> list[str]:
+        """The steps at which processes died."""
+        return [str(line["where"]) for line in self.told if line["kind"] == KILLED]
+
+    @property
+    def crashes(self) -> list[str]:
+        """Errors that are none of this provider's, or Airflow's to end a task; each is a fault of the product."""
+        return [str(line["error"]) for line in self.told if line["kind"] == CRASHED]
+
+
+class SmallAirflow:
+    """Runs the Dag of one webhook.
+
+    :param dag: as ``rotation_dag`` builds it; its stores are watched from here on.
+    :param log: takes the output of the tasks.
+    """
+
+    def __init__(self, dag: DAG, log: Path) -> None:
+        self.dag, self._log = dag, log
+        self._events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for task in dag.tasks:
+            for name in ("stores", "store"):
+                if hasattr(task, name):
+                    held: Any = getattr(task, name)
+                    watched = WatchedStore(held) if name == "store" else tuple(WatchedStore(one) for one in held)
+                    setattr(task, name, watched)
+        verify: Any = dag.task_dict["verify_delivery"]
+        verify.deferrable = False  # there is no triggerer
+
+    async def run(self, run: DagRun, *, kill: Kill | None = None) -> None:
+        """Run every task that has no state yet, in order, with its retries.
+
+        :param kill: kills the first try of its task that comes to the step.
+        """
+        for task_id, task in self.dag.task_dict.items():
+            if task_id in run.states:
+                continue
+            blocked = _blocked(run, task.upstream_task_ids) if task_id != "report" else None
+            if blocked is not None:
+                run.states[task_id] = blocked
+                continue
+            for left in reversed(range(int(task.retries or 0) + 1)):
+                fatal = kill.step if kill is not None and kill.task_id == task_id and not run.kills else None
+                if await self._try(run, task_id, fatal, last=left == 0):
+                    break
+                await asyncio.sleep(RETRY_DELAY)
+
+    def clear(self, run: DagRun, task_ids: Iterable[str] | None = None) -> None:
+        """Forget the states of tasks and of all that come after them; default: of all tasks."""
+        wanted = set(self.dag.task_dict if task_ids is None else task_ids)
+        for task_id in list(wanted):
+            wanted |= self.dag.task_dict[task_id].get_flat_relative_ids(upstream=False)
+        for task_id in wanted:
+            run.states.pop(task_id, None)
+
+    def asset_extras(self, what: str) -> list[dict[str, Any]]:
+        """The ``extra`` of each event of the webhook's assets of this kind (``rotation-report``), oldest first."""
+        return [event["extra"] for uri, events in self._events.items() if uri.endswith(f"/{what}") for event in events]
+
+    async def _try(self, run: DagRun, task_id: str, fatal: int | None, *, last: bool) -> bool:
+        """Run one try; whether the task has its final state."""
+        run.tries[task_id] += 1
+        run.xcoms.pop(task_id, None)
+        told = await run_in_process(lambda: self._work(run, task_id), fatal=fatal, log=self._log, seconds=TRY_SECONDS)
+        result = next((line for line in told if line["kind"] == "result"), None)
+        run.told += [line for line in told if line is not result]
+        if result is None:
+            result = {"state": "up_for_retry", "error": "the process ended without a result", "xcoms": {}, "events": {}}
+        run.xcoms.update(result["xcoms"])
+        state = str(result["state"])
+        if result["error"]:
+            run.errors.append(f"{task_id}, try {run.tries[task_id]}: {result['error']}")
+        if state == "up_for_retry" and not last:
+            return False
+        run.states[task_id] = "failed" if state == "up_for_retry" else state
+        if state == "success":
+            now = datetime.now(tz=timezone.utc)
+            for uri, extra in result["events"].items():
+                self._events[uri].append({"extra": extra, "timestamp": now})
+        return True
+
+    def _work(self, run: DagRun, task_id: str) -> dict[str, Any]:
+        """Run in the task's own process."""
+        task: Any = self.dag.task_dict[task_id]
+        if task_id in ("preflight", "report"):
+            task.mode, task.reason = run.mode, "soak"
+        pushed: dict[str, Any] = {}
+        outlets: dict[str, SimpleNamespace] = defaultdict(SimpleNamespace)
+        context = self._context(run, task_id, pushed, outlets)
+        state, error = "success", None
+        try:
+            pushed["return_value"] = task.execute(context)
+        except AirflowSkipException as exc:
+            state, error = "skipped", str(exc)
+        except AirflowFailException as exc:
+            state, error = "failed", str(exc)
+        except FeaturebaseError as exc:
+            state, error = "up_for_retry", f"{type(exc).__name__}: {exc}"
+        xcoms = {task_id: pushed["return_value"]} if "return_value" in pushed else {}
+        events = {uri: outlet.extra for uri, outlet in outlets.items() if hasattr(outlet, "extra")}
+        return {"state": state, "error": error, "xcoms": xcoms, "events": events}
+
+    def _context(
+        self, run: DagRun, task_id: str, pushed: dict[str, Any], outlets: Mapping[str, SimpleNamespace]
+    ) -> Any:
+        ti = SimpleNamespace(
+            task_id=task_id,
+            dag_id=self.dag.dag_id,
+            run_id=run.run_id,
+            try_number=run.tries[task_id],
+            xcom_pull=lambda task_ids: run.xcoms.get(task_ids),
+            xcom_push=lambda key, value: pushed.__setitem__(key, value),
+            get_task_states=lambda **_: {run.run_id: dict(run.states)},
+        )
+        inlets = {uri: [SimpleNamespace(**event) for event in events] for uri, events in self._events.items()}
+        return {
+            "ti": ti,
+            "run_id": run.run_id,
+            "dag": self.dag,
+            "dag_run": SimpleNamespace(run_type="manual", run_after=datetime.now(tz=timezone.utc)),
+            "inlet_events": _ByUri(inlets, list),
+            "outlet_events": _ByUri(outlets, SimpleNamespace),
+        }
+
+
+class _ByUri:
+    """Finds by an asset what is kept by its URI."""
+
+    def __init__(self, kept: Mapping[str, Any], absent: type) -> None:
+        self._kept, self._absent = kept, absent
+
+    def __getitem__(self, asset: Any) -> Any:
+        try:
+            return self._kept[asset.uri]
+        except KeyError:
+            return self._absent()
+
+
+def _blocked(run: DagRun, upstream: Iterable[str]) -> str | None:
+    states = {run.states.get(task_id, "none") for task_id in upstream}
+    if states & {"failed", "upstream_failed"}:
+        return "upstream_failed"
+    return "skipped" if "skipped" in states else None

@@ -1,0 +1,52 @@
+"""One real Airflow in which all cases are played, several at once, before the first test asks for its result."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.crash_airflow import CrashAirflow
+from tests.support.crash_matrix import FULL, FULL_LANES, SHORT, SHORT_LANES, Matrix
+from tests.support.crash_table import as_page, as_text, write_json
+
+if TYPE_CHECKING:
+    from tests.support.crash_case import Case, Result
+
+ROOT = Path(__file__).parents[2]
+IS_FULL = os.environ.get("FEATUREBASE_CRASH", "short") == "full"
+CASES = FULL if IS_FULL else SHORT
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each case."""
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", CASES, ids=[case.id for case in CASES])
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """What came of each case, by its id; the full matrix also writes crash.json and the documentation's page."""
+    folder, start = tmp_path_factory.mktemp("crash"), time.monotonic()
+    with ExitStack() as opened:
+        lanes = FULL_LANES if IS_FULL else SHORT_LANES
+        worlds = [opened.enter_context(lane.world(folder)) for lane in lanes]
+        airflow = opened.enter_context(CrashAirflow(folder, ROOT / "dags", worlds))
+        found = Matrix(airflow, CASES).play()
+    rows = [found[case.id] for case in CASES]
+    print(f"\n{as_text(rows)}")
+    if IS_FULL:
+        write_json(ROOT / "crash.json", rows, seconds=time.monotonic() - start)
+        if all(row.converged for row in rows):
+            (ROOT / "docs" / "crash-matrix.md").write_text(as_page(rows))
+    return found
+
+
+@pytest.fixture
+def result(results: dict[str, Result], case: Case) -> Result:
+    """What came of one case."""
+    return results[case.id]
