@@ -12,7 +12,7 @@ from airflow.sdk import BaseSensorOperator
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
 from featurebase_provider.rotation.distribution import arming
-from featurebase_provider.rotation.errors import RotationError, StoresDisagree
+from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.health import HealthWatch, Verdict, last_result
 from featurebase_provider.rotation.lineage import secret_of
 from featurebase_provider.triggers.webhook_delivery_health import (
@@ -58,6 +58,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :returns: ``kind`` and ``detail`` of the verdict.
     :raises AirflowSkipException: nothing was delivered, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
+    :raises StoresUnread: a store did not answer to the comparison; a retry compares again.
     """
 
     stat = "verify_delivery"
@@ -82,6 +83,10 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         self.push_task_ids = push_task_ids
         self.probe_task_id = probe_task_id
         self.deferrable = deferrable
+
+    def standing(self, context: Context) -> str:
+        """After the pushes."""
+        return "The stores were brought to the new secret, deliveries were not judged"
 
     def run(self, context: Context) -> dict[str, Any]:
         """Find out from when results count, and wait."""
@@ -113,7 +118,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the trigger's verdict, and compare the stores."""
-        with task_errors(), self.hook.get_conn() as client:
+        with task_errors(self.standing(context)), self.hook.get_conn() as client:
             return self._conclude(context, client, checked_event(event, webhook_id=self.webhook_id)["kind"])
 
     def _last_push(self, context: Context, rotated: RotationOutcome | None) -> datetime | None:
@@ -151,12 +156,19 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     def _compare_stores(self, webhook: Webhook) -> None:
         current = secret_of(webhook)
         with arming(resolve_stores(self.stores)) as ready:
-            wrong = [str(problem) for problem in ready.problems.values()]
+            unread = tuple(ready.problems.values())
+            wrong = [str(problem) for problem in unread]
             for label, held in ready.held.items():
                 if not held.readable:
                     self.log.info("Store %s can't be compared: it never shows what it holds", ready.armed[label].name)
                 elif held.current != current:
                     wrong.append(f"store {ready.armed[label].name} holds {held.shown}")
+        if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
+            raise StoresUnread(
+                webhook.id,
+                f"every store was brought to Featurebase's secret ({current.fingerprint}), but {len(wrong)} can't be "
+                f"read now to compare them: {'; '.join(wrong)}. A retry compares again",
+            )
         if wrong:
             raise StoresDisagree(
                 webhook.id,
@@ -188,5 +200,6 @@ def sentence(kind: str, webhook: Webhook, *, probed: bool) -> str:
         "Featurebase, then clear this task",
         "quiet": "Featurebase delivered nothing since the push; "
         + ("the probe has passed" if probed else "no probe has shown that the receiver accepts the secret"),
-        "unreadable": "Featurebase could not be read often enough to judge; a retry looks again",
+        "unreadable": "Featurebase could not be read often enough to judge. The stores hold the new secret; a retry "
+        "looks again",
     }[kind]
