@@ -157,7 +157,7 @@ class CrashWorld:
             "reactivate": not self.plain,
             "stores": stores,
             "probe": None if self.plain else {"timeout": "PT120S", "interval": "PT0.3S", "successes": 2},
-            "verify": {"timeout": "PT60S", "poll_interval": "PT1S"},
+            "verify": {"timeout": "PT60S", "poll_interval": "PT3S"},
         }
 
     def _http_store(self, name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def markdown_safe(text: str) -> str:
 
 def template_safe(text: str) -> str:
     """A text as a template field that renders to just that text, whatever looks like Jinja in it."""
-    if not re.search(r"\{[{%#]", text):
+    if text.isprintable() and not re.search(r"\{[{%#]", text):
         return text
     literal = "".join(f"\\U{ord(char):08x}" if char in "\\'{}%#" or not char.isprintable() else char for char in text)
     return "{{ '" + literal + "' }}"

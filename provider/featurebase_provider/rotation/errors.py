@@ -3,7 +3,7 @@
 RotationError
 ├── PlanRefused            there is a reason not to start                  do not retry
 ├── PlanUnreadable         a recorded plan is missing or is not a plan     do not retry
-├── RefreshRefused         the refresh may not be sent (late, inactive)    do not retry
+├── RefreshRefused         not sent: late, inactive, or a foreign value    do not retry
 ├── RefreshOutcomeUnknown  the refresh got no answer and left no trace     retry
 ├── SecretMissing          Featurebase's answer carries no secret          do not retry
 ├── StaleRead              Featurebase keeps showing a replaced secret     retry
@@ -59,7 +59,7 @@ class PlanUnreadable(RotationError):
 
 
 class RefreshRefused(RotationError):
-    """The refresh may not be sent (too late, webhook inactive); the secret is unchanged."""
+    """The refresh may not be sent (too late, webhook inactive, a store's value is not ours); the secret is unchanged."""
 
     retry_helps = False
 
@@ -148,7 +148,7 @@ class StoreRefused(StoreError):
     """The store said no (permission, missing path, wrong type); it holds what it held before."""
 
     retry_helps = False
-    usual_advice = "Mend that, then clear the task"
+    usual_advice = "Mend that, then try again"
 
 
 class StoreForeignValue(StoreRefused):

@@ -17,10 +17,10 @@ from featurebase_provider.rotation.distribution import (
 )
 from featurebase_provider.rotation.errors import (
     PlanUnreadable,
+    RefreshRefused,
     SecretMissing,
     StaleRead,
     StoreForeignValue,
-    StoresNotReady,
 )
 from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.lineage import read_current, secret_of
@@ -110,6 +110,7 @@ def rotate(
         as an emergency run may begin while this one is under way, and again after a wait; never between a usable
         answer and the writes. Called on this thread.
     :raises StoresNotReady: a store failed to arm; nothing was refreshed.
+    :raises RefreshRefused: a store holds a value that is not ours; nothing was refreshed.
     :raises RotationError: see :meth:`CompareAndSwap.run`.
     :raises ApiError: Featurebase refused, or could not be read.
     """
@@ -161,7 +162,7 @@ def _require_ours(ready: ArmedStores, rule: WriteRule, plan: RotationPlan) -> No
         except StoreForeignValue as exc:
             foreign.append(str(exc))
     if foreign:
-        raise StoresNotReady(plan.webhook_id, "nothing was refreshed: " + "; ".join(foreign))
+        raise RefreshRefused(plan.webhook_id, "nothing was refreshed: " + "; ".join(foreign))
 
 
 def _confirm(

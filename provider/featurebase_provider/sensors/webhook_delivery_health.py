@@ -100,9 +100,12 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             counts_from = since + timedelta(milliseconds=webhook.request_config.timeout_ms)
             deadline = time.time() + self.wait.total_seconds()
             self.log.info("Waiting up to %s for deliveries dated after %s", self.wait, counts_from.isoformat())
+            watch = HealthWatch(counts_from)
+            verdict = watch.observe(webhook)
+            if verdict is not None:
+                return self._conclude(context, client, verdict.kind)
             if not self.deferrable:
-                kind = self._poll(client, HealthWatch(counts_from), deadline)
-                return self._conclude(context, client, kind)
+                return self._conclude(context, client, self._poll(client, watch, deadline))
         self.defer(
             trigger=WebhookDeliveryHealthTrigger(
                 webhook_id=self.webhook_id,
@@ -129,12 +132,12 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def _poll(self, client: Client, watch: HealthWatch, deadline: float) -> str:
         while True:
+            time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
             left = deadline - time.time()
             webhook = client.get_webhook(self.webhook_id)
             verdict = watch.conclude(webhook) if left <= 0 else watch.observe(webhook)
             if verdict is not None:
                 return verdict.kind
-            time.sleep(min(self.poll_interval, left))
 
     def _conclude(self, context: Context, client: Client, kind: str) -> dict[str, Any]:
         webhook = client.get_webhook(self.webhook_id)

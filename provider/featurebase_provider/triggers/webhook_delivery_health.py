@@ -32,6 +32,10 @@ class DeliveryHealthEvent(TypedDict):
 class WebhookDeliveryHealthTrigger(BaseTrigger):
     """Poll the webhook until its deliveries decide, or the deadline has come.
 
+    The sensor has just read the webhook, so the first read comes one interval later. An event in the first moments
+    would not be sooner but harmful: where the scheduler has not yet taken note of the deferral, Airflow (3.3) counts
+    the task as failed.
+
     All arguments are stored in the metadata database: ids and times only.
 
     :param webhook_id: the webhook.
@@ -76,6 +80,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
         failures = 0
         async with await FeaturebaseHook(self.featurebase_conn_id).aget_conn() as client:
             while True:
+                await asyncio.sleep(max(0.0, min(self.poll_interval, self.deadline - time.time())))
                 left = self.deadline - time.time()
                 try:
                     webhook = await client.get_webhook(self.webhook_id)
@@ -91,7 +96,6 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
                     if verdict is not None:
                         yield self._event(verdict.kind)
                         return
-                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
 
     def _event(self, kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable"]) -> TriggerEvent:
         event = DeliveryHealthEvent(webhook_id=self.webhook_id, kind=kind)

@@ -59,7 +59,7 @@ def test_findings_stand_below_the_table() -> None:
     assert cells["blind"] == ["x:3", "not asked", "not readable"]
     assert cells["locked"] == ["x:4", "no", "matches Featurebase", FINGERPRINT]
     lines = shown.splitlines()
-    assert "! production: store locked (x:4): read-only" in lines
+    assert "! production: store locked (x:4): read-only. Mend that, then try again" in lines
     assert "! production: no answer" in lines
     assert "Note: the database is down" in lines
     assert lines[-1] == "2 webhooks, 5 stores: 6 findings. Nothing was changed."

@@ -117,7 +117,7 @@ def test_all_stores_are_written_and_reported() -> None:
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
     assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
     assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
-    advice = "Mend that, then clear the task"
+    advice = "Mend that, then try again"
     assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem=f"store c: read-only. {advice}")
     assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem=f"store d: no client. {advice}")
     assert outcomes["e"].result == "failed"

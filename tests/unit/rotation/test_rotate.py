@@ -102,12 +102,20 @@ def test_nothing_is_refreshed_that_cannot_be_delivered(api: FakeFeaturebase) -> 
 
 
 def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None:
-    """Somebody put it there between preflight and rotate."""
+    """Somebody put it there between preflight and rotate; no retry takes it away, so a person decides."""
     stores = [a_store("a"), a_store("b", value=secret("foreign")), a_store("c", value=secret("other"))]
-    with pytest.raises(StoresNotReady, match=f"{fingerprint('foreign')}.*{fingerprint('other')}"):
+    with pytest.raises(RefreshRefused, match=f"{fingerprint('foreign')}.*{fingerprint('other')}"):
         run(api, *stores)
     assert api.posts == 0
     assert stores[1].holds == "whsec_foreign"
+
+
+def test_a_store_that_may_come_back_is_worth_a_retry_beside_a_foreign_value(api: FakeFeaturebase) -> None:
+    """Every store has to answer before it is judged whose the values are."""
+    stores = [a_store("a", value=secret("foreign")), a_store("b", arm_error=StoreUnusable("b", "no client"))]
+    with pytest.raises(StoresNotReady, match="no client"):
+        run(api, *stores)
+    assert api.posts == 0
 
 
 def test_a_foreign_value_is_adopted_where_the_store_says_so(api: FakeFeaturebase) -> None:
