@@ -33,7 +33,7 @@ webhooks:
   - name: production
     webhook_id: {webhook_id}
     stores:
-      - {{type: airflow_variable, name: featurebase_webhook_signing}}
+      - {{type: airflow_variable, name: featurebase_webhook_signing_secret}}
       - {{type: object_storage, path: "{secret_file}", format: dotenv, key: FEATUREBASE_WEBHOOK_SECRET}}
     probe: {{timeout: PT1M, interval: PT1S}}
     verify: {{timeout: PT1M, poll_interval: PT1S}}

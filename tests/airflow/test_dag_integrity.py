@@ -36,7 +36,7 @@ webhooks:
     owner: feedback-team
     tags: [gdpr]
     stores:
-      - {type: airflow_variable, name: featurebase_webhook_signing}
+      - {type: airflow_variable, name: featurebase_webhook_signing_secret}
       - {type: object_storage, path: /etc/app/webhook.env}
       - {type: object_storage, path: s3://bucket/webhook.json, conn_id: aws_default}
     probe: {timeout: PT10M}
@@ -248,7 +248,7 @@ def test_serialized_dag_holds_no_store(production: dict[str, Any]) -> None:
     serialized = json.loads(production["serialized"])
     text = json.dumps(serialized["dag"]["tasks"])
     assert "StoreConfig" not in text
-    assert "featurebase_webhook_signing" not in text
+    assert "featurebase_webhook_signing_secret" not in text
     assert "aws_default" not in production["serialized"]
     assert re.findall(r"password|api_key|whsec_|\bsk_|Authorization", production["serialized"]) == []
 

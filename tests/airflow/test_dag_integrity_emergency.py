@@ -92,7 +92,7 @@ def test_serialized_dag_holds_names_only(dag: dict[str, Any]) -> None:
     """No store, no connection; the rotation file stays where it is."""
     text = json.dumps(json.loads(dag["serialized"])["dag"]["tasks"])
     assert "WebhookConfig" not in text
-    assert "featurebase_webhook_signing" not in text
+    assert "featurebase_webhook_signing_secret" not in text
     assert "aws_default" not in dag["serialized"]
     assert re.findall(r"password|api_key|whsec_|\bsk_|Authorization", dag["serialized"]) == []
 

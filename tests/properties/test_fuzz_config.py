@@ -32,7 +32,7 @@ RIGHT: dict[str, Any] = {
             "name": "production",
             "webhook_id": "507f1f77bcf86cd799439011",
             "stores": [
-                {"type": "airflow_variable", "name": "featurebase_webhook_signing"},
+                {"type": "airflow_variable", "name": "featurebase_webhook_signing_secret"},
                 {"type": "object_storage", "path": "/etc/app/webhook.env", "format": "dotenv", "key": "SECRET"},
                 {"type": "hashicorp_vault", "conn_id": "vault", "mount": "secret", "path": "apps/x", "key": "SECRET"},
                 {"type": "redis", "conn_id": "cache", "key": "webhook"},

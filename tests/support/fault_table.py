@@ -9,11 +9,13 @@ import json
 import os
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support.fault_cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.fault_runs import Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+OUTCOMES = (DONE, NOT_STARTED, BY_AIRFLOW, BY_HAND)
 BEGIN, END = "<!-- begin: the fault matrix, written by make reliability -->", "<!-- end: the fault matrix -->"
 IS_FULL = os.environ.get("FEATUREBASE_FAULTS") == "full"
 ROWS_FOLDER = os.environ.get("FEATUREBASE_FAULT_ROWS")
@@ -44,7 +47,7 @@ def documented() -> dict[tuple[str, str], tuple[str, str]]:
     found = {}
     section = ""
     for line in between_marks(PAGE.read_text(encoding="utf-8")).splitlines():
-        if line.startswith("### "):
+        if line.startswith("### "):  # above the first of them are the counts
             section = line.removeprefix("### ")
         elif match := re.fullmatch(r"\| (.+?) \| (.+?) \| (.*) \|", line):
             faults, outcome, message = match.groups()
@@ -64,13 +67,30 @@ def cell(text: str) -> str:
 
 
 def rendered(rows: Iterable[Row], sections: Iterable[str]) -> str:
-    """The sections' tables; faults of one section that ended alike with the same words share a line."""
+    """A table of counts, and the sections' tables; faults of one that ended alike with the same words share a line."""
     grouped: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(dict)
     for row in rows:
         faults = grouped[row.section].setdefault((row.outcome, cell(row.message)), [])
         if row.fault not in faults:
             faults.append(row.fault)
-    return "\n".join(_lines(grouped, sections))
+    return "\n".join([*_counts(grouped, sections), *_lines(grouped, sections)])
+
+
+def _counts(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Iterable[str]) -> Iterator[str]:
+    """How many faults of each section ended in which way."""
+    yield from ("", f"| call or store | {' | '.join(OUTCOMES)} |", f"| --- {'| --- ' * len(OUTCOMES)}|")
+    totals = Counter[str]()
+    for section in sections:
+        counts = Counter[str]()
+        for (outcome, _), faults in grouped[section].items():
+            counts[outcome] += len(faults)
+        totals += counts
+        yield _counts_line(section, counts)
+    yield _counts_line("all", totals)
+
+
+def _counts_line(words: str, counts: Counter[str]) -> str:
+    return f"| {words} | {' | '.join(str(counts[outcome] or '') for outcome in OUTCOMES)} |"
 
 
 def _lines(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Iterable[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ EXAMPLE = """webhooks:
   - name: production
     webhook_id: 507f1f77bcf86cd799439011
     stores:
-      - {type: airflow_variable, name: featurebase_webhook_signing}"""
+      - {type: airflow_variable, name: featurebase_webhook_signing_secret}"""
 
 _TOP = ("audit", "defaults", "webhooks")
 _OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()

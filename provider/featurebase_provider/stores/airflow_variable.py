@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.object_storage_formats import TextFormat
 
+HIDING_WORDS = (
+    "secret",
+    "token",
+    "password",
+    "passwd",
+    "passphrase",
+    "private_key",
+    "api_key",
+    "apikey",
+    "authorization",
+)
+"""Airflow's UI and API hide the value of a Variable whose name holds one of these."""
+
 
 class AirflowVariableStore(StoreConfig):
     """The signing secret as the value of an Airflow Variable, or under a key of its JSON value.
@@ -174,6 +187,8 @@ class ArmedVariable(ArmedStore):
         detail = "the Variable can be read; Airflow has no way to prove that a task may write it"
         if text is not None and self._description is None:
             detail += "; its description will be replaced (the store's description says with what)"
+        if not any(word in self._key.lower() for word in HIDING_WORDS):
+            detail += "; Airflow shows its value to whoever may see Variables, as its name holds no word like secret"
         return Writability(False, detail)
 
     def read(self) -> StoredValue:

@@ -23,7 +23,7 @@ webhooks:
   - name: production                       # names the Dag: [a-z0-9_-]
     webhook_id: 507F1f77bcf86cd799439011
     stores:
-      - {type: airflow_variable, name: featurebase_webhook_signing}
+      - {type: airflow_variable, name: featurebase_webhook_signing_secret}
       - {type: object_storage, path: /etc/app/webhook.env}
       - {type: object_storage, path: /etc/app/webhook.json, timeout: PT3S}
     probe: {timeout: PT5M}

@@ -57,6 +57,12 @@ def test_the_proof_warns_that_a_description_is_replaced(case: VariableRawCase) -
     assert "description" not in case.config(description="mine").arm().prove_writable().detail
 
 
+def test_the_proof_warns_of_a_name_whose_value_airflow_shows(case: VariableRawCase) -> None:
+    """Its UI hides the values of Variables by their names."""
+    assert "Airflow shows its value" in case.config().arm().prove_writable().detail
+    assert "shows its value" not in case.config(name=f"{KEY}_Secret").arm().prove_writable().detail
+
+
 def test_an_environment_variable_that_shadows_it_is_refused(
     case: VariableRawCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
