@@ -91,11 +91,18 @@ def real_airflow(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield real
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests that start Airflow's daemons, where several run tests side by side."""
+    for item in items:
+        if item.get_closest_marker("airflow") or "real_airflow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("daemons"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with where secrets were looked for, and how many were found."""
     from tests.support.leak_report import SUMMARY
 
-    summary = config.stash.get(SUMMARY, "")
-    if summary:
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    for text in (value for report in reports for name, value in report.user_properties if name == SUMMARY):
         terminalreporter.section("Secrets: places and hits")
-        terminalreporter.write_line(summary)
+        terminalreporter.write_line(str(text))

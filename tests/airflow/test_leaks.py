@@ -22,6 +22,8 @@ from tests.support.leak_scanner import LeakScanner, table_names
 from tests.support.leak_stories import FOREIGN, OUTCOMES, SAYS, LeakStories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.real_airflow import RealAirflow
 
 pytestmark = pytest.mark.airflow
@@ -55,7 +57,7 @@ def kind_of(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def inspection(real_airflow: RealAirflow, request: pytest.FixtureRequest) -> Inspection:
+def inspection(real_airflow: RealAirflow) -> Inspection:
     """All stories told, and everything looked through."""
     stories = LeakStories(real_airflow)
     stories.tell()
@@ -65,12 +67,12 @@ def inspection(real_airflow: RealAirflow, request: pytest.FixtureRequest) -> Ins
     scanner.scan_folder(real_airflow.airflow.home, kind=kind_of)
     scanner.scan_folder(real_airflow.temporary, kind="temporary file")
     real_airflow.processes.scan(scanner)
-    request.config.stash[leak_report.SUMMARY] = leak_report.as_text(scanner)
     return Inspection(real_airflow, stories, scanner, shown)
 
 
-def test_every_story_ended_as_it_should(inspection: Inspection) -> None:
+def test_every_story_ended_as_it_should(inspection: Inspection, record_property: Callable[[str, object], None]) -> None:
     """And is known to have been told: by the failed task's own words."""
+    record_property(leak_report.SUMMARY, leak_report.as_text(inspection.scanner))
     assert inspection.stories.states == OUTCOMES
     runs = inspection.stories.runs
     said = {name: text in inspection.stories.log(name, task_id) for name, (task_id, text) in SAYS.items()}

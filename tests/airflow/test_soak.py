@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--seed", "39", "--rotations", "4", "--webhooks", "2", "--at-once", "4", "--airflow-rotations", "0"]
 
 
+@pytest.mark.airflow
 def test_short_soak_finds_nothing_broken(tmp_path: Path) -> None:
     """Exit status 0 says: no loss where none may be, stores agree with Featurebase, each refresh has a reason."""
     output = tmp_path / "soak.json"

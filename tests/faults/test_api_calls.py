@@ -75,6 +75,8 @@ class Stage:
         call, world = self.call, self.world
         if call.task == "settle":
             world.pause()
+        if call.when == "poll":  # what the sensor reads before it defers must not decide
+            world.deliver_unseen()
         if not fault.how:
             world.force(extra={"newField": {"deep": [1, None]}}, topics=["post.created", "topic.of_tomorrow"])
             return

@@ -41,6 +41,9 @@ from airflow.providers_manager import ProvidersManager
 print(hasattr(ProvidersManager, "cli_command_functions"))
 """
 
+AIRFLOW_BROKEN = "Model 'TITerminalStatePayload' needs a discriminator field"
+"""What Airflow 3.2.2 says with FastAPI 0.165 and Cadwyn 8.2."""
+
 
 @pytest.fixture(params=VERSIONS)
 def bin_dir(request: pytest.FixtureRequest) -> Path:
@@ -128,3 +131,22 @@ def test_dags_load(bin_dir: Path, test_file: Path) -> None:
         test_file,
         cwd=ROOT,
     )
+
+
+def test_a_rotation_runs(bin_dir: Path, tmp_path: Path) -> None:
+    """A whole Dag run against the sandbox: one refresh, and the store holds the new secret."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [bin_dir / "python", "-m", "tests.support.whole_dag_run", tmp_path / "airflow"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    if AIRFLOW_BROKEN in done.stdout + done.stderr:
+        pytest.skip("this Airflow's own Execution API fails with the newest FastAPI and Cadwyn: it can run no task")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found.pop("tasks").values()) == {"success"}, done.stdout[-8000:]
+    assert found == {
+        "airflow": bin_dir.parent.name,
+        "state": "success",
+        "refreshes": 1,
+        "is_new": True,
+        "store_holds_it": True,
+    }

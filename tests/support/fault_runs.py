@@ -99,13 +99,26 @@ class FaultyWorld(FeaturebaseWorld):
         return sum(len(place.history) for place in self.places)
 
     def deliver(self) -> None:
-        """Have the receiver learn the secret, and an event delivered."""
+        """Have the receiver learn the secret, and an event delivered that counts for every push of the next minute."""
         self.secret_file.write_text(f"{KEY}={self.secret}\n")
         give_up = time.monotonic() + 120
         self.emit()
         while not self.webhook["health"]["lastSuccessAt"]:
             assert time.monotonic() < give_up, self.webhook["lastStatus"]
             time.sleep(0.05)
+        self._date_success(60_000)
+
+    def deliver_unseen(self) -> None:
+        """The same for every read but a stale one."""
+        self._date_success(None)
+        self.force(topics=["post.created"])
+        self._date_success(60_000)
+
+    def _date_success(self, later_ms: int | None) -> None:
+        webhook = self.sandbox.state.webhooks.find(self.webhook_id)
+        assert webhook is not None
+        now_ms = int(self.sandbox.state.settings.now() * 1000)
+        webhook.health.last_success_at_ms = None if later_ms is None else now_ms + later_ms
 
     def scripted_store(self, number: int, **changes: Any) -> dict[str, Any]:
         """One of the scripted stores; the first has the label scripted."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.support.leak_scanner import LeakScanner, Place
 
 BEGIN, END = "<!-- written by a run -->", "<!-- end of what a run writes -->"
-SUMMARY = pytest.StashKey[str]()
-"""Where a test leaves :func:`as_text` for the end of the test run."""
+SUMMARY = "where secrets were looked for"
+"""The property in which a test leaves :func:`as_text` for the end of the test run."""
 HEAD = ("kind of place", "places", "what was read", "hits")
 
 

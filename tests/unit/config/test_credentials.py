@@ -86,7 +86,7 @@ def test_escaped_control_characters_are_refused(faults, one_webhook):
 
 
 @pytest.mark.parametrize(
-    "value", ["featurebase_webhook_signing_secret", "risk_team", "https://acme.featurebase.app/a@b", "a whsec_ prefix", "sk-1"]
+    "value", ["featurebase_signing_secret", "risk_team", "https://acme.featurebase.app/a@b", "a whsec_ prefix", "sk-1"]
 )
 def test_ordinary_texts_are_no_credentials(value):
     assert not is_credential(value)
