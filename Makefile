@@ -29,7 +29,7 @@ CORE := featurebase rotation
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(SETUP) ## make .venv with the project and its tools, all pinned
@@ -152,4 +152,4 @@ lock: setup ## pin today's newest versions in the constraints files
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf $(VENV) .matrix .demo dist bench.json soak.json .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) .matrix .demo dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis
