@@ -20,7 +20,7 @@ CODE := $(wildcard provider tests dags demo benchmarks soak scripts)
 
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
 SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))
-LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/crash) $(wildcard tests/browser))
+LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/faults) $(wildcard tests/crash) $(wildcard tests/browser))
 REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
 PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml

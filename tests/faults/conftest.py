@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,23 @@ os.environ.update(
         "no_proxy": "127.0.0.1,localhost",
     }
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have cases that share a run, which takes seconds to make, played by one process.
+
+    xdist's own groups (3.8) get lost in pytest 9.2, which ignores the node id that xdist writes them into.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    from tests.support.fault_cases import shared_run_of
+
+    class ByCall(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return shared_run_of(nodeid) or nodeid
+
+    return ByCall(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

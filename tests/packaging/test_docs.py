@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -81,9 +82,13 @@ def test_reading_rotation_files_of_every_store_type_loads_no_client(tmp_path: Pa
 
 @pytest.mark.parametrize("text", blocks("python", [ROOT / "README.md"]))
 def test_every_dag_of_the_readme_can_be_built(text: str, tmp_path: Path) -> None:
+    """With the rotation file that the README shows."""
+    rotation_file = tmp_path / "rotation.yaml"
+    rotation_file.write_text(blocks("yaml", [ROOT / "README.md"])[0].values[0])
     path = tmp_path / "dag_file.py"
     path.write_text(f"{text}\nassert dag.tasks\n")
-    subprocess.run([sys.executable, path], check=True, timeout=120)
+    env = {**os.environ, "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)}
+    subprocess.run([sys.executable, path], check=True, timeout=300, env=env)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -96,8 +101,8 @@ def test_links_and_images_exist(page: Path) -> None:
 
 
 def test_the_commands_of_the_readme_are_make_targets() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
     assert {first or second for first, second in named} <= targets
 
 

@@ -162,6 +162,12 @@ def faults_of(call: Call) -> tuple[Fault, ...]:
     return READ_FAULTS if call.method == "GET" else WRITE_FAULTS
 
 
+def shared_run_of(test_id: str) -> str | None:
+    """The call on whose run this test goes on, where there is one: cases after the refresh follow each other on it."""
+    call, dash, _ = test_id.partition("test_api_fault[")[2].partition("-")
+    return call if dash and call in {call.key for call in CALLS if call.when in AFTER_THE_REFRESH} else None
+
+
 def expected(call: Call, fault: Fault) -> str:
     """How the Dag run is to end."""
     if fault.effect == "harmless":

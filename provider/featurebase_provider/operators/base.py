@@ -22,6 +22,7 @@ from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import known_fingerprints
@@ -69,12 +70,13 @@ def featurebase_asset(uri: str) -> Asset:
 def task_errors(standing: str = "") -> Iterator[None]:
     """End the task for good where a retry can't help; let Airflow retry everything else.
 
-    :param standing: what state things are in if a call to Featurebase takes no effect; default: nothing was changed.
+    :param standing: what state things are in if a call to Featurebase takes no effect, or a store fails; default:
+        nothing was changed.
     """
     try:
         yield
     except FeaturebaseError as exc:
-        if standing and isinstance(exc, ApiError):
+        if standing and isinstance(exc, ApiError | StoreError):
             exc.standing = standing
         if exc.retry_helps:
             raise

@@ -134,14 +134,16 @@ class StoreError(FeaturebaseError):
     """
 
     usual_advice: ClassVar[str] = ""
+    standing: str = ""
+    """What state the rotation is in now, which the task knows that talked to the store; not in ``args``."""
 
     def __init__(self, store: str, problem: str, advice: str = "") -> None:
         super().__init__(store, problem, advice)
         self.store, self.problem, self.advice = store, problem, advice or self.usual_advice
 
     def __str__(self) -> str:
-        text = f"store {self.store}: {self.problem}"
-        return f"{text}. {self.advice}" if self.advice else text
+        parts = (f"store {self.store}: {self.problem}", self.standing, self.advice)
+        return ". ".join(part for part in parts if part)
 
 
 class StoreRefused(StoreError):

@@ -50,8 +50,9 @@ def test_a_task_after_the_refresh_says_what_state_things_are_in() -> None:
     with pytest.raises(AirflowFailException) as caught, task_errors("The stores hold the new secret"):
         raise WebhookNotFound("GET", "/v2/webhooks/5", 404)
     assert "The stores hold the new secret; check the webhook's id" in str(caught.value)
-    with pytest.raises(StoreUnreachable, match="no answer"), task_errors("The stores hold the new secret"):
-        raise StoreUnreachable("file", "no answer")
+    with pytest.raises(StoreUnreachable) as unreachable, task_errors("A refresh can't be undone"):
+        raise StoreUnreachable("file", "no answer", "A retry reads first")
+    assert str(unreachable.value) == "store file: no answer. A refresh can't be undone. A retry reads first"
 
 
 def test_other_errors_pass_untouched() -> None:
