@@ -62,7 +62,7 @@ def test_real_store(airflow: InProcessAirflow, world: FaultyWorld, place: str, f
             check_always(run, world)
     finally:
         store.close()
-    words = normalised(text.replace(config.target, "{target}"), world)
+    words = normalised(text.replace(f"store {config.full_name}", "store {label} ({target})"), world)
     settle_with_table(Row(SECTION, f"{place}: {fault.words}", outcome, words))
     assert outcome == fault.expected, text
     check_message(outcome, text)

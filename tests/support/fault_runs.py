@@ -86,6 +86,15 @@ class FaultyWorld(FeaturebaseWorld):
     def mark(self) -> None:
         """From here on counts what is new: one world serves several cases, one after the other."""
         self._refreshes, self._writes = self.refreshes(), self._written()
+        self._calls = len(self.sandbox.state.journal.calls)
+
+    def wait_for_effect(self, method: str) -> None:
+        """Until this case's first call with this method has taken effect."""
+        call = next(call for call in self.sandbox.state.journal.calls[self._calls :] if call.method == method)
+        give_up = time.monotonic() + 60
+        while not call.committed:
+            assert time.monotonic() < give_up, call
+            time.sleep(0.05)
 
     def new_refreshes(self) -> int:
         """How many refreshes took effect in this case."""
@@ -181,11 +190,12 @@ def check_history(world: FaultyWorld) -> None:
 
 
 def check_converged(run: Run, world: FaultyWorld) -> None:
-    """The end of every story: the run is green, the store holds Featurebase's secret, the report says so."""
+    """The end of every story: a green run, Featurebase's secret in the store and in the report, an active webhook."""
     assert (run.state, "failed" in run.states.values()) == ("success", False), run.errors
     assert world.place.value == world.secret == world.issued[-1]
     assert (run.report["outcome"], run.report["after"]) == ("rotated", world.fingerprint)
     assert world.control("GET", "/faults") == []
+    assert world.webhook["status"] == "active"
 
 
 AFTER_THE_REFRESH = r"can't be undone|The stores (hold|were brought to) the new secret|can't be restored"
@@ -227,7 +237,7 @@ def normalised(text: str, world: FeaturebaseWorld) -> str:
         (r"asks to wait \d+ s", "asks to wait {n} s"),
         (r"(for|within|For) \d+(\.\d+)? s\b", r"\1 {n} s"),
         (r"the body is not JSON|the body broke off \(\{error\}\)", "{what is wrong with it}"),
-        (r"fields missing or of the wrong kind: [^.;]+?\)(?=[.;)]| \()", "{what is wrong with it}"),
+        (r"fields missing or of the wrong kind: [^.;]+?\)(?=[.;)]| \(|$)", "{what is wrong with it}"),
     ):
         text = re.sub(found, instead, text)
     return text

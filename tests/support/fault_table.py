@@ -119,7 +119,8 @@ def main(folder: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
     sections = [*(call.words for call in CALLS), *SECTIONS]
     table = rendered((rows[key] for key in order), sections)
-    PAGE.write_text(page.replace(between_marks(page), f"{table}"), encoding="utf-8")
+    head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, report_asset
+from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.lineage import read_current, secret_of
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.report import Findings, TaskRow, make_report
 
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.report import RotationReport
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+STALE_SECONDS = 10.0
+"""How long the report waits for a read that is not stale."""
 
 
 class RotationReportOperator(FeaturebaseOperator):
@@ -75,10 +82,11 @@ class RotationReportOperator(FeaturebaseOperator):
         raw_plan = pulled(context, self.preflight_task_id)
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         probe = pulled(context, self.probe_task_id)
-        current, gone = self._current(plan)
+        rotated = self.rotation(context, self.rotate_task_id)
+        current, gone = self._current(plan, rotated)
         findings = Findings(
             plan=plan,
-            rotation=self.rotation(context, self.rotate_task_id),
+            rotation=rotated,
             pushed=self._pushed(context),
             probe=probe,
             delivery=pulled(context, self.verify_task_id),
@@ -109,14 +117,25 @@ class RotationReportOperator(FeaturebaseOperator):
                 outcomes[label] = outcome
         return outcomes
 
-    def _current(self, plan: RotationPlan | None) -> tuple[str | None, bool]:
+    def _current(self, plan: RotationPlan | None, rotated: RotationOutcome | None) -> tuple[str | None, bool]:
         """Featurebase's fingerprint now, and whether the webhook is gone; a report is written in any case."""
         if plan is None:
             return None, False
         try:
             with self.hook.get_conn() as client:
-                return client.get_webhook(plan.webhook_id).fingerprint, False
+                return current_fingerprint(client, plan, rotated), False
         except FeaturebaseError as exc:
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
             return None, isinstance(exc, WebhookNotFound)
+
+
+def current_fingerprint(client: Client, plan: RotationPlan, rotated: RotationOutcome | None) -> str:
+    """What Featurebase's secret is now, as far as a read can be told from a stale one.
+
+    :raises StaleRead: it goes on showing a secret that this Dag run has seen replaced.
+    :raises SecretMissing: the answer carries no secret.
+    :raises ApiError: Featurebase could not be read.
+    """
+    lineage = lineage_of(plan, rotated)
+    return secret_of(read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)).fingerprint

@@ -59,7 +59,7 @@ class PlanUnreadable(RotationError):
 
 
 class RefreshRefused(RotationError):
-    """The refresh may not be sent (too late, webhook inactive, a store's value is not ours); the secret is unchanged."""
+    """The refresh may not be sent (too late, webhook inactive, a foreign value); the secret is unchanged."""
 
     retry_helps = False
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -174,3 +175,10 @@ def test_an_outcome_says_that_a_store_cannot_be_read() -> None:
     assert outcomes["b"].detail == NOT_READABLE
     assert outcomes["b"].holds_secret
     assert stores[1].holds == "whsec_1"
+
+
+@pytest.mark.parametrize("raw", [None, "written", {"label": "a"}, {"label": "a", "target": "t", "result": "eaten"}])
+def test_only_an_outcome_is_read_back_as_one(raw: object) -> None:
+    outcome = StoreOutcome("a", "memory:a", "written", "sha256:0123456789abcdef", 1.5)
+    assert StoreOutcome.from_json(asdict(outcome)) == outcome
+    assert StoreOutcome.from_json(raw) is None

@@ -1,0 +1,51 @@
+"""The secret that a report calls current: not one that the same Dag run has seen replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.operators import report
+from featurebase_provider.operators.report import current_fingerprint
+from featurebase_provider.rotation.errors import StaleRead
+from featurebase_provider.rotation.rotate import RotationOutcome
+from tests.unit.rotation.fakes import a_plan, a_webhook
+
+OLD, NEW, NEWER = a_webhook("whsec_old"), a_webhook("whsec_new"), a_webhook("whsec_newer")
+PLAN = a_plan(OLD)
+ROTATED = RotationOutcome(PLAN, "answered", str(NEW.fingerprint))
+
+
+class Shows:
+    """A client that shows these webhooks, the last one for ever."""
+
+    def __init__(self, *webhooks: Webhook) -> None:
+        self._webhooks = list(webhooks)
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        return self._webhooks.pop(0) if len(self._webhooks) > 1 else self._webhooks[0]
+
+
+@pytest.mark.parametrize(
+    ("shown", "current"),
+    [((NEW,), NEW), ((OLD, NEW), NEW), ((NEWER,), NEWER)],
+    ids=["current", "stale at first", "refreshed by somebody else since"],
+)
+def test_a_stale_read_is_read_again(shown: tuple[Webhook, ...], current: Webhook) -> None:
+    """Taken as it is, it would call a finished rotation incomplete, and tell of a refresh that nobody sent."""
+    client: Any = Shows(*shown)
+    assert current_fingerprint(client, PLAN, ROTATED) == current.fingerprint
+
+
+def test_a_read_that_stays_stale_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "STALE_SECONDS", 0.0)
+    client: Any = Shows(OLD)
+    with pytest.raises(StaleRead):
+        current_fingerprint(client, PLAN, ROTATED)
+
+
+def test_without_a_refresh_the_plans_secret_is_current() -> None:
+    client: Any = Shows(OLD)
+    assert current_fingerprint(client, PLAN, None) == OLD.fingerprint
