@@ -94,7 +94,7 @@ packaging: setup $(WHEEL) ## the wheel's content, provider metadata, compose fil
 
 .PHONY: airflow
 airflow: setup ## Dags in a real Airflow
-	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/airflow
+	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/airflow
 
 .PHONY: browser
 browser: setup ## the UI in a real browser

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.real_airflow import RealAirflow
 
 ROOT = Path(__file__).parents[2]
+WITH_DAEMONS = ("test_demo.py", "test_leaks.py", "test_real_airflow.py", "test_soak.py")
 
 if "airflow" in sys.modules:
     raise pytest.UsageError("Airflow was imported before its home was set; run tests/airflow by itself")
@@ -91,11 +92,20 @@ def real_airflow(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield real
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run all tests that start Airflow's daemons, where several run tests side by side."""
-    for item in items:
-        if item.get_closest_marker("airflow") or "real_airflow" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("daemons"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have one process run all tests that start Airflow's daemons; the other processes run the rest meanwhile.
+
+    xdist's own groups (3.8) get lost in pytest 9.2, which ignores the node id that xdist writes them into.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class DaemonsTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "daemons" if path.endswith(WITH_DAEMONS) else nodeid
+
+    return DaemonsTogether(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

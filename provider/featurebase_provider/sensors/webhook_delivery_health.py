@@ -11,10 +11,11 @@ from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
+from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.rotation.distribution import arming
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.health import HealthWatch, Verdict, last_result
-from featurebase_provider.rotation.lineage import secret_of
+from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.triggers.webhook_delivery_health import (
     DeliveryHealthEvent,
     WebhookDeliveryHealthTrigger,
@@ -140,7 +141,9 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
                 return verdict.kind
 
     def _conclude(self, context: Context, client: Client, kind: str) -> dict[str, Any]:
-        webhook = client.get_webhook(self.webhook_id)
+        rotated = self.rotation(context, self.rotate_task_id)
+        lineage = lineage_of(rotated.plan, rotated) if rotated is not None else Lineage()
+        webhook = read_current(client, self.webhook_id, lineage)
         probe = pulled(context, self.probe_task_id) or {}
         probed = probe.get("result") == "accepted"
         verdict = Verdict(cast("Any", kind), sentence(kind, webhook, probed=probed))
@@ -169,13 +172,13 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
             raise StoresUnread(
                 webhook.id,
-                f"every store was brought to Featurebase's secret ({current.fingerprint}), but {len(wrong)} can't be "
+                f"every store was brought to Featurebase's secret ({current.fingerprint}), but not all can be "
                 f"read now to compare them: {'; '.join(wrong)}. A retry compares again",
             )
         if wrong:
             raise StoresDisagree(
                 webhook.id,
-                f"Featurebase's secret is {current.fingerprint}, and {len(wrong)} stores can't be shown to hold it: "
+                f"Featurebase's secret is {current.fingerprint}, and not every store can be shown to hold it: "
                 f"{'; '.join(wrong)}. Clear their push tasks, or trigger the Dag with mode=distribute",
             )
 
