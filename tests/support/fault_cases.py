@@ -185,7 +185,6 @@ _EXPECTED: dict[str, dict[str, str]] = {
     "paused": {"refused": BY_HAND, "passing": BY_AIRFLOW, "stale": BY_HAND},
     "patch": {"refused": BY_HAND, "passing": BY_AIRFLOW, "lost": BY_AIRFLOW, "late": BY_AIRFLOW},
     "poll": {"refused": BY_AIRFLOW},
-    # A stale read shows the secret before the last, so that every store seems to hold another one than Featurebase.
-    "last": {"refused": BY_HAND, "passing": BY_AIRFLOW, "stale": BY_HAND},
+    "last": {"refused": BY_HAND, "passing": BY_AIRFLOW},
     "report": {},
 }
