@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import base64
 import os
-import secrets
-import shutil
-import sys
-import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.support.airflow_home import own_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,24 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 WITH_DAEMONS = ("test_demo.py", "test_leaks.py", "test_real_airflow.py", "test_soak.py")
 
-if "airflow" in sys.modules:
-    raise pytest.UsageError("Airflow was imported before its home was set; run tests/airflow by itself")
-
-HOME = Path(tempfile.mkdtemp(prefix="featurebase-airflow-tests."))
-atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
-    del os.environ[_name]
-os.environ.update(
-    {
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
-        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
-)
+HOME = own_home("featurebase-airflow-tests.")
 
 
 @pytest.fixture(scope="session")
