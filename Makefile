@@ -120,7 +120,7 @@ screenshots: setup ## the pictures in docs/images anew
 
 .PHONY: matrix
 matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel beside every supported Airflow
-	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) tests/packaging/test_matrix.py
+	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) $(ALL_CORES) tests/packaging/test_matrix.py
 
 .matrix/%/.setup: $(WHEEL) constraints/airflow-%.txt scripts/matrix_venv.sh
 	scripts/matrix_venv.sh $(BIN)/uv "$$($(BIN)/python -c 'import sys; print(sys.executable)')" $* .matrix/$* dist/*.whl

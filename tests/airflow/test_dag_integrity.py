@@ -180,10 +180,8 @@ def test_assets(production: dict[str, Any]) -> None:
         "report": [f"{base}/rotation-report"],
     }
     inlets = {task_id: task["inlets"] for task_id, task in production["tasks"].items() if task["inlets"]}
-    assert inlets == {
-        **{task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in ("preflight", "rotate")},
-        **{task_id: [f"{base}/plan"] for task_id in PUSHES},
-    }
+    writers = ("preflight", "rotate", *PUSHES)
+    assert inlets == {task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in writers}
 
 
 def test_audit(shipped: dict[str, Any]) -> None:
