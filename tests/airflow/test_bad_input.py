@@ -145,7 +145,7 @@ CASES = [
         ("answered 404", "Nothing was changed", "check the webhook's id"),
         between=deleted,
         task="rotate",
-        outcome="unknown",
+        outcome="webhook_gone",
     ),
     Case(
         "answer without secret",
