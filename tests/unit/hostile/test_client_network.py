@@ -166,7 +166,7 @@ def test_an_answer_may_be_compressed(call: Call) -> None:
         assert call("get_webhook", base_url=f"http://{server.address}").id == ID
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(WEBHOOK)[:40]])
+@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(WEBHOOK)[:40]], ids=["not gzip", "cut short"])
 def test_a_broken_compressed_body_is_an_answer_to_be_read_again(call: Call, body: bytes) -> None:
     with (
         scripted_server(said(answer(200, body, Content_Encoding="gzip"))) as server,
