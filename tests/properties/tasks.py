@@ -11,7 +11,7 @@ from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
 from featurebase_provider.rotation.errors import StoresNotReady
 from featurebase_provider.rotation.lineage import Lineage
-from featurebase_provider.rotation.plan import Mode, RotationPlan, leaked_in, make_plan, planned_from
+from featurebase_provider.rotation.plan import Mode, RotationPlan, leaked_in, make_plan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import Findings, make_report
@@ -59,7 +59,7 @@ class Tasks:
             host="https://do.featurebase.app",
             mode=MODES[run.kind],
             planned_at=self.clock.server_now().isoformat(),
-            known=(*known_fingerprints(self.reports, WEBHOOK_ID), *planned_from(self.plans, WEBHOOK_ID)),
+            known=known_fingerprints([*self.reports, *self.plans], WEBHOOK_ID),
             leaked=self.leaked(),
         )
         if run.kind == "normal":

@@ -27,7 +27,7 @@ from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
 from featurebase_provider.rotation.errors import ForeignValuesLeft, PlanRefused, PlanUnreadable, StoresLeftOver
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.plan import RotationPlan, leaked_in, make_plan, planned_from
+from featurebase_provider.rotation.plan import RotationPlan, leaked_in, make_plan
 from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
 from featurebase_provider.rotation.schedule import known_fingerprints
 
@@ -151,7 +151,6 @@ class EmergencyPlanOperator(EmergencyTask):
         reports = report_extras(context, config.name)
         with self.hook.get_conn() as client:
             webhook = find_current(client, config.webhook_id or "", config.webhook_name, reports)
-            known = (*known_fingerprints(reports, webhook.id), *planned_from(plans, webhook.id))
             plan = make_plan(
                 webhook,
                 run_id=context["run_id"],
@@ -160,7 +159,7 @@ class EmergencyPlanOperator(EmergencyTask):
                 mode="emergency",
                 planned_at=client.clock.now().isoformat(),
                 reason=one_line(self.reason, 500),
-                known=tuple(dict.fromkeys(known)),
+                known=known_fingerprints([*reports, *plans], webhook.id),
                 leaked=leaked_in([*plans, *reports], webhook.id),
             )
         self.log.warning(

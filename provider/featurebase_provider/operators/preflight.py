@@ -19,7 +19,7 @@ from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
-from featurebase_provider.rotation.plan import RotationPlan, checked_mode, leaked_in, make_plan, planned_from
+from featurebase_provider.rotation.plan import RotationPlan, checked_mode, leaked_in, make_plan
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.schedule import (
     RunTiming,
@@ -136,9 +136,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 mode=mode,
                 planned_at=now.isoformat(),
                 reason=one_line(str(self.reason or ""), 500),
-                known=tuple(
-                    dict.fromkeys((*known_fingerprints(reports, webhook.id), *planned_from(plans, webhook.id)))
-                ),
+                known=known_fingerprints([*reports, *plans], webhook.id),
                 drop_previous=previous_is_over(reports, current, now=now, previous_for=self.previous_for),
                 allow_inactive=self.allow_inactive,
                 leaked=leaked_in([*plans, *reports], webhook.id),

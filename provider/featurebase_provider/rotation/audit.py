@@ -24,7 +24,7 @@ from featurebase_provider.rotation.audit_listing import (
 )
 from featurebase_provider.rotation.audit_report import AuditedWebhook, AuditReport
 from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
-from featurebase_provider.rotation.plan import leaked_in, planned_from
+from featurebase_provider.rotation.plan import leaked_in
 from featurebase_provider.rotation.schedule import known_fingerprints
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Case:
     @property
     def to_read(self) -> StoresToRead:
         webhook_id = self.webhook_id or ""
-        known = frozenset((*known_fingerprints(self.reports, webhook_id), *planned_from(self.plans, webhook_id)))
+        known = frozenset(known_fingerprints([*self.reports, *self.plans], webhook_id))
         return StoresToRead(
             self.subject.name, self.subject.stores, webhook_id, self.current, known=known, leaked=self.leaked
         )

@@ -129,15 +129,6 @@ def leaked_in(records: Iterable[Mapping[str, Any]], webhook_id: str) -> frozense
     return frozenset(leaked)
 
 
-def planned_from(records: Iterable[Mapping[str, Any]], webhook_id: str) -> tuple[str, ...]:
-    """Fingerprints of the secrets that recorded plans of a webhook set out from, or knew as ours."""
-    found: dict[str, None] = {}
-    for record in records:
-        if record.get("webhook_id") == webhook_id:
-            found.update(dict.fromkeys([*_texts(record.get("known")), *_texts([record.get("before")])]))
-    return tuple(found)
-
-
 def _texts(value: object) -> list[str]:
     """The texts of a recorded list; people can make asset events too, with anything in them."""
     return [one for one in value if isinstance(one, str)] if isinstance(value, (list, tuple)) else []

@@ -104,9 +104,12 @@ def previous_is_over(
     return since is not None and now - since > previous_for
 
 
-def known_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> tuple[str, ...]:
-    """Fingerprints of the webhook's secrets that earlier runs saw or wrote."""
-    return tuple(dict.fromkeys(_fingerprints(reports, webhook_id)))
+def known_fingerprints(records: Iterable[Mapping[str, Any]], webhook_id: str) -> tuple[str, ...]:
+    """Fingerprints of the webhook's secrets that earlier runs set out from, saw or wrote.
+
+    :param records: reports, and recorded plans: a run may have died before its report.
+    """
+    return tuple(dict.fromkeys(_fingerprints(records, webhook_id)))
 
 
 def replaced_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> frozenset[str]:
@@ -123,12 +126,12 @@ def replaced_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str)
     )
 
 
-def _fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> Iterator[str]:
-    for report in reports:
-        if report.get("webhook_id") != webhook_id:
+def _fingerprints(records: Iterable[Mapping[str, Any]], webhook_id: str) -> Iterator[str]:
+    for record in records:
+        if record.get("webhook_id") != webhook_id:
             continue
-        seen = report.get("known")  # reports of version 0.1.0 have none
-        told = (report.get("before"), report.get("after"), *(seen if isinstance(seen, list) else ()))
+        seen = record.get("known")  # reports of version 0.1.0 have none
+        told = (record.get("before"), record.get("after"), *(seen if isinstance(seen, list) else ()))
         yield from (one for one in told if isinstance(one, str))
 
 

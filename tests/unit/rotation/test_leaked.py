@@ -8,9 +8,10 @@ import pytest
 
 from featurebase_provider.rotation.convergence import Previous, converge, desired_pair
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreForeignValue
-from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in, planned_from
+from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+from featurebase_provider.rotation.schedule import known_fingerprints
 from featurebase_provider.rotation.store import SecretPair, StoredValue
 from tests.unit.rotation.fakes import (
     WEBHOOK_ID,
@@ -119,7 +120,7 @@ def test_what_plans_set_out_from() -> None:
         {"webhook_id": "0" * 24, "before": "sha256:c"},
         {"webhook_id": WEBHOOK_ID},
     ]
-    assert planned_from(plans, WEBHOOK_ID) == ("sha256:a", "sha256:b")
+    assert known_fingerprints(plans, WEBHOOK_ID) == ("sha256:b", "sha256:a")
 
 
 class Careless(ArmedMemory):
