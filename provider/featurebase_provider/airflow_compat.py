@@ -18,8 +18,6 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
-
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
 
@@ -33,8 +31,6 @@ __all__ = [
     "count",
     "has_queued_run",
     "is_paused",
-    "remember",
-    "remembered",
     "task_rows",
     "time_milliseconds",
 ]
@@ -54,40 +50,22 @@ def async_masker() -> Callable[[JsonValue], Any] | None:
 
 
 def asset_event_extras(
-    context: Context, asset: Asset, *, newest: int | None = None, since: datetime | None = None
-) -> list[Mapping[str, Any]]:
-    """The ``extra`` of the events of an inlet asset, oldest first.
+    context: Context, asset: Asset, *, newest: int | None = None
+) -> list[Mapping[str, Any]] | None:
+    """The ``extra`` of the events of an inlet asset, oldest first; None where Airflow can't give them.
+
+    Airflow (3.1 to 3.3) can't while any Dag run that consumed one of them has no start date: none at all, for nobody.
 
     :param asset: one of the running task's ``inlets``.
     :param newest: read no more than this many, the newest; 3.1 can only read them all.
-    :param since: read none that are older; 3.1 can only read them all.
     """
-    events: Any = context["inlet_events"][asset]
-    if newest is not None and hasattr(events, "limit"):
-        events = events.ascending(False).limit(newest)
-    if since is not None and hasattr(events, "after"):
-        events = events.after(since.isoformat())
-    return [event.extra or {} for event in sorted(events, key=lambda event: event.timestamp)]
-
-
-def _store(context: Context) -> Any:
-    return dict(context).get("task_state_store")
-
-
-def remember(context: Context, key: str, value: str) -> bool:
-    """Keep a text for later tries of the same task (3.3's task state store); False where there is none."""
-    store = _store(context)
-    if store is None:
-        return False
-    store.set(key, value)
-    return True
-
-
-def remembered(context: Context, key: str) -> str | None:
-    """What :func:`remember` kept, or None."""
-    store = _store(context)
-    value = store.get(key) if store is not None else None
-    return value if isinstance(value, str) else None
+    try:
+        events: Any = context["inlet_events"][asset]
+        if newest is not None and hasattr(events, "limit"):
+            events = events.ascending(False).limit(newest)
+        return [event.extra or {} for event in sorted(events, key=lambda event: event.timestamp)]
+    except AirflowRuntimeError:
+        return None
 
 
 def branch_of(context: Context) -> int | None:

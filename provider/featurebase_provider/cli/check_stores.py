@@ -76,21 +76,28 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     """
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
     from featurebase_provider.cli.webhook_check import check_webhook
-    from featurebase_provider.operators.base import report_asset
+    from featurebase_provider.operators.base import plan_asset, report_asset
+    from featurebase_provider.operators.memory import PREFLIGHT, memory_of
+    from featurebase_provider.rotation.history import History, recall
+    from featurebase_provider.rotation.memory import plan_key
 
     notes: list[str] = []
 
-    def reports_of(name: str) -> Sequence[Mapping[str, Any]]:
-        extras = asset_event_extras(report_asset(name).uri)
-        if extras is None:
+    def events(name: str) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        reports, plans = (asset_event_extras(asset(name).uri) for asset in (report_asset, plan_asset))
+        if reports is None or plans is None:
             notes.append(
                 f"earlier reports of {name} can't be read from Airflow's database: what an earlier rotation wrote may "
                 "count as somebody else's value here"
             )
-        return extras or ()
+        return reports or (), plans or ()
+
+    def history_of(config: WebhookConfig, host: str, webhook_id: str) -> History:
+        keys = [plan_key(config.dag_id, PREFLIGHT)]
+        return recall(memory_of(None, host, webhook_id), plan_keys=keys, events=lambda: events(config.name))
 
     with read_only_airflow() as airflow:
-        checks = [check_webhook(webhook, _read, reports_of) for webhook in webhooks]
+        checks = [check_webhook(webhook, _read, history_of) for webhook in webhooks]
     notes += [
         f"{backend} could not be asked for connections and Variables ({error}), so some may seem to be missing"
         for backend, error in airflow.unasked.items()
@@ -98,7 +105,8 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     return checks, notes
 
 
-def _read(config: WebhookConfig) -> Webhook:
+def _read(config: WebhookConfig) -> tuple[Webhook, str]:
+    """The webhook, and the base URL of its Featurebase."""
     from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
 
     from featurebase_provider.hooks.featurebase import FeaturebaseHook
@@ -107,7 +115,7 @@ def _read(config: WebhookConfig) -> Webhook:
     conn_id = config.featurebase_conn_id
     try:
         with FeaturebaseHook(conn_id).get_conn() as client:
-            return find_webhook(client, config.webhook_id or "", config.webhook_name)
+            return find_webhook(client, config.webhook_id or "", config.webhook_name), client.settings.base_url
     except AirflowNotFoundException:
         raise SettingsInvalid(
             f"connection {conn_id!r}", "there is no such Airflow connection; create it, or correct featurebase_conn_id"

@@ -33,6 +33,8 @@ class ReadOnlyAirflow:
                 return self._connection(msg.conn_id)
             if isinstance(msg, GetVariable):
                 return self._variable(msg.key)
+            if type(msg).__name__ == "GetVariableKeys":  # from 3.3 on
+                return self._variable_keys(msg)
         return ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"status_code": 403})
 
     def _connection(self, conn_id: str) -> Any:
@@ -55,6 +57,23 @@ class ReadOnlyAirflow:
         if value is None:
             return _nothing(ErrorType.VARIABLE_NOT_FOUND if complete else ErrorType.API_SERVER_ERROR)
         return VariableResult(key=key, value=value)
+
+    def _variable_keys(self, msg: Any) -> Any:
+        """The keys in Airflow's database: a Variable that can't be decrypted has one, and no value."""
+        from airflow.models.variable import Variable
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import VariableKeysResult
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+        from sqlalchemy.exc import SQLAlchemyError
+
+        wanted = Variable.key.startswith(msg.prefix or "", autoescape=True)
+        try:
+            with create_session() as session:
+                keys = list(session.scalars(select(Variable.key).where(wanted).limit(msg.limit)))
+        except SQLAlchemyError:
+            return _nothing(ErrorType.API_SERVER_ERROR)
+        return VariableKeysResult(keys=keys, total_entries=len(keys))
 
     def _first(self, ask: Callable[[Any], Any]) -> tuple[Any, bool]:
         """The first answer of the backends that the API server asks, and whether all before it could be asked."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.lineage import secret_of
-from featurebase_provider.rotation.schedule import known_fingerprints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable
 
     from featurebase_provider.config.models import WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
@@ -29,7 +29,7 @@ class WebhookCheck:
     :param name: the webhook's name in the rotation file.
     :param webhook_id: its id; None where it is configured by a name that Featurebase could not be asked for.
     :param fingerprint: of Featurebase's current secret, or None where that is not known.
-    :param problem: why it is not known.
+    :param problem: why it is not known, or what earlier runs told is not.
     :param stores: a row per store.
     """
 
@@ -64,20 +64,25 @@ def finding(store: StoreCheck) -> str | None:
 
 def check_webhook(
     config: WebhookConfig,
-    read: Callable[[WebhookConfig], Webhook],
-    reports_of: Callable[[str], Sequence[Mapping[str, Any]]],
+    read: Callable[[WebhookConfig], tuple[Webhook, str]],
+    history_of: Callable[[WebhookConfig, str, str], History],
 ) -> WebhookCheck:
     """Read the webhook and check all its stores; where it can't be read, stores are not compared.
 
-    :param read: reads the webhook from Featurebase; an error of ours is a finding.
-    :param reports_of: earlier reports of the webhook with this name in the rotation file.
+    :param read: reads the webhook from Featurebase, and tells its base URL; an error of ours is a finding.
+    :param history_of: what earlier runs tell of the webhook at this base URL and with this id; MemoryUnknown is a
+        finding.
     """
     try:
-        webhook = read(config)
+        webhook, host = read(config)
         current = secret_of(webhook).fingerprint
     except FeaturebaseError as exc:
         stores = check_stores(config.stores, WriteRule(config.webhook_id or "", ""), current=None)
         return WebhookCheck(config.name, config.webhook_id, None, str(exc), stores)
-    known = known_fingerprints(reports_of(config.name), webhook.id)
-    rule = WriteRule(webhook.id, "", known=frozenset(known))
-    return WebhookCheck(config.name, webhook.id, current, None, check_stores(config.stores, rule, current=current))
+    problem = None
+    try:
+        history = history_of(config, host, webhook.id)
+    except MemoryUnknown as exc:
+        history, problem = History(webhook.id), str(exc)
+    rule = WriteRule(webhook.id, "", known=frozenset(history.known), leaked=history.leaked)
+    return WebhookCheck(config.name, webhook.id, current, problem, check_stores(config.stores, rule, current=current))

@@ -133,17 +133,16 @@ def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mappin
         reason=reason,
         rotate_task_id=f"{BRANCH}.rotate",
         inlets=records,
-        outlets=[EVENTS],
     )
     rotate = EmergencyRotateOperator(task_id="rotate", **common, plan_task_id=plan.task_id, inlets=records)
     after: dict[str, Any] = {**common, "rotate_task_id": rotate.task_id}
-    push = EmergencyPushOperator(task_id="push", **after, **pushing, inlets=records, outlets=[EVENTS])
+    push = EmergencyPushOperator(task_id="push", **after, **pushing, outlets=[EVENTS])
     probe = EmergencyProbeOperator(
         task_id="probe",
         **after,
         execution_timeout=longest_probe(webhooks) + timedelta(minutes=15),
     )
-    confirm = EmergencyPushOperator(task_id="confirm", **after, **pushing, announce=False, inlets=records)
+    confirm = EmergencyPushOperator(task_id="confirm", **after, **pushing, announce=False)
     report = EmergencyReportOperator(
         task_id="report",
         **after,
@@ -152,6 +151,7 @@ def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mappin
         probe_task_id=probe.task_id,
         mode="emergency",
         reason=reason,
+        inlets=records,
         outlets=[EVENTS],
         trigger_rule="all_done",
     )

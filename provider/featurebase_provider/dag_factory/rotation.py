@@ -100,12 +100,9 @@ class _Common:
     reason: str
 
     def arguments(self, preflight_id: str | None = None) -> dict[str, Any]:
-        webhook_id = self.config.webhook_id or ""
-        if not webhook_id and preflight_id is not None:
-            webhook_id = "{{ (ti.xcom_pull(task_ids='" + preflight_id + "') or {}).get('webhook_id', '') }}"
         return {
             "webhook": self.config.name,
-            "webhook_id": webhook_id,
+            "webhook_id": self.config.webhook_id or "",  # else the task takes it from the plan
             "featurebase_conn_id": self.config.featurebase_conn_id,
             "dashboard_url": self.config.dashboard_url,
             "plan_task_id": preflight_id,
@@ -121,6 +118,8 @@ def _build(
 ) -> None:
     """Make the tasks and their order."""
     common = _Common(config, mode, reason)
+    # Read once, where the rotation's memory has no record of the webhook yet.
+    records = [plan_asset(config.name), report_asset(config.name)]
     options = probe_options(config)
     preflight = PreflightRotationOperator(
         task_id="preflight",
@@ -134,8 +133,7 @@ def _build(
         min_age=config.min_age,
         previous_for=config.previous_for,
         allow_inactive=config.allow_inactive,
-        inlets=[plan_asset(config.name), report_asset(config.name)],
-        outlets=[plan_asset(config.name)],
+        inlets=records,
     )
     shared = common.arguments(preflight.task_id)
     rotate = RotateWebhookSecretOperator(
@@ -145,7 +143,7 @@ def _build(
         refresh_grace=config.refresh_grace,
         late_start=config.late_start,
         allow_inactive=config.allow_inactive,
-        inlets=[plan_asset(config.name), report_asset(config.name)],
+        inlets=records,
     )
     preflight.rotate_task_id = rotate.task_id
     pushes = _pushes(config, shared, rotate.task_id)
@@ -196,6 +194,8 @@ def _build(
         push_task_ids=push_ids,
         probe_task_id=probe_id,
         verify_task_id=verify.task_id,
+        task_ids=[task.task_id for task in (preflight, rotate, *pushes.values(), *after)],
+        inlets=records,
         outlets=[report_asset(config.name)],
     ).as_teardown()
     preflight >> rotate >> list(pushes.values()) >> distributed
@@ -216,8 +216,6 @@ def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) ->
                 rotate_task_id=rotate_id,
                 retries=config.push_retries,
                 retry_delay=config.push_retry_delay,
-                # Rotate and push look whether an emergency run has begun meanwhile.
-                inlets=[plan_asset(config.name), report_asset(config.name)],
             )
             for store in config.stores
         }

@@ -11,7 +11,6 @@ from airflow.sdk import Asset, BaseOperator
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
-    asset_event_extras,
     count,
     has_queued_run,
     is_paused,
@@ -20,10 +19,13 @@ from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.featurebase.errors import SettingsInvalid
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.base import featurebase_asset, plan_asset, pulled, report_asset, task_errors
+from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.audit import AuditPorts, run_audit
 from featurebase_provider.rotation.audit_findings import ADVICE
 from featurebase_provider.rotation.audit_listing import Subject
 from featurebase_provider.rotation.audit_report import AuditReport
+from featurebase_provider.rotation.history import recall
+from featurebase_provider.rotation.memory import plan_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.audit_findings import Finding
-
-NEWEST_EVENTS = 200
-"""Events of one asset that the audit looks at, the newest, on Airflow 3.2 and later."""
 
 
 def audit_asset() -> Asset:
@@ -75,8 +74,11 @@ class AuditWebhooksOperator(BaseOperator):
             subjects = [_subject(WebhookConfig.model_validate(one)) for one in self.webhooks]
             ports = AuditPorts(
                 open_client=_open_client,
-                reports_of=lambda name: asset_event_extras(context, report_asset(name), newest=NEWEST_EVENTS),
-                plans_of=lambda name: asset_event_extras(context, plan_asset(name), newest=NEWEST_EVENTS),
+                history_of=lambda subject, host, webhook_id: recall(
+                    memory_of(context, host, webhook_id),
+                    plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
+                    events=lambda: events_of(context, report_asset(subject.name), plan_asset(subject.name)),
+                ),
                 say=lambda text: self.log.info("%s", text),
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)

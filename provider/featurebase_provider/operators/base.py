@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk import Asset, BaseOperator
@@ -13,7 +12,6 @@ from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
     TaskDeferred,
-    asset_event_extras,
     branch_of,
     count,
     time_milliseconds,
@@ -21,25 +19,29 @@ from featurebase_provider.airflow_compat import (
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
+from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.errors import StoreError
-from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in
+from featurebase_provider.rotation.errors import PlanUnreadable, StoreError
+from featurebase_provider.rotation.history import History, recall
+from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
-from featurebase_provider.rotation.schedule import known_fingerprints
+from featurebase_provider.rotation.schedule import RunTiming
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.store import Store
     from featurebase_provider.stores.base import StoreConfig
 
 ASSET_PREFIX = "featurebase://webhooks"
-CLOCKS_APART = timedelta(days=1)
-"""More than Airflow's clock and Featurebase's can be apart, so that no event is missed."""
+STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
+"""States of a task that was tried."""
 
 
 def plan_asset(name: str) -> Asset:
-    """The asset whose events keep the plan of every Dag run, so that no clear or retry takes a new baseline."""
+    """The asset whose events kept the plans of version 0.1.0; read where a webhook has no history record yet."""
     return _asset(name, "plan")
 
 
@@ -117,6 +119,7 @@ class FeaturebaseOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the task's work, with errors as Airflow needs them and a figure for Airflow's stats."""
+        self.learn_webhook(context)
         result = "failed"
         try:
             with task_errors(self.standing(context)):
@@ -131,6 +134,10 @@ class FeaturebaseOperator(BaseOperator):
             raise
         finally:
             count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+
+    def learn_webhook(self, context: Context) -> None:
+        """Take the webhook's id from the plan, where the configuration names the webhook otherwise."""
+        self.webhook_id = self.webhook_id or str((pulled(context, self.plan_task_id) or {}).get("webhook_id") or "")
 
     stat: ClassVar[str] = "task"
     """Names the task's counter in Airflow's stats: ``featurebase.<stat>``."""
@@ -156,55 +163,67 @@ class FeaturebaseOperator(BaseOperator):
     def plan(self, context: Context) -> RotationPlan:
         """The plan that preflight recorded for this Dag run.
 
-        :raises PlanUnreadable: there is none.
+        :raises PlanUnreadable: there is none, or it is of another webhook.
         """
-        return RotationPlan.from_json(result_of(context, self.plan_task_id), webhook_id=self.webhook_id)
+        return self._checked(RotationPlan.from_json(result_of(context, self.plan_task_id), webhook_id=self.webhook_id))
 
-    def recorded_plan(
-        self, context: Context, plans: Sequence[Mapping[str, Any]], rotate_task_id: str | None
-    ) -> RotationPlan | None:
-        """The plan that this Dag run has recorded already, or None.
+    def plan_key(self, context: Context) -> str:
+        """Names this task's plan among the webhook's: the one of its preflight, or its own where it works alone."""
+        ti = context["ti"]
+        return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
 
-        :param plans: the plans to look through; see :func:`plan_extras`.
-        :param rotate_task_id: the rotate task of the same Dag run, whose result names the plan that it ran by, where
-            the event is gone: asset events can be purged.
+    def recall(
+        self, context: Context, memory: WebhookMemory, *, strict: bool = False, plan_keys: Sequence[str] = ()
+    ) -> History:
+        """What earlier runs tell of the webhook.
+
+        :param plan_keys: plans of other tasks that may tell more.
+        :param strict: whether what can't be read is an error; otherwise the log says so, and it tells nothing.
+        :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
         """
-        for record in plans:
-            if is_plan_of(record, dag_id=context["ti"].dag_id, run_id=context["run_id"]):
-                return RotationPlan.from_json(record, webhook_id=self.webhook_id)
-        rotated = pulled(context, rotate_task_id)
-        if rotated is not None and isinstance(rotated.get("plan"), Mapping):
-            return RotationPlan.from_json(rotated["plan"], webhook_id=self.webhook_id)
-        return None
+        name = self.display_name
+        return recall(
+            memory,
+            plan_keys=[self.plan_key(context), *plan_keys],
+            events=lambda: events_of(context, report_asset(name), plan_asset(name)),
+            tolerate=None if strict else self.not_told,
+        )
 
-    def leaked(self, context: Context, plan: RotationPlan) -> frozenset[str]:
-        """Fingerprints that must be left in no store, as the plan and every emergency run since then say.
+    def not_told(self, problem: FeaturebaseError) -> None:
+        """Say that something of what earlier runs told is missing, where that holds nothing up."""
+        self.log.warning("%s. This task goes on without it", str(problem).rstrip("."))
 
-        Without the plan asset among its inlets the task knows only what the plan says.
-        """
-        asset = plan_asset(self.display_name)
-        if not self._reads(asset):
-            return frozenset(plan.leaked)
-        since = datetime.fromisoformat(plan.planned_at) - CLOCKS_APART
-        return leaked_in(asset_event_extras(context, asset, since=since), plan.webhook_id) | set(plan.leaked)
-
-    def reported(self, context: Context, plan: RotationPlan) -> tuple[str, ...]:
-        """Fingerprints of the webhook's secrets that reports tell by now, perhaps more than preflight found.
-
-        What an earlier try wrote may be in the stores still, while its result went when it was cleared. None without
-        the report asset among the task's inlets.
-        """
-        if not self._reads(report_asset(self.display_name)):
-            return ()
-        return known_fingerprints(report_extras(context, self.display_name), plan.webhook_id)
-
-    def _reads(self, asset: Asset) -> bool:
-        return any(getattr(inlet, "name", None) == asset.name for inlet in self.inlets)
+    def _checked(self, plan: RotationPlan) -> RotationPlan:
+        if self.webhook_id and plan.webhook_id.lower() != self.webhook_id.lower():
+            raise PlanUnreadable(
+                self.webhook_id,
+                f"the plan in this Dag run is of webhook {plan.webhook_id}, so it is not this task's; nothing was "
+                "changed. Check that preflight and this task name the same webhook",
+            )
+        return plan
 
     def rotation(self, context: Context, task_id: str | None) -> RotationOutcome | None:
-        """What rotate left in this Dag run, or None where it left nothing."""
-        raw = result_of(context, task_id)
-        return RotationOutcome.from_json(raw, webhook_id=self.webhook_id) if raw is not None else None
+        """What rotate left in this Dag run; None for a task that works alone.
+
+        :raises PlanUnreadable: as :meth:`rotated`.
+        """
+        return self.rotated(context, task_id) if task_id is not None else None
+
+    def rotated(self, context: Context, task_id: str) -> RotationOutcome:
+        """What rotate left in this Dag run.
+
+        :raises PlanUnreadable: it left nothing, which is not the same as working alone, or it is of another webhook.
+        """
+        rotated = RotationOutcome.from_json(result_of(context, task_id), webhook_id=self.webhook_id)
+        self._checked(rotated.plan)
+        return rotated
+
+    def left_by_rotate(self, context: Context, task_id: str | None) -> RotationOutcome | None:
+        """What rotate left in this Dag run, if it did.
+
+        :raises PlanUnreadable: what it left is not its result, or is of another webhook.
+        """
+        return self.rotated(context, task_id) if task_id and result_of(context, task_id) is not None else None
 
     def time(self, what: str, milliseconds: float) -> None:
         """Report a duration to Airflow's stats as ``featurebase.<what>``."""
@@ -216,6 +235,26 @@ def is_later_try(context: Context) -> bool:
     return (context["ti"].try_number or 1) > 1
 
 
+def this_run(context: Context) -> ThisRun:
+    """The running Dag run and try, as far as Airflow tells them."""
+    run: Any = context["dag_run"]
+    return ThisRun(
+        dag_id=context["ti"].dag_id,
+        run_id=context["run_id"],
+        started=run.start_date.isoformat() if run.start_date is not None else None,
+        run_after=run.run_after.isoformat() if run.run_after is not None else None,
+        later_try=is_later_try(context),
+        cleared=bool(getattr(run, "clear_number", 0)),
+    )
+
+
+def timing_of(context: Context) -> RunTiming:
+    """When this Dag run was due, and whether by schedule."""
+    run: Any = context["dag_run"]
+    run_type = str(getattr(run.run_type, "value", run.run_type))
+    return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
+
+
 def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
     """The terms on which this Dag run may write stores."""
     return WriteRule(
@@ -223,6 +262,7 @@ def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRu
         managed_from=this_airflow(),
         known=frozenset({plan.before, *plan.known, *also_known}),
         previous=plan.previous,
+        replaces=plan.before if plan.refreshes else None,
         leaked=frozenset(plan.leaked),
     )
 
@@ -250,16 +290,6 @@ def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, 
     from featurebase_provider.config.inline import parse_stores
 
     return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
-
-
-def plan_extras(context: Context, name: str) -> list[Mapping[str, Any]]:
-    """Recorded plans of the webhook, oldest first."""
-    return asset_event_extras(context, plan_asset(name))
-
-
-def report_extras(context: Context, name: str) -> list[Mapping[str, Any]]:
-    """Earlier reports of the webhook, oldest first."""
-    return asset_event_extras(context, report_asset(name))
 
 
 def result_of(context: Context, task_id: str | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, secret_asset
-from featurebase_provider.rotation.errors import PlanUnreadable, StoresDisagree
+from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +35,7 @@ class SecretDistributedOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Emit the event, provided that all stores agree."""
-        rotated = self.rotation(context, self.rotate_task_id)
-        if rotated is None:
-            raise PlanUnreadable(self.webhook_id, "the rotate task left no result; clear rotate")
+        rotated = self.rotated(context, self.rotate_task_id)
         held = {
             str(result["fingerprint"])
             for task_id in self.push_task_ids

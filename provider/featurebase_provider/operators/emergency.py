@@ -12,33 +12,37 @@ from airflow.sdk import AssetAlias, BaseOperator
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
-    plan_asset,
-    plan_extras,
-    report_extras,
+    is_later_try,
     secret_asset,
     task_errors,
+    this_run,
     write_rule,
 )
-from featurebase_provider.operators.preflight import find_current
+from featurebase_provider.operators.memory import PREFLIGHT, memory_of
+from featurebase_provider.operators.preflight import find_webhook
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
-from featurebase_provider.rotation.errors import ForeignValuesLeft, PlanRefused, PlanUnreadable, StoresLeftOver
+from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.plan import RotationPlan, leaked_in, make_plan
+from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
-from featurebase_provider.rotation.schedule import known_fingerprints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from airflow.sdk import Context
     from pydantic import JsonValue
 
     from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 EVENTS = AssetAlias(name="featurebase://emergency", group="featurebase")
@@ -109,12 +113,18 @@ class EmergencyTask(FeaturebaseOperator):
         """Do the task's work."""
         raise NotImplementedError
 
+    def plan_key(self, context: Context) -> str:
+        """The branch's plan goes by its webhook: another choice gives it another map index."""
+        ti = context["ti"]
+        return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, self.display_name)
+
 
 class EmergencyPlanOperator(EmergencyTask):
     """Read the webhook and record what is replaced: from now on every secret up to here counts as leaked.
 
-    The plan is an event of the webhook's plan asset, where every later task that writes a store looks for it. A plan
-    of the same Dag run is reused, so that a run refreshes a webhook at most once however often it is cleared.
+    What has leaked goes into the rotation's memory, where every later task that writes a store looks for it, and so
+    does the plan: one of the same Dag run is reused, so that a run refreshes a webhook at most once however often it is
+    cleared. A memory that can't be read or written holds nothing up.
 
     :param reason: why, for the report. (templated)
     :param rotate_task_id: the branch's rotate task.
@@ -132,36 +142,63 @@ class EmergencyPlanOperator(EmergencyTask):
 
     def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
         """Record the plan."""
-        plans = plan_extras(context, config.name)
-        plan = self.recorded_plan(
-            context, [one for one in plans if one.get("mode") == "emergency"], self.rotate_task_id
-        )
+        with self.hook.get_conn() as client:
+            webhook = find_webhook(client, config.webhook_id or "", config.webhook_name)
+            self.webhook_id = webhook.id
+            host = client.settings.base_url
+            memory = memory_of(context, host, webhook.id)
+            plan = self._own_plan(context, memory)
+            if plan is None:
+                plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
+        self._remember(memory, lambda: memory.add_leaked(plan.leaked))
+        self._remember(memory, lambda: memory.keep_plan(self.plan_key(context), plan))
+        return plan.as_json()
+
+    def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
+        def of_result() -> RotationPlan | None:
+            rotated = self.left_by_rotate(context, self.rotate_task_id)
+            return rotated.plan if rotated is not None else None
+
+        try:
+            plan = own_plan(memory, self.plan_key(context), this_run(context), of_result=of_result)
+        except MemoryUnknown as exc:
+            self.not_told(exc)
+            plan = of_result() if is_later_try(context) else None
         if plan is not None:
             self.log.info(
                 "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
                 plan.before,
             )
-        else:
-            plan = self._new_plan(config, context, plans)
-        self.webhook_id = plan.webhook_id
-        context["outlet_events"][EVENTS].add(plan_asset(config.name), extra=plan.as_json())
-        return plan.as_json()
+        return plan
 
-    def _new_plan(self, config: WebhookConfig, context: Context, plans: Sequence[Mapping[str, Any]]) -> RotationPlan:
-        reports = report_extras(context, config.name)
-        with self.hook.get_conn() as client:
-            webhook = find_current(client, config.webhook_id or "", config.webhook_name, reports)
-            plan = make_plan(
-                webhook,
-                run_id=context["run_id"],
-                dag_id=context["ti"].dag_id,
-                host=client.settings.base_url,
-                mode="emergency",
-                planned_at=client.clock.now().isoformat(),
-                reason=one_line(self.reason, 500),
-                known=known_fingerprints([*reports, *plans], webhook.id),
-                leaked=leaked_in([*plans, *reports], webhook.id),
-            )
+    def _remember(self, memory: WebhookMemory, keep: Callable[[], None]) -> None:
+        try:
+            keep()
+        except MemoryUnknown as exc:
+            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
+
+    def _new_plan(
+        self,
+        config: WebhookConfig,
+        context: Context,
+        webhook: Webhook,
+        host: str,
+        now: datetime,
+        memory: WebhookMemory,
+    ) -> RotationPlan:
+        own = plan_key(config.dag_id, PREFLIGHT)
+        history = self.recall(context, memory, plan_keys=[own])
+        plan = make_plan(
+            webhook,
+            this_run(context),
+            host=host,
+            mode="emergency",
+            planned_at=now.isoformat(),
+            reason=one_line(self.reason, 500),
+            known=history.known,
+            leaked=history.leaked,
+            stores=[store.target for store in config.stores],
+        )
         self.log.warning(
             "Webhook %s (%r), %s: secret %s is to be replaced at once and left in no store",
             webhook.id,
@@ -187,6 +224,19 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         self.stores = config.stores
         self.refresh_grace = config.refresh_grace
         return RotateWebhookSecretOperator.run(self, context)
+
+    def leaked(self, memory: WebhookMemory) -> frozenset[str]:
+        """What has leaked by now, or nothing more than the plan says where that can't be told."""
+        try:
+            return memory.leaked()
+        except MemoryUnknown as exc:
+            self.not_told(exc)
+            return frozenset()
+
+    def check_may_post(
+        self, context: Context, plan: RotationPlan, memory: WebhookMemory, targets: tuple[str, ...], now: datetime
+    ) -> None:
+        """Nothing holds an emergency back."""
 
 
 class EmergencyPushOperator(EmergencyTask):
@@ -217,15 +267,14 @@ class EmergencyPushOperator(EmergencyTask):
 
     def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
         """Push, and say what every store holds."""
-        rotated = self.rotation(context, self.rotate_task_id)
-        if rotated is None:
-            raise PlanUnreadable(self.webhook_id, "the rotate task left no result; clear rotate")
+        rotated = self.rotated(context, self.rotate_task_id)
         plan = rotated.plan
         self.webhook_id = plan.webhook_id
-        known = [rotated.after, *self.reported(context, plan)]
-        terms = write_rule(plan, also_known=known).knowing(leaked=self.leaked(context, plan))
+        history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
+        terms = write_rule(plan, also_known=[rotated.after, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
-            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, lineage_of(plan, rotated), terms)
+            lineage = lineage_of(plan, rotated, history, client.clock.now())
+            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, lineage, terms)
         outcomes = {label: _since_the_refresh(one, rotated) for label, one in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,

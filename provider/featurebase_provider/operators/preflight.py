@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.airflow_compat import AirflowSkipException, task_rows
 from featurebase_provider.operators.base import (
+    STARTED,
     FeaturebaseOperator,
-    plan_asset,
-    plan_extras,
-    report_extras,
     resolve_stores,
+    this_run,
+    timing_of,
     write_rule,
 )
+from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
-from featurebase_provider.rotation.plan import RotationPlan, checked_mode, leaked_in, make_plan
+from featurebase_provider.rotation.lineage import read_current, secret_of
+from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.plan import check_status, checked_mode, make_plan
 from featurebase_provider.rotation.probe import Probe
-from featurebase_provider.rotation.schedule import (
-    RunTiming,
-    known_fingerprints,
-    previous_is_over,
-    refreshed_at,
-    replaced_fingerprints,
-    why_late,
-    why_no_backfill,
-    why_too_young,
-)
+from featurebase_provider.rotation.schedule import why_late, why_no_backfill, why_too_young
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.history import History
+    from featurebase_provider.rotation.lineage import Lineage
+    from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0
@@ -48,9 +46,9 @@ STALE_SECONDS = 15.0
 class PreflightRotationOperator(FeaturebaseOperator):
     """Read the webhook, prove every store writable, probe the receiver, and record the plan.
 
-    Changes nothing. The plan is an event of the asset ``featurebase://webhooks/<webhook>/plan``, which survives
-    clears, retries and lost workers: a preflight that finds one of its own Dag run reuses it, so that a run
-    refreshes at most once however often it is cleared.
+    Changes nothing. The plan of a run that is to refresh lies in an Airflow Variable, which survives clears, retries
+    and lost workers: a preflight that finds one of its own Dag run keeps that baseline, so that a run refreshes at most
+    once however often it is cleared. The proofs it makes again each time, as long as nothing was refreshed.
 
     :param webhook_name: the webhook's exact name in Featurebase, where no ``webhook_id`` is given. (templated)
     :param stores: where the secret goes; stores, or mappings as in the rotation file.
@@ -62,10 +60,11 @@ class PreflightRotationOperator(FeaturebaseOperator):
     :param min_age: a scheduled run that finds a younger secret is skipped.
     :param previous_for: how long a store keeps the previous secret.
     :param allow_inactive: whether a webhook that is not active may be rotated.
-    :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the event is gone.
+    :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the Variable is gone.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
     :raises AirflowSkipException: a scheduled run is too late, the secret too young, or the run a backfill.
     :raises AirflowFailException: there is a reason not to start; the message names every one.
+    :raises MemoryUnknown: what earlier runs left can't be read; a retry reads it again.
     """
 
     template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "webhook_name", "mode", "reason")
@@ -102,45 +101,23 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
-        asset = plan_asset(self.display_name)
-        plans = plan_extras(context, self.display_name)
-        plan = self.recorded_plan(context, plans, self.rotate_task_id)
-        if plan is not None:
-            self.log.info(
-                "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
-                plan.before,
-            )
-        else:
-            plan = self._new_plan(context, plans)
-        context["outlet_events"][asset].extra = plan.as_json()
-        return plan.as_json()
-
-    def _new_plan(self, context: Context, plans: Sequence[Mapping[str, Any]]) -> RotationPlan:
         mode = checked_mode(self.mode, self.webhook_id)
-        timing = timing_of(context)
-        self._skip(why_no_backfill(timing))
-        self._skip(why_late(timing, now=datetime.now(tz=timezone.utc), late_start=self.late_start))
-        reports = report_extras(context, self.display_name)
+        self._skip(why_no_backfill(timing_of(context)))
+        run, key = this_run(context), self.plan_key(context)
         with self.hook.get_conn() as client:
-            webhook = find_current(client, self.webhook_id, self.webhook_name, reports)
-            current = secret_of(webhook).fingerprint
+            webhook = find_webhook(client, self.webhook_id, self.webhook_name)
+            self.webhook_id = webhook.id
+            memory = memory_of(context, client.settings.base_url, webhook.id)
+            history = self.recall(context, memory, strict=True)
+            # Plans of runs that refresh nothing are not remembered: they must evict none that has to be found again.
+            kept = self._own_plan(context, memory, key, run, history) if mode == "rotate" else None
             now = client.clock.now()
-            self._skip(
-                why_too_young(timing, refreshed_at=refreshed_at(reports, current), now=now, min_age=self.min_age)
-            )
-            plan = make_plan(
-                webhook,
-                run_id=context["run_id"],
-                dag_id=context["ti"].dag_id,
-                host=client.settings.base_url,
-                mode=mode,
-                planned_at=now.isoformat(),
-                reason=one_line(str(self.reason or ""), 500),
-                known=known_fingerprints([*reports, *plans], webhook.id),
-                drop_previous=previous_is_over(reports, current, now=now, previous_for=self.previous_for),
-                allow_inactive=self.allow_inactive,
-                leaked=leaked_in([*plans, *reports], webhook.id),
-            )
+            webhook = self._not_stale(client, webhook, history.lineage(now))
+            if kept is None:
+                plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
+            else:
+                plan = kept
+        current = secret_of(webhook).fingerprint
         self.log.info(
             "Webhook %s (%r), %s, secret %s, mode %s",
             webhook.id,
@@ -149,29 +126,105 @@ class PreflightRotationOperator(FeaturebaseOperator):
             current,
             mode,
         )
-        self._prove_stores(plan)
-        if self.probe and mode != "distribute":
+        if kept is not None:
+            self.log.info(
+                "This Dag run has a plan already (secret %s); its baseline is kept, so that the run refreshes at most "
+                "once",
+                plan.before,
+            )
+        if current == plan.before:
+            plan = self._prove(plan, webhook)
+        else:
+            self.log.info("The secret is another than the plan's, so there is nothing to prove before a refresh")
+        if plan.refreshes:
+            memory.keep_plan(key, plan)
+        return plan.as_json()
+
+    def _own_plan(
+        self, context: Context, memory: WebhookMemory, key: str, run: ThisRun, history: History
+    ) -> RotationPlan | None:
+        def of_result() -> RotationPlan | None:
+            rotated = self.left_by_rotate(context, self.rotate_task_id)
+            return rotated.plan if rotated is not None else None
+
+        def rotate_was_started() -> bool:
+            states = {task_id: state for task_id, state, _ in task_rows(context)}
+            return states.get(str(self.rotate_task_id)) in STARTED or history.tells_of(run)
+
+        return own_plan(memory, key, run, of_result=of_result, rotate_was_started=rotate_was_started)
+
+    def _new_plan(
+        self, context: Context, webhook: Webhook, history: History, host: str, now: datetime, mode: Mode
+    ) -> RotationPlan:
+        current, timing = secret_of(webhook).fingerprint, timing_of(context)
+        self._skip(why_late(timing, now=now, late_start=self.late_start))
+        age = history.age(current, now=now)
+        self._skip(why_too_young(timing, age=age.at_most if age is not None else None, min_age=self.min_age))
+        return make_plan(
+            webhook,
+            this_run(context),
+            host=host,
+            mode=mode,
+            planned_at=now.isoformat(),
+            reason=one_line(str(self.reason or ""), 500),
+            known=history.known,
+            drop_previous=history.previous_is_over(current, now=now, previous_for=self.previous_for),
+            leaked=history.leaked,
+        )
+
+    def _not_stale(self, client: Client, webhook: Webhook, lineage: Lineage) -> Webhook:
+        """From a stale baseline rotate would refresh nothing: it would find the secret replaced already.
+
+        :raises StaleRead: Featurebase goes on showing a secret that was replaced.
+        """
+        shown = webhook.fingerprint
+        stale = lineage.is_stale(webhook)
+        webhook = read_current(client, webhook.id, lineage, patience=STALE_SECONDS, first=webhook)
+        if stale and webhook.fingerprint == shown:
+            self.log.warning(
+                "An earlier run saw %s replaced, and Featurebase has shown nothing else for %.0f s: it is taken for "
+                "the current secret",
+                shown,
+                STALE_SECONDS,
+            )
+        return webhook
+
+    def _prove(self, plan: RotationPlan, webhook: Webhook) -> RotationPlan:
+        """Make the proofs, which hold for this try only, and keep what the stores showed."""
+        check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
+        ours = self._prove_stores(plan)
+        if self.probe and plan.mode != "distribute":
             self._probe(webhook)
-        return plan
+        return replace(
+            plan,
+            known=tuple(dict.fromkeys((*plan.known, *ours))),
+            stores=tuple(store.target for store in resolve_stores(self.stores)),
+        )
 
     def _skip(self, why: str | None) -> None:
         if why is not None:
             raise AirflowSkipException(f"Skipped: {why}")
 
-    def _prove_stores(self, plan: RotationPlan) -> None:
+    def _prove_stores(self, plan: RotationPlan) -> list[str]:
+        """Fingerprints of the older secrets of ours that the stores hold.
+
+        :raises StoresNotReady: a store can't be written, and a retry may help.
+        :raises PlanRefused: a store can't be written.
+        """
         checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before)
         for check in checks:
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
         problems = [check.problem for check in checks if check.problem is not None]
+        ours = [one.fingerprint for one in checks if one.ours and one.fingerprint and one.fingerprint != plan.before]
         if not problems:
-            return
+            return ours
         why = "; ".join(str(problem) for problem in problems)
         summary = f"{len(problems)} of {len(checks)} stores are not ready: {why}"
         if plan.mode == "distribute":
             self.log.warning("%s. The other stores are brought up to date all the same", summary)
-            return
+            return ours
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; mend what is named, then clear this task")
 
@@ -186,25 +239,6 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed",
             )
         self.log.info("Probe with the current secret: %s", outcome.detail)
-
-
-def timing_of(context: Context) -> RunTiming:
-    """When this Dag run was due, and whether by schedule."""
-    run: Any = context["dag_run"]
-    run_type = str(getattr(run.run_type, "value", run.run_type))
-    return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
-
-
-def find_current(client: Client, webhook_id: str, name: str | None, reports: Sequence[Mapping[str, Any]]) -> Webhook:
-    """Like :func:`find_webhook`, by a read that reports don't show to be stale.
-
-    From a stale baseline rotate would refresh nothing: it would find the secret replaced already.
-
-    :raises StaleRead: Featurebase goes on showing a secret that was replaced.
-    """
-    webhook = find_webhook(client, webhook_id, name)
-    lineage = Lineage(replaced=set(replaced_fingerprints(reports, webhook.id)))
-    return read_current(client, webhook.id, lineage, patience=STALE_SECONDS) if lineage.is_stale(webhook) else webhook
 
 
 def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
+from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, this_run, write_rule
+from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.concurrency import guarded
 from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.history import LONGEST_LAG, moment_of
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.convergence import WriteRule
+    from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
@@ -58,23 +61,12 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         (store,) = resolve_stores([self.store])
         rotated = self.rotation(context, self.rotate_task_id)
         with self.hook.get_conn() as client:
-            plan = (
-                rotated.plan
-                if rotated
-                else make_plan(
-                    client.get_webhook(self.webhook_id),
-                    run_id=context["run_id"],
-                    dag_id=context["ti"].dag_id,
-                    host=client.settings.base_url,
-                    mode="distribute",
-                    planned_at=client.clock.now().isoformat(),
-                    allow_inactive=True,
-                )
-            )
+            plan = rotated.plan if rotated else self._plan_alone(context, client)
+            # Emergencies and later rotations may have come since: what they replaced is not to be written again.
+            history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
             terms = write_rule(plan, also_known=[rotated.after] if rotated else [])
-            told = self.reported(context, plan)
-            rule = rule_for(store, terms.knowing(known=told, leaked=self.leaked(context, plan)))
-            lineage = lineage_of(plan, rotated)
+            rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))
+            lineage = lineage_of(plan, rotated, history, client.clock.now())
             pushed = guarded(
                 f"{store.label} ({store.target})", lambda: _push(client, plan.webhook_id, store, lineage, rule)
             )
@@ -83,6 +75,15 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         held = outcome.detail or f"holds {outcome.fingerprint}"
         self.log.info("Store %s (%s): %s, %s", outcome.label, outcome.target, outcome.result, held)
         return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
+
+    def _plan_alone(self, context: Context, client: Client) -> RotationPlan:
+        return make_plan(
+            client.get_webhook(self.webhook_id),
+            this_run(context),
+            host=client.settings.base_url,
+            mode="distribute",
+            planned_at=client.clock.now().isoformat(),
+        )
 
     def _outcome(self, store: Store, pushed: Pushed, rotated: RotationOutcome | None) -> StoreOutcome:
         earlier = rotated.stores.get(store.label) if rotated else None
@@ -106,9 +107,28 @@ def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule:
         armed.close()
 
 
-def lineage_of(plan: RotationPlan, rotated: RotationOutcome | None) -> Lineage:
-    """What this Dag run knows of the webhook's secrets: a read that shows a replaced one is stale."""
+def lineage_of(
+    plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None, now: datetime | None = None
+) -> Lineage:
+    """What is known of the webhook's secrets: a read that shows a replaced one is stale.
+
+    :param rotated: what rotate left in this Dag run.
+    :param history: what other runs tell, later ones among them.
+    :param now: server time.
+    """
+    told = history.lineage(now) if history is not None and now is not None else Lineage()
     if rotated is None or rotated.after == plan.before:
-        return Lineage()
-    updated_at = datetime.fromisoformat(rotated.updated_at) if rotated.updated_at else None
-    return Lineage(replaced={plan.before, *plan.leaked}, newest=rotated.after, updated_at=updated_at)
+        return told.with_replaced(plan.older if rotated is not None else ())
+    newest = rotated.after if rotated.after not in told.seen else None
+    return told.with_replaced(
+        {plan.before, *plan.older, *plan.leaked},
+        newest=newest,
+        updated_at=moment_of(rotated.updated_at) if newest else None,
+        doubtful={plan.before} if _is_doubtful(rotated, now) else (),
+    )
+
+
+def _is_doubtful(rotated: RotationOutcome, now: datetime | None) -> bool:
+    """Whether this run did not refresh the secret itself, and found it replaced too long ago for a lag."""
+    at = moment_of(rotated.distributed_at)
+    return rotated.how == "already_done" and at is not None and now is not None and now - at > LONGEST_LAG

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import AirflowSkipException, remember, remembered
-from featurebase_provider.operators.base import FeaturebaseOperator, is_later_try, resolve_stores, write_rule
-from featurebase_provider.operators.preflight import timing_of
-from featurebase_provider.rotation.errors import RefreshRefused, StoresNotReady
-from featurebase_provider.rotation.plan import RotationPlan, make_plan
+from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.operators.base import (
+    FeaturebaseOperator,
+    is_later_try,
+    resolve_stores,
+    this_run,
+    timing_of,
+    write_rule,
+)
+from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
+from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.schedule import why_late
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.store import Store
-
-BASELINE = "featurebase_baseline"
 
 
 class RotateWebhookSecretOperator(FeaturebaseOperator):
@@ -34,10 +42,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     saw; whatever happened to an earlier try, this one ends with the stores holding Featurebase's current secret.
     There is no way back to the old secret: Featurebase invalidates it at once.
 
-    Without ``plan_task_id`` the operator takes its own baseline. On Airflow 3.3 that is kept in the task state
-    store and a retry goes by it. On 3.1 and 3.2 nothing survives a try, so a retry after a crash between refresh
-    and result takes a new baseline and **refreshes a second time**; the receivers fail once more until the
-    stores have the newer secret. Use a preflight task to rule that out.
+    Without ``plan_task_id`` the operator takes its own baseline and keeps it in an Airflow Variable before it
+    refreshes, so a retry after a crash finds it and goes on to the stores. What it leaves out is preflight's proofs.
 
     :param stores: where the secret goes; stores, or mappings as in the rotation file.
     :param refresh_grace: how long to look for the effect of a refresh that got no answer.
@@ -78,16 +84,17 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         """Arm, compare, refresh, distribute."""
         stores = resolve_stores(self.stores)
         with self.hook.get_conn() as client:
-            plan = self._plan(context, client)
+            plan, memory = self._plan(context, client)
             if plan.mode == "dry_run":
                 raise AirflowSkipException("Skipped: a dry run changes nothing")
+            targets = tuple(store.target for store in stores)
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
                 grace=self.refresh_grace.total_seconds(),
                 later_attempt=is_later_try(context),
                 allow_inactive=self.allow_inactive,
-                may_post=lambda: self._hold_if_late(context, plan),
+                may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
                 say=lambda text: self.log.warning("%s", text),
             )
             outcome = rotate(
@@ -97,9 +104,10 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 server_now=client.clock.now,
                 wall=time.time,
                 require_all=self.require_all_stores,
-                leaked=lambda: self.leaked(context, plan),
+                leaked=lambda: self.leaked(memory),
             )
         self._tell(outcome)
+        self._keep_history(context, memory, outcome)
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
         missing = [f"{one.label}: {one.problem}" for one in outcome.stores.values() if not one.holds_secret]
         if missing and strict:
@@ -116,31 +124,88 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             return ""
         return "This try has refreshed nothing, and whether an earlier one has is found out by the next"
 
-    def _plan(self, context: Context, client: Client) -> RotationPlan:
-        if self.plan_task_id is not None:
-            plan = self.plan(context)
-            told = self.reported(context, plan) if is_later_try(context) else ()
-            return replace(plan, known=tuple(dict.fromkeys((*plan.known, *told))))
+    def _plan(self, context: Context, client: Client) -> tuple[RotationPlan, WebhookMemory]:
+        """The plan, and the memory that has it."""
+        host = client.settings.base_url
+        if self.plan_task_id is None:
+            memory = memory_of(context, host, self.webhook_id)
+            return self._own_plan(context, client, memory), memory
+        plan = self.plan(context)
+        if plan.host != host:
+            raise PlanUnreadable(
+                plan.webhook_id,
+                f"preflight planned against {plan.host}, and the connection leads to {host} now; nothing was changed "
+                "by this try. Set the connection back, or trigger a new run",
+            )
+        memory = memory_of(context, host, plan.webhook_id)
+        if is_later_try(context):
+            # What an earlier try wrote may be in the stores still, while its result went when this try began.
+            known = self.recall(context, memory).known
+            plan = replace(plan, known=tuple(dict.fromkeys((*plan.known, *known))))
+        return plan, memory
+
+    def _own_plan(self, context: Context, client: Client, memory: WebhookMemory) -> RotationPlan:
+        """Without a preflight: the baseline of an earlier try, or a new one, which is remembered first."""
+        key, run = self.plan_key(context), this_run(context)
+        history = self.recall(context, memory, strict=True)
+        kept = own_plan(memory, key, run, rotate_was_started=lambda: history.tells_of(run))
+        if kept is not None:
+            return replace(kept, known=tuple(dict.fromkeys((*kept.known, *history.known))))
         webhook = client.get_webhook(self.webhook_id)
-        own = make_plan(
+        check_status(webhook, "rotate", allow_inactive=self.allow_inactive)
+        plan = make_plan(
             webhook,
-            run_id=context["run_id"],
-            dag_id=context["ti"].dag_id,
+            run,
             host=client.settings.base_url,
             mode="rotate",
             planned_at=client.clock.now().isoformat(),
-            allow_inactive=self.allow_inactive,
+            known=history.known,
+            leaked=history.leaked,
+            stores=[store.target for store in resolve_stores(self.stores)],
         )
-        before = remembered(context, BASELINE)
-        if before is None:
-            remember(context, BASELINE, own.before)
-            return own
-        return RotationPlan.from_json({**own.as_json(), "before": before, "updated_at": None})
+        memory.keep_plan(key, plan)
+        return plan
 
-    def _hold_if_late(self, context: Context, plan: RotationPlan) -> None:
-        late = why_late(timing_of(context), now=datetime.now(tz=timezone.utc), late_start=self.late_start)
+    def leaked(self, memory: WebhookMemory) -> frozenset[str]:
+        """Fingerprints that emergencies say have leaked by now.
+
+        :raises MemoryUnknown: it can't be told.
+        """
+        return memory.leaked()
+
+    def check_may_post(
+        self, context: Context, plan: RotationPlan, memory: WebhookMemory, targets: tuple[str, ...], now: datetime
+    ) -> None:
+        """Look once more, directly before the refresh is sent, whether it is this task's to send.
+
+        :param targets: of the stores that were armed.
+        :param now: server time.
+        :raises RefreshRefused: the run is late, the plan is gone, or is for other stores; nothing was refreshed.
+        :raises MemoryUnknown: the plan can't be read; nothing was refreshed.
+        """
+        late = why_late(timing_of(context), now=now, late_start=self.late_start)
         if late is not None:
             raise RefreshRefused(plan.webhook_id, late)
+        if not plan.is_same_as(memory.plan(self.plan_key(context))):
+            raise RefreshRefused(
+                plan.webhook_id,
+                "the plan of this Dag run is gone from Airflow's Variables, or another run's has taken its place, so a "
+                "later try could not tell what this one did; nothing was refreshed by this try. Trigger a new run",
+            )
+        if plan.stores is not None and sorted(plan.stores) != sorted(targets):
+            raise RefreshRefused(
+                plan.webhook_id,
+                "its stores in the rotation file are others than those that preflight proved; nothing was refreshed by "
+                "this try. Clear preflight, or trigger a new run",
+            )
+
+    def _keep_history(self, context: Context, memory: WebhookMemory, outcome: RotationOutcome) -> None:
+        """Remember what is current and what was replaced; the rotation is over, so this fails nothing."""
+        history = self.recall(context, memory).after_rotation(outcome, run=this_run(context).mark)
+        try:
+            memory.write("history", history.as_json())
+        except MemoryUnknown as exc:
+            self.not_told(exc)
 
     def _tell(self, outcome: RotationOutcome) -> None:
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))

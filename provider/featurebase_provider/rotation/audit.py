@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.audit_findings import Finding
@@ -24,8 +24,8 @@ from featurebase_provider.rotation.audit_listing import (
 )
 from featurebase_provider.rotation.audit_report import AuditedWebhook, AuditReport
 from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
-from featurebase_provider.rotation.plan import leaked_in
-from featurebase_provider.rotation.schedule import known_fingerprints
+from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,15 +40,13 @@ class AuditPorts:
     """What an audit asks others for, always on the calling thread.
 
     :param open_client: a client for a connection id; raises an error of ours where there is none to be had.
-    :param reports_of: earlier reports of a webhook, by its name in the rotation file, oldest first.
-    :param plans_of: plans of its earlier runs, likewise.
+    :param history_of: what earlier runs tell of a webhook; raises MemoryUnknown where that can't be told.
     :param say: takes a line of progress for each webhook.
     :param monotonic: seconds.
     """
 
     open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
-    reports_of: Callable[[str], Sequence[Mapping[str, Any]]]
-    plans_of: Callable[[str], Sequence[Mapping[str, Any]]] = lambda name: ()
+    history_of: Callable[[Subject, str, str], History] = lambda subject, host, webhook_id: History(webhook_id)
     say: Callable[[str], None] = lambda text: None
     monotonic: Callable[[], float] = time.monotonic
 
@@ -60,8 +58,7 @@ class _Case:
     subject: Subject
     listing: Listing
     webhook: Webhook | None = None
-    reports: Sequence[Mapping[str, Any]] = ()
-    plans: Sequence[Mapping[str, Any]] = ()
+    history: History = field(default_factory=lambda: History(""))
     stores: tuple[HeldByStore, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
@@ -74,21 +71,16 @@ class _Case:
         return self.webhook.id if self.webhook is not None else self.subject.webhook_id
 
     @property
-    def leaked(self) -> frozenset[str]:
-        return leaked_in([*self.plans, *self.reports], self.webhook_id) if self.webhook_id else frozenset()
-
-    @property
     def to_read(self) -> StoresToRead:
-        webhook_id = self.webhook_id or ""
-        known = frozenset(known_fingerprints([*self.reports, *self.plans], webhook_id))
+        known, leaked = frozenset(self.history.known), self.history.leaked
         return StoresToRead(
-            self.subject.name, self.subject.stores, webhook_id, self.current, known=known, leaked=self.leaked
+            self.subject.name, self.subject.stores, self.webhook_id or "", self.current, known=known, leaked=leaked
         )
 
     @property
     def evidence(self) -> Evidence:
         now = self.listing.now or datetime.now(tz=timezone.utc)
-        return Evidence(self.webhook, self.stores, self.reports, self.leaked, now)
+        return Evidence(self.webhook, self.stores, self.history, now)
 
 
 def run_audit(
@@ -156,10 +148,18 @@ def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: 
             if first != subject.name:
                 detail = f"webhook {found.id} is that of the entry {first!r} too"
                 case.findings.append(subject.finding("webhook_twice", detail))
-        case.plans = ports.plans_of(subject.name)
-        case.reports = [one for one in ports.reports_of(subject.name) if one.get("webhook_id") == case.webhook_id]
+        _ask_history(case, ports)
         cases.append(case)
     return cases
+
+
+def _ask_history(case: _Case, ports: AuditPorts) -> None:
+    if case.listing.host is None or case.webhook_id is None:
+        return
+    try:
+        case.history = ports.history_of(case.subject, case.listing.host, case.webhook_id)
+    except MemoryUnknown as exc:
+        case.findings.append(case.subject.finding("history_unknown", exc.problem))
 
 
 def _audit_stores(cases: Sequence[_Case], batch: Sequence[StoresToRead], ports: AuditPorts, *, in_time: bool) -> None:

@@ -29,6 +29,7 @@ FindingKind = Literal[
     "store_unreachable",
     "previous_overdue",
     "previous_age_unknown",
+    "history_unknown",
     "not_audited",
 ]
 KINDS: tuple[str, ...] = get_args(FindingKind)
@@ -69,7 +70,9 @@ ADVICE: Mapping[str, str] = {
     "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
     "store_unreachable": "Mend the store or its connection; what it holds is not known.",
     "previous_overdue": _DISTRIBUTE,
-    "previous_age_unknown": "No report tells since when. " + _DISTRIBUTE + " The time counts from that run's report.",
+    "history_unknown": "What earlier runs left can't be read, so ages and leaks are not known, and stores without "
+    "metadata may count as foreign. Rotations of this webhook stop for the same reason; an emergency does not.",
+    "previous_age_unknown": "No run tells since when. " + _DISTRIBUTE + " The time counts from that run.",
     "not_audited": "The audit ran out of time. Mend what is slow, or raise the task's time_limit.",
 }
 """What to do, by kind."""

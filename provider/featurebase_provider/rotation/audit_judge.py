@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.rotation.audit_age import SecretAge, rounded, secret_age
 from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
-from featurebase_provider.rotation.schedule import first_seen_at, previous_is_over, refreshed_at
+from featurebase_provider.rotation.history import History, SecretAge, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,15 +27,13 @@ class Evidence:
 
     :param webhook: as Featurebase shows it, or None where it could not be read.
     :param stores: what its stores hold.
-    :param reports: earlier reports on this webhook, oldest first.
-    :param leaked: fingerprints that were reported leaked.
+    :param history: what earlier runs tell.
     :param now: server time.
     """
 
     webhook: Webhook | None
     stores: tuple[HeldByStore, ...]
-    reports: Sequence[Mapping[str, Any]]
-    leaked: frozenset[str]
+    history: History
     now: datetime
 
     @property
@@ -44,7 +41,13 @@ class Evidence:
         """How old the current secret is, where there is one to be seen."""
         if self.webhook is None or self.webhook.fingerprint is None:
             return None
-        return secret_age(self.reports, self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
+        age = self.history.age(self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
+        return age if age is not None else SecretAge(timedelta(), timedelta.max)
+
+    @property
+    def leaked(self) -> frozenset[str]:
+        """Fingerprints that were reported leaked."""
+        return self.history.leaked
 
 
 def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
@@ -96,7 +99,7 @@ def _about_secret(subject: Subject, evidence: Evidence) -> Iterator[Finding]:
         )
     elif age.may_be_over(limit):
         yield subject.finding(
-            "age_unknown", f"the secret's age is {age}, max_age is {rounded(limit)}: no report of ours refreshed it"
+            "age_unknown", f"the secret's age is {age}, max_age is {rounded(limit)}: no run of ours refreshed it"
         )
 
 
@@ -130,10 +133,10 @@ def _about_previous(subject: Subject, evidence: Evidence, held: HeldByStore, cur
     if current is None or held.fingerprint != current:
         return  # what it holds is replaced as a whole by the run that heals it
     kept = f"{held.target} holds the previous secret {held.previous}"
-    since = refreshed_at(evidence.reports, current) or first_seen_at(evidence.reports, current)
+    since = evidence.history.current_since(current)
     if since is None:
-        yield subject.finding("previous_age_unknown", f"{kept}, and no report tells since when")
-    elif previous_is_over(evidence.reports, current, now=evidence.now, previous_for=subject.previous_for):
+        yield subject.finding("previous_age_unknown", f"{kept}, and no run tells since when")
+    elif evidence.history.previous_is_over(current, now=evidence.now, previous_for=subject.previous_for):
         yield subject.finding(
             "previous_overdue",
             f"{kept} for {rounded(evidence.now - since)}, previous_for is {rounded(subject.previous_for)}",

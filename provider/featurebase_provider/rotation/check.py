@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.rotation.concurrency import run_at_once
-from featurebase_provider.rotation.convergence import check_ours
+from featurebase_provider.rotation.convergence import check_ours, is_ours
 from featurebase_provider.rotation.distribution import ArmedStores, arming, job_for, rule_for, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 
@@ -33,6 +33,7 @@ class StoreCheck:
     :param fingerprint: of the value that it holds, where there is one to be seen.
     :param writability: what it could prove about a later write; None where it was not asked, or failed.
     :param problem: why a rotation could not write it.
+    :param ours: whether its value is known to be one of this webhook's secrets.
     """
 
     label: str
@@ -41,6 +42,7 @@ class StoreCheck:
     fingerprint: str | None = None
     writability: Writability | None = None
     problem: FeaturebaseError | None = None
+    ours: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +78,7 @@ def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | Non
             _fingerprint(ready.held.get(label)),
             proofs.get(label),
             problems.get(label),
+            label in ready.held and is_ours(ready.held[label], rule),
         )
         for label, store in ready.stores.items()
     )

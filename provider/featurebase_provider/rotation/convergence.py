@@ -27,8 +27,10 @@ class Previous(Enum):
 
     KEEP = "keep"
     """Keep it: taken over from the store's own value, untouched where that is current already."""
+    EXPIRED = "expired"
+    """Its time is over: one that lies in the store is removed. What this run itself replaces is kept."""
     DROP = "drop"
-    """Remove it: its time is over, or it has leaked."""
+    """Keep none: the secret has leaked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class WriteRule:
     :param adopt: whether a value that is not ours may be replaced.
     :param keeps_previous: whether the store keeps the previous secret.
     :param previous: what becomes of it.
+    :param replaces: fingerprint of the secret that this run replaces: its time as the previous one begins now.
     :param leaked: fingerprints of this webhook's secrets that must be left in no store: never kept as the previous
         secret, dropped where they are found there, and never written.
     """
@@ -52,13 +55,21 @@ class WriteRule:
     adopt: bool = False
     keeps_previous: bool = False
     previous: Previous = Previous.KEEP
+    replaces: str | None = None
     leaked: frozenset[str] = frozenset()
 
-    def may_stay(self, previous: SigningSecret | None) -> bool:
-        """Whether a store may keep this one as the previous secret."""
-        if previous is None or not self.keeps_previous or self.previous is Previous.DROP:
+    def may_keep(self, replaced: SigningSecret | None) -> bool:
+        """Whether a store may keep the secret that it holds, and that is overwritten now, as the previous one."""
+        if replaced is None or not self.keeps_previous or self.previous is Previous.DROP:
             return False
-        return previous.fingerprint not in self.leaked
+        # A run that refreshes nothing finds a store that was left behind: Featurebase replaced its secret long ago.
+        over = self.previous is Previous.EXPIRED and self.replaces is None
+        return not over and replaced.fingerprint not in self.leaked
+
+    def may_stay(self, previous: SigningSecret | None) -> bool:
+        """Whether a previous secret that lies in the store already may stay there."""
+        over = self.previous is Previous.EXPIRED and previous is not None and previous.fingerprint != self.replaces
+        return self.may_keep(previous) and not over
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
         """The same terms with more fingerprints known to be ours, or to have leaked."""
@@ -83,7 +94,7 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     if held.current is None:
         return
     fingerprint = held.current.fingerprint
-    if fingerprint == current or _is_ours(fingerprint, held.mark, rule):
+    if fingerprint == current or is_ours(held, rule):
         return
     raise StoreForeignValue(
         name,
@@ -93,8 +104,11 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     )
 
 
-def _is_ours(fingerprint: str, mark: StoreMark | None, rule: WriteRule) -> bool:
-    """Whether the value is known to be this webhook's: from this run, from a report, or by a mark that names it."""
+def is_ours(held: StoredValue, rule: WriteRule) -> bool:
+    """Whether a value is known to be this webhook's: from this run, from earlier ones, or by a mark that names it."""
+    if held.current is None:
+        return False
+    fingerprint, mark = held.current.fingerprint, held.mark
     marked = mark is not None and (mark.webhook_id, mark.fingerprint) == (rule.webhook_id, fingerprint)
     return marked or fingerprint in rule.known or fingerprint in rule.leaked
 
@@ -109,9 +123,9 @@ def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> S
     if held.current == secret:
         kept = held.previous if held.previous != secret and rule.may_stay(held.previous) else None
         return None if kept == held.previous and held.finished else SecretPair(secret, kept)
-    if held.current is None or not rule.may_stay(held.current):
+    if held.current is None or not rule.may_keep(held.current):
         return SecretPair(secret, None)
-    return SecretPair(secret, held.current if _is_ours(held.current.fingerprint, held.mark, rule) else None)
+    return SecretPair(secret, held.current if is_ours(held, rule) else None)
 
 
 def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule: WriteRule) -> None:

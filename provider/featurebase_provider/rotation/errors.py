@@ -3,6 +3,8 @@
 RotationError
 ├── PlanRefused            there is a reason not to start                  do not retry
 ├── PlanUnreadable         a recorded plan is missing or is not a plan     do not retry
+├── MemoryUnknown          what earlier runs told can't be read            retry
+│   └── MemorySpoilt       something else lies where it should             do not retry
 ├── RefreshRefused         not sent: late, inactive, or a foreign value    do not retry
 ├── RefreshOutcomeUnknown  the refresh got no answer and left no trace     retry
 ├── SecretMissing          Featurebase's answer carries no secret          do not retry
@@ -56,6 +58,32 @@ class PlanUnreadable(RotationError):
     """The plan of this Dag run is missing, or what was recorded is not a plan."""
 
     retry_helps = False
+
+
+class MemoryUnknown(RotationError):
+    """What earlier tasks and runs left in Airflow's Variables can't be read, which is not the same as nothing.
+
+    :param name: the Variable.
+    :param why: what went wrong with it.
+    """
+
+    advice: ClassVar[str] = "A retry reads it again"
+
+    def __init__(self, webhook_id: str, name: str, why: str) -> None:
+        super().__init__(webhook_id, f"the Variable {name}, where earlier runs are remembered, {why}. {self.advice}")
+        self.args = (webhook_id, name, why)
+        self.name, self.why = name, why
+
+
+class MemorySpoilt(MemoryUnknown):
+    """Something else lies, or shows, where this provider keeps its records; it was not overwritten."""
+
+    retry_helps = False
+    advice = (
+        "It was not overwritten. Find out who set it (a person, a secrets backend, an AIRFLOW_VAR_... environment "
+        "variable), and remove that; without the Variable a run goes by the newest reports, and a store without "
+        "metadata may need adopt: true once"
+    )
 
 
 class RefreshRefused(RotationError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.rotation.convergence import Previous
@@ -45,10 +47,57 @@ class HealthFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ThisRun:
+    """The try of a task that asks whose plan it found.
+
+    :param started: when the Dag run began (ISO 8601), as Airflow tells it.
+    :param run_after: when it was due (ISO 8601).
+    :param later_try: whether the task was tried before in this Dag run.
+    :param cleared: whether something of the Dag run was cleared; Airflow then forgets when it began first.
+    """
+
+    dag_id: str
+    run_id: str
+    started: str | None = None
+    run_after: str | None = None
+    later_try: bool = False
+    cleared: bool = False
+
+    @property
+    def name(self) -> str:
+        """12 hex digits for Dag and run id."""
+        return sha256("\n".join((self.dag_id, self.run_id)).encode()).hexdigest()[:12]
+
+    @property
+    def mark(self) -> str:
+        """Names the Dag run in a history; one that was deleted and made anew has another start."""
+        return f"{self.name} {self.started or ''}"
+
+    def made(self, plan: RotationPlan) -> bool:
+        """Whether an earlier try in this Dag run made the plan.
+
+        A run that was deleted and made anew can have the same id and the same ``run_after`` (seen on 3.1.8 and 3.3.2),
+        but it begins with a first try.
+        """
+        same_start = self.cleared or plan.run_started is None or plan.run_started == self.started
+        return self.later_try and self.has_id_of(plan) and same_start
+
+    def has_id_of(self, plan: RotationPlan) -> bool:
+        """Whether the plan is that of a Dag run with the same id; one of version 0.1.0 may lack the Dag's."""
+        return plan.run_id == self.run_id and plan.dag_id in ("", self.dag_id)
+
+    def is_before(self, plan: RotationPlan) -> bool:
+        """Whether the plan is that of a Dag run that was due later."""
+        if self.has_id_of(plan) or plan.run_after is None or self.run_after is None:
+            return False
+        return datetime.fromisoformat(plan.run_after) > datetime.fromisoformat(self.run_after)
+
+
+@dataclass(frozen=True, slots=True)
 class RotationPlan:
     """The baseline that makes a refresh happen once: rotate refreshes only while ``before`` still holds.
 
-    Kept in XCom and as the ``extra`` of an asset event, so it holds no secret.
+    Kept in XCom and, where the run refreshes, in the rotation's memory, so it holds no secret.
 
     :param run_id: the Dag run that the plan belongs to.
     :param webhook_id: 24 hex digits.
@@ -59,11 +108,13 @@ class RotationPlan:
     :param status: the webhook's status.
     :param planned_at: server time of the reading (ISO 8601).
     :param reason: what the person who triggered the run wrote.
-    :param known: fingerprints that earlier reports say are ours.
-    :param drop_previous: whether the kept previous secret's time is over.
-    :param dag_id: the Dag whose run it is, as several Dags share the asset and run ids repeat between Dags; empty in
-        plans of version 0.1.0.
+    :param known: fingerprints of older secrets that are ours: from earlier runs, and found in the stores.
+    :param drop_previous: whether the time of a previous secret that lies in a store is over.
+    :param dag_id: the Dag whose run it is, as run ids repeat between Dags; empty in old plans of version 0.1.0.
     :param leaked: fingerprints of secrets that must be left in no store, as emergency runs say.
+    :param run_after: when the Dag run was due (ISO 8601).
+    :param run_started: when it began (ISO 8601).
+    :param stores: the targets that were proven; None in plans of version 0.1.0.
     """
 
     run_id: str
@@ -80,11 +131,29 @@ class RotationPlan:
     drop_previous: bool = False
     dag_id: str = ""
     leaked: tuple[str, ...] = ()
+    run_after: Instant | None = None
+    run_started: Instant | None = None
+    stores: tuple[str, ...] | None = None
+
+    @property
+    def older(self) -> frozenset[str]:
+        """Fingerprints of secrets that were replaced before the plan was made: Featurebase can't hold one again."""
+        return frozenset(self.known) - {self.before}
+
+    def is_same_as(self, other: RotationPlan | None) -> bool:
+        """Whether another record is of this plan, whatever was learnt since."""
+        return other is not None and (self.run_id, self.before, self.planned_at) == (
+            other.run_id,
+            other.before,
+            other.planned_at,
+        )
 
     @property
     def previous(self) -> Previous:
         """What becomes of a kept previous secret."""
-        return Previous.DROP if self.drop_previous or self.is_emergency else Previous.KEEP
+        if self.is_emergency:
+            return Previous.DROP
+        return Previous.EXPIRED if self.drop_previous else Previous.KEEP
 
     @property
     def is_emergency(self) -> bool:
@@ -98,7 +167,12 @@ class RotationPlan:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""
-        return {**asdict(self), "known": list(self.known), "leaked": list(self.leaked)}
+        return {
+            **asdict(self),
+            "known": list(self.known),
+            "leaked": list(self.leaked),
+            "stores": list(self.stores) if self.stores is not None else None,
+        }
 
     @classmethod
     def from_json(cls, raw: object, *, webhook_id: str = "?") -> RotationPlan:
@@ -114,26 +188,6 @@ class RotationPlan:
         return plan
 
 
-def is_plan_of(record: Mapping[str, Any], *, dag_id: str, run_id: str) -> bool:
-    """Whether a recorded plan is this Dag run's own; one without a ``dag_id`` (version 0.1.0) goes by its run id."""
-    return record.get("run_id") == run_id and record.get("dag_id", "") in ("", dag_id)
-
-
-def leaked_in(records: Iterable[Mapping[str, Any]], webhook_id: str) -> frozenset[str]:
-    """Fingerprints that recorded plans and reports of a webhook say have leaked."""
-    leaked: set[str] = set()
-    for record in records:
-        if record.get("webhook_id") == webhook_id:
-            leaked.update(_texts(record.get("leaked")))
-            leaked.update(_texts([record.get("before")]) if record.get("mode") == "emergency" else ())
-    return frozenset(leaked)
-
-
-def _texts(value: object) -> list[str]:
-    """The texts of a recorded list; people can make asset events too, with anything in them."""
-    return [one for one in value if isinstance(one, str)] if isinstance(value, (list, tuple)) else []
-
-
 def checked_mode(value: object, webhook_id: str) -> Mode:
     """Take the ``mode`` param of a Dag run.
 
@@ -146,19 +200,31 @@ def checked_mode(value: object, webhook_id: str) -> Mode:
     raise PlanRefused(webhook_id, f"mode {shown!r} is not one of {', '.join(MODES)}; nothing was changed")
 
 
+def check_status(webhook: Webhook, mode: Mode, *, allow_inactive: bool) -> None:
+    """Insist that the webhook is active, where a rotation by delivery is to be proven.
+
+    :raises PlanRefused: it is not, and ``allow_inactive`` is off.
+    """
+    if webhook.status != "active" and mode not in ("dry_run", "emergency") and not allow_inactive:
+        raise PlanRefused(
+            webhook.id,
+            f"it is {webhook.status!r}, not active, so no delivery would prove the rotation; nothing was changed. "
+            "Set it active in Featurebase, or say allow_inactive: true in the rotation file",
+        )
+
+
 def make_plan(
     webhook: Webhook,
+    run: ThisRun,
     *,
-    run_id: str,
     host: str,
     mode: Mode,
     planned_at: str,
     reason: str = "",
-    known: tuple[str, ...] = (),
+    known: Iterable[str] = (),
     drop_previous: bool = False,
-    allow_inactive: bool = False,
-    dag_id: str = "",
     leaked: Iterable[str] = (),
+    stores: Iterable[str] = (),
 ) -> RotationPlan:
     """Turn what Featurebase shows into the baseline of a Dag run.
 
@@ -166,7 +232,6 @@ def make_plan(
     them is to be accepted any more.
 
     :raises SecretMissing: the answer carries no secret.
-    :raises PlanRefused: the webhook is not active and ``allow_inactive`` is off.
     """
     if webhook.secret is None:
         raise SecretMissing(
@@ -174,25 +239,24 @@ def make_plan(
             "Featurebase's answer carries no signing secret, so nothing can be compared; nothing was changed. "
             "Check the connection's api_version and the API key's rights",
         )
-    if webhook.status != "active" and mode not in ("dry_run", "emergency") and not allow_inactive:
-        raise PlanRefused(
-            webhook.id,
-            f"it is {webhook.status!r}, not active, so no delivery would prove the rotation; nothing was changed. "
-            "Set it active in Featurebase, or say allow_inactive: true in the rotation file",
-        )
+    before = webhook.secret.fingerprint
+    known = tuple(dict.fromkeys(known))
     return RotationPlan(
-        run_id=run_id,
+        run_id=run.run_id,
         webhook_id=webhook.id,
         host=host,
         mode=mode,
-        before=webhook.secret.fingerprint,
-        updated_at=webhook.updated_at.isoformat(),
+        before=before,
+        updated_at=webhook.updated_at.isoformat() if webhook.updated_at is not None else None,
         status=webhook.status,
         planned_at=planned_at,
         health=HealthFigures.of(webhook),
         reason=reason,
         known=known,
         drop_previous=drop_previous,
-        dag_id=dag_id,
-        leaked=tuple(sorted({*leaked, *known, webhook.secret.fingerprint} if mode == "emergency" else {*leaked})),
+        dag_id=run.dag_id,
+        leaked=tuple(sorted({*leaked, *known, before} if mode == "emergency" else {*leaked})),
+        run_after=run.run_after,
+        run_started=run.started,
+        stores=tuple(stores),
     )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
-from featurebase_provider.rotation.lineage import Lineage, RefreshesSecrets, read_current, secret_of
+from featurebase_provider.rotation.lineage import Lineage, RefreshesSecrets, is_older, read_current, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +78,11 @@ class CompareAndSwap:
 
         :raises RefreshRefused: the refresh may not be sent; the secret is unchanged.
         :raises RefreshOutcomeUnknown: no usable answer, and no change within the grace.
+        :raises StaleRead: Featurebase goes on showing a secret that the plan knows to be older; nothing was refreshed.
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
+        for fingerprint in self.plan.older:
+            self.lineage.replace(fingerprint)
         webhook = self._read_baseline()
         if self.later_attempt and self.plan.refreshes and not self._moved_on(webhook):
             self.say(
@@ -87,17 +91,20 @@ class CompareAndSwap:
             )
             # Read once more after the watch: what is checked must be seconds old when the POST is sent.
             webhook = self._watch() or self._read_baseline()
-        if self._moved_on(webhook):
+        if self._moved_on(webhook) and not self._missed_by_plan():
             return self._already_done(webhook)
         if not self.plan.refreshes:
             self.lineage.advance(webhook)
             return Refreshed(webhook, "not_asked")
         self._check_active(webhook)
         self.may_post()
-        return self._post()
+        return self._post(secret_of(webhook).fingerprint)
 
     def _read_baseline(self) -> Webhook:
-        since = Lineage(updated_at=_moment(self.plan.updated_at))
+        if self.plan.is_emergency:
+            # Whichever of its secrets Featurebase shows: none of them is to stay, and nothing may hold this up.
+            return self.api.get_webhook(self.plan.webhook_id)
+        since = Lineage(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at))
         return read_current(
             self.api,
             self.plan.webhook_id,
@@ -108,11 +115,18 @@ class CompareAndSwap:
         )
 
     def _moved_on(self, webhook: Webhook) -> bool:
-        """Whether the secret is no longer the plan's; in an emergency, whether it is none that has leaked."""
-        fingerprint = secret_of(webhook).fingerprint
-        # The plan's reading may have been stale: in an emergency the secret that it missed must go as well.
-        leaked = self.plan.is_emergency and fingerprint in self.plan.leaked
-        return fingerprint != self.plan.before and not leaked
+        """Whether the secret is newer than the plan's: neither that one nor one that the plan knows as older."""
+        return secret_of(webhook).fingerprint not in self._over
+
+    @cached_property
+    def _over(self) -> set[str]:
+        """Fingerprints that are not what a refresh by this plan has led to."""
+        leaked = self.plan.leaked if self.plan.is_emergency else ()
+        return {self.plan.before, *self.plan.older, *leaked}
+
+    def _missed_by_plan(self) -> bool:
+        """Whether an unknown secret can't be this run's own: in an emergency the plan's reading may have been stale."""
+        return self.plan.is_emergency and not self.later_attempt
 
     def _already_done(self, webhook: Webhook) -> Refreshed:
         self._know_before()
@@ -125,7 +139,8 @@ class CompareAndSwap:
         return Refreshed(webhook, "already_done", notes=(note,))
 
     def _know_before(self) -> None:
-        self.lineage.replace(self.plan.before)
+        for fingerprint in self._over:
+            self.lineage.replace(fingerprint)
 
     def _check_active(self, webhook: Webhook) -> None:
         allowed = self.allow_inactive or self.plan.is_emergency
@@ -136,7 +151,8 @@ class CompareAndSwap:
                 "Set it active in Featurebase and clear this task, or say allow_inactive: true in the rotation file",
             )
 
-    def _post(self) -> Refreshed:
+    def _post(self, shown: str) -> Refreshed:
+        self._over.add(shown)
         posted_at = self.monotonic()
         try:
             answer = self.api.refresh_secret(self.plan.webhook_id)
@@ -180,7 +196,7 @@ class CompareAndSwap:
             try:
                 webhook = self.api.get_webhook(self.plan.webhook_id)
                 unread = None
-                if self._moved_on(webhook) and not self._older_than_plan(webhook):
+                if self._moved_on(webhook) and not is_older(webhook.updated_at, _moment(self.plan.updated_at)):
                     return webhook
             except SecretMissing as exc:
                 unread = exc
@@ -205,10 +221,6 @@ class CompareAndSwap:
             f"{before}Whether the secret was refreshed can't be read: {why}. If it was, deliveries fail until a retry "
             f"of this task distributes the new secret; a retry compares before it refreshes.{to_do}",
         )
-
-    def _older_than_plan(self, webhook: Webhook) -> bool:
-        planned = _moment(self.plan.updated_at)
-        return planned is not None and webhook.updated_at < planned
 
 
 def _moment(text: str | None) -> datetime | None:

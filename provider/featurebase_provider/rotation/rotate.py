@@ -16,6 +16,7 @@ from featurebase_provider.rotation.distribution import (
     rule_for,
 )
 from featurebase_provider.rotation.errors import (
+    MemoryUnknown,
     PlanUnreadable,
     RefreshRefused,
     SecretMissing,
@@ -106,11 +107,12 @@ def rotate(
     """Arm all stores, refresh with compare and swap, write all stores at once, and read Featurebase again.
 
     :param require_all: False lets the refresh go ahead although a store can't be armed (the secret has leaked).
-    :param leaked: tells the fingerprints that are known by now to have leaked. Asked just before the refresh is sent,
-        as an emergency run may begin while this one is under way, and again after a wait; never between a usable
-        answer and the writes. Called on this thread.
+    :param leaked: tells the fingerprints that are known by now to have leaked, or raises MemoryUnknown. Asked just
+        before the refresh is sent, as an emergency run may begin while this one is under way, and again after a wait;
+        never between a usable answer and the writes. Called on this thread.
     :raises StoresNotReady: a store failed to arm; nothing was refreshed.
     :raises RefreshRefused: a store holds a value that is not ours; nothing was refreshed.
+    :raises MemoryUnknown: ``leaked`` could not tell before the refresh; nothing was refreshed.
     :raises RotationError: see :meth:`CompareAndSwap.run`.
     :raises ApiError: Featurebase refused, or could not be read.
     """
@@ -130,7 +132,7 @@ def rotate(
         refreshed = replace(swap, may_post=may_post).run()
         refreshed_at = server_now() if refreshed.posted_at is not None else None
         if refreshed.how != "answered":
-            rule = rule.knowing(leaked=leaked())
+            rule = rule.knowing(leaked=_told(leaked, swap.say))
         outcomes = distribute(
             ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, monotonic=swap.monotonic
         )
@@ -141,13 +143,22 @@ def rotate(
         plan=replace(plan, known=tuple(dict.fromkeys((*plan.known, *sorted(swap.lineage.seen))))),
         how=refreshed.how,
         after=secret_of(refreshed.webhook).fingerprint,
-        updated_at=refreshed.webhook.updated_at.isoformat(),
+        updated_at=updated_at.isoformat() if (updated_at := refreshed.webhook.updated_at) is not None else None,
         refreshed_at=refreshed_at.isoformat() if refreshed_at else None,
         posted=posted,
         distributed_at=server_now().isoformat(),
         stores=outcomes,
         notes=(*refreshed.notes, *notes),
     )
+
+
+def _told(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
+    """What is known to have leaked; a memory that can't be read holds up nothing that follows a refresh."""
+    try:
+        return leaked()
+    except MemoryUnknown as exc:
+        say(f"{exc}. The stores are written by what was known before")
+        return frozenset()
 
 
 def _moment_of(posted_at: float | None, now: float, wall_now: float) -> Moment | None:
@@ -206,7 +217,7 @@ def _confirm(
     outcomes = distribute(
         ready,
         newer,
-        rule.knowing(known=swap.lineage.seen, leaked=leaked()),
+        rule.knowing(known=swap.lineage.seen, leaked=_told(leaked, swap.say)),
         since=refreshed.posted_at,
         monotonic=swap.monotonic,
     )

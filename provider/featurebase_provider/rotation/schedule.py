@@ -1,16 +1,12 @@
-"""When a scheduled run holds back, and what earlier reports tell of a secret's age and of values that are ours."""
+"""When a scheduled run holds back, so that nobody is surprised by a refresh."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
-"""How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
+    from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,89 +46,17 @@ def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) 
     )
 
 
-def why_too_young(
-    timing: RunTiming, *, refreshed_at: datetime | None, now: datetime, min_age: timedelta | None
-) -> str | None:
-    """Why a scheduled run leaves a young secret alone, or None; an unknown age holds nothing back."""
-    if not timing.scheduled or min_age is None or refreshed_at is None:
-        return None
-    age = now - refreshed_at
-    if age >= min_age:
+def why_too_young(timing: RunTiming, *, age: timedelta | None, min_age: timedelta | None) -> str | None:
+    """Why a scheduled run leaves a young secret alone, or None.
+
+    :param age: how old the secret is at most; None where that is not known, which holds nothing back.
+    """
+    if not timing.scheduled or min_age is None or age is None or age >= min_age:
         return None
     return (
-        f"the secret was refreshed at {refreshed_at.isoformat()}, {in_words(age)} ago, less than min_age "
-        f"({in_words(min_age)}); nothing was changed. Trigger the Dag by hand to rotate now"
+        f"the secret is {in_words(age)} old at most, less than min_age ({in_words(min_age)}); nothing was changed. "
+        "Trigger the Dag by hand to rotate now"
     )
-
-
-def refreshed_at(reports: Iterable[Mapping[str, Any]], fingerprint: str) -> datetime | None:
-    """When the secret with this fingerprint was refreshed, as far as the reports of our own refreshes tell."""
-    return _latest(_moment(report.get("refreshed_at")) for report in reports if report.get("after") == fingerprint)
-
-
-def first_seen_at(reports: Iterable[Mapping[str, Any]], fingerprint: str) -> datetime | None:
-    """When a report first showed the fingerprint as current; for secrets that were rotated by hand."""
-    moments = [
-        moment
-        for report in reports
-        if report.get("after") == fingerprint and (moment := _moment(report.get("at"))) is not None
-    ]
-    return min(moments, default=None)
-
-
-def last_seen_otherwise(
-    reports: Iterable[Mapping[str, Any]], fingerprint: str, *, until: datetime | None
-) -> datetime | None:
-    """When a report last showed another secret as current.
-
-    :param until: only reports of earlier moments count; None for all.
-    """
-    moments = (
-        _moment(report.get("at"))
-        for report in reports
-        if isinstance(report.get("after"), str) and report["after"] != fingerprint
-    )
-    return _latest(moment for moment in moments if moment is not None and (until is None or moment < until))
-
-
-def previous_is_over(
-    reports: Iterable[Mapping[str, Any]], fingerprint: str, *, now: datetime, previous_for: timedelta
-) -> bool:
-    """Whether a previous secret, kept since ``fingerprint`` became current, has had its time."""
-    kept = list(reports)
-    since = refreshed_at(kept, fingerprint) or first_seen_at(kept, fingerprint)
-    return since is not None and now - since > previous_for
-
-
-def known_fingerprints(records: Iterable[Mapping[str, Any]], webhook_id: str) -> tuple[str, ...]:
-    """Fingerprints of the webhook's secrets that earlier runs set out from, saw or wrote.
-
-    :param records: reports, and recorded plans: a run may have died before its report.
-    """
-    return tuple(dict.fromkeys(_fingerprints(records, webhook_id)))
-
-
-def replaced_fingerprints(reports: Iterable[Mapping[str, Any]], webhook_id: str) -> frozenset[str]:
-    """Fingerprints of secrets that rotate has seen replaced: Featurebase can't hold one of them again.
-
-    Rotate compares ``updatedAt``, so what it saw instead was newer.
-    """
-    return frozenset(
-        report["before"]
-        for report in reports
-        if report.get("webhook_id") == webhook_id
-        and report.get("how") in SAW_ANOTHER
-        and isinstance(report.get("before"), str)
-    )
-
-
-def _fingerprints(records: Iterable[Mapping[str, Any]], webhook_id: str) -> Iterator[str]:
-    for record in records:
-        if record.get("webhook_id") != webhook_id:
-            continue
-        seen = record.get("known")  # reports of version 0.1.0 have none
-        told = (record.get("before"), record.get("after"), *(seen if isinstance(seen, list) else ()))
-        yield from (one for one in told if isinstance(one, str))
 
 
 def in_words(span: timedelta) -> str:
@@ -145,17 +69,3 @@ def in_words(span: timedelta) -> str:
         if amount:
             parts.append(f"{amount} {unit}")
     return " ".join(parts[:2]) or "0 s"
-
-
-def _latest(moments: Iterable[datetime | None]) -> datetime | None:
-    return max((moment for moment in moments if moment is not None), default=None)
-
-
-def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from featurebase_provider.rotation.errors import (
-    StoreConflict,
-    StoreError,
-    StoreRefused,
-    StoreUnreachable,
-    StoreUnusable,
-)
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import StoreConfig, secret_or_none
 from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.object_storage_formats import Contents, RawFormat
+from featurebase_provider.stores.variable_channel import get_variable, put_variable, require_task
 
 if TYPE_CHECKING:
-    from airflow.sdk.execution_time.comms import GetVariable, PutVariable
-
     from featurebase_provider.stores.object_storage_formats import TextFormat
 
 HIDING_WORDS = (
@@ -100,10 +93,7 @@ class AirflowVariableStore(StoreConfig):
         :raises StoreRefused: the worker's environment or a secrets backend shadows the Variable.
         :raises StoreUnreachable: a secrets backend could not be asked.
         """
-        from airflow.sdk.execution_time import task_runner
-
-        if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
-            raise StoreUnusable(self.full_name, "Variables can be written from a running task only")
+        require_task(self.full_name)
         self._check_encryption()
         self._check_debug_log()
         self._check_shadows()
@@ -166,9 +156,6 @@ class AirflowVariableStore(StoreConfig):
 class ArmedVariable(ArmedStore):
     """A Variable behind the task's own channel to Airflow.
 
-    ``airflow.sdk.Variable`` cannot be used: its ``get`` reports an outage as an absent Variable, and its
-    ``set`` swallows a refusal before Airflow 3.3.
-
     :param name: the store's name, for messages.
     :param key: the Variable's key.
     :param description: what each write sets as description; None for one made from the mark.
@@ -199,53 +186,16 @@ class ArmedVariable(ArmedStore):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set the Variable if it still is as it was read; what is there already is not written again."""
-        from airflow.sdk.execution_time.comms import PutVariable
-
         wanted = Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None)
         text = self._format.edit(held.version, wanted)
         if text == held.version:
             return
         if self._text() != held.version:
             raise StoreConflict(self.name, "the Variable changed since it was read; it was left as it is")
-        self._ask(PutVariable(key=self._key, value=text, description=self._description or _described(mark)))
+        put_variable(self.name, self._key, text, self._description or _described(mark))
 
     def _text(self) -> str | None:
-        from airflow.sdk.execution_time.comms import GetVariable, VariableResult
-
-        answer = self._ask(GetVariable(key=self._key))
-        if answer is None:
-            return None
-        if not isinstance(answer, VariableResult):
-            raise StoreUnreachable(self.name, "Airflow's answer is no Variable; whether it exists is unknown")
-        return answer.value
-
-    def _ask(self, message: GetVariable | PutVariable) -> Any:
-        """Send one message to the task's supervisor; None for "no such Variable"."""
-        from airflow.sdk.exceptions import AirflowRuntimeError
-        from airflow.sdk.execution_time.comms import ErrorResponse
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-        try:
-            answer = SUPERVISOR_COMMS.send(message)
-        except AirflowRuntimeError as error:
-            answer = error.error
-        except (OSError, EOFError, ValueError) as error:
-            raise StoreUnreachable(
-                self.name, f"the channel to Airflow broke ({error.__class__.__name__})"
-            ) from None  # an undecodable answer would be quoted
-        if not isinstance(answer, ErrorResponse):
-            return answer
-        error_type = answer.error.value
-        if error_type == "VARIABLE_NOT_FOUND":
-            return None
-        raise self._error(error_type, answer.detail)
-
-    def _error(self, error_type: str, detail: dict[str, Any] | None) -> StoreError:
-        status = (detail or {}).get("status_code")
-        said = f"Airflow's API server answered {error_type}" + (f" ({status})" if isinstance(status, int) else "")
-        if error_type == "PERMISSION_DENIED" or status in {400, 401, 403, 422}:
-            return StoreRefused(self.name, said, "Check what tasks may do with this Variable; it is as it was")
-        return StoreUnreachable(self.name, said)
+        return get_variable(self.name, self._key)
 
 
 def _described(mark: StoreMark) -> str:

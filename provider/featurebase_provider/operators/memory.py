@@ -1,0 +1,90 @@
+"""The rotation's memory in Airflow Variables, which no clear, retry, purge or lost worker takes away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.airflow_compat import asset_event_extras
+from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, StoreError
+from featurebase_provider.rotation.memory import LARGEST_RECORD, WebhookMemory
+from featurebase_provider.stores.variable_channel import get_variable, is_listed, put_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Asset, Context
+
+DESCRIPTION = "What airflow-provider-featurebase must remember of a webhook's rotations. Holds no secret; do not edit"
+PREFLIGHT = "preflight"
+"""The task that makes the plans of a rotation Dag."""
+NEWEST_EVENTS = 200
+"""Events of one asset that are read where there is no record yet, the newest, on Airflow 3.2 and later."""
+
+
+class VariableMemory:
+    """Records as the values of Variables. Called on the task's main thread only.
+
+    :param webhook_id: whose records, for messages.
+    """
+
+    def __init__(self, webhook_id: str) -> None:
+        self.webhook_id = webhook_id
+
+    def read(self, name: str) -> str | None:
+        """The record; None only if Airflow has no such Variable.
+
+        :raises MemoryUnknown: Airflow could not be asked.
+        :raises MemorySpoilt: it is there and can't be decrypted (told apart from 3.3 on).
+        """
+        try:
+            text = get_variable(name, name)
+            hidden = text is None and is_listed(name, name)
+        except StoreError as exc:
+            raise self._unknown(name, exc) from None
+        if hidden:
+            raise MemorySpoilt(self.webhook_id, name, "is there and can't be decrypted with today's Fernet key")
+        return text
+
+    def write(self, name: str, text: str) -> None:
+        """Set the Variable, and read it back: something else may hide what was set.
+
+        :raises MemoryUnknown: Airflow could not be asked.
+        :raises MemorySpoilt: another value shows than the one that was set, or the record is too large.
+        """
+        if len(text.encode()) > LARGEST_RECORD:
+            raise MemorySpoilt(self.webhook_id, name, f"would be longer than {LARGEST_RECORD} bytes")
+        try:
+            put_variable(name, name, text, DESCRIPTION)
+            seen = get_variable(name, name)
+        except StoreError as exc:
+            raise self._unknown(name, exc) from None
+        if seen != text:
+            raise MemorySpoilt(self.webhook_id, name, "shows another value than the one that was just set")
+
+    def _unknown(self, name: str, exc: StoreError) -> MemoryUnknown:
+        return MemoryUnknown(self.webhook_id, name, f"could not be read or written: {exc.problem}")
+
+
+def memory_of(context: Context | None, host: str, webhook_id: str) -> WebhookMemory:
+    """The records of a webhook.
+
+    :param context: the running task's, which knows its team; None for a command.
+    """
+    run: Any = context["dag_run"] if context is not None else None
+    return WebhookMemory(VariableMemory(webhook_id), host, webhook_id, getattr(run, "team_name", None))
+
+
+def events_of(
+    context: Context, report: Asset, plan: Asset
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    """Reports and plans that lie in asset events, oldest first: what version 0.1.0 had for a memory.
+
+    None where they can't be read: one consumer run without a start date makes Airflow (3.1 to 3.3) refuse all.
+    """
+    return _extras(context, report), _extras(context, plan)
+
+
+def _extras(context: Context, asset: Asset) -> Sequence[Mapping[str, Any]]:
+    if not any(getattr(inlet, "name", None) == asset.name for inlet in context["task"].inlets):
+        return ()
+    return asset_event_extras(context, asset, newest=NEWEST_EVENTS) or ()

@@ -1,0 +1,353 @@
+"""What earlier runs tell of a webhook's secrets: which are ours, replaced or leaked, and how old the current one is.
+
+The one place that answers this, for preflight, rotate, push, report, emergency, audit and check-stores. No clock, no
+Airflow. Times are those of Featurebase's server, so that no worker's clock counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.schedule import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.plan import RotationPlan, ThisRun
+    from featurebase_provider.rotation.report import RotationReport
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+MOST_SECRETS = 80
+MOST_RUNS = 60
+"""Kept of each, the newest: with these a record stays within what memory takes."""
+
+LONGEST_LAG = timedelta(minutes=10)
+"""For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
+
+SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
+"""How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecret:
+    """One of the webhook's secrets, as far as runs have seen it.
+
+    :param refreshed_at: when a run of ours refreshed to it.
+    :param first_seen: when a run first saw it as Featurebase's current secret.
+    :param last_seen: when a run last did.
+    :param replaced_at: when a run saw it replaced.
+    """
+
+    fingerprint: Text
+    refreshed_at: Instant | None = None
+    first_seen: Instant | None = None
+    last_seen: Instant | None = None
+    replaced_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretAge:
+    """Between which ages a secret is; both are the same where a run of ours refreshed to it."""
+
+    at_least: timedelta
+    at_most: timedelta
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known when the secret was refreshed."""
+        return self.at_least == self.at_most
+
+    def __str__(self) -> str:
+        if self.known:
+            return rounded(self.at_least)
+        if self.at_most == timedelta.max:
+            return f"unknown, at least {rounded(self.at_least)}"
+        if self.at_least < timedelta(days=1):
+            return f"unknown, at most {rounded(self.at_most)}"
+        return f"unknown, {rounded(self.at_least)} to {rounded(self.at_most)}"
+
+    def is_over(self, limit: timedelta) -> bool:
+        """Whether it certainly is older than ``limit``."""
+        return self.at_least > limit
+
+    def may_be_over(self, limit: timedelta) -> bool:
+        """Whether it may be older than ``limit``."""
+        return self.at_most > limit
+
+
+def rounded(age: timedelta) -> str:
+    """A duration in words, in whole days from two days on."""
+    return f"{age.days} d" if age >= timedelta(days=2) else in_words(age)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What earlier runs tell of one webhook.
+
+    :param secrets: its secrets, the one that was seen current last at the end.
+    :param leaked: fingerprints that must be left in no store.
+    :param runs: Dag runs in which rotate was started, by ``ThisRun.mark``.
+    """
+
+    webhook_id: str
+    secrets: tuple[KnownSecret, ...] = ()
+    leaked: frozenset[str] = frozenset()
+    runs: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Fingerprints of all secrets that are ours, oldest first; a store may hold any of them."""
+        return tuple(one.fingerprint for one in self.secrets)
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Fingerprints of the secrets that a run saw replaced."""
+        return frozenset(one.fingerprint for one in self.secrets if one.replaced_at is not None)
+
+    def lineage(self, now: datetime) -> Lineage:
+        """What is known of the order of the secrets, to tell a stale read.
+
+        :param now: server time.
+        """
+        settled = {
+            one.fingerprint
+            for one in self.secrets
+            if (at := moment_of(one.replaced_at)) is not None and now - at > LONGEST_LAG
+        }
+        return Lineage(replaced=set(self.replaced), doubtful=settled)
+
+    def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge | None:
+        """Bound the age of the secret with this fingerprint; None where nothing bounds it.
+
+        Exact where a run of ours refreshed it. Else it is at least as old as the first run that saw it, and younger
+        than the last run before that which saw another secret, and than the webhook.
+
+        :param created_at: when the webhook was made.
+        :param now: server time.
+        """
+        none = timedelta()
+        own = self._find(fingerprint)
+        if own is not None and (exact := moment_of(own.refreshed_at)) is not None:
+            return SecretAge(max(now - exact, none), max(now - exact, none))
+        first = moment_of(own.first_seen) if own is not None else None
+        bounds = [moment for moment in (created_at, self._last_seen_otherwise(fingerprint, first)) if moment]
+        at_least = max(now - first, none) if first is not None else none
+        if not bounds:
+            return SecretAge(at_least, timedelta.max) if first is not None else None
+        at_most = max(now - max(bounds), none)
+        return SecretAge(min(at_least, at_most), at_most)
+
+    def current_since(self, fingerprint: str) -> datetime | None:
+        """When the secret became current, or was first seen to be."""
+        own = self._find(fingerprint)
+        return (moment_of(own.refreshed_at) or moment_of(own.first_seen)) if own is not None else None
+
+    def previous_is_over(self, fingerprint: str, *, now: datetime, previous_for: timedelta) -> bool:
+        """Whether a previous secret, kept since ``fingerprint`` became current, has had its time."""
+        since = self.current_since(fingerprint)
+        return since is not None and now - since > previous_for
+
+    def seeing(
+        self,
+        current: str | None,
+        at: str | None,
+        *,
+        refreshed_at: str | None = None,
+        replaced: Iterable[str] = (),
+        known: Iterable[str] = (),
+        run: str | None = None,
+    ) -> History:
+        """This history and what one more run saw.
+
+        A secret that is seen current again is no longer called replaced: what Featurebase shows is the evidence.
+
+        :param current: fingerprint of Featurebase's secret at the end of the run, where it was read.
+        :param at: when that was.
+        :param refreshed_at: when the run refreshed to it, if it did.
+        :param replaced: fingerprints that it saw replaced.
+        :param known: fingerprints that are ours for other reasons.
+        :param run: the run's mark, if its rotate task was started.
+        """
+        secrets = {one.fingerprint: one for one in self.secrets}
+        for fingerprint in (*known, *replaced):
+            secrets.setdefault(fingerprint, KnownSecret(fingerprint))
+        for fingerprint in replaced:
+            one = secrets[fingerprint]
+            secrets[fingerprint] = replace(one, replaced_at=one.replaced_at or at)
+        if current is not None:
+            one = secrets.pop(current, KnownSecret(current))
+            secrets[current] = replace(
+                one,
+                refreshed_at=refreshed_at or one.refreshed_at,
+                first_seen=one.first_seen or at,
+                last_seen=at or one.last_seen,
+                replaced_at=None,
+            )
+        runs = self.runs if run is None else (*(one for one in self.runs if one != run), run)
+        return replace(self, secrets=tuple(secrets.values())[-MOST_SECRETS:], runs=runs[-MOST_RUNS:])
+
+    def after_rotation(self, outcome: RotationOutcome, *, run: str | None = None) -> History:
+        """This history and what a rotate task saw and did.
+
+        :param run: the run's mark.
+        """
+        saw_another = outcome.how in SAW_ANOTHER and outcome.after != outcome.plan.before
+        return self.seeing(
+            outcome.after,
+            outcome.distributed_at,
+            refreshed_at=outcome.refreshed_at,
+            replaced=[outcome.plan.before] if saw_another else (),
+            known=[*outcome.plan.known, outcome.plan.before],
+            run=run,
+        )
+
+    def after_report(self, report: RotationReport, *, run: str | None = None) -> History:
+        """This history and what the end of a Dag run shows.
+
+        :param run: the run's mark, if its rotate task was started.
+        """
+        saw_another = report.how in SAW_ANOTHER and report.before is not None and report.before != report.after
+        return self.seeing(
+            report.after,
+            report.at,
+            refreshed_at=report.refreshed_at,
+            replaced=[report.before] if saw_another and report.before is not None else (),
+            known=report.known,
+            run=run,
+        )
+
+    def tells_of(self, run: ThisRun) -> bool:
+        """Whether the rotate task of this Dag run was started."""
+        return run.mark in self.runs or (run.cleared and any(one.startswith(f"{run.name} ") for one in self.runs))
+
+    def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> History:
+        """The same with more fingerprints that are ours, or have leaked. They are older than what it has."""
+        new = [KnownSecret(one) for one in dict.fromkeys(known) if one not in self.known]
+        return replace(self, secrets=(*new, *self.secrets), leaked=self.leaked | set(leaked))
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping that :meth:`from_json` reads back."""
+        return {
+            "secrets": [
+                {name: value for name in KnownSecret.__slots__ if (value := getattr(one, name)) is not None}
+                for one in self.secrets
+            ],
+            "leaked": sorted(self.leaked),
+            "runs": list(self.runs),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any], webhook_id: str) -> History:
+        """Read a history back; entries that do not fit are left out."""
+        return cls(
+            webhook_id,
+            tuple(one for entry in _list(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None),
+            frozenset(_texts(raw.get("leaked"))),
+            tuple(_texts(raw.get("runs"))),
+        )
+
+    @classmethod
+    def from_events(cls, webhook_id: str, reports: Iterable[Any], plans: Iterable[Any] = ()) -> History:
+        """What reports and plans tell that version 0.1.0 and older reports left as asset events, oldest first.
+
+        People can make asset events too, with anything in them: what does not fit is left out.
+        """
+        history = cls(webhook_id)
+        for plan in _of_webhook(plans, webhook_id):
+            history = history.knowing(known=_texts([plan.get("before"), *_list(plan.get("known"))]))
+            history = history.knowing(leaked=_leaked_in(plan))
+        for report in _of_webhook(reports, webhook_id):
+            before, after = report.get("before"), report.get("after")
+            saw_another = report.get("how") in SAW_ANOTHER and before != after
+            history = history.seeing(
+                after if isinstance(after, str) and after else None,
+                _instant(report.get("at")),
+                refreshed_at=_instant(report.get("refreshed_at")),
+                replaced=_texts([before]) if saw_another else (),
+                known=_texts([*_list(report.get("known")), before]),
+            ).knowing(leaked=_leaked_in(report))
+        return history
+
+    def _find(self, fingerprint: str) -> KnownSecret | None:
+        return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
+
+    def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
+        moments = (moment_of(one.last_seen) for one in self.secrets if one.fingerprint != fingerprint)
+        earlier = (one for one in moments if one is not None and (until is None or one < until))
+        return max(earlier, default=None)
+
+
+def recall(
+    memory: WebhookMemory,
+    *,
+    plan_keys: Iterable[str] = (),
+    events: Callable[[], tuple[Sequence[Any], Sequence[Any]]] | None = None,
+    tolerate: Callable[[MemoryUnknown], None] | None = None,
+) -> History:
+    """Read what earlier runs tell of a webhook.
+
+    :param plan_keys: plans whose runs may have died before they left more; see ``memory.plan_key``.
+    :param events: gives reports and plans that lie in asset events, oldest first; asked only where there is no
+        history record yet.
+    :param tolerate: takes the problem where a record is unknown, which then tells nothing; without it the problem
+        is raised.
+    :raises MemoryUnknown: a record can't be read, or is not ours.
+    """
+
+    def attempt(read: Callable[..., Any], *arguments: str, otherwise: Any) -> Any:
+        try:
+            return read(*arguments)
+        except MemoryUnknown as exc:
+            if tolerate is None:
+                raise
+            tolerate(exc)
+            return otherwise
+
+    record = attempt(memory.read, "history", otherwise={})
+    if record is not None:
+        history = History.from_json(record, memory.webhook_id)
+    else:
+        history = History.from_events(memory.webhook_id, *(events() if events is not None else ((), ())))
+    history = history.knowing(leaked=attempt(memory.leaked, otherwise=frozenset()))
+    for key in plan_keys:
+        plan: RotationPlan | None = attempt(memory.plan, key, otherwise=None)
+        if plan is not None:
+            history = history.knowing(known=[plan.before], leaked=plan.leaked)
+    return history
+
+
+def moment_of(text: object) -> datetime | None:
+    """An ISO 8601 text with its offset as a moment; None for anything else."""
+    instant = _instant(text)
+    return datetime.fromisoformat(instant) if instant is not None else None
+
+
+def _instant(text: object) -> str | None:
+    return read_record(Instant, text) if isinstance(text, str) else None
+
+
+def _of_webhook(records: Iterable[Any], webhook_id: str) -> Iterator[Mapping[str, Any]]:
+    for record in records:
+        if isinstance(record, Mapping) and record.get("webhook_id") == webhook_id:
+            yield record
+
+
+def _leaked_in(record: Mapping[str, Any]) -> list[str]:
+    """What a plan or report says has leaked; in an emergency that is every secret up to it."""
+    own = [record.get("before")] if record.get("mode") == "emergency" else []
+    return _texts([*_list(record.get("leaked")), *own])
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in _list(value) if isinstance(one, str) and one]

@@ -1,0 +1,147 @@
+"""What later tasks and runs must know of a webhook: small records behind a port, none of them secret.
+
+Records are named by a hash of host, team and webhook id, so that renamed, equally named and other teams' webhooks
+don't meet. Each has one writer: plans preflight (or a rotate task that works alone), ``history`` rotate after the
+stores were written and report, ``leaked`` the emergency.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
+from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.store import MANAGED_BY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LARGEST_RECORD = 32 * 1024
+"""Bytes of a record; to set and get one of this size takes Airflow about 20 ms."""
+MOST_LEAKED = 1000
+
+
+class Memory(Protocol):
+    """Where records lie. Absent is an answer; whatever leaves it open whether there is one is an error."""
+
+    def read(self, name: str) -> str | None:
+        """The record's text; None only if there certainly is none.
+
+        :raises MemoryUnknown: it could not be read.
+        """
+
+    def write(self, name: str, text: str) -> None:
+        """Put the record, and make sure that it is what a later read gives.
+
+        :raises MemoryUnknown: whether it is there is unknown, or something else hides it.
+        """
+
+
+def plan_key(dag_id: str, task_id: str, branch: int | str | None = None) -> str:
+    """Names the plan of one task among a webhook's plans: 8 hex digits.
+
+    :param task_id: the task that makes the plan, its groups included.
+    :param branch: its map index, or what else tells branches apart; None outside of a mapped group.
+    """
+    return _digest([dag_id, task_id, branch], 8)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookMemory:
+    """The records of one webhook.
+
+    :param memory: where they lie.
+    :param host: base URL of the Featurebase API.
+    :param webhook_id: 24 hex digits.
+    :param team: Airflow's team, where there are several.
+    """
+
+    memory: Memory
+    host: str
+    webhook_id: str
+    team: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all its records begin with."""
+        return f"featurebase_rotation__{_digest([self.host, self.team, self.webhook_id.lower()], 12)}__"
+
+    def read(self, what: str) -> Mapping[str, Any] | None:
+        """A record, or None where there certainly is none.
+
+        :raises MemoryUnknown: it could not be read, or is not a record of this webhook.
+        """
+        name = self.prefix + what
+        text = self.memory.read(name)
+        if text is None:
+            return None
+        try:
+            record = json.loads(text)
+        except ValueError:  # its text would quote the content
+            record = None
+        if not isinstance(record, Mapping) or record.get("by") != MANAGED_BY:
+            raise self._spoilt(name, "holds something that this provider did not write")
+        if record.get("webhook_id") != self.webhook_id:
+            raise self._spoilt(name, "holds the record of another webhook")
+        return record
+
+    def write(self, what: str, record: Mapping[str, Any]) -> None:
+        """Put a record.
+
+        :raises MemoryUnknown: what lies there is not ours, or whether it was written is unknown.
+        """
+        self.read(what)  # unknown is never overwritten
+        text = json.dumps({"by": MANAGED_BY, "version": 1, "webhook_id": self.webhook_id, **record})
+        self.memory.write(self.prefix + what, text)
+
+    def plan(self, key: str) -> RotationPlan | None:
+        """The plan under this key, whosever Dag run it is of; None where there is none.
+
+        :raises MemoryUnknown: it can't be told.
+        """
+        record = self.read(f"plan_{key}")
+        if record is None or record.get("plan") is None:
+            return None
+        try:
+            return RotationPlan.from_json(record["plan"], webhook_id=self.webhook_id)
+        except PlanUnreadable:
+            raise self._spoilt(f"{self.prefix}plan_{key}", "holds no plan that this version can read") from None
+
+    def keep_plan(self, key: str, plan: RotationPlan | None) -> None:
+        """Put a plan in place of an earlier one; None says that the earlier one holds no more.
+
+        :raises MemoryUnknown: as :meth:`write`.
+        """
+        self.write(f"plan_{key}", {"plan": plan.as_json() if plan is not None else None})
+
+    def leaked(self) -> frozenset[str]:
+        """Fingerprints of the secrets that emergencies say have leaked.
+
+        :raises MemoryUnknown: it can't be told.
+        """
+        return frozenset(_texts((self.read("leaked") or {}).get("leaked")))
+
+    def add_leaked(self, fingerprints: Iterable[str]) -> None:
+        """Let these count as leaked too, for good.
+
+        :raises MemoryUnknown: as :meth:`write`.
+        """
+        before = _texts((self.read("leaked") or {}).get("leaked"))
+        every = list(dict.fromkeys([*before, *sorted(fingerprints)]))[-MOST_LEAKED:]
+        if every != before:
+            self.write("leaked", {"leaked": every})
+
+    def _spoilt(self, name: str, what: str) -> MemorySpoilt:
+        return MemorySpoilt(self.webhook_id, name, what)
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _digest(parts: list[Any], digits: int) -> str:
+    return sha256(json.dumps(parts).encode()).hexdigest()[:digits]
