@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
 
@@ -49,9 +50,7 @@ def async_masker() -> Callable[[JsonValue], Any] | None:
     return amask_secret
 
 
-def asset_event_extras(
-    context: Context, asset: Asset, *, newest: int | None = None
-) -> list[Mapping[str, Any]] | None:
+def asset_event_extras(context: Context, asset: Asset, *, newest: int | None = None) -> list[Mapping[str, Any]] | None:
     """The ``extra`` of the events of an inlet asset, oldest first; None where Airflow can't give them.
 
     Airflow (3.1 to 3.3) can't while any Dag run that consumed one of them has no start date: none at all, for nobody.

@@ -164,7 +164,7 @@ class History:
         known: Iterable[str] = (),
         run: str | None = None,
     ) -> History:
-        """This history and what one more run saw.
+        """The same and what one more run saw.
 
         A secret that is seen current again is no longer called replaced: what Featurebase shows is the evidence.
 
@@ -194,7 +194,7 @@ class History:
         return replace(self, secrets=tuple(secrets.values())[-MOST_SECRETS:], runs=runs[-MOST_RUNS:])
 
     def after_rotation(self, outcome: RotationOutcome, *, run: str | None = None) -> History:
-        """This history and what a rotate task saw and did.
+        """The same and what a rotate task saw and did.
 
         :param run: the run's mark.
         """
@@ -209,7 +209,7 @@ class History:
         )
 
     def after_report(self, report: RotationReport, *, run: str | None = None) -> History:
-        """This history and what the end of a Dag run shows.
+        """The same and what the end of a Dag run shows.
 
         :param run: the run's mark, if its rotate task was started.
         """

@@ -12,8 +12,9 @@ from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachab
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.errors import StoreConflict
-from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
+from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict
+from featurebase_provider.rotation.memory import WebhookMemory
+from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun, make_plan
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 if TYPE_CHECKING:
@@ -269,15 +270,38 @@ def failing(error: Exception) -> Callable[[], object]:
     return step
 
 
+THIS_RUN = ThisRun("featurebase_rotate__production", "manual__1", START.isoformat(), START.isoformat())
+
+
 def a_plan(webhook: Webhook | None = None, *, mode: Mode = "rotate", **changes: Any) -> RotationPlan:
-    facts: dict[str, Any] = {
-        "run_id": "manual__1",
-        "host": "https://do.featurebase.app",
-        "planned_at": START.isoformat(),
-        "allow_inactive": True,
-        **changes,
-    }
-    return make_plan(webhook or a_webhook(), mode=mode, **facts)
+    facts: dict[str, Any] = {"host": "https://do.featurebase.app", "planned_at": START.isoformat(), **changes}
+    return make_plan(webhook or a_webhook(), THIS_RUN, mode=mode, **facts)
+
+
+class DictMemory:
+    """The memory port over a dictionary; reads and writes fail while ``problem`` is set."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, str] = {}
+        self.problem: MemoryUnknown | None = None
+        self.reads: list[str] = []
+        self.writes: list[str] = []
+
+    def read(self, name: str) -> str | None:
+        self.reads.append(name)
+        if self.problem is not None:
+            raise self.problem
+        return self.records.get(name)
+
+    def write(self, name: str, text: str) -> None:
+        self.writes.append(name)
+        if self.problem is not None:
+            raise self.problem
+        self.records[name] = text
+
+
+def a_memory(memory: DictMemory | None = None, webhook_id: str = WEBHOOK_ID, **changes: Any) -> WebhookMemory:
+    return WebhookMemory(memory or DictMemory(), "https://do.featurebase.app", webhook_id, **changes)
 
 
 def a_rule(**changes: Any) -> WriteRule:
