@@ -78,6 +78,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     from featurebase_provider.cli.webhook_check import check_webhook
     from featurebase_provider.operators.base import plan_asset, report_asset
     from featurebase_provider.operators.memory import PREFLIGHT, memory_of
+    from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
     from featurebase_provider.rotation.history import History, recall
     from featurebase_provider.rotation.memory import plan_key
 
@@ -93,8 +94,17 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
         return reports or (), plans or ()
 
     def history_of(config: WebhookConfig, host: str, webhook_id: str) -> History:
-        keys = [plan_key(config.dag_id, PREFLIGHT)]
-        return recall(memory_of(None, host, webhook_id), plan_keys=keys, events=lambda: events(config.name))
+        memory, keys = memory_of(None, host, webhook_id), [plan_key(config.dag_id, PREFLIGHT)]
+        try:
+            return recall(memory, plan_keys=keys, events=lambda: events(config.name))
+        except MemorySpoilt:
+            raise
+        except MemoryUnknown as exc:
+            notes.append(
+                f"what earlier runs of {config.name} left can't be read here ({exc.why}): what an earlier rotation "
+                "wrote may count as somebody else's value"
+            )
+            return History(webhook_id)
 
     with read_only_airflow() as airflow:
         checks = [check_webhook(webhook, _read, history_of) for webhook in webhooks]

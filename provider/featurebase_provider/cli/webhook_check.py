@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.errors import MemorySpoilt
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.lineage import secret_of
 
@@ -70,7 +70,7 @@ def check_webhook(
     """Read the webhook and check all its stores; where it can't be read, stores are not compared.
 
     :param read: reads the webhook from Featurebase, and tells its base URL; an error of ours is a finding.
-    :param history_of: what earlier runs tell of the webhook at this base URL and with this id; MemoryUnknown is a
+    :param history_of: what earlier runs tell of the webhook at this base URL and with this id; MemorySpoilt is a
         finding.
     """
     try:
@@ -82,7 +82,7 @@ def check_webhook(
     problem = None
     try:
         history = history_of(config, host, webhook.id)
-    except MemoryUnknown as exc:
+    except MemorySpoilt as exc:
         history, problem = History(webhook.id), str(exc)
     rule = WriteRule(webhook.id, "", known=frozenset(history.known), leaked=history.leaked)
     return WebhookCheck(config.name, webhook.id, current, problem, check_stores(config.stores, rule, current=current))

@@ -271,7 +271,7 @@ class EmergencyPushOperator(EmergencyTask):
         plan = rotated.plan
         self.webhook_id = plan.webhook_id
         history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-        terms = write_rule(plan, also_known=[rotated.after, *history.known]).knowing(leaked=history.leaked)
+        terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
             lineage = lineage_of(plan, rotated, history, client.clock.now())
             pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, lineage, terms)

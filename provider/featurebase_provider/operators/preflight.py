@@ -158,8 +158,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
     ) -> RotationPlan:
         current, timing = secret_of(webhook).fingerprint, timing_of(context)
         self._skip(why_late(timing, now=now, late_start=self.late_start))
-        age = history.age(current, now=now)
-        self._skip(why_too_young(timing, age=age.at_most if age is not None else None, min_age=self.min_age))
+        self._skip(why_too_young(timing, age=history.age(current, now=now).at_most, min_age=self.min_age))
         return make_plan(
             webhook,
             this_run(context),

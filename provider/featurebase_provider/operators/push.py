@@ -64,7 +64,7 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             plan = rotated.plan if rotated else self._plan_alone(context, client)
             # Emergencies and later rotations may have come since: what they replaced is not to be written again.
             history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-            terms = write_rule(plan, also_known=[rotated.after] if rotated else [])
+            terms = write_rule(plan, also_known=rotated.known if rotated else ())
             rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))
             lineage = lineage_of(plan, rotated, history, client.clock.now())
             pushed = guarded(

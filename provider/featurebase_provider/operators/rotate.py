@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +87,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             if plan.mode == "dry_run":
                 raise AirflowSkipException("Skipped: a dry run changes nothing")
             targets = tuple(store.target for store in stores)
+            # What an earlier try wrote may be in the stores still, while its result went when this try began.
+            known = self.recall(context, memory).known if is_later_try(context) else ()
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
@@ -100,7 +101,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             outcome = rotate(
                 swap,
                 stores,
-                write_rule(plan),
+                write_rule(plan, also_known=known),
                 server_now=client.clock.now,
                 wall=time.time,
                 require_all=self.require_all_stores,
@@ -137,12 +138,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 f"preflight planned against {plan.host}, and the connection leads to {host} now; nothing was changed "
                 "by this try. Set the connection back, or trigger a new run",
             )
-        memory = memory_of(context, host, plan.webhook_id)
-        if is_later_try(context):
-            # What an earlier try wrote may be in the stores still, while its result went when this try began.
-            known = self.recall(context, memory).known
-            plan = replace(plan, known=tuple(dict.fromkeys((*plan.known, *known))))
-        return plan, memory
+        return plan, memory_of(context, host, plan.webhook_id)
 
     def _own_plan(self, context: Context, client: Client, memory: WebhookMemory) -> RotationPlan:
         """Without a preflight: the baseline of an earlier try, or a new one, which is remembered first."""
@@ -150,7 +146,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         history = self.recall(context, memory, strict=True)
         kept = own_plan(memory, key, run, rotate_was_started=lambda: history.tells_of(run))
         if kept is not None:
-            return replace(kept, known=tuple(dict.fromkeys((*kept.known, *history.known))))
+            return kept
         webhook = client.get_webhook(self.webhook_id)
         check_status(webhook, "rotate", allow_inactive=self.allow_inactive)
         plan = make_plan(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
-from featurebase_provider.rotation.history import History, SecretAge, rounded
+from featurebase_provider.rotation.history import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.audit_listing import Subject
     from featurebase_provider.rotation.audit_stores import HeldByStore
+    from featurebase_provider.rotation.history import History, SecretAge
 
 DRIFTED = frozenset({"differs", "absent", "unfinished", "foreign"})
 """What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""
@@ -42,8 +42,7 @@ class Evidence:
         """How old the current secret is, where there is one to be seen."""
         if self.webhook is None or self.webhook.fingerprint is None:
             return None
-        age = self.history.age(self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
-        return age if age is not None else SecretAge(timedelta(), timedelta.max)
+        return self.history.age(self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
 
     @property
     def leaked(self) -> frozenset[str]:

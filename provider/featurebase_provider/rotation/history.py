@@ -54,10 +54,13 @@ class KnownSecret:
 
 @dataclass(frozen=True, slots=True)
 class SecretAge:
-    """Between which ages a secret is; both are the same where a run of ours refreshed to it."""
+    """Between which ages a secret is; both are the same where a run of ours refreshed to it.
+
+    :param at_most: None where nothing bounds it.
+    """
 
     at_least: timedelta
-    at_most: timedelta
+    at_most: timedelta | None
 
     @property
     def known(self) -> bool:
@@ -67,11 +70,14 @@ class SecretAge:
     def __str__(self) -> str:
         if self.known:
             return rounded(self.at_least)
-        if self.at_most == timedelta.max:
-            return f"unknown, at least {rounded(self.at_least)}"
-        if self.at_least < timedelta(days=1):
-            return f"unknown, at most {rounded(self.at_most)}"
-        return f"unknown, {rounded(self.at_least)} to {rounded(self.at_most)}"
+        least = self.at_least >= timedelta(days=1)
+        if self.at_most is None:
+            return f"unknown, at least {rounded(self.at_least)}" if least else "unknown"
+        return (
+            f"unknown, {rounded(self.at_least)} to {rounded(self.at_most)}"
+            if least
+            else (f"unknown, at most {rounded(self.at_most)}")
+        )
 
     def is_over(self, limit: timedelta) -> bool:
         """Whether it certainly is older than ``limit``."""
@@ -79,7 +85,7 @@ class SecretAge:
 
     def may_be_over(self, limit: timedelta) -> bool:
         """Whether it may be older than ``limit``."""
-        return self.at_most > limit
+        return self.at_most is None or self.at_most > limit
 
 
 def rounded(age: timedelta) -> str:
@@ -123,8 +129,8 @@ class History:
         }
         return Lineage(replaced=set(self.replaced), doubtful=settled)
 
-    def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge | None:
-        """Bound the age of the secret with this fingerprint; None where nothing bounds it.
+    def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge:
+        """Bound the age of the secret with this fingerprint.
 
         Exact where a run of ours refreshed it. Else it is at least as old as the first run that saw it, and younger
         than the last run before that which saw another secret, and than the webhook.
@@ -139,10 +145,8 @@ class History:
         first = moment_of(own.first_seen) if own is not None else None
         bounds = [moment for moment in (created_at, self._last_seen_otherwise(fingerprint, first)) if moment]
         at_least = max(now - first, none) if first is not None else none
-        if not bounds:
-            return SecretAge(at_least, timedelta.max) if first is not None else None
-        at_most = max(now - max(bounds), none)
-        return SecretAge(min(at_least, at_most), at_most)
+        at_most = max(now - max(bounds), none) if bounds else None
+        return SecretAge(at_least if at_most is None else min(at_least, at_most), at_most)
 
     def current_since(self, fingerprint: str) -> datetime | None:
         """When the secret became current, or was first seen to be."""
@@ -204,7 +208,7 @@ class History:
             outcome.distributed_at,
             refreshed_at=outcome.refreshed_at,
             replaced=[outcome.plan.before] if saw_another else (),
-            known=[*outcome.plan.known, outcome.plan.before],
+            known=outcome.known,
             run=run,
         )
 
@@ -279,7 +283,8 @@ class History:
         return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
 
     def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
-        moments = (moment_of(one.last_seen) for one in self.secrets if one.fingerprint != fingerprint)
+        others = (one for one in self.secrets if one.fingerprint != fingerprint)
+        moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
         earlier = (one for one in moments if one is not None and (until is None or one < until))
         return max(earlier, default=None)
 

@@ -264,7 +264,7 @@ def _seen(findings: Findings, stores: Mapping[str, StoreOutcome], after: str | N
     """What this run saw; what earlier reports told it is left out, or each would repeat all before it."""
     plan, rotation = findings.plan, findings.rotation
     told = set(plan.known) if plan else set()
-    seen = [one for one in (*rotation.plan.known, rotation.after) if one not in told] if rotation else []
+    seen = [one for one in rotation.known if one not in told] if rotation else []
     held = [one.fingerprint for one in stores.values()]
     return tuple(dict.fromkeys(filter(None, (plan.before if plan else None, *seen, *held, after))))
 

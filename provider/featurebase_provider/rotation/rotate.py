@@ -43,7 +43,7 @@ CONFIRM_SECONDS = 15.0
 class RotationOutcome:
     """What the rotate task hands on; holds no secret.
 
-    :param plan: the baseline; it knows as ours every secret that this try saw, as a store may hold any of them.
+    :param plan: the baseline.
     :param how: how the current secret came to be.
     :param after: fingerprint of the secret that Featurebase held at the end.
     :param updated_at: the webhook's ``updatedAt`` then (ISO 8601).
@@ -52,6 +52,7 @@ class RotationOutcome:
     :param distributed_at: server time (ISO 8601) at which the last store was done.
     :param stores: what became of each store, by label.
     :param notes: sentences for the report.
+    :param seen: fingerprints of the secrets that this try saw; a store may hold any of them.
     """
 
     plan: RotationPlan
@@ -63,6 +64,12 @@ class RotationOutcome:
     distributed_at: Instant | None = None
     stores: Mapping[str, StoreOutcome] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Fingerprints of all secrets that are ours, as far as this run knows."""
+        return tuple(dict.fromkeys((*self.plan.known, self.plan.before, *self.seen, self.after)))
 
     @property
     def refreshed(self) -> bool:
@@ -77,6 +84,7 @@ class RotationOutcome:
             "posted": asdict(self.posted) if self.posted else None,
             "stores": {label: asdict(outcome) for label, outcome in self.stores.items()},
             "notes": list(self.notes),
+            "seen": list(self.seen),
         }
 
     @classmethod
@@ -140,7 +148,7 @@ def rotate(
         posted = _moment_of(refreshed.posted_at, swap.monotonic(), wall())
         refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule, leaked)
     return RotationOutcome(
-        plan=replace(plan, known=tuple(dict.fromkeys((*plan.known, *sorted(swap.lineage.seen))))),
+        plan=plan,
         how=refreshed.how,
         after=secret_of(refreshed.webhook).fingerprint,
         updated_at=updated_at.isoformat() if (updated_at := refreshed.webhook.updated_at) is not None else None,
@@ -149,6 +157,7 @@ def rotate(
         distributed_at=server_now().isoformat(),
         stores=outcomes,
         notes=(*refreshed.notes, *notes),
+        seen=tuple(sorted(swap.lineage.seen - plan.older)),
     )
 
 

@@ -113,12 +113,12 @@ def test_a_missing_connection_is_a_finding(
     assert "Note: MetastoreBackend could not be asked" in shown
 
 
-def test_without_a_database_earlier_reports_are_missing_and_that_is_said(
+def test_without_a_database_earlier_runs_are_not_known_and_that_is_said(
     world: FeaturebaseWorld, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure(world.entry(stores=[world.file_store()]))
     ended()
-    assert f"Note: earlier reports of {world.name} can't be read" in capsys.readouterr().out
+    assert f"Note: what earlier runs of {world.name} left can't be read here" in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_wrong_use(

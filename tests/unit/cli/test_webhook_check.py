@@ -6,15 +6,16 @@ import pytest
 
 from featurebase_provider.cli.webhook_check import WebhookCheck, check_webhook
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.rotation.errors import StoreUnreachable
+from featurebase_provider.rotation.errors import MemorySpoilt, StoreUnreachable
+from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, api_unreachable, failing, secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from featurebase_provider.featurebase.models import Webhook
 
 OLD = secret("old")
+HOST = "https://do.featurebase.app"
+NOTHING = History(WEBHOOK_ID)
 
 
 def a_config(*stores: MemoryStore) -> WebhookConfig:
@@ -23,8 +24,8 @@ def a_config(*stores: MemoryStore) -> WebhookConfig:
     return WebhookConfig.model_construct(**facts)
 
 
-def check(*stores: MemoryStore, reports: Sequence[Mapping[str, Any]] = ()) -> WebhookCheck:
-    return check_webhook(a_config(*stores), lambda config: a_webhook("whsec_0"), lambda name: reports)
+def check(*stores: MemoryStore, history: History = NOTHING) -> WebhookCheck:
+    return check_webhook(a_config(*stores), lambda config: (a_webhook("whsec_0"), HOST), lambda *asked: history)
 
 
 def test_nothing_to_look_after() -> None:
@@ -48,13 +49,34 @@ def test_what_a_push_mends_says_so(facts: dict[str, Any], words: str) -> None:
     assert "mode distribute" in text
 
 
-def test_a_value_of_an_earlier_rotation_is_ours() -> None:
-    """As for preflight, earlier reports of this webhook tell; another webhook's do not."""
-    ours = {"webhook_id": WEBHOOK_ID, "before": OLD.fingerprint}
-    (text,) = check(MemoryStore(value=OLD), reports=[ours]).findings
+@pytest.mark.parametrize("told", ["known", "leaked"])
+def test_a_value_of_an_earlier_run_is_ours(told: str) -> None:
+    """As for preflight: a plan tells of a run that died, and what has leaked is ours to replace."""
+    (text,) = check(MemoryStore(value=OLD), history=History(WEBHOOK_ID).knowing(**{told: [OLD.fingerprint]})).findings
     assert "it holds another secret" in text
-    (text,) = check(MemoryStore(value=OLD), reports=[{**ours, "webhook_id": "f" * 24}]).findings
+    (text,) = check(MemoryStore(value=OLD)).findings
     assert "adopt: true" in text
+
+
+def test_the_history_is_asked_of_the_webhook_that_was_read() -> None:
+    asked: list[Any] = []
+    config = a_config(MemoryStore(value=secret("0")))
+
+    def history_of(*arguments: Any) -> History:
+        asked.append(arguments)
+        return History(WEBHOOK_ID)
+
+    check_webhook(config, lambda config: (a_webhook("whsec_0"), HOST), history_of)
+    assert asked == [(config, HOST, WEBHOOK_ID)]
+
+
+def test_a_spoilt_memory_is_a_finding() -> None:
+    def history_of(*arguments: Any) -> History:
+        raise MemorySpoilt(WEBHOOK_ID, "featurebase_rotation__x__history", "holds something else")
+
+    found = check_webhook(a_config(MemoryStore(value=OLD)), lambda config: (a_webhook("whsec_0"), HOST), history_of)
+    assert "featurebase_rotation__x__history" in found.findings[0]
+    assert found.fingerprint == secret("0").fingerprint
 
 
 def test_every_store_with_a_problem_is_a_finding() -> None:
@@ -66,11 +88,10 @@ def test_every_store_with_a_problem_is_a_finding() -> None:
 def test_stores_are_looked_at_even_where_featurebase_is_not(answer: Any) -> None:
     """No answer, or one without a secret: that is the finding; values are not judged."""
 
-    def read(config: WebhookConfig) -> Webhook:
-        webhook: Webhook = answer()
-        return webhook
+    def read(config: WebhookConfig) -> tuple[Webhook, str]:
+        return answer(), HOST
 
-    found = check_webhook(a_config(MemoryStore(value=OLD)), read, lambda name: ())
+    found = check_webhook(a_config(MemoryStore(value=OLD)), read, lambda *asked: History(WEBHOOK_ID))
     assert found.fingerprint is None
     assert found.problem is not None
     assert found.findings == (found.problem,)

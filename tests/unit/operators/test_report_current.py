@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from featurebase_provider.operators import report
 from featurebase_provider.operators.report import current_fingerprint
 from featurebase_provider.rotation.errors import StaleRead
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.unit.rotation.fakes import a_plan, a_webhook
+from tests.unit.rotation.fakes import START, a_plan, a_webhook
 
 OLD, NEW, NEWER = a_webhook("whsec_old"), a_webhook("whsec_new"), a_webhook("whsec_newer")
 PLAN = a_plan(OLD)
@@ -23,6 +24,7 @@ class Shows:
 
     def __init__(self, *webhooks: Webhook) -> None:
         self._webhooks = list(webhooks)
+        self.clock = SimpleNamespace(now=lambda: START)
 
     def get_webhook(self, webhook_id: str) -> Webhook:
         return self._webhooks.pop(0) if len(self._webhooks) > 1 else self._webhooks[0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.audit import AuditPorts, run_audit
 from featurebase_provider.rotation.audit_listing import Subject
+from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import START, a_webhook
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.audit_report import AuditReport
+    from featurebase_provider.rotation.errors import MemoryUnknown
 
 
 def webhook_id(number: int) -> str:
@@ -75,18 +77,17 @@ class Auditing:
     connections: dict[str, FakeConnection]
     reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     plans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    problem: MemoryUnknown | None = None
     said: list[str] = field(default_factory=list)
     monotonic: Callable[[], float] = lambda: 0.0
 
     def run(self, *subjects: Subject, **how: Any) -> AuditReport:
-        ports = AuditPorts(
-            self._open,
-            lambda name: self.reports.get(name, []),
-            lambda name: self.plans.get(name, []),
-            self.said.append,
-            self.monotonic,
-        )
-        return run_audit(subjects, ports, **how)
+        return run_audit(subjects, AuditPorts(self._open, self._history, self.said.append, self.monotonic), **how)
+
+    def _history(self, subject: Subject, host: str, webhook_id: str) -> History:
+        if self.problem is not None:
+            raise self.problem
+        return History.from_events(webhook_id, self.reports.get(subject.name, []), self.plans.get(subject.name, []))
 
     @contextmanager
     def _open(self, conn_id: str) -> Iterator[FakeConnection]:

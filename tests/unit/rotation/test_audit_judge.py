@@ -9,6 +9,7 @@ from featurebase_provider.rotation.audit_findings import ADVICE, HEALABLE, KINDS
 from featurebase_provider.rotation.audit_judge import Evidence, judge
 from featurebase_provider.rotation.audit_listing import Subject
 from featurebase_provider.rotation.audit_stores import HeldByStore
+from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_webhook, fingerprint
 
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
@@ -33,7 +34,8 @@ def found(
     facts = {"name": "production", "conn_id": "featurebase_default", "dag_id": "featurebase_rotate__production"}
     about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
     shown = a_webhook() if webhook is None else webhook
-    return judge(about, Evidence(shown or None, held or (MATCHING,), reports, leaked, START))
+    history = History.from_events(WEBHOOK_ID, reports).knowing(leaked=leaked)
+    return judge(about, Evidence(shown or None, held or (MATCHING,), history, START))
 
 
 def kinds(*held: HeldByStore, **how: Any) -> list[str]:

@@ -243,3 +243,23 @@ def test_finishing_a_write_keeps_the_previous_secret() -> None:
     assert converge(store.arm(), NEW, rule(keeps_previous=True)) is True
     assert (store.holds, store.holds_previous, store.finished) == ("whsec_1", "whsec_0", True)
     assert converge(store.arm(), NEW, rule(keeps_previous=True)) is False
+
+
+EXPIRED = {"keeps_previous": True, "previous": Previous.EXPIRED}
+
+
+def test_the_end_of_an_old_previous_keeps_no_run_from_keeping_what_it_replaces() -> None:
+    """A month is longer than any previous_for: each rotation keeps the secret that it has just replaced."""
+    old, now, older = secret("old"), secret("new"), secret("older")
+    rule = a_rule(**EXPIRED, replaces=old.fingerprint, known=frozenset({old.fingerprint}))
+    kept = SecretPair(now, old)
+    assert desired_pair(StoredValue(old, older), now, rule) == kept
+    assert desired_pair(StoredValue(now, old), now, rule) is None, "the push after it leaves it there"
+    assert desired_pair(StoredValue(now, older), now, rule) == SecretPair(now)
+
+
+def test_a_run_that_refreshes_nothing_drops_an_expired_previous() -> None:
+    old, now = secret("old"), secret("new")
+    rule = a_rule(**EXPIRED, known=frozenset({old.fingerprint}))
+    assert desired_pair(StoredValue(now, old), now, rule) == SecretPair(now)
+    assert desired_pair(StoredValue(old), now, rule) == SecretPair(now), "the store was left behind for longer"

@@ -8,13 +8,11 @@ import pytest
 
 from featurebase_provider.rotation.convergence import Previous, converge, desired_pair
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreForeignValue
-from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in
+from featurebase_provider.rotation.plan import RotationPlan, check_status
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
-from featurebase_provider.rotation.schedule import known_fingerprints
 from featurebase_provider.rotation.store import SecretPair, StoredValue
 from tests.unit.rotation.fakes import (
-    WEBHOOK_ID,
     ArmedMemory,
     FakeFeaturebase,
     MemoryStore,
@@ -73,7 +71,7 @@ def test_a_store_that_holds_it_already_is_left_alone() -> None:
 
 def test_an_emergency_plan_calls_everything_up_to_now_leaked() -> None:
     """Which of the older secrets got out is not ours to judge."""
-    plan = a_plan(mode="emergency", known=("sha256:older",), leaked=["sha256:oldest"], dag_id="emergency")
+    plan = a_plan(mode="emergency", known=("sha256:older",), leaked=["sha256:oldest"])
     assert plan.leaked == tuple(sorted((fingerprint("0"), "sha256:older", "sha256:oldest")))
     assert (plan.previous, plan.refreshes, plan.is_emergency) == (Previous.DROP, True, True)
     assert RotationPlan.from_json(plan.as_json()) == plan
@@ -88,39 +86,8 @@ def test_another_plan_only_carries_on_what_has_leaked(mode: Any, refreshes: bool
 
 @pytest.mark.parametrize("status", ["paused", "suspended"])
 def test_an_emergency_asks_for_no_active_webhook(status: str) -> None:
-    assert a_plan(a_webhook(status=status), mode="emergency", allow_inactive=False).status == status
-
-
-def test_whose_plan_it_is() -> None:
-    """Run ids repeat between Dags; version 0.1.0 recorded no Dag."""
-    record = {"run_id": "manual__1", "dag_id": "one"}
-    assert is_plan_of(record, dag_id="one", run_id="manual__1")
-    assert is_plan_of({"run_id": "manual__1"}, dag_id="one", run_id="manual__1")
-    assert not is_plan_of(record, dag_id="another", run_id="manual__1")
-    assert not is_plan_of(record, dag_id="one", run_id="manual__2")
-    assert not is_plan_of({}, dag_id="one", run_id="manual__1")
-
-
-def test_what_records_say_has_leaked() -> None:
-    """Emergency runs name it and later plans carry it on; another webhook's records and odd ones are passed over."""
-    records = [
-        {"webhook_id": WEBHOOK_ID, "mode": "emergency", "before": "sha256:a", "leaked": ["sha256:b"]},
-        {"webhook_id": WEBHOOK_ID, "mode": "rotate", "before": "sha256:c", "leaked": ["sha256:d"]},
-        {"webhook_id": WEBHOOK_ID, "mode": "emergency", "before": None, "leaked": 5},
-        {"webhook_id": "0" * 24, "mode": "emergency", "before": "sha256:e"},
-        {},
-    ]
-    assert leaked_in(records, WEBHOOK_ID) == {"sha256:a", "sha256:b", "sha256:d"}
-
-
-def test_what_plans_set_out_from() -> None:
-    plans = [
-        {"webhook_id": WEBHOOK_ID, "before": "sha256:b", "known": ["sha256:a", 5]},
-        {"webhook_id": WEBHOOK_ID, "before": "sha256:b"},
-        {"webhook_id": "0" * 24, "before": "sha256:c"},
-        {"webhook_id": WEBHOOK_ID},
-    ]
-    assert known_fingerprints(plans, WEBHOOK_ID) == ("sha256:b", "sha256:a")
+    check_status(a_webhook(status=status), "emergency", allow_inactive=False)
+    assert a_plan(a_webhook(status=status), mode="emergency").status == status
 
 
 class Careless(ArmedMemory):

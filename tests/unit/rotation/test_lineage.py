@@ -55,7 +55,48 @@ def test_an_unknown_updated_at_says_nothing() -> None:
     unknown = a_webhook("whsec_9", updated_at=None)
     assert not lineage.is_stale(unknown)
     lineage.advance(unknown)
-    assert lineage.is_stale(a_webhook("whsec_9", updated_at=START - timedelta(seconds=1)))
+    assert lineage.is_stale(a_webhook("whsec_8", updated_at=START - timedelta(seconds=1)))
+
+
+def test_the_newest_secret_is_never_stale(api: FakeFeaturebase) -> None:
+    """A GET may give whole seconds where the refresh's answer gave milliseconds."""
+    lineage = Lineage()
+    lineage.advance(a_webhook("whsec_9", updated_at=START + timedelta(milliseconds=900)))
+    assert not lineage.is_stale(a_webhook("whsec_9", updated_at=START))
+    assert not lineage.is_stale(a_webhook("whsec_10", updated_at=START)), "refreshed again within that second"
+    assert lineage.is_stale(a_webhook("whsec_8", updated_at=START - timedelta(seconds=1)))
+
+
+def test_a_claim_of_long_ago_is_called_back_by_a_read_that_stays(api: FakeFeaturebase) -> None:
+    """Featurebase holds what it goes on showing, whatever an earlier run has reported."""
+    lineage = Lineage(replaced={fingerprint("0")}, doubtful={fingerprint("0")})
+    assert read(api, lineage) == fingerprint("0")
+    assert api.clock.now == pytest.approx(1030)
+    assert lineage.newest == fingerprint("0")
+
+
+def test_reads_that_differ_call_nothing_back(api: FakeFeaturebase) -> None:
+    both = {fingerprint("0"), fingerprint("older")}
+    api.read_script.extend(["stale", None] * 40)
+    with pytest.raises(StaleRead):
+        read(api, Lineage(replaced=both, doubtful=both))
+
+
+def test_what_this_run_saw_replaced_is_not_doubtful() -> None:
+    lineage = Lineage(replaced={fingerprint("0")}, doubtful={fingerprint("0"), fingerprint("1")})
+    assert [lineage.is_doubtful(fingerprint(name)) for name in "01"] == [True, False]
+    more = lineage.with_replaced({fingerprint("0"), fingerprint("2")}, newest=fingerprint("3"))
+    assert (more.is_doubtful(fingerprint("0")), more.newest) == (False, fingerprint("3"))
+    assert more.seen == {fingerprint(name) for name in "023"}
+    assert lineage.with_replaced({fingerprint("2")}, doubtful={fingerprint("2")}).is_doubtful(fingerprint("2"))
+    lineage.replace(fingerprint("0"))
+    assert not lineage.is_doubtful(fingerprint("0"))
+
+
+def test_a_read_that_was_made_before_is_not_made_again(api: FakeFeaturebase) -> None:
+    shown = a_webhook("whsec_0")
+    assert read_current(api, WEBHOOK_ID, Lineage(), first=shown) is shown
+    assert api.reads == 0
 
 
 def test_advancing_replaces_what_was_newest() -> None:

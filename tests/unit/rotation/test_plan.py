@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
-from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, checked_mode
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, fingerprint
+from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, ThisRun, check_status, checked_mode
+from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, a_webhook, fingerprint
+
+OF_LATER_VERSIONS = {
+    "health": {}, "known": [], "reason": "", "dag_id": "", "run_after": None, "run_started": None, "stores": None,
+}  # fmt: skip
 
 
 def test_a_plan_survives_json_and_holds_no_secret() -> None:
@@ -30,7 +35,7 @@ def test_a_plan_survives_json_and_holds_no_secret() -> None:
 def test_a_plan_of_a_webhook_that_tells_little_survives_json() -> None:
     """Only id and secret are certain."""
     little = Webhook.model_validate({"id": WEBHOOK_ID, "secret": "whsec_0", "health": 5, "updatedAt": "soon"})
-    plan = a_plan(little, allow_inactive=True)
+    plan = a_plan(little)
     assert (plan.updated_at, plan.status, plan.health) == (None, "unrecognised", HealthFigures())
     assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
 
@@ -39,7 +44,7 @@ def test_health_figures_of_a_webhook_without_deliveries() -> None:
     assert HealthFigures.of(a_webhook()) == HealthFigures()
 
 
-@pytest.mark.parametrize(("drop", "becomes"), [(True, Previous.DROP), (False, Previous.KEEP)])
+@pytest.mark.parametrize(("drop", "becomes"), [(True, Previous.EXPIRED), (False, Previous.KEEP)])
 def test_the_plan_says_what_becomes_of_the_previous_secret(drop: bool, becomes: Previous) -> None:
     assert a_plan(drop_previous=drop).previous is becomes
 
@@ -53,8 +58,8 @@ def test_fields_of_a_newer_provider_are_left_out() -> None:
 
 
 def test_a_plan_of_an_older_provider_gets_defaults() -> None:
-    raw = {key: value for key, value in a_plan().as_json().items() if key not in ("health", "known", "reason")}
-    assert RotationPlan.from_json(raw) == a_plan()
+    raw = {key: value for key, value in a_plan().as_json().items() if key not in OF_LATER_VERSIONS}
+    assert RotationPlan.from_json(raw) == RotationPlan.from_json({**a_plan().as_json(), **OF_LATER_VERSIONS})
 
 
 @pytest.mark.parametrize("raw", [None, "a plan", [], 1])
@@ -114,12 +119,62 @@ def test_no_plan_without_a_secret() -> None:
 @pytest.mark.parametrize("status", ["paused", "suspended", "invented"])
 @pytest.mark.parametrize("mode", ["rotate", "distribute"])
 def test_an_inactive_webhook_stops_the_run(status: str, mode: Any) -> None:
-    with pytest.raises(PlanRefused, match=f"'{status}'.*allow_inactive"):
-        a_plan(a_webhook(status=status), mode=mode, allow_inactive=False)
+    """No delivery would prove the rotation."""
+    with pytest.raises(PlanRefused, match=f"{status}.*nothing was changed.*allow_inactive"):
+        check_status(a_webhook(status=status), mode, allow_inactive=False)
 
 
-def test_an_inactive_webhook_can_be_looked_at_or_allowed() -> None:
-    """A dry run changes nothing, so it shows the plan; allow_inactive is the user's word."""
-    paused = a_webhook(status="paused", updated_at=START - timedelta(days=1))
-    assert a_plan(paused, mode="dry_run", allow_inactive=False).status == "paused"
-    assert a_plan(paused, allow_inactive=True).updated_at == (START - timedelta(days=1)).isoformat()
+@pytest.mark.parametrize("mode", ["dry_run", "emergency"])
+def test_an_inactive_webhook_can_be_looked_at_or_allowed(mode: Any) -> None:
+    check_status(a_webhook(status="paused"), mode, allow_inactive=False)
+    check_status(a_webhook(status="paused"), "rotate", allow_inactive=True)
+    check_status(a_webhook(), "rotate", allow_inactive=False)
+
+
+def test_secrets_from_before_the_plan_are_older_than_its_own() -> None:
+    assert a_plan(known=("sha256:1", fingerprint("0"))).older == {"sha256:1"}
+
+
+LATER_TRY = replace(THIS_RUN, later_try=True)
+
+
+def test_a_later_try_finds_its_own_plan() -> None:
+    plan = a_plan()
+    assert LATER_TRY.made(plan)
+    assert LATER_TRY.made(replace(plan, dag_id="", run_started=None)), "version 0.1.0 recorded less"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        THIS_RUN,
+        replace(LATER_TRY, run_id="manual__2"),
+        replace(LATER_TRY, dag_id="another"),
+        replace(LATER_TRY, started=(START + timedelta(seconds=1)).isoformat()),
+    ],
+    ids=["a first try: the run was deleted and made anew", "another run", "another Dag", "made anew, and tried twice"],
+)
+def test_any_other_try_finds_somebody_elses(other: ThisRun) -> None:
+    assert not other.made(a_plan())
+
+
+def test_a_cleared_run_finds_its_plan_whenever_it_began() -> None:
+    """Airflow sets a new start when a finished run is cleared."""
+    assert replace(LATER_TRY, started=(START + timedelta(days=9)).isoformat(), cleared=True).made(a_plan())
+
+
+def test_a_run_knows_which_plans_came_later() -> None:
+    later = replace(a_plan(), run_id="manual__2", run_after=(START + timedelta(days=1)).isoformat())
+    assert THIS_RUN.is_before(later)
+    assert not THIS_RUN.is_before(replace(later, run_after=(START - timedelta(days=1)).isoformat()))
+    assert not THIS_RUN.is_before(replace(later, run_after=None))
+    assert not THIS_RUN.is_before(replace(later, run_id=THIS_RUN.run_id)), "its own"
+    assert not replace(THIS_RUN, run_after=None).is_before(later)
+
+
+def test_a_plan_is_the_same_whatever_was_learnt_since() -> None:
+    plan = a_plan()
+    assert plan.is_same_as(replace(plan, known=("sha256:1",), stores=("memory://a",)))
+    assert not plan.is_same_as(replace(plan, before="sha256:1"))
+    assert not plan.is_same_as(replace(plan, planned_at=(START + timedelta(days=1)).isoformat()))
+    assert not plan.is_same_as(None)

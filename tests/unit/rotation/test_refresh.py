@@ -27,6 +27,7 @@ from tests.unit.rotation.fakes import (
     a_webhook,
     api_unreachable,
     fingerprint,
+    secret,
 )
 
 PATH = f"/v2/webhooks/{WEBHOOK_ID}/secret"
@@ -272,3 +273,55 @@ def test_no_message_holds_a_secret(api: FakeFeaturebase) -> None:
     with pytest.raises(RefreshOutcomeUnknown) as caught:
         swap(api, say=said.append).run()
     assert "whsec_" not in f"{caught.value!r} {caught.value} {said}"
+
+
+def test_what_the_plan_knows_as_older_is_never_taken_for_new(api: FakeFeaturebase) -> None:
+    """A rotation by hand that moved no updatedAt, then one lagging read in a run that only distributes."""
+    api.bumps_updated_at = False
+    api.rotated()
+    plan = a_plan(api.current, mode="distribute", known=[fingerprint("0")])
+    api.read_script.append("stale")
+    refreshed = swap(api, plan=plan).run()
+    assert (refreshed.how, refreshed.webhook.fingerprint) == ("not_asked", fingerprint("1"))
+
+
+def test_an_older_secret_that_stays_stops_the_refresh(api: FakeFeaturebase) -> None:
+    plan = a_plan(a_webhook("whsec_1"), known=[fingerprint("0")])
+    with pytest.raises(StaleRead, match="known to have been replaced"):
+        swap(api, plan=plan).run()
+    assert api.posts == 0
+
+
+def test_an_older_secret_is_not_what_a_lost_refresh_led_to(api: FakeFeaturebase) -> None:
+    api.bumps_updated_at = False
+    api.rotated()
+    plan = a_plan(api.current, known=[fingerprint("0")])
+    api.post_script.append("lost_after")
+    api.read_script.extend([None, "stale"])
+    api.history.insert(-1, a_webhook("whsec_0"))
+    assert swap(api, plan=plan).run().webhook.fingerprint == fingerprint("2")
+
+
+@pytest.mark.parametrize("shown", ["0", "unheard_of"])
+def test_an_emergency_refreshes_whatever_its_first_try_reads(api: FakeFeaturebase, shown: str) -> None:
+    """Its plan may have been made from a stale read; nothing holds it up, and no secret that was there is to stay."""
+    plan = a_plan(a_webhook("whsec_old"), mode="emergency", known=[fingerprint("0")])
+    api.change(secret=secret(shown), updated_at=START - timedelta(days=60))
+    before = api.clock.now
+    refreshed = swap(api, plan=plan).run()
+    assert (refreshed.how, api.posts) == ("answered", 1)
+    assert api.clock.now - before < 1
+
+
+def test_a_later_try_of_an_emergency_knows_its_own_secret(api: FakeFeaturebase) -> None:
+    plan = a_plan(api.current, mode="emergency")
+    api.rotated()
+    assert (swap(api, plan=plan, later_attempt=True).run().how, api.posts) == ("already_done", 0)
+
+
+def test_an_emergencys_lost_refresh_is_told_from_what_it_found(api: FakeFeaturebase) -> None:
+    plan = a_plan(a_webhook("whsec_old"), mode="emergency")
+    api.change(secret=secret("unheard_of"))
+    api.post_script.append("lost_before")
+    with pytest.raises(RefreshOutcomeUnknown):
+        swap(api, plan=plan).run()

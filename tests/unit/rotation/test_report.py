@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.report import (
     ADVICE,
     EMERGENCY_ADVICE,
@@ -17,7 +18,6 @@ from featurebase_provider.rotation.report import (
     make_report,
 )
 from featurebase_provider.rotation.rotate import RotationOutcome
-from featurebase_provider.rotation.schedule import known_fingerprints
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
@@ -172,7 +172,8 @@ def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
     rotation = rotated(WRITTEN, plan=replace(plan, known=(earlier, BEFORE, between, AFTER)), after=AFTER)
     report = a_report(rotation, plan=plan, current=NEWER)
     assert report.known == (BEFORE, between, AFTER, NEWER)
-    assert known_fingerprints([report.as_json()], WEBHOOK_ID) == (BEFORE, NEWER, between, AFTER)
+    history = History.from_events(WEBHOOK_ID, [report.as_json()])
+    assert {*history.known} == {BEFORE, NEWER, between, AFTER}
 
 
 def test_the_text_tells_a_person_what_happened() -> None:

@@ -10,6 +10,7 @@ from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import (
+    MemoryUnknown,
     PlanUnreadable,
     RefreshOutcomeUnknown,
     RefreshRefused,
@@ -42,7 +43,12 @@ def a_store(label: str = "a", **facts: Any) -> MemoryStore:
 
 
 def run(
-    api: FakeFeaturebase, *stores: MemoryStore, require_all: bool = True, previous: Any = Previous.KEEP, **swap: Any
+    api: FakeFeaturebase,
+    *stores: MemoryStore,
+    require_all: bool = True,
+    previous: Any = Previous.KEEP,
+    leaked: Any = frozenset,
+    **swap: Any,
 ) -> RotationOutcome:
     clock = api.clock
     facts = {"plan": a_plan(api.history[1]), "sleep": clock.sleep, "monotonic": clock.monotonic, **swap}
@@ -53,6 +59,7 @@ def run(
         server_now=clock.server_now,
         wall=clock.wall,
         require_all=require_all,
+        leaked=leaked,
     )
 
 
@@ -265,9 +272,9 @@ def test_a_store_left_with_the_secret_in_between_can_be_pushed(api: FakeFeatureb
     store.write_script.extend([None, failing(StoreUnreachable("a", "no answer"))])
     outcome = RotationOutcome.from_json(json.loads(json.dumps(run(api, store).as_json())))
     assert (outcome.stores["a"].result, store.holds) == ("failed", "whsec_1")
-    assert {fingerprint("0"), fingerprint("1"), fingerprint("2")} <= set(outcome.plan.known)
+    assert {fingerprint("0"), fingerprint("1"), fingerprint("2")} <= set(outcome.known)
 
-    rule = a_rule(known=frozenset(outcome.plan.known))
+    rule = a_rule(known=frozenset(outcome.known))
     push_until_agreed(api, WEBHOOK_ID, store.arm(), Lineage(), rule)
     assert store.holds == "whsec_2"
 
@@ -326,3 +333,22 @@ def test_no_outcome_is_unreadable(raw: object) -> None:
 def test_an_outcome_without_a_plan_is_unreadable() -> None:
     with pytest.raises(PlanUnreadable, match="no plan"):
         RotationOutcome.from_json(an_outcome(plan=None), webhook_id=WEBHOOK_ID)
+
+
+def test_a_memory_that_cannot_be_read_stops_only_what_has_not_happened(api: FakeFeaturebase) -> None:
+    """Before the refresh it is an error; after it, the stores are written by what is known."""
+    store = a_store()
+    problem = MemoryUnknown(WEBHOOK_ID, "v", "could not be read")
+
+    def unknown() -> frozenset[str]:
+        raise problem
+
+    with pytest.raises(MemoryUnknown):
+        run(api, store, leaked=unknown)
+    assert (api.posts, store.writes) == (0, [])
+    plan = a_plan(api.current)
+    api.rotated()
+    said: list[str] = []
+    outcome = run(api, store, leaked=unknown, plan=plan, say=said.append)
+    assert (outcome.how, store.holds) == ("already_done", "whsec_1")
+    assert any("could not be read" in text for text in said)

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
+from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History, SecretAge, recall, rounded
+from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key
+from featurebase_provider.rotation.plan import ThisRun
+from featurebase_provider.rotation.report import Findings, make_report
+from featurebase_provider.rotation.rotate import RotationOutcome
+from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint
+
+CREATED = START - timedelta(days=400)
+FINGERPRINT, OTHER = "sha256:0000000000000001", "sha256:0000000000000002"
+
+
+def a_report(days_ago: float, after: str | None = FINGERPRINT, *, refreshed: bool = False) -> dict[str, Any]:
+    at = (START - timedelta(days=days_ago)).isoformat()
+    return {"webhook_id": WEBHOOK_ID, "at": at, "after": after, "refreshed_at": at if refreshed else None}
+
+
+def age_of(*reports: dict[str, Any], created_at: datetime | None = CREATED) -> SecretAge:
+    return History.from_events(WEBHOOK_ID, reports).age(FINGERPRINT, created_at=created_at, now=START)
+
+
+def days(at_least: float, at_most: float) -> SecretAge:
+    return SecretAge(timedelta(days=at_least), timedelta(days=at_most))
+
+
+@pytest.mark.parametrize(
+    ("reports", "age"),
+    [
+        ([], days(0, 400)),
+        ([a_report(12, refreshed=True)], days(12, 12)),
+        ([a_report(12, refreshed=True), a_report(3)], days(12, 12)),
+        ([a_report(12)], days(12, 400)),
+        ([a_report(20, OTHER), a_report(12), a_report(3)], days(12, 20)),
+        ([a_report(20, OTHER)], days(0, 20)),
+        ([a_report(20, OTHER), a_report(12), a_report(5, OTHER), a_report(3)], days(12, 20)),
+        ([a_report(500, OTHER)], days(0, 400)),
+        ([a_report(30, None)], days(0, 400)),
+        ([a_report(500)], days(400, 400)),
+    ],
+    ids=[
+        "no report",
+        "refreshed by us",
+        "refreshed by us, seen later",
+        "seen only: at least that old",
+        "another one was seen before",
+        "another one was seen, this one never",
+        "only what was seen before the first sight of it bounds its age",
+        "a report from before the webhook",
+        "a report that saw none",
+        "never older than the webhook",
+    ],
+)
+def test_the_age_is_bounded_by_what_was_seen(reports: list[dict[str, Any]], age: SecretAge) -> None:
+    assert age_of(*reports) == age
+
+
+def test_without_the_webhooks_age_only_reports_bound_it() -> None:
+    assert age_of(created_at=None) == SecretAge(timedelta(), None)
+    assert age_of(created_at=None).may_be_over(timedelta(days=9000))
+    assert age_of(a_report(12), created_at=None) == SecretAge(timedelta(days=12), None)
+    assert age_of(a_report(12, refreshed=True), created_at=None) == days(12, 12)
+
+
+def test_clocks_that_disagree_make_no_negative_age() -> None:
+    assert age_of(a_report(-1, refreshed=True)) == days(0, 0)
+    assert age_of(a_report(-1)) == days(0, 400)
+    assert age_of(created_at=START + timedelta(days=1)) == days(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (days(12, 12), "12 d"),
+        (days(0, 400), "unknown, at most 400 d"),
+        (days(12, 20), "unknown, 12 d to 20 d"),
+        (days(0.5, 1.5), "unknown, at most 1 d 12 h"),
+        (SecretAge(timedelta(days=12), None), "unknown, at least 12 d"),
+        (SecretAge(timedelta(hours=12), None), "unknown"),
+    ],
+)
+def test_the_age_is_said_with_its_doubt(age: SecretAge, words: str) -> None:
+    assert str(age) == words
+
+
+def test_what_can_be_said_about_a_limit() -> None:
+    limit = timedelta(days=90)
+    assert (days(91, 91).is_over(limit), days(90, 90).is_over(limit)) == (True, False)
+    assert (days(0, 91).is_over(limit), days(0, 91).may_be_over(limit)) == (False, True)
+    assert not days(0, 90).may_be_over(limit)
+
+
+def test_hours_matter_for_young_things_only() -> None:
+    assert (rounded(timedelta(hours=9)), rounded(timedelta(days=9, hours=9))) == ("9 h", "9 d")
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+A, B, C = "sha256:a", "sha256:b", "sha256:c"
+NOW = START.isoformat()
+
+
+def report(after: object = B, **facts: Any) -> dict[str, Any]:
+    return {"webhook_id": WEBHOOK_ID, "before": A, "after": after, "at": NOW, **facts}
+
+
+def after(*reports: dict[str, Any]) -> History:
+    return History.from_events(WEBHOOK_ID, reports)
+
+
+def test_what_earlier_runs_know_as_ours() -> None:
+    history = after(
+        report(),
+        report(before=B, after=C, known=[A, "sha256:between", 5]),
+        report(before=None, after=3),
+        report(before="sha256:x", webhook_id="0" * 24),
+    )
+    assert set(history.known) == {A, B, C, "sha256:between"}
+    assert history.known[-1] == C
+
+
+def test_what_rotate_saw_replaced_is_over() -> None:
+    """Only a rotation that saw another secret proves it: not one that asked for none, nor another webhook's."""
+    history = after(
+        report(how="answered"),
+        report(how="found_after_lost_answer", before=C),
+        report(how="already_done", before="sha256:d"),
+        report(how="not_asked", before="sha256:e"),
+        report(before="sha256:f"),
+        report(how="answered", before=None),
+        report(how="answered", before=B, after=B),
+        report(how="answered", before="sha256:g", webhook_id="another"),
+    )
+    assert history.replaced == {A, C, "sha256:d"}
+
+
+def test_a_secret_that_is_seen_again_is_not_called_replaced_any_more() -> None:
+    """What Featurebase shows is the evidence; a report may have been wrong."""
+    poisoned = after(report(how="already_done", before=B, after=A))
+    assert poisoned.replaced == {B}
+    assert poisoned.seeing(B, NOW, replaced=[A]).replaced == {A}
+
+
+def test_a_claim_is_doubtful_once_it_is_too_old_for_a_lag() -> None:
+    lineage = after(report(how="answered")).lineage
+    (fresh, old) = (lineage(START + timedelta(minutes=10)), lineage(START + timedelta(minutes=10, seconds=1)))
+    assert (fresh.is_doubtful(A), old.is_doubtful(A)) == (False, True)
+    assert fresh.seen == old.seen == {A}
+
+
+@pytest.mark.parametrize("moment", [None, 12, "soon", "2026-01-15T10:30:00"])
+def test_what_is_no_aware_time_tells_nothing(moment: object) -> None:
+    """Reports are asset events, which anybody with the right to can create."""
+    assert after(report(refreshed_at=moment, at=moment)).current_since(B) is None
+    assert after(report(at=moment)).known == (A, B)
+
+
+@pytest.mark.parametrize(
+    ("reports", "over"),
+    [
+        ([report(refreshed_at=(START - 9 * HOUR).isoformat())], True),
+        ([report(refreshed_at=(START - 8 * HOUR).isoformat())], False),
+        ([report(at=(START - 9 * HOUR).isoformat())], True),
+        ([report(at=(START - HOUR).isoformat(), refreshed_at=(START - 9 * HOUR).isoformat())], True),
+        ([], False),
+    ],
+    ids=["over", "not yet", "by first report", "the refresh counts, not the report", "unknown"],
+)
+def test_when_a_previous_secret_has_had_its_time(reports: list[dict[str, Any]], over: bool) -> None:
+    assert after(*reports).previous_is_over(B, now=START, previous_for=8 * HOUR) is over
+
+
+def test_what_records_say_has_leaked() -> None:
+    """Emergency runs name it and later plans carry it on; another webhook's records and odd ones are passed over."""
+    records = [
+        {"webhook_id": WEBHOOK_ID, "mode": "emergency", "before": A, "leaked": [B]},
+        {"webhook_id": WEBHOOK_ID, "mode": "rotate", "before": C, "leaked": ["sha256:d"]},
+        {"webhook_id": WEBHOOK_ID, "mode": "emergency", "before": None, "leaked": 5},
+        {"webhook_id": "0" * 24, "mode": "emergency", "before": "sha256:e"},
+        {},
+        "odd",
+    ]
+    assert History.from_events(WEBHOOK_ID, (), records).leaked == {A, B, "sha256:d"}
+    assert History.from_events(WEBHOOK_ID, records).leaked == {A, B, "sha256:d"}
+
+
+def test_what_plans_set_out_from_is_ours() -> None:
+    plans = [
+        {"webhook_id": WEBHOOK_ID, "before": B, "known": [A, 5]},
+        {"webhook_id": WEBHOOK_ID, "before": B},
+        {"webhook_id": "0" * 24, "before": C},
+        {"webhook_id": WEBHOOK_ID},
+    ]
+    assert set(History.from_events(WEBHOOK_ID, (), plans).known) == {A, B}
+
+
+def test_a_rotation_is_remembered() -> None:
+    plan = a_plan(known=("sha256:older",))
+    stores = {"a": StoreOutcome("a", "memory://a", "written", B)}
+    outcome = RotationOutcome(plan, "answered", B, refreshed_at=NOW, distributed_at=NOW, stores=stores)
+    history = History(WEBHOOK_ID).after_rotation(outcome, run=THIS_RUN.mark)
+    assert history.known == ("sha256:older", fingerprint("0"), B)
+    assert history.replaced == {fingerprint("0")}
+    assert history.age(B, now=START + DAY) == SecretAge(DAY, DAY)
+    assert history.tells_of(THIS_RUN)
+
+
+@pytest.mark.parametrize("how", ["not_asked", "answered"])
+def test_a_run_that_saw_one_secret_only_calls_none_replaced(how: Any) -> None:
+    outcome = RotationOutcome(a_plan(), how, fingerprint("0"), distributed_at=NOW)
+    assert History(WEBHOOK_ID).after_rotation(outcome).replaced == frozenset()
+
+
+@pytest.mark.parametrize(("how", "replaced"), [("answered", {fingerprint("0")}), (None, set())])
+def test_a_report_is_remembered(how: Any, replaced: set[str]) -> None:
+    rotation = RotationOutcome(a_plan(), how, B, refreshed_at=NOW) if how else None
+    report = make_report(
+        Findings(a_plan(), rotation, {}, current=B if how else fingerprint("0")),
+        webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate",
+    )  # fmt: skip
+    history = History(WEBHOOK_ID).after_report(report)
+    assert (history.replaced, history.runs) == (replaced, ())
+    assert fingerprint("0") in history.known
+
+
+def test_whether_a_runs_rotate_task_was_started() -> None:
+    history = History(WEBHOOK_ID).seeing(None, None, run=THIS_RUN.mark)
+    anew = ThisRun(THIS_RUN.dag_id, THIS_RUN.run_id, (START + DAY).isoformat(), later_try=True)
+    assert not history.tells_of(anew), "the run was deleted and made anew"
+    cleared = ThisRun(THIS_RUN.dag_id, THIS_RUN.run_id, (START + DAY).isoformat(), later_try=True, cleared=True)
+    assert history.tells_of(cleared), "Airflow forgot when it began first"
+    assert not history.tells_of(ThisRun("another", THIS_RUN.run_id, cleared=True))
+
+
+def test_a_run_is_named_once() -> None:
+    history = History(WEBHOOK_ID)
+    for run in ("one", "two", "one"):
+        history = history.seeing(None, None, run=run)
+    assert history.runs == ("two", "one")
+
+
+def test_a_history_of_years_stays_small_and_keeps_the_newest() -> None:
+    history = History(WEBHOOK_ID)
+    for day in range(1094):
+        at = (START + day * DAY).isoformat()
+        now, before = fingerprint(str(day)), fingerprint(str(day - 1))
+        history = history.seeing(now, at, refreshed_at=at, replaced=[before], known=[before], run=f"{day} {at}")
+    assert (len(history.secrets), len(history.runs)) == (MOST_SECRETS, MOST_RUNS)
+    assert history.known[-2:] == (fingerprint("1092"), fingerprint("1093"))
+    memory = a_memory()
+    memory.write("history", history.as_json())
+    (text,) = memory.memory.records.values()  # type: ignore[attr-defined]
+    assert len(text) < LARGEST_RECORD / 1.5
+    assert recall(memory) == history
+
+
+def test_odd_entries_are_left_out() -> None:
+    raw = {"secrets": [5, {"fingerprint": ""}, {"fingerprint": A, "odd": 1}], "leaked": [B, 5], "runs": "none"}
+    history = History.from_json(raw, WEBHOOK_ID)
+    assert (history.known, history.leaked, history.runs) == ((A,), {B}, ())
+
+
+def test_events_are_read_only_where_there_is_no_record_yet() -> None:
+    memory = a_memory()
+    assert recall(memory, events=lambda: ([report()], [])).known == (A, B)
+    memory.write("history", History(WEBHOOK_ID).seeing(C, NOW).as_json())
+
+    def never() -> Any:
+        raise AssertionError("asked for events")
+
+    assert recall(memory, events=never).known == (C,)
+
+
+def test_plans_and_leaks_tell_of_runs_that_left_no_more() -> None:
+    memory, key = a_memory(), plan_key("dag", "preflight")
+    memory.keep_plan(key, a_plan(leaked=[B]))
+    memory.add_leaked([C])
+    history = recall(memory, plan_keys=[key, plan_key("dag", "other")])
+    assert (history.known, history.leaked) == ((fingerprint("0"),), {B, C})
+
+
+def test_what_cannot_be_read_stops_who_needs_it_and_is_told_to_who_does_not() -> None:
+    store = DictMemory()
+    memory, problems = a_memory(store), []
+    store.problem = MemoryUnknown(WEBHOOK_ID, "v", "could not be read")
+    with pytest.raises(MemoryUnknown):
+        recall(memory)
+    assert recall(memory, plan_keys=["1"], tolerate=problems.append) == History(WEBHOOK_ID)
+    assert problems == [store.problem] * 3
+
+
+def test_one_spoilt_record_costs_no_other() -> None:
+    store = DictMemory()
+    memory, problems = a_memory(store), []
+    memory.add_leaked([C])
+    store.records[f"{memory.prefix}history"] = "5"
+    history = recall(memory, tolerate=problems.append)
+    assert (history.leaked, [type(one) for one in problems]) == ({C}, [MemorySpoilt])
+
+
+def test_an_unknown_secret_has_no_lineage(  # what nobody saw is neither replaced nor newest
+) -> None:
+    assert not History(WEBHOOK_ID).lineage(START).is_stale(a_webhook())
