@@ -131,41 +131,40 @@ def unreachable(call: ApiCall[Any], failure: httpx.RequestError, secrets: Sequen
     return ApiUnreachable(call.method, call.path, detail=detail, was_sent=not isinstance(failure, _NEVER_SENT))
 
 
-def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now: float) -> T:
-    """Give an answer's model, or raise the error that it stands for.
+def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now: float) -> T | ApiError:
+    """Give an answer's model, or the error that it stands for.
+
+    Returned and not raised: the frames of a raised error hold what this one does, the answer and the API key, and
+    error trackers send them.
 
     :param secrets: values to leave out of messages, should the API quote them.
     :param now: Unix time in seconds, for answers that name a time to wait for but not their own.
-    :raises ApiError: the answer is an error, or is not what the call has to answer.
     """
     unexpected = partial(UnexpectedAnswer, call.method, call.path, answer.status)
     if 300 <= answer.status < 400:
-        raise unexpected(detail="a redirect, which is not followed")
+        return unexpected(detail="a redirect, which is not followed")
     if answer.status >= 400:
-        raise _error(call, answer, secrets, now)
+        return _error(call, answer, secrets, now)
     if answer.is_too_long:
-        raise unexpected(detail=f"the body is longer than {LARGEST_BODY} bytes")
+        return unexpected(detail=f"the body is longer than {LARGEST_BODY} bytes")
     if answer.broke_off:
-        raise unexpected(detail=f"the body broke off ({answer.broke_off})", body_broken=True)
+        return unexpected(detail=f"the body broke off ({answer.broke_off})", body_broken=True)
     payload = _decoded(answer.body)
     if payload is None:
-        raise unexpected(detail="the body is not JSON", body_broken=True)
+        return unexpected(detail="the body is not JSON", body_broken=True)
     try:
         value = call.answer.model_validate(payload)
     except ValidationError as exc:
         faults = _faults(exc)
-    else:
-        _refuse_another_webhook(call, value, unexpected)
-        return value
-    # Outside of the handler: the validation error holds the answer's values, even as a mere context.
-    raise unexpected(detail=clean_text(f"fields missing or of the wrong kind: {faults}", secrets=secrets))
+        return unexpected(detail=clean_text(f"fields missing or of the wrong kind: {faults}", secrets=secrets))
+    other = _another_webhook(call, value)
+    return unexpected(detail=f"it is about another webhook, {other}") if other else value
 
 
-def _refuse_another_webhook(call: ApiCall[Any], value: object, unexpected: Callable[..., UnexpectedAnswer]) -> None:
+def _another_webhook(call: ApiCall[Any], value: object) -> str | None:
     if call.webhook_id is None or not isinstance(value, (Webhook, DeletedWebhook)):
-        return
-    if value.id.lower() != call.webhook_id.lower():
-        raise unexpected(detail=f"it is about another webhook, {value.id}")
+        return None
+    return None if value.id.lower() == call.webhook_id.lower() else value.id
 
 
 def _decoded(body: bytes) -> Any:

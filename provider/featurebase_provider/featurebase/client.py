@@ -22,7 +22,7 @@ from featurebase_provider.featurebase.calls import (
     refresh_secret_call,
     update_webhook_call,
 )
-from featurebase_provider.featurebase.errors import ApiUnreachable, SettingsInvalid
+from featurebase_provider.featurebase.errors import ApiError, SettingsInvalid
 from featurebase_provider.featurebase.retries import retry_options
 from featurebase_provider.featurebase.server_clock import ServerClock
 
@@ -50,7 +50,6 @@ class _Session:
         self.settings = settings
         self.clock = ServerClock()
         """The server's clock, as told by the answers so far."""
-        self._secrets = (settings.api_key.get_secret_value(),)
         self._said: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -61,7 +60,7 @@ class _Session:
             return kind(
                 base_url=self.settings.base_url,
                 headers={
-                    "Authorization": f"Bearer {self._secrets[0]}",
+                    "Authorization": f"Bearer {self.settings.api_key.get_secret_value()}",
                     "Featurebase-Version": self.settings.api_version,
                     "User-Agent": f"airflow-provider-featurebase/{__version__}",
                     "Accept": "application/json",
@@ -86,12 +85,14 @@ class _Session:
         self.clock.observe(response.headers.get("Date"), sent_at=sent_at, received_at=self.clock.local())
         return RawAnswer(response, seconds=max(LONGEST_BODY_SECONDS, self.settings.timeout))
 
-    def _value(self, call: ApiCall[T], outcome: RawAnswer | ApiUnreachable) -> T:
-        if isinstance(outcome, ApiUnreachable):
-            # Raised here, where the transport's error, which holds the request, is not its context.
-            raise outcome
-        value = read_answer(call, outcome, self._secrets, self.clock.local())
-        self._say_unread(value)
+    def _outcome(self, call: ApiCall[T], got: RawAnswer | httpx.RequestError) -> T | ApiError:
+        """The answer's model, or the error to raise: there, where no frame holds the key, request or answer."""
+        secrets = (self.settings.api_key.get_secret_value(),)
+        if isinstance(got, httpx.RequestError):
+            return unreachable(call, got, secrets)
+        value = read_answer(call, got, secrets, self.clock.local())
+        if not isinstance(value, ApiError):
+            self._say_unread(value)
         return value
 
     def _say_unread(self, value: ApiModel) -> None:
@@ -167,13 +168,15 @@ class Client(_Session):
         return value
 
     def _send_once(self, call: ApiCall[T]) -> T:
-        value = self._value(call, self._exchange(call))
+        value = self._outcome(call, self._exchange(call))
+        if isinstance(value, ApiError):
+            raise value
         if self._on_secret:
             for secret in value.secret_values():
                 self._on_secret(secret)
         return value
 
-    def _exchange(self, call: ApiCall[Any]) -> RawAnswer | ApiUnreachable:
+    def _exchange(self, call: ApiCall[Any]) -> RawAnswer | httpx.RequestError:
         sent_at = self.clock.local()
         try:
             with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
@@ -185,7 +188,7 @@ class Client(_Session):
                 except httpx.RequestError as exc:
                     answer.broke_off = type(exc).__name__
         except httpx.RequestError as exc:
-            return unreachable(call, exc, self._secrets)
+            return exc
         return answer
 
     def close(self) -> None:
@@ -253,13 +256,15 @@ class AsyncClient(_Session):
         return await retrying(self._send_once, call)
 
     async def _send_once(self, call: ApiCall[T]) -> T:
-        value = self._value(call, await self._exchange(call))
+        value = self._outcome(call, await self._exchange(call))
+        if isinstance(value, ApiError):
+            raise value
         if self._on_secret:
             for secret in value.secret_values():
                 await self._on_secret(secret)
         return value
 
-    async def _exchange(self, call: ApiCall[Any]) -> RawAnswer | ApiUnreachable:
+    async def _exchange(self, call: ApiCall[Any]) -> RawAnswer | httpx.RequestError:
         sent_at = self.clock.local()
         try:
             async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
@@ -271,7 +276,7 @@ class AsyncClient(_Session):
                 except httpx.RequestError as exc:
                     answer.broke_off = type(exc).__name__
         except httpx.RequestError as exc:
-            return unreachable(call, exc, self._secrets)
+            return exc
         return answer
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"(?:whsec|\bsk)_[^\s\"'`,;<>()\[\]{}]+")
 
 
 def forms_of(value: str) -> list[str]:
-    """A secret as it is, URL-encoded, base64-encoded and JSON-escaped: the forms in which text may quote it."""
+    """A secret as it is, URL- and base64-encoded, JSON- and repr-escaped: the forms in which text may quote it."""
     raw = value.encode()
     forms = [
         value,
@@ -30,6 +30,8 @@ def forms_of(value: str) -> list[str]:
         base64.b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode(),
         json.dumps(value)[1:-1],
+        repr(f'{value}"')[1:-2],
+        repr(f"{value}'\"")[1:-4],  # where the text around it has both kinds of quotes
     ]
     return list(dict.fromkeys(forms))
 

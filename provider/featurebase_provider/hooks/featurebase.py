@@ -32,6 +32,16 @@ def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettin
     :param extra: the connection's ``extra``, parsed.
     :raises SettingsInvalid: a field is missing or out of range; the message names the connection.
     """
+    try:
+        return _settings(connection, extra)
+    except SettingsInvalid as exc:
+        fault = exc.with_traceback(None)
+    # Error trackers send what an error's frames hold, and a connection shows its password.
+    del connection, extra
+    raise fault
+
+
+def _settings(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
     source = f"connection {connection.conn_id!r}"
     if not connection.password:
         raise SettingsInvalid(source, "the password field is empty; put a Featurebase API key (sk_...) there")
@@ -97,8 +107,7 @@ class FeaturebaseHook(BaseHook):
 
         :raises SettingsInvalid: the connection's fields make no client.
         """
-        connection = self.get_connection(self.featurebase_conn_id)
-        settings = settings_from(connection, connection.extra_dejson)
+        settings = settings_from(*self._fields())
         mask(settings.api_key.get_secret_value())
         return Client(settings, on_secret=mask)
 
@@ -107,11 +116,18 @@ class FeaturebaseHook(BaseHook):
 
         :raises SettingsInvalid: the connection's fields make no client.
         """
-        connection = await self.aget_connection(self.featurebase_conn_id)
-        extra = await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else None
-        settings = settings_from(connection, connection.extra_dejson if extra is None else extra)
+        settings = settings_from(*await self._afields())
         await amask(settings.api_key.get_secret_value())
         return AsyncClient(settings, on_secret=amask)
+
+    def _fields(self) -> tuple[Connection, Mapping[str, Any]]:
+        connection = self.get_connection(self.featurebase_conn_id)
+        return connection, connection.extra_dejson
+
+    async def _afields(self) -> tuple[Connection, Mapping[str, Any]]:
+        connection = await self.aget_connection(self.featurebase_conn_id)
+        extra = await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else None
+        return connection, connection.extra_dejson if extra is None else extra
 
     def test_connection(self) -> tuple[bool, str]:
         """Answer the connection form's Test button: list one webhook with the key and the version."""

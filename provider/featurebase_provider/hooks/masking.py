@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featurebase_provider.airflow_compat import async_masker
 from featurebase_provider.featurebase.redaction import SHORTEST_SECRET, forms_of
-from featurebase_provider.hooks.redacting import redact_from_records
+from featurebase_provider.hooks.redacting import redact_from_logs
 
 
 def mask(value: str) -> None:
@@ -28,4 +28,4 @@ async def amask(value: str) -> None:
 
 def _redact(value: str, forms: list[str]) -> None:
     if len(value) >= SHORTEST_SECRET:
-        redact_from_records(forms)
+        redact_from_logs(forms)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from airflow.sdk import Connection
 from featurebase_provider.featurebase.errors import SettingsInvalid
 from featurebase_provider.hooks.featurebase import FeaturebaseHook, settings_from
 from featurebase_provider.sandbox.server import SandboxServer
+from tests.support.frame_locals import places_that_tell
 
 Configure = Callable[..., FeaturebaseHook]
 
@@ -72,6 +74,19 @@ def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: d
     assert "connection 'fb'" in str(caught.value)
     assert says in str(caught.value)
     assert "sk_live" not in repr(caught.value)
+    assert places_that_tell(caught.value, "sk_live") == []
+
+
+@pytest.mark.parametrize("fields", [{"extra": {"timeout": -1}}, {"host": "http://featurebase.example"}])
+def test_no_frame_of_a_wrong_field_holds_the_key(configure: Configure, fields: dict[str, Any]) -> None:
+    """Error trackers send the locals of an error's frames, and Airflow's connections show their password."""
+    hook = configure(password="sk_quite_right", **fields)
+    with pytest.raises(SettingsInvalid) as caught:
+        hook.get_conn()
+    assert places_that_tell(caught.value, "sk_quite_right") == []
+    with pytest.raises(SettingsInvalid) as caught:
+        asyncio.run(hook.aget_conn())
+    assert places_that_tell(caught.value, "sk_quite_right") == []
 
 
 @pytest.fixture(scope="module")
