@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.server_clock import ServerClock
     from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0
@@ -151,7 +152,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         )
         self._prove_stores(plan)
         if self.probe and mode != "distribute":
-            self._probe(webhook)
+            self._probe(webhook, client.clock)
         return plan
 
     def _skip(self, why: str | None) -> None:
@@ -175,13 +176,18 @@ class PreflightRotationOperator(FeaturebaseOperator):
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; mend what is named, then clear this task")
 
-    def _probe(self, webhook: Webhook) -> None:
-        options = {**(self.probe_options or {}), "successes": 1}
-        probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **options)
+    def _probe(self, webhook: Webhook, clock: ServerClock) -> None:
+        options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
+        probe = Probe(
+            webhook,
+            say=lambda text: self.log.info("%s", text),
+            wall=lambda: clock.now().timestamp(),
+            **options,
+        )
         probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
         outcome = probe.run(secret_of(webhook))
         if not outcome.passed:
-            raise PlanRefused(
+            raise outcome.failure(
                 webhook.id,
                 f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed",
             )
