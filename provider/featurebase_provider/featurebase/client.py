@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from featurebase_provider.featurebase.calls import StatusFilter, WebhookChanges, WebhookOptions
-    from featurebase_provider.featurebase.models import DeletedWebhook, Webhook
+    from featurebase_provider.featurebase.models import ApiModel, DeletedWebhook, Webhook
     from featurebase_provider.featurebase.settings import ApiSettings
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+_MOST_NAMES = 10
+
+log = logging.getLogger(__name__)
 
 
 class _Session:
@@ -46,6 +51,7 @@ class _Session:
         self.clock = ServerClock()
         """The server's clock, as told by the answers so far."""
         self._secrets = (settings.api_key.get_secret_value(),)
+        self._said: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.settings.base_url}>"
@@ -84,7 +90,21 @@ class _Session:
         if isinstance(outcome, ApiUnreachable):
             # Raised here, where the transport's error, which holds the request, is not its context.
             raise outcome
-        return read_answer(call, outcome, self._secrets, self.clock.local())
+        value = read_answer(call, outcome, self._secrets, self.clock.local())
+        self._say_unread(value)
+        return value
+
+    def _say_unread(self, value: ApiModel) -> None:
+        """Name the fields that could not be read, each once for a webhook."""
+        for webhook in value.webhooks():
+            names = [name for name in webhook.unread if (webhook.id, name) not in self._said]
+            self._said.update((webhook.id, name) for name in names)
+            if names:
+                log.warning(
+                    "Featurebase's answer about webhook %s has fields that can't be read and count as unknown: %s%s",
+                    *(webhook.id, ", ".join(names[:_MOST_NAMES])),
+                    f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "",
+                )
 
 
 class Client(_Session):

@@ -1,7 +1,9 @@
 """What the webhook endpoints of the Featurebase API answer.
 
-Unknown fields, topics and statuses are accepted: Featurebase adds them within a version. Names, descriptions
-and messages are other people's text, kept as they came; whoever renders them escapes them.
+Unknown fields, topics and statuses are accepted: Featurebase adds them within a version. Of a webhook only the id
+and the secret have to be right, since after a refresh the new secret must reach the stores whatever else the answer
+holds: every other field is read as well as it can be. Names, descriptions and messages are other people's text, kept
+as they came; whoever renders them escapes them.
 """
 
 from __future__ import annotations
@@ -16,16 +18,23 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from featurebase_provider.featurebase.server_clock import CREDIBLE_TIME
+from featurebase_provider.featurebase.side_fields import OddField, read_what_can_be
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
 WEBHOOK_ID_PATTERN = r"^[0-9a-fA-F]{24}$"
 
@@ -52,6 +61,7 @@ class ApiModel(BaseModel):
         frozen=True,
         extra="ignore",
         hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
     )
 
     @model_validator(mode="before")
@@ -63,6 +73,10 @@ class ApiModel(BaseModel):
 
     def secret_values(self) -> Iterator[str]:
         """Every value of the answer that must not be shown, for masking."""
+        return iter(())
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """Every webhook that the answer tells of."""
         return iter(())
 
 
@@ -86,12 +100,20 @@ def _status(value: str) -> str:
     return value if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", value) else UNRECOGNISED
 
 
+def _credible(moment: datetime) -> datetime:
+    if int(moment.timestamp()) not in CREDIBLE_TIME:
+        raise PydanticCustomError("time", "a time beyond the years that clocks show")
+    return moment
+
+
 def _timeout(milliseconds: int) -> int:
     return min(max(milliseconds, 1), LONGEST_TIMEOUT_MS)
 
 
 Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
 """A number of a size that every reader of the JSON in XCom takes."""
+
+Time = Annotated[AwareDatetime, AfterValidator(_credible)]
 
 
 class RequestConfig(ApiModel):
@@ -106,38 +128,53 @@ class LastStatus(ApiModel):
 
     code: Count | None = None
     message: str = ""
-    timestamp: AwareDatetime
+    timestamp: Time
 
 
 class Health(ApiModel):
-    """Delivery figures, reset when the webhook is set active. Response times in milliseconds."""
+    """Delivery figures, reset when the webhook is set active; None is unknown. Response times in milliseconds."""
 
     last_response_time: float | None = None
     avg_response_time: float | None = None
-    last_success_at: AwareDatetime | None = None
-    errors_since_last_success: Count = 0
-    consecutive_failures: Count = 0
+    last_success_at: Time | None = None
+    errors_since_last_success: Count | None = None
+    consecutive_failures: Count | None = None
 
 
 class Webhook(ApiModel):
     """A webhook with its current signing secret; refuses to be pickled.
 
     ``secret`` is None where the answer had none, which the API does not document but is not to be overlooked.
+    Every other field but ``id`` has the value that it has by itself where the answer had none, or one that can't be
+    read (:attr:`unread`).
     """
 
     id: str = Field(pattern=WEBHOOK_ID_PATTERN)
-    name: str
+    name: str = ""
     description: str | None = None
-    url: str
+    url: str = ""
     secret: Annotated[SigningSecret | None, BeforeValidator(_signing_secret)] = None
-    topics: tuple[str, ...]
-    status: Annotated[str, AfterValidator(_status)]
+    topics: tuple[str, ...] = ()
+    status: Annotated[str, AfterValidator(_status)] = UNRECOGNISED
     version: str | None = None
     request_config: RequestConfig = Field(default_factory=RequestConfig)
     last_status: Annotated[LastStatus | None, BeforeValidator(_none_without_time)] = None
     health: Health = Field(default_factory=Health)
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
+    created_at: Time | None = None
+    updated_at: Time | None = None
+
+    _odd: tuple[OddField, ...] = PrivateAttr(())  # private: no answer can bring it along
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of the fields that could not be read, such as ``lastStatus.timestamp``; never their values."""
+        return tuple(field.name for field in self._odd)
+
+    def knowing_unread(self, odd: Iterable[OddField]) -> Webhook:
+        """The same webhook, made from an answer without these fields."""
+        same = self.model_copy()
+        same._odd = (*self._odd, *odd)
+        return same
 
     @property
     def fingerprint(self) -> str | None:
@@ -145,20 +182,46 @@ class Webhook(ApiModel):
         return self.secret.fingerprint if self.secret else None
 
     def secret_values(self) -> Iterator[str]:
-        """The signing secret and the request headers' values, empty ones left out."""
+        """The signing secret and the request headers' values, unreadable ones too, empty ones left out."""
         if self.secret:
             yield self.secret.reveal()
-        yield from filter(None, (value.get_secret_value() for value in self.request_config.headers.values()))
+        hidden = [*self.request_config.headers.values()]
+        for field in self._odd:
+            hidden += field.confidential
+        yield from filter(None, (value.get_secret_value() for value in hidden))
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """The webhook itself."""
+        yield self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a webhook holds secrets and must not enter XCom, a trigger or a pickle")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_what_can_be(cls, data: Any, handler: ModelWrapValidatorHandler[Webhook]) -> Webhook:
+        return _without_odd_fields(data, handler, required=("id", "secret"))
+
+
+def _listed(data: Any, handler: ValidatorFunctionWrapHandler) -> Webhook:
+    """A webhook of a list, where an odd secret of one must not hide the others."""
+    return _without_odd_fields(data, handler, required=("id",))
+
+
+def _without_odd_fields(data: Any, read: Callable[[Any], Webhook], *, required: tuple[str, ...]) -> Webhook:
+    webhook, odd = read_what_can_be(data, read, required=required)
+    return webhook.knowing_unread(odd) if odd else webhook
 
 
 class WebhookPage(ApiModel):
     """One page of the webhook list; ``next_cursor`` is None on the last one."""
 
-    data: tuple[Webhook, ...]
+    data: tuple[Annotated[Webhook, WrapValidator(_listed)], ...]
     next_cursor: str | None = None
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """The webhooks on the page."""
+        return iter(self.data)
 
     def secret_values(self) -> Iterator[str]:
         """The secrets of every webhook on the page."""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 _TRUSTED_FOR = 300.0
 """Seconds for which a good observation stands against worse ones; clocks drift by far less than it is off."""
 
-_CREDIBLE = range(946684800, 4102444800)
-"""The years 2000 to 2099: a clock beyond them is none, and the time made of it may be none that Python knows."""
+CREDIBLE_TIME = range(946684800, 4102444800)
+"""Unix seconds of the years 2000 to 2099: a time beyond them is none, and what is made of it may be none that Python
+knows."""
 
 
 def read_http_date(text: str | None) -> float | None:
@@ -73,7 +74,7 @@ class ServerClock:
         :param received_at: local Unix time in seconds at which the answer's headers were there.
         """
         server_time, round_trip = read_http_date(date), received_at - sent_at
-        if server_time is None or int(server_time) not in _CREDIBLE:
+        if server_time is None or int(server_time) not in CREDIBLE_TIME:
             return
         if round_trip < 0:  # the local clock was set back in between
             return

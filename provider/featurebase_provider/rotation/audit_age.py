@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SecretAge:
-    """Between which ages a secret is; both are the same where one of our reports says when it was refreshed."""
+    """Between which ages a secret is; both are the same where one of our reports says when it was refreshed.
+
+    ``at_most`` is None where nothing bounds it: Featurebase did not say when the webhook was made.
+    """
 
     at_least: timedelta
-    at_most: timedelta
+    at_most: timedelta | None
 
     @property
     def known(self) -> bool:
@@ -27,6 +30,8 @@ class SecretAge:
     def __str__(self) -> str:
         if self.known:
             return rounded(self.at_least)
+        if self.at_most is None:
+            return "unknown"
         if self.at_least < timedelta(days=1):
             return f"unknown, at most {rounded(self.at_most)}"
         return f"unknown, {rounded(self.at_least)} to {rounded(self.at_most)}"
@@ -37,18 +42,18 @@ class SecretAge:
 
     def may_be_over(self, limit: timedelta) -> bool:
         """Whether it may be older than ``limit``."""
-        return self.at_most > limit
+        return self.at_most is None or self.at_most > limit
 
 
 def secret_age(
-    reports: Sequence[Mapping[str, Any]], fingerprint: str, *, created_at: datetime, now: datetime
+    reports: Sequence[Mapping[str, Any]], fingerprint: str, *, created_at: datetime | None, now: datetime
 ) -> SecretAge:
     """Bound the age of the secret with this fingerprint.
 
     Exact where a report of ours refreshed it. Else it is at least as old as the first report that saw it, and
     younger than the last report before that which saw another secret, and than the webhook.
 
-    :param created_at: when the webhook was made.
+    :param created_at: when the webhook was made, None where that is unknown.
     :param now: server time.
     """
     none = timedelta()
@@ -57,9 +62,11 @@ def secret_age(
         return SecretAge(max(now - exact, none), max(now - exact, none))
     first = first_seen_at(reports, fingerprint)
     before = last_seen_otherwise(reports, fingerprint, until=first)
-    earliest = max(created_at, before) if before is not None else created_at
-    at_most = max(now - earliest, none)
     at_least = max(now - first, none) if first is not None else none
+    starts = [moment for moment in (created_at, before) if moment is not None]
+    if not starts:
+        return SecretAge(at_least, None)
+    at_most = max(now - max(starts), none)
     return SecretAge(min(at_least, at_most), at_most)
 
 

@@ -65,13 +65,14 @@ def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
 
 def _about_webhook(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
     failures = webhook.health.consecutive_failures
+    failed = "" if failures is None else f", {failures} deliveries in a row failed"
     expected = webhook.status == "paused" and subject.allow_inactive
     if webhook.status != "active" and not expected:
         yield subject.finding(
             "webhook_inactive",
-            f"it is {one_line(webhook.status, 20)!r}, {failures} deliveries in a row failed{last_result(webhook)}",
+            f"it is {one_line(webhook.status, 20)!r}{failed}{last_result(webhook)}",
         )
-    elif failures >= FAILURES_THAT_DECIDE:
+    elif failures is not None and failures >= FAILURES_THAT_DECIDE:
         success = webhook.health.last_success_at
         since = f"the last success was at {success.isoformat()}" if success is not None else "none ever succeeded"
         yield subject.finding(

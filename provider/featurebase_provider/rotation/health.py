@@ -76,7 +76,7 @@ class HealthWatch:
         now = webhook.health.consecutive_failures
         last = webhook.last_status
         failed_late = last is not None and last.timestamp > self.counts_from and last.code not in SUCCESS_CODES
-        if not failed_late or now == 0:
+        if not failed_late or not now:
             self._failures_before = None
             return 0
         if self._succeeded(webhook):

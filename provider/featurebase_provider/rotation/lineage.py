@@ -81,7 +81,9 @@ class Lineage:
         """Whether the answer shows a state that is known to be over."""
         if secret_of(webhook).fingerprint in self._replaced:
             return True
-        return self._updated_at is not None and webhook.updated_at < self._updated_at
+        if self._updated_at is None or webhook.updated_at is None:
+            return False
+        return webhook.updated_at < self._updated_at
 
     def replace(self, fingerprint: str) -> None:
         """Learn that the secret with this fingerprint is over."""
@@ -96,7 +98,7 @@ class Lineage:
             self._replaced.add(self._newest)
         self._replaced.discard(fingerprint)
         self._newest = fingerprint
-        self._updated_at = webhook.updated_at
+        self._updated_at = webhook.updated_at or self._updated_at
 
 
 def read_current(

@@ -23,10 +23,10 @@ MODES: tuple[Mode, ...] = ("rotate", "distribute", "dry_run")
 
 @dataclass(frozen=True, slots=True)
 class HealthFigures:
-    """A webhook's delivery health at one moment; Featurebase forgets it when the webhook is set active."""
+    """A webhook's delivery health at one moment, None where unknown; Featurebase forgets it when it is set active."""
 
-    consecutive_failures: int = 0
-    errors_since_last_success: int = 0
+    consecutive_failures: int | None = None
+    errors_since_last_success: int | None = None
     last_success_at: str | None = None
     last_code: int | None = None
     last_at: str | None = None
@@ -186,7 +186,7 @@ def make_plan(
         host=host,
         mode=mode,
         before=webhook.secret.fingerprint,
-        updated_at=webhook.updated_at.isoformat(),
+        updated_at=webhook.updated_at.isoformat() if webhook.updated_at else None,
         status=webhook.status,
         planned_at=planned_at,
         health=HealthFigures.of(webhook),

@@ -208,7 +208,7 @@ class CompareAndSwap:
 
     def _older_than_plan(self, webhook: Webhook) -> bool:
         planned = _moment(self.plan.updated_at)
-        return planned is not None and webhook.updated_at < planned
+        return planned is not None and webhook.updated_at is not None and webhook.updated_at < planned
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -141,7 +141,7 @@ def rotate(
         plan=replace(plan, known=tuple(dict.fromkeys((*plan.known, *sorted(swap.lineage.seen))))),
         how=refreshed.how,
         after=secret_of(refreshed.webhook).fingerprint,
-        updated_at=refreshed.webhook.updated_at.isoformat(),
+        updated_at=refreshed.webhook.updated_at.isoformat() if refreshed.webhook.updated_at else None,
         refreshed_at=refreshed_at.isoformat() if refreshed_at else None,
         posted=posted,
         distributed_at=server_now().isoformat(),

@@ -105,6 +105,20 @@ def test_list_without_an_end_is_an_error(drive: Any, fixture_json: FixtureJson) 
     assert len(driver.requests) == 2
 
 
+def test_what_could_not_be_read_is_said_once(drive: Any, fixture_json: FixtureJson, caplog: Any) -> None:
+    """By its name, never by its value; a task that reads a webhook again and again says it once."""
+    page, odd = fixture_json("webhook_list_page_2"), {"topics": "whsec_topics", "lastStatus": "whsec_last"}
+    page["data"] = [{**page["data"][0], **odd}, {**page["data"][0], "id": ID, "topics": [[]] * 12}]
+    driver = drive(answering(page))
+    for _ in range(2):
+        driver("list_webhooks")
+    first, second = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert first.endswith("can't be read and count as unknown: lastStatus, topics")
+    assert second.endswith("unknown: " + ", ".join(f"topics.{index}" for index in range(11, 1, -1)) + " and 2 more")
+    assert f"webhook {ID} " in second
+    assert "whsec_" not in caplog.text
+
+
 @pytest.mark.parametrize("method", ["get_webhook", "refresh_secret"])
 def test_secrets_are_told_before_the_answer_is_returned(drive: Any, fixture_json: FixtureJson, method: str) -> None:
     """What is masked the moment it exists cannot be logged by what comes next."""

@@ -143,8 +143,7 @@ def test_a_signing_secret_is_a_short_text_of_one_line(fixture_json: Any, secret:
 
 @pytest.mark.parametrize("field", ["consecutiveFailures", "errorsSinceLastSuccess"])
 def test_a_count_is_a_number_that_can_be_shown(fixture_json: Any, field: str) -> None:
-    with pytest.raises(ValueError, match=field):
-        a_webhook(fixture_json, health={field: 10**400})
+    assert a_webhook(fixture_json, health={field: 10**400}).unread == (f"health.{field}",)
 
 
 def test_numbers_that_are_none_are_no_json(drive: Any) -> None:

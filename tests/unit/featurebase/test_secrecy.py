@@ -95,7 +95,7 @@ def test_failure_tells_no_secret(
     quoting = {"error": {"type": "api_error", "message": "sk_live_key whsec_abc123", "code": "whsec_abc123"}}
     peer.answer = {
         "truncated": http("200 OK", body[:-10], length=len(body)),
-        "wrong shape": http("200 OK", body.replace(b'"topics"', b'"tropics"')),
+        "wrong shape": http("200 OK", body.replace(b'"id"', b'"ID"')),
         "error quoting secrets": http("500 Oops", json.dumps(quoting).encode()),
         "no answer": b"",
         "no HTTP": body,

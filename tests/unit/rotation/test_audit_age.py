@@ -17,7 +17,7 @@ def a_report(days_ago: float, after: str | None = FINGERPRINT, *, refreshed: boo
     return {"at": at, "after": after, "refreshed_at": at if refreshed else None}
 
 
-def age_of(*reports: dict[str, Any], created_at: datetime = CREATED) -> SecretAge:
+def age_of(*reports: dict[str, Any], created_at: datetime | None = CREATED) -> SecretAge:
     return secret_age(reports, FINGERPRINT, created_at=created_at, now=START)
 
 
@@ -56,6 +56,13 @@ def test_the_age_is_bounded_by_what_was_seen(reports: list[dict[str, Any]], age:
     assert age_of(*reports) == age
 
 
+def test_without_the_webhooks_age_only_reports_bound_it() -> None:
+    assert age_of(created_at=None) == SecretAge(timedelta(), None)
+    assert age_of(created_at=None).may_be_over(timedelta(days=9000))
+    assert age_of(a_report(12), created_at=None) == SecretAge(timedelta(days=12), None)
+    assert age_of(a_report(12, refreshed=True), created_at=None) == days(12, 12)
+
+
 def test_clocks_that_disagree_make_no_negative_age() -> None:
     assert age_of(a_report(-1, refreshed=True)) == days(0, 0)
     assert age_of(a_report(-1)) == days(0, 400)
@@ -69,6 +76,7 @@ def test_clocks_that_disagree_make_no_negative_age() -> None:
         (days(0, 400), "unknown, at most 400 d"),
         (days(12, 20), "unknown, 12 d to 20 d"),
         (days(0.5, 1.5), "unknown, at most 1 d 12 h"),
+        (SecretAge(timedelta(days=12), None), "unknown"),
     ],
 )
 def test_the_age_is_said_with_its_doubt(age: SecretAge, words: str) -> None:

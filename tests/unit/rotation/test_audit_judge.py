@@ -111,6 +111,7 @@ def test_an_inactive_webhook_is_found_and_not_healed(status: str) -> None:
     ]
     assert status in findings[0].detail
     assert "7 deliveries in a row failed" in findings[0].detail
+    assert one(webhook=a_webhook(status=status)).detail == f"it is {status!r}"
 
 
 def test_a_webhook_that_may_be_paused_is_healed() -> None:

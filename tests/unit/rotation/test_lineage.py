@@ -49,6 +49,15 @@ def test_an_older_updated_at_is_stale_even_with_an_unknown_secret() -> None:
     assert not lineage.is_stale(a_webhook("whsec_9", updated_at=START))
 
 
+def test_an_unknown_updated_at_says_nothing() -> None:
+    """An answer without it is judged by its fingerprint alone, and does not make older ones newer."""
+    lineage = Lineage(updated_at=START)
+    unknown = a_webhook("whsec_9", updated_at=None)
+    assert not lineage.is_stale(unknown)
+    lineage.advance(unknown)
+    assert lineage.is_stale(a_webhook("whsec_9", updated_at=START - timedelta(seconds=1)))
+
+
 def test_advancing_replaces_what_was_newest() -> None:
     lineage = Lineage()
     lineage.advance(a_webhook("whsec_0"))

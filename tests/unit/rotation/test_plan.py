@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
 from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, checked_mode
@@ -24,6 +25,14 @@ def test_a_plan_survives_json_and_holds_no_secret() -> None:
     assert "whsec_" not in text
     assert plan.before == fingerprint("0")
     assert plan.health == HealthFigures(2, 3, START.isoformat(), 500, START.isoformat())
+
+
+def test_a_plan_of_a_webhook_that_tells_little_survives_json() -> None:
+    """Only id and secret are certain."""
+    little = Webhook.model_validate({"id": WEBHOOK_ID, "secret": "whsec_0", "health": 5, "updatedAt": "soon"})
+    plan = a_plan(little, allow_inactive=True)
+    assert (plan.updated_at, plan.status, plan.health) == (None, "unrecognised", HealthFigures())
+    assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
 
 
 def test_health_figures_of_a_webhook_without_deliveries() -> None:

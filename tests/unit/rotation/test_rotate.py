@@ -183,6 +183,19 @@ def test_a_secret_found_after_a_lost_answer_is_distributed(api: FakeFeaturebase)
     assert len(outcome.notes) == 1
 
 
+@pytest.mark.parametrize("fault", [None, "lost_after"])
+def test_answers_without_updated_at_are_distributed(api: FakeFeaturebase, fault: Any) -> None:
+    """What the answer's other fields hold never keeps the new secret from the stores."""
+    api.bumps_updated_at = False
+    api.change(updated_at=None)
+    if fault:
+        api.post_script.append(fault)
+    store = a_store()
+    outcome = run(api, store)
+    assert (store.holds, outcome.after, outcome.updated_at) == ("whsec_1", fingerprint("1"), None)
+    assert RotationOutcome.from_json(json.loads(json.dumps(outcome.as_json()))) == outcome
+
+
 def test_a_newer_secret_after_the_writes_is_written_too(api: FakeFeaturebase) -> None:
     """A person, an orphaned try or a late commit: noticed, reported, converged."""
     store = a_store(keeps_previous=True)
