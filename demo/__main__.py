@@ -35,7 +35,7 @@ webhooks:
     stores:
       - {{type: airflow_variable, name: featurebase_webhook_signing_secret}}
       - {{type: object_storage, path: "{secret_file}", format: dotenv, key: FEATUREBASE_WEBHOOK_SECRET}}
-    probe: {{timeout: PT1M, interval: PT1S}}
+    probe: {{timeout: PT1M, interval: PT1S, steady: PT3S}}
     verify: {{timeout: PT1M, poll_interval: PT1S}}
 """
 

@@ -32,7 +32,7 @@ ENTRY: dict[str, Any] = {
     "retries": 3,
     "refresh_grace": "PT2S",
     "push_retries": 5,
-    "probe": {"timeout": "PT10S", "interval": "PT0.1S"},
+    "probe": {"timeout": "PT10S", "interval": "PT0.1S", "steady": "PT0S"},
     "verify": {"timeout": "PT20S", "poll_interval": "PT0.3S"},
 }
 MARGIN = 1.5

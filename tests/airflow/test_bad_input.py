@@ -194,17 +194,17 @@ CASES = [
     ),
     Case(
         "receiver that never accepts",
-        ("the receiver refuses the signature: it answered 401", "Nothing was changed"),
+        ("the receiver '127.0.0.1' refuses the signature: it answered 401", "Nothing was changed"),
         before=receiver_with_another_secret,
     ),
     Case(
         "receiver that can't be reached",
-        ("the receiver can't be reached", "ConnectError", "Nothing was changed"),
+        ("the receiver '127.0.0.1' can't be reached", "ConnectError", "firewall", "Nothing was changed"),
         before=with_url("http://127.0.0.1:9/webhook"),
     ),
     Case(
         "receiver whose host does not exist",
-        ("the receiver can't be reached", "can't be resolved", "Nothing was changed"),
+        ("the receiver 'receiver.invalid' can't be reached", "can't be resolved", "Nothing was changed"),
         before=with_url("https://receiver.invalid/webhook"),
     ),
     Case(
@@ -214,7 +214,7 @@ CASES = [
     ),
     Case(
         "receiver that verifies nothing",
-        ("accepts an event signed with a wrong key", "verifies no signature", "Nothing was changed"),
+        ("'127.0.0.1'", "one signed with a wrong key was taken too", "verifies no signature", "Nothing was changed"),
         before=lambda world, airflow: world.move(f"{world.careless_url}/webhook"),
     ),
     Case(

@@ -25,7 +25,9 @@ def keeping(world: FeaturebaseWorld, **changes: Any) -> dict[str, Any]:
         world.variable_store(format="json"),
         world.file_store(previous_key="FEATUREBASE_WEBHOOK_SECRET_PREVIOUS"),
     ]
-    return world.entry(**{"stores": stores, "probe": {"timeout": "PT5S", "interval": "PT0.1S"}, **changes})
+    return world.entry(
+        **{"stores": stores, "probe": {"timeout": "PT5S", "interval": "PT0.1S", "steady": "PT0S"}, **changes}
+    )
 
 
 def held(airflow: InProcessAirflow, world: FeaturebaseWorld) -> dict[str, tuple[str, str | None]]:

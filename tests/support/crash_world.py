@@ -156,7 +156,9 @@ class CrashWorld:
             "refresh_grace": "PT4S",
             "reactivate": not self.plain,
             "stores": stores,
-            "probe": None if self.plain else {"timeout": "PT120S", "interval": "PT0.3S", "successes": 2},
+            "probe": None
+            if self.plain
+            else {"timeout": "PT120S", "interval": "PT0.3S", "steady": "PT0S", "successes": 2},
             "verify": {"timeout": "PT60S", "poll_interval": "PT3S"},
         }
 

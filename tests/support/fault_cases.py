@@ -63,7 +63,7 @@ class Fault:
 
 
 PATH = "/v2/webhooks/{id}"
-PROBED = {"probe": {"timeout": "PT5S", "interval": "PT0.1S", "successes": 1}}
+PROBED = {"probe": {"timeout": "PT5S", "interval": "PT0.1S", "steady": "PT0S", "successes": 1}}
 CALLS = (
     Call("find", "preflight looks the webhook up by name: `GET /v2/webhooks`", "preflight", "before", None,
          path="/v2/webhooks", changes={"webhook_id": None, "webhook_name": "Production"}),

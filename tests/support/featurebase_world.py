@@ -150,7 +150,7 @@ class FeaturebaseWorld:
             "push_retry_delay": "PT0.1S",
             "refresh_grace": "PT0.5S",
             "stores": [self.variable_store(), self.file_store()],
-            "probe": {"timeout": "PT1S", "interval": "PT0.1S"},
+            "probe": {"timeout": "PT1S", "interval": "PT0.1S", "steady": "PT0S"},
             "verify": {"timeout": "PT0.1S", "poll_interval": "PT0.1S"},
         }
         return {**entry, **changes}

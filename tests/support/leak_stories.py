@@ -45,11 +45,11 @@ OUTCOMES = {
 }
 """How each story ends: a rotation Dag's by the webhook's name, another's by the Dag's id."""
 SAYS = {
-    "broken": ("probe", "the receiver refuses the signature"),
+    "broken": ("probe", "refuses the signature"),
     "wrong-key": ("preflight", "answered 401"),
     "foreign": ("preflight", "may belong to something else"),
     "store-down": ("preflight", "store http"),
-    "receiver-down": ("preflight", "the receiver can't be reached"),
+    "receiver-down": ("preflight", "can't be reached"),
     "echo": ("rotate", "answered 500"),
     "deliveries-fail": ("verify_delivery", "deliveries fail since the push"),
     "careless": ("push.careless", "unexpected CarelessVendorError"),

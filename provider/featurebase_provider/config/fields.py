@@ -166,6 +166,9 @@ LongWaiting = Annotated[Duration, between("PT0.1S", "P7D")]
 Pause = Annotated[Duration, between("PT0.1S", "PT1H")]
 """Time between two looks at the same thing."""
 
+Steady = Annotated[Duration, between("PT0S", "PT1H")]
+"""How long something must stay as it is."""
+
 Delay = Annotated[Duration, between("PT0.1S", "P1D")]
 """Time before another try; Airflow itself caps it at a day."""
 

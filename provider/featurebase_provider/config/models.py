@@ -40,6 +40,7 @@ from featurebase_provider.config.fields import (
     Pause,
     Schedule,
     StartDate,
+    Steady,
     Tag,
     Waiting,
     WebhookId,
@@ -74,18 +75,26 @@ class ProbeConfig(_Model):
         examples=["PT10M"],
     )
     interval: Pause = Field(
-        timedelta(seconds=2), description="Time from one test event to the next.", examples=["PT2S"]
+        timedelta(seconds=2),
+        description="Time from one test event to the next while the receiver does not accept them.",
+        examples=["PT2S"],
+    )
+    steady: Steady = Field(
+        timedelta(seconds=10),
+        description="How long the receiver must accept every test event, each on a fresh connection; one that it does "
+        "not accept starts this anew. Shows replicas that still have the old secret.",
+        examples=["PT10S"],
     )
     successes: StrictInt = Field(
         3,
         ge=1,
-        le=20,
-        description="How many test events in a row the receiver must accept, each on a fresh connection.",
+        le=1000,
+        description="How many test events in a row the receiver must accept at least.",
     )
     reject_check: StrictBool = Field(
         True,
-        description="Whether to send one event signed with a wrong key too, which the receiver must refuse. "
-        "Switch it off where that would raise an alarm.",
+        description="Whether to send one event signed with a wrong key too, which the receiver must refuse by an "
+        "answer such as 401. Switch it off where that would raise an alarm.",
     )
     body: dict[str, JsonValue] | None = Field(
         None,
@@ -99,6 +108,11 @@ class ProbeConfig(_Model):
         "resolve to, link-local or otherwise special addresses.",
         examples=[["receiver.internal"]],
     )
+
+    @property
+    def longest(self) -> timedelta:
+        """How long events with the right signature are sent at most, if they are answered at once."""
+        return self.timeout + self.steady
 
     @model_validator(mode="after")
     def _agree(self) -> ProbeConfig:

@@ -164,7 +164,7 @@ def _build(
             rotate_task_id=rotate.task_id,
             distributed_task_id=distributed.task_id,
             probe_options=options,
-            execution_timeout=config.probe.timeout + config.execution_timeout,
+            execution_timeout=config.probe.longest + config.execution_timeout,
         )
         probe_id = probe.task_id
         after.append(probe)

@@ -343,4 +343,4 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:
     """How long a branch's probe may take."""
-    return max((one.probe.timeout for one in webhooks.values() if one.probe is not None), default=timedelta())
+    return max((one.probe.longest for one in webhooks.values() if one.probe is not None), default=timedelta())

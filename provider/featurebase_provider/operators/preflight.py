@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.server_clock import ServerClock
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.lineage import Lineage
     from featurebase_provider.rotation.memory import WebhookMemory
@@ -133,7 +134,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 plan.before,
             )
         if current == plan.before:
-            plan = self._prove(plan, webhook)
+            plan = self._prove(plan, webhook, client.clock)
         else:
             self.log.info("The secret is another than the plan's, so there is nothing to prove before a refresh")
         if plan.refreshes:
@@ -188,12 +189,12 @@ class PreflightRotationOperator(FeaturebaseOperator):
             )
         return webhook
 
-    def _prove(self, plan: RotationPlan, webhook: Webhook) -> RotationPlan:
+    def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
         """Make the proofs, which hold for this try only, and keep what the stores showed."""
         check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
         ours = self._prove_stores(plan)
         if self.probe and plan.mode != "distribute":
-            self._probe(webhook)
+            self._probe(webhook, clock)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),
@@ -227,13 +228,18 @@ class PreflightRotationOperator(FeaturebaseOperator):
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; mend what is named, then clear this task")
 
-    def _probe(self, webhook: Webhook) -> None:
-        options = {**(self.probe_options or {}), "successes": 1}
-        probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **options)
+    def _probe(self, webhook: Webhook, clock: ServerClock) -> None:
+        options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
+        probe = Probe(
+            webhook,
+            say=lambda text: self.log.info("%s", text),
+            wall=lambda: clock.now().timestamp(),
+            **options,
+        )
         probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
         outcome = probe.run(secret_of(webhook))
         if not outcome.passed:
-            raise PlanRefused(
+            raise outcome.failure(
                 webhook.id,
                 f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed",
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled
 from featurebase_provider.operators.push import lineage_of
-from featurebase_provider.rotation.errors import ProbeFailed, StoresDisagree
+from featurebase_provider.rotation.errors import StoresDisagree
 from featurebase_provider.rotation.exposure import milliseconds_between
 from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.rotation.probe import Probe
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 
 class ProbeReceiverOperator(FeaturebaseOperator):
-    """Send harmless events, signed with the current secret, until the receiver has accepted enough.
+    """Send harmless events, signed with the current secret, until the receiver accepts them steadily.
 
-    Then one signed with a wrong key, which must be refused. Safe to run again at any time.
+    Then one signed with a wrong key, which must be refused. Safe to run again at any time. Events are dated by
+    Featurebase's clock, as deliveries are: receivers refuse what is minutes off.
 
     :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
     :param distributed_task_id: its distributed task, which tells what the stores were given, or None.
     :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`; durations in
         seconds.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.probe.ProbeOutcome`, and
-        ``receiver_exposure_ms``: milliseconds from just before the refresh was sent to the first acceptance.
-    :raises AirflowFailException: the receiver did not pass; the message tells refused, unreachable and verifies
-        nothing apart. Or Featurebase's secret is no longer the one that the stores were given.
+        ``receiver_exposure_ms``: milliseconds from just before the refresh was sent to the first acceptance after
+        which no event was refused.
+    :raises ProbeUndecided: no answer decided (unreachable, or unproven); a retry probes again.
+    :raises AirflowFailException: the receiver refuses the signature or the event, or verifies nothing. Or Featurebase's
+        secret is no longer the one that the stores were given.
     """
 
     stat = "probe"
@@ -61,7 +64,12 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         with self.hook.get_conn() as client:
             webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, lineage)
         self._check_distributed(context, webhook)
-        probe = Probe(webhook, say=lambda text: self.log.info("%s", text), **(self.probe_options or {}))
+        probe = Probe(
+            webhook,
+            say=lambda text: self.log.info("%s", text),
+            wall=lambda: client.clock.now().timestamp(),
+            **(self.probe_options or {}),
+        )
         outcome = probe.run(secret_of(webhook))
         exposure = None
         if rotated is not None and rotated.posted is not None and outcome.first_accepted is not None:
@@ -70,11 +78,10 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         result = {**outcome.as_json(), "receiver_exposure_ms": exposure}
         if not outcome.passed:
             context["ti"].xcom_push(key="return_value", value=result)
-            raise ProbeFailed(
+            raise outcome.failure(
                 webhook.id,
-                f"{outcome.detail}. The secret was refreshed and the old one can't be restored: mend the receiver, "
-                "then clear this task",
-                outcome.result,
+                f"{outcome.detail}. Featurebase signs with this secret now, and no older one can be restored: mend the "
+                "receiver, then clear this task",
             )
         self.log.info("Probe passed: %s", outcome.detail)
         return result
@@ -98,6 +105,7 @@ def probe_options(config: WebhookConfig) -> dict[str, Any] | None:
     return {
         "timeout": config.probe.timeout.total_seconds(),
         "interval": config.probe.interval.total_seconds(),
+        "steady": config.probe.steady.total_seconds(),
         "successes": config.probe.successes,
         "reject_check": config.probe.reject_check,
         "body": config.probe.body,

@@ -87,21 +87,22 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             if plan.mode == "dry_run":
                 raise AirflowSkipException("Skipped: a dry run changes nothing")
             targets = tuple(store.target for store in stores)
-            # What an earlier try wrote may be in the stores still, while its result went when this try began.
-            known = self.recall(context, memory).known if is_later_try(context) else ()
+            # What an earlier try or another run wrote since the plan was made may be in the stores.
+            history = self.recall(context, memory)
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
                 grace=self.refresh_grace.total_seconds(),
                 later_attempt=is_later_try(context),
                 allow_inactive=self.allow_inactive,
+                newer=history.refreshed_after(plan.planned_at),
                 may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
                 say=lambda text: self.log.warning("%s", text),
             )
             outcome = rotate(
                 swap,
                 stores,
-                write_rule(plan, also_known=known),
+                write_rule(plan, also_known=history.known),
                 server_now=client.clock.now,
                 wall=time.time,
                 require_all=self.require_all_stores,

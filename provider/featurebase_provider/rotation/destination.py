@@ -96,7 +96,7 @@ def check_destination(
     :raises ProbeFailed: the destination is refused.
     """
     url = _url_of(webhook)
-    shown = repr(one_line(url.host, 253))
+    shown = _shown(url)
     allowed = _name(url.host) in map(_name, allow_hosts)
     if _name(url.host) in _METADATA_NAMES and not allowed:
         raise _refused(webhook, f"the receiver's host {shown} is a cloud's metadata service")
@@ -105,7 +105,8 @@ def check_destination(
     if url.scheme == "http" and not all(_unwrapped(address).is_loopback for address in addresses):
         raise ProbeFailed(
             webhook.id,
-            f"the receiver {shown} is not https; a probe would send its headers in the clear",
+            f"the receiver {shown} is not https; a probe would send its headers in the clear. Give the webhook an "
+            "https url",
             "refused",
         )
     for address in addresses:
@@ -116,6 +117,18 @@ def check_destination(
                 "address",
             )
     return Destination(url, texts)
+
+
+def shown_host(webhook: Webhook) -> str:
+    """The receiver's host in quotes, for a message; the rest of the url may hold a token.
+
+    :raises ProbeFailed: the url is none.
+    """
+    return _shown(_url_of(webhook))
+
+
+def _shown(url: httpx.URL) -> str:
+    return repr(one_line(url.host, 253))
 
 
 def _refused(webhook: Webhook, why: str) -> ProbeFailed:
@@ -131,7 +144,9 @@ def _url_of(webhook: Webhook) -> httpx.URL:
             return url
     except (httpx.InvalidURL, ValueError):  # the text of which quotes the url
         pass
-    raise ProbeFailed(webhook.id, "the receiver's url is no http(s) url; it was not probed", "unreachable")
+    raise ProbeFailed(
+        webhook.id, "the receiver's url is no http(s) url; it was not probed. Correct it in Featurebase", "unreachable"
+    )
 
 
 def _resolved(webhook: Webhook, url: httpx.URL, shown: str, resolve: Resolve) -> tuple[str, ...]:

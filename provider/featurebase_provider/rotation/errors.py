@@ -17,6 +17,7 @@ RotationError
 ├── StoresLeftOver         stores do not hold the new secret yet           retry
 │   └── ForeignValuesLeft  those that do not hold values that aren't ours  do not retry
 └── ProbeFailed            the receiver did not pass the probe             do not retry
+    └── ProbeUndecided     it gave no answer that decides                  retry
 StoreError
 ├── StoreRefused           the store said no, or can't hold the value      do not retry
 │   ├── StoreForeignValue  it holds a value that is not ours               do not retry
@@ -141,7 +142,7 @@ class ForeignValuesLeft(StoresLeftOver):
 class ProbeFailed(RotationError):
     """The receiver did not pass the probe.
 
-    :param kind: ``refused``, ``unreachable``, ``topic_refused`` or ``verifies_nothing``.
+    :param kind: the probe's result; see :class:`~featurebase_provider.rotation.probe.ProbeOutcome`.
     """
 
     retry_helps = False
@@ -150,6 +151,12 @@ class ProbeFailed(RotationError):
         super().__init__(webhook_id, problem)
         self.args = (webhook_id, problem, kind)
         self.kind = kind
+
+
+class ProbeUndecided(ProbeFailed):
+    """The receiver gave no answer that decides, or none at all."""
+
+    retry_helps = True
 
 
 class StoreError(FeaturebaseError):

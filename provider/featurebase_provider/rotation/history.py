@@ -153,6 +153,15 @@ class History:
         own = self._find(fingerprint)
         return (moment_of(own.refreshed_at) or moment_of(own.first_seen)) if own is not None else None
 
+    def refreshed_after(self, moment: str) -> frozenset[str]:
+        """Fingerprints of the secrets to which a run of ours refreshed after this moment (ISO 8601)."""
+        since = datetime.fromisoformat(moment)
+        return frozenset(
+            one.fingerprint
+            for one in self.secrets
+            if (at := moment_of(one.refreshed_at)) is not None and at > since
+        )
+
     def previous_is_over(self, fingerprint: str, *, now: datetime, previous_for: timedelta) -> bool:
         """Whether a previous secret, kept since ``fingerprint`` became current, has had its time."""
         since = self.current_since(fingerprint)

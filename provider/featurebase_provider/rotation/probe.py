@@ -1,76 +1,65 @@
-"""Prove that the receiver verifies signatures, with a harmless event signed as Featurebase would sign it."""
+"""Prove that the receiver verifies signatures, with harmless events signed as Featurebase would sign them."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import secrets
-import ssl
 import time
-import uuid
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
-
-from featurebase_provider import __version__
-from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.destination import (
-    Destination,
-    HostNotResolved,
-    Resolve,
-    addresses_of,
-    check_destination,
-)
-from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.destination import Resolve, addresses_of, shown_host
+from featurebase_provider.rotation.errors import ProbeFailed, ProbeUndecided
 from featurebase_provider.rotation.exposure import Moment, boot_id
-from featurebase_provider.rotation.health import SUCCESS_CODES, one_line
+from featurebase_provider.rotation.signed_event import (
+    ASK_FOR_ANOTHER_TRY,
+    ID_PREFIX,
+    MOST_ADDRESSES,
+    TOPIC,
+    Answer,
+    EventSender,
+    probe_event,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import httpx
+
     from featurebase_provider.featurebase.models import Webhook
 
-TOPIC = "webhook.probe"
-ID_PREFIX = "notif_probe_"
+__all__ = [
+    "ID_PREFIX",
+    "MOST_ADDRESSES",
+    "STEADY_EVENTS",
+    "TOPIC",
+    "WARY",
+    "WRONG_KEY_TRIES",
+    "Answer",
+    "Probe",
+    "ProbeOutcome",
+    "ProbeResult",
+    "probe_event",
+]
 
-ProbeResult = Literal["accepted", "refused", "topic_refused", "unreachable", "verifies_nothing"]
+ProbeResult = Literal["accepted", "refused", "topic_refused", "unreachable", "verifies_nothing", "unproven"]
 
-MOST_ADDRESSES = 8
-"""Addresses of one host that are tried for one event."""
+STEADY_EVENTS = 50
+"""Events that are sent in the steady time, if the receiver answers fast enough.
 
-_CONNECTIONS_OWN = frozenset(
-    {
-        "connection", "content-encoding", "content-length", "expect", "host", "http2-settings", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade",
-        "te",  # codespell:ignore te
-    }
-)  # fmt: skip
-"""Headers that describe one connection or one body (RFC 9110, 7.6.1): the webhook's are not taken over."""
+A balancer that picks replicas at random leads all of 51 events past one old replica of ten in 1 of 200 cases.
+"""
 
+WARY = 3
+"""How many times as long as any time without a refusal that a refusal has ended the last one must be.
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the receiver said to one event.
+Each refusal gives chance another go: without this, one old replica of ten gets through in every second probe of ten
+minutes, with it in 6 of 100.
+"""
 
-    :param status: its HTTP status, or None where no answer came.
-    :param error: why no answer came.
-    """
-
-    status: int | None
-    error: str | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether Featurebase would count it as delivered (200, 201, 202 or 204)."""
-        return self.status in SUCCESS_CODES
-
-    def __str__(self) -> str:
-        return f"it answered {self.status}" if self.status is not None else f"no answer ({self.error})"
+WRONG_KEY_TRIES = 5
+"""Events with a wrong key that are sent until an answer decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +67,15 @@ class ProbeOutcome:
     """What a probe showed; holds no secret.
 
     :param result: ``accepted``, ``refused`` (the right signature too), ``topic_refused`` (right and wrong signature
-        get different refusals), ``unreachable``, or ``verifies_nothing`` (a wrong key was accepted).
-    :param detail: one sentence.
+        get different refusals), ``unreachable`` (no answer, or that the receiver can't serve), ``verifies_nothing`` (a
+        wrong key was accepted), or ``unproven`` (the right signature was accepted, and no event with a wrong key got
+        an answer that refuses it).
+    :param detail: what was seen and what to look at; names the receiver's host.
     :param fingerprint: of the secret that signed.
     :param accepted: how many events with the right signature were accepted.
     :param attempts: how many were sent.
-    :param first_accepted: the moment of the first acceptance.
+    :param first_accepted: the moment of the first acceptance after the last refusal: until then deliveries could fail.
+        None where the right signature was not accepted to the end.
     """
 
     result: ProbeResult
@@ -102,45 +94,64 @@ class ProbeOutcome:
         """A JSON-ready mapping."""
         return asdict(self)
 
+    def failure(self, webhook_id: str, problem: str) -> ProbeFailed:
+        """The error for a probe that did not pass; Airflow's retry helps where no answer has decided.
 
-def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None = None) -> bytes:
-    """A ``notification_event`` that no receiver takes for a real one, as JSON bytes.
+        :param problem: what happened, what state things are in, and what to do.
+        """
+        kind = ProbeUndecided if self.result in ("unreachable", "unproven") else ProbeFailed
+        return kind(webhook_id, problem, self.result)
 
-    :param now: Unix seconds.
-    :param body: fields that replace the event's own, ``topic`` for example.
+
+@dataclass
+class _Tally:
+    """How the events with the right signature fared.
+
+    :param in_a_row: how many were accepted since the last that was not.
+    :param since: when the first of these was.
+    :param longest_broken: the longest time in seconds without a refusal that a refusal has ended.
     """
-    event: dict[str, Any] = {
-        "object": "notification_event",
-        "id": f"{ID_PREFIX}{uuid.uuid4()}",
-        "topic": TOPIC,
-        "webhookId": webhook.id,
-        "createdAt": datetime.fromtimestamp(now, tz=timezone.utc).isoformat(timespec="milliseconds"),
-        "deliveryStatus": "pending",
-        "data": {"object": "notification_event_data", "item": {"object": "probe"}, "changes": []},
-    }
-    event.update(body or {})
-    return json.dumps(event, separators=(",", ":")).encode()
+
+    attempts: int = 0
+    accepted: int = 0
+    in_a_row: int = 0
+    since: Moment | None = None
+    longest_broken: float = 0.0
+
+    def take(self, answer: Answer, at: Moment) -> None:
+        self.attempts += 1
+        if answer.accepted:
+            self.accepted += 1
+            self.in_a_row += 1
+            self.since = self.since or at
+        else:
+            self.longest_broken = max(self.longest_broken, self.steady_for(at.monotonic))
+            self.in_a_row, self.since = 0, None
+
+    def steady_for(self, now: float) -> float:
+        return now - self.since.monotonic if self.since else 0.0
 
 
 @dataclass
 class Probe:
-    """Sends signed events to one webhook's receiver, each on a connection of its own.
-
-    Directly to an address that was checked: proxies of the environment are not used. ``SSL_CERT_FILE`` and
-    ``SSL_CERT_DIR`` are.
+    """Sends signed events to one webhook's receiver; see :class:`~.signed_event.EventSender` for how.
 
     :param webhook: whose receiver, headers and timeout are used.
     :param timeout: seconds to go on while the receiver refuses or can't be reached (it may still be reloading).
     :param interval: seconds between two events.
-    :param successes: acceptances needed.
-    :param reject_check: whether an event with a wrong key is sent, which must be refused.
+    :param steady: seconds for which no event may be refused, from an accepted one on; a refusal starts them anew.
+        Events come faster meanwhile: :data:`STEADY_EVENTS` in that time.
+    :param successes: acceptances in a row needed at least.
+    :param reject_check: whether an event with a wrong key is sent, which must be refused by an answer.
     :param body: fields that replace the event's own.
     :param allow_hosts: hosts that may resolve to addresses refused otherwise.
+    :param wall: Unix seconds by the clock that receivers go by; they refuse events that are minutes off.
     """
 
     webhook: Webhook
     timeout: float = 600.0
     interval: float = 2.0
+    steady: float = 10.0
     successes: int = 3
     reject_check: bool = True
     body: Mapping[str, Any] | None = None
@@ -153,169 +164,112 @@ class Probe:
     say: Callable[[str], None] = field(default=lambda text: None)
 
     def run(self, secret: SigningSecret) -> ProbeOutcome:
-        """Send events signed with ``secret`` until enough were accepted or the time is over.
+        """Send events signed with ``secret`` until they are accepted steadily, or refused when the time is over.
 
         :raises ProbeFailed: the destination is refused; nothing was sent there.
         """
-        deadline = self.monotonic() + self.timeout
-        accepted = attempts = 0
-        first: Moment | None = None
-        answer = Answer(None, "nothing was sent")
-        while accepted < self.successes:
-            answer = self._send(secret)
-            attempts += 1
-            if answer.accepted:
-                first = first or Moment(self.monotonic(), self.wall(), boot_id())
-                accepted += 1
-                continue
-            if attempts == 1:
-                self.say(f"the receiver does not accept the secret {secret.fingerprint} yet: {answer}")
-            if self.monotonic() + self.interval >= deadline:
-                return self._refusal(secret, answer, accepted, attempts)
-            self.sleep(self.interval)
-        result: ProbeResult = "accepted"
-        detail = f"{accepted} of {attempts} events signed with {secret.fingerprint} were accepted"
-        if self.reject_check:
-            wrong = self._send(_wrong_key())
-            if wrong.accepted:
-                result = "verifies_nothing"
-                detail = "the receiver accepts an event signed with a wrong key, so it verifies no signature"
+        began = self.monotonic()
+        tally = _Tally()
+        while True:
+            sent_at = self.monotonic()
+            answer = self._events.send(secret)
+            now = self.monotonic()
+            tally.take(answer, Moment(now, self.wall(), boot_id()))
+            if not answer.accepted:
+                if tally.attempts == 1:
+                    self.say(f"the receiver does not accept the secret {secret.fingerprint} yet: {answer}")
+                if now + self.interval >= began + self.timeout:
+                    return self._not_accepted(secret, answer, tally, now - began)
+                self.sleep(self.interval)
+            elif self._is_settled(tally, now, is_last_look=now >= began + self.timeout):
+                return self._accepted(secret, tally, now)
             else:
-                detail += f"; one signed with a wrong key was refused ({wrong})"
-        return ProbeOutcome(result, detail, secret.fingerprint, accepted, attempts, first)
+                self.sleep(max(0.0, sent_at + min(self.interval, self.steady / STEADY_EVENTS) - now))
 
-    def _refusal(self, secret: SigningSecret, answer: Answer, accepted: int, attempts: int) -> ProbeOutcome:
-        sent = (
-            f"{attempts} events signed with {secret.fingerprint} were sent in {self.timeout:.0f} s, {accepted} accepted"
-        )
-        if answer.status is None:
-            return ProbeOutcome(
-                "unreachable",
-                f"the receiver can't be reached: {answer} ({sent})",
-                secret.fingerprint,
-                accepted,
-                attempts,
-            )
+    def _is_settled(self, tally: _Tally, now: float, *, is_last_look: bool) -> bool:
+        lasted = tally.steady_for(now)
+        if tally.in_a_row < self.successes or lasted < self.steady:
+            return False
+        return is_last_look or lasted >= WARY * tally.longest_broken
+
+    def _accepted(self, secret: SigningSecret, tally: _Tally, now: float) -> ProbeOutcome:
+        detail = f"{tally.accepted} of {tally.attempts} events signed with {secret.fingerprint} were accepted by "
+        detail += f"{self._host}, and none refused for the last {tally.steady_for(now):.0f} s"
+        result: ProbeResult = "accepted"
         if self.reject_check:
-            wrong = self._send(_wrong_key())
-            if wrong.status is not None and wrong.status != answer.status and not wrong.accepted:
-                return ProbeOutcome(
-                    "topic_refused",
-                    f"the receiver verifies the signature, but refuses the event: {answer} where a wrong key gets "
-                    f"{wrong.status} ({sent}). Have it accept topic {TOPIC!r}, or set probe.body to one that it takes",
-                    secret.fingerprint,
-                    accepted,
-                    attempts,
+            result, shown = self._try_wrong_key()
+            detail = f"{detail}; {shown}"
+        return ProbeOutcome(result, detail, secret.fingerprint, tally.accepted, tally.attempts, tally.since)
+
+    def _try_wrong_key(self) -> tuple[ProbeResult, str]:
+        """Send events with a wrong key until an answer takes or refuses one, or there were enough tries."""
+        for left in reversed(range(WRONG_KEY_TRIES)):
+            answer = self._events.send(_wrong_key())
+            if answer.refused:
+                return "accepted", f"one signed with a wrong key was refused ({answer})"
+            if answer.taken:
+                return "verifies_nothing", (
+                    f"one signed with a wrong key was taken too ({answer}): the receiver verifies no signature, so "
+                    "anybody can send it events. Have it verify X-Webhook-Signature"
                 )
-        return ProbeOutcome(
-            "refused",
-            f"the receiver refuses the signature: {answer} ({sent}). It has not loaded it, or verifies another way",
-            secret.fingerprint,
-            accepted,
-            attempts,
+            if left:
+                self.sleep(self.interval)
+        return "unproven", (
+            f"{WRONG_KEY_TRIES} signed with a wrong key got no refusal (at last {answer}), so whether the receiver "
+            "verifies signatures is not shown. Have it answer a wrong signature with 401, or say "
+            "probe.reject_check: false"
+        )
+
+    def _not_accepted(self, secret: SigningSecret, answer: Answer, tally: _Tally, seconds: float) -> ProbeOutcome:
+        sent = (
+            f"{tally.attempts} events signed with {secret.fingerprint} were sent in {seconds:.0f} s, "
+            f"{tally.accepted} accepted"
+        )
+        result, detail = self._why_not(answer, tally, sent)
+        return ProbeOutcome(result, detail, secret.fingerprint, tally.accepted, tally.attempts)
+
+    def _why_not(self, answer: Answer, tally: _Tally, sent: str) -> tuple[ProbeResult, str]:
+        if answer.status is None:
+            return "unreachable", (
+                f"the receiver {self._host} can't be reached: {answer} ({sent}). Check the webhook's url, and name, "
+                "certificate and firewall on the way from the worker"
+            )
+        kind: ProbeResult = "unreachable" if answer.may_pass else "refused"
+        if tally.accepted:
+            return kind, (
+                f"the receiver {self._host} accepts some events and not others: at last {answer} ({sent}). Not every "
+                "replica of it has loaded this secret, or serves"
+            )
+        wrong = self._refusal_of_a_wrong_key()
+        if wrong not in (None, answer.status) and answer.status not in ASK_FOR_ANOTHER_TRY:
+            return "topic_refused", (
+                f"the receiver {self._host} verifies the signature, but refuses the event: {answer} where a wrong key "
+                f"gets {wrong} ({sent}). Have it accept topic {TOPIC!r}, or set probe.body to one that it takes"
+            )
+        if answer.may_pass:
+            return kind, (
+                f"the receiver {self._host} fails: {answer} ({sent}). It can't serve, or fails where it should refuse "
+                "a signature; its own log tells"
+            )
+        return kind, (
+            f"the receiver {self._host} refuses the signature: {answer} ({sent}). It has not loaded this secret, or "
+            "verifies another way"
+        )
+
+    def _refusal_of_a_wrong_key(self) -> int | None:
+        """The status with which the receiver refuses a wrong key; None where it does not, or must not be sent one."""
+        wrong = self._events.send(_wrong_key()) if self.reject_check else None
+        return wrong.status if wrong is not None and wrong.refused else None
+
+    @cached_property
+    def _events(self) -> EventSender:
+        return EventSender(
+            self.webhook, self.body, self.allow_hosts, self.transport, self.resolve, self.monotonic, self.wall
         )
 
     @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Made once: it takes 20 ms and more, which would count as exposure with each event."""
-        try:
-            return httpx.create_ssl_context()
-        except (OSError, ValueError) as exc:
-            problem = type(exc).__name__
-        raise ProbeFailed(
-            self.webhook.id,
-            f"the environment's certificate settings (SSL_CERT_FILE, SSL_CERT_DIR) make no TLS client ({problem}); "
-            "the receiver was not probed",
-            "unreachable",
-        )
-
-    def _send(self, secret: SigningSecret) -> Answer:
-        try:
-            destination = check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
-        except HostNotResolved:
-            return Answer(None, "its host name can't be resolved")
-        now = self.wall()
-        body = probe_event(self.webhook, now=now, body=self.body)
-        headers = self._headers(destination, secret, int(now), body)
-        seconds = self.webhook.request_config.timeout_ms / 1000
-        give_up = self.monotonic() + seconds
-        answer = Answer(None, "no address")
-        for address in destination.addresses[:MOST_ADDRESSES]:
-            answer, connected = self._post(destination, address, headers, body, seconds)
-            if connected or self.monotonic() >= give_up:
-                break
-        return answer
-
-    def _post(
-        self, destination: Destination, address: str, headers: httpx.Headers, body: bytes, seconds: float
-    ) -> tuple[Answer, bool]:
-        """Send the event to one address; also say whether there was a connection that it went over.
-
-        A transport without a client: it follows no redirect, asks no ``.netrc``, cookie or proxy, and does not log the
-        url, which may hold a token. The answer's body is not read.
-        """
-        try:
-            # One for each event: a kept connection may lead to a process with the old secret.
-            with self.transport or httpx.HTTPTransport(verify=self._tls, trust_env=False) as transport:
-                request = httpx.Request(
-                    "POST",
-                    destination.at(address),
-                    headers=headers,
-                    content=body,
-                    extensions={
-                        "timeout": httpx.Timeout(seconds).as_dict(),
-                        "sni_hostname": destination.server_name,
-                    },
-                )
-                response = transport.handle_request(request)
-                response.close()
-                return Answer(response.status_code), True
-        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            return Answer(None, _why_no_connection(exc)), False
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
-            return Answer(None, type(exc).__name__), True
-
-    def _headers(self, destination: Destination, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
-        # httpx.Headers replaces whatever the case: the webhook's own headers must not give a second signature.
-        headers = httpx.Headers({"Accept": "*/*", "User-Agent": f"airflow-provider-featurebase/{__version__}"})
-        if destination.url.userinfo:
-            login = f"{destination.url.username}:{destination.url.password}"
-            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        headers.update(_forwarded(self.webhook))
-        headers["Host"] = destination.host_header
-        headers["Content-Type"] = "application/json"
-        headers[TIMESTAMP_HEADER] = str(timestamp)
-        headers[SIGNATURE_HEADER] = sign(secret, timestamp, body)
-        return headers
-
-
-def _forwarded(webhook: Webhook) -> dict[str, str]:
-    """The webhook's own headers, but for those that belong to one connection.
-
-    :raises ProbeFailed: one can't be sent, a line break in it for example; its value is not shown.
-    """
-    forwarded = {}
-    for name, hidden in webhook.request_config.headers.items():
-        value = hidden.get_secret_value()
-        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~]*", value):
-            raise ProbeFailed(
-                webhook.id,
-                f"the header {one_line(name, 60)!r} of its requestConfig has characters that a header cannot have; it "
-                "was not probed. Correct the header in Featurebase",
-                "unreachable",
-            )
-        if name.lower() not in _CONNECTIONS_OWN:
-            forwarded[name] = value.strip()
-    return forwarded
-
-
-def _why_no_connection(error: BaseException) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "its TLS certificate could not be verified"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    def _host(self) -> str:
+        return shown_host(self.webhook)
 
 
 def _wrong_key() -> SigningSecret:

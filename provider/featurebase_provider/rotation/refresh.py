@@ -59,6 +59,7 @@ class CompareAndSwap:
         then the secret is watched for ``grace`` before the POST.
     :param may_post: called just before the POST; raises RefreshRefused to hold it back.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
+    :param newer: fingerprints that are known to have been refreshed to after the plan was made, so none has leaked.
     :param say: takes sentences for the log.
     """
 
@@ -68,6 +69,7 @@ class CompareAndSwap:
     grace: float = 60.0
     later_attempt: bool = False
     allow_inactive: bool = False
+    newer: frozenset[str] = frozenset()
     may_post: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
     sleep: Callable[[float], None] = time.sleep
@@ -91,7 +93,7 @@ class CompareAndSwap:
             )
             # Read once more after the watch: what is checked must be seconds old when the POST is sent.
             webhook = self._watch() or self._read_baseline()
-        if self._moved_on(webhook) and not self._missed_by_plan():
+        if self._moved_on(webhook) and not self._may_have_leaked(webhook):
             return self._already_done(webhook)
         if not self.plan.refreshes:
             self.lineage.advance(webhook)
@@ -124,9 +126,10 @@ class CompareAndSwap:
         leaked = self.plan.leaked if self.plan.is_emergency else ()
         return {self.plan.before, *self.plan.older, *leaked}
 
-    def _missed_by_plan(self) -> bool:
-        """Whether an unknown secret can't be this run's own: in an emergency the plan's reading may have been stale."""
-        return self.plan.is_emergency and not self.later_attempt
+    def _may_have_leaked(self, webhook: Webhook) -> bool:
+        """Whether, in an emergency, an unknown secret may be from before the plan, whose reading may have been stale."""
+        own_or_newer = self.later_attempt or secret_of(webhook).fingerprint in self.newer
+        return self.plan.is_emergency and not own_or_newer
 
     def _already_done(self, webhook: Webhook) -> Refreshed:
         self._know_before()

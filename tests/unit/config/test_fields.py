@@ -78,7 +78,7 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
         ("verify: {timeout: P8D}", "must be from PT0.1S to P7D"),
         ("verify: {poll_interval: PT30M}", "must not be longer than timeout"),
         ("probe: {timeout: PT0S}", "must be from PT0.1S to P1D"),
-        ("probe: {successes: 0}", "must be at least 1 and at most 20"),
+        ("probe: {successes: 0}", "must be at least 1 and at most 1000"),
         ("probe: {successes: 2.5}", "must be a whole number"),
         ("probe: {successes: '3'}", "must be a whole number"),
         ("probe: {successes: true}", "must be a whole number"),
@@ -107,7 +107,7 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
         ("execution_timeout: PT30S", ("must be shorter than execution_timeout, or the task is stopped while it "
          "looks for the refresh; it is PT1M by default")),
         ("probe: {timout: PT1M}", ("is no field here; did you mean timeout? (allowed: allow_hosts, body, interval, "
-         "reject_check, successes, timeout)")),
+         "reject_check, steady, successes, timeout)")),
     ],
 )  # fmt: skip
 def test_a_wrong_value_says_what_is_allowed(faults, one_webhook, line, message):

@@ -35,7 +35,7 @@ def resolving_to(*addresses: str) -> Callable[[str, int], Iterable[str]]:
 
 
 def a_probe(webhook: Webhook, **facts: Any) -> Probe:
-    return Probe(webhook, **{"timeout": 0.0, "successes": 1, "reject_check": False, **facts})
+    return Probe(webhook, **{"timeout": 0.0, "steady": 0.0, "successes": 1, "reject_check": False, **facts})
 
 
 @contextmanager

@@ -176,6 +176,11 @@ def test_when_a_previous_secret_has_had_its_time(reports: list[dict[str, Any]], 
     assert after(*reports).previous_is_over(B, now=START, previous_for=8 * HOUR) is over
 
 
+def test_which_secrets_came_after_a_moment() -> None:
+    history = after(report(refreshed_at=NOW), report(C, before=B, refreshed_at=(START + HOUR).isoformat()))
+    assert history.refreshed_after(NOW) == {C}
+
+
 def test_what_records_say_has_leaked() -> None:
     """Emergency runs name it and later plans carry it on; another webhook's records and odd ones are passed over."""
     records = [

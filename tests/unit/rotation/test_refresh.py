@@ -319,6 +319,14 @@ def test_a_later_try_of_an_emergency_knows_its_own_secret(api: FakeFeaturebase) 
     assert (swap(api, plan=plan, later_attempt=True).run().how, api.posts) == ("already_done", 0)
 
 
+def test_an_emergency_leaves_a_secret_that_came_after_its_plan(api: FakeFeaturebase) -> None:
+    """A rotation was under way, and its run has told when it refreshed."""
+    plan = a_plan(api.current, mode="emergency")
+    api.rotated()
+    newer = frozenset({fingerprint("1")})
+    assert (swap(api, plan=plan, newer=newer).run().how, api.posts) == ("already_done", 0)
+
+
 def test_an_emergencys_lost_refresh_is_told_from_what_it_found(api: FakeFeaturebase) -> None:
     plan = a_plan(a_webhook("whsec_old"), mode="emergency")
     api.change(secret=secret("unheard_of"))

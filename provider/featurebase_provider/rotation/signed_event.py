@@ -1,0 +1,238 @@
+"""One signed test event: made as Featurebase makes a delivery, and sent to an address that was checked."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import ssl
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from featurebase_provider import __version__
+from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from featurebase_provider.rotation.destination import (
+    Destination,
+    HostNotResolved,
+    Resolve,
+    addresses_of,
+    check_destination,
+)
+from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.health import SUCCESS_CODES, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+
+TOPIC = "webhook.probe"
+ID_PREFIX = "notif_probe_"
+
+MOST_ADDRESSES = 8
+"""Addresses of one host that are tried for one event."""
+
+_CONNECTIONS_OWN = frozenset(
+    {
+        "connection", "content-encoding", "content-length", "expect", "host", "http2-settings", "keep-alive",
+        "proxy-authenticate", "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade",
+        "te",  # codespell:ignore te
+    }
+)  # fmt: skip
+"""Headers that describe one connection or one body (RFC 9110, 7.6.1): the webhook's are not taken over."""
+
+
+ASK_FOR_ANOTHER_TRY = frozenset({408, 425, 429, 502, 503, 504})
+"""Statuses that a server or a gateway in front of it gives while it can't serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the receiver said to one event.
+
+    :param status: its HTTP status, or None where no answer came.
+    :param error: why no answer came.
+    """
+
+    status: int | None
+    error: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether Featurebase would count it as delivered (200, 201, 202 or 204)."""
+        return self.status in SUCCESS_CODES
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver says that it took the event, be it in a way that Featurebase does not count (2xx)."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Whether the receiver says that the event is wrong: 4xx, but for those that only ask for a later try.
+
+        A redirect names another place, 5xx a fault of the receiver: neither is about the signature.
+        """
+        return self.status is not None and 400 <= self.status < 500 and self.status not in ASK_FOR_ANOTHER_TRY
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether nothing was said of the event: no answer, a fault of the receiver, or a request for a later try."""
+        return self.status is None or self.status >= 500 or self.status in ASK_FOR_ANOTHER_TRY
+
+    def __str__(self) -> str:
+        return f"it answered {self.status}" if self.status is not None else f"no answer ({self.error})"
+
+
+def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None = None) -> bytes:
+    """A ``notification_event`` that no receiver takes for a real one, as JSON bytes.
+
+    :param now: Unix seconds.
+    :param body: fields that replace the event's own, ``topic`` for example.
+    """
+    event: dict[str, Any] = {
+        "object": "notification_event",
+        "id": f"{ID_PREFIX}{uuid.uuid4()}",
+        "topic": TOPIC,
+        "webhookId": webhook.id,
+        "createdAt": datetime.fromtimestamp(now, tz=timezone.utc).isoformat(timespec="milliseconds"),
+        "deliveryStatus": "pending",
+        "data": {"object": "notification_event_data", "item": {"object": "probe"}, "changes": []},
+    }
+    event.update(body or {})
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+@dataclass
+class EventSender:
+    """Sends signed events to one webhook's receiver, each on a connection of its own.
+
+    Directly to an address that was checked: proxies of the environment are not used. ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` are.
+
+    :param webhook: whose receiver, headers and timeout are used.
+    :param body: fields that replace the event's own.
+    :param allow_hosts: hosts that may resolve to addresses refused otherwise.
+    :param wall: Unix seconds, which the event is dated with.
+    """
+
+    webhook: Webhook
+    body: Mapping[str, Any] | None = None
+    allow_hosts: tuple[str, ...] = ()
+    transport: httpx.BaseTransport | None = None
+    resolve: Resolve = addresses_of
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+    def send(self, secret: SigningSecret) -> Answer:
+        """Send one event signed with ``secret``.
+
+        :raises ProbeFailed: the destination or a header is refused; nothing was sent.
+        """
+        try:
+            destination = check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
+        except HostNotResolved:
+            return Answer(None, "its host name can't be resolved")
+        now = self.wall()
+        body = probe_event(self.webhook, now=now, body=self.body)
+        headers = self._headers(destination, secret, int(now), body)
+        seconds = self.webhook.request_config.timeout_ms / 1000
+        give_up = self.monotonic() + seconds
+        answer = Answer(None, "no address")
+        for address in destination.addresses[:MOST_ADDRESSES]:
+            answer, connected = self._post(destination, address, headers, body, seconds)
+            if connected or self.monotonic() >= give_up:
+                break
+        return answer
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once: it takes 20 ms and more, which would count as exposure with each event."""
+        try:
+            return httpx.create_ssl_context()
+        except (OSError, ValueError) as exc:
+            problem = type(exc).__name__
+        raise ProbeFailed(
+            self.webhook.id,
+            f"the environment's certificate settings (SSL_CERT_FILE, SSL_CERT_DIR) make no TLS client ({problem}); "
+            "the receiver was not probed",
+            "unreachable",
+        )
+
+    def _post(
+        self, destination: Destination, address: str, headers: httpx.Headers, body: bytes, seconds: float
+    ) -> tuple[Answer, bool]:
+        """Send the event to one address; also say whether there was a connection that it went over.
+
+        A transport without a client: it follows no redirect, asks no ``.netrc``, cookie or proxy, and does not log the
+        url, which may hold a token. The answer's body is not read.
+        """
+        try:
+            # One for each event: a kept connection may lead to a process with the old secret.
+            with self.transport or httpx.HTTPTransport(verify=self._tls, trust_env=False) as transport:
+                request = httpx.Request(
+                    "POST",
+                    destination.at(address),
+                    headers=headers,
+                    content=body,
+                    extensions={
+                        "timeout": httpx.Timeout(seconds).as_dict(),
+                        "sni_hostname": destination.server_name,
+                    },
+                )
+                response = transport.handle_request(request)
+                response.close()
+                return Answer(response.status_code), True
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            return Answer(None, _why_no_connection(exc)), False
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
+            return Answer(None, type(exc).__name__), True
+
+    def _headers(self, destination: Destination, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
+        # httpx.Headers replaces whatever the case: the webhook's own headers must not give a second signature.
+        headers = httpx.Headers({"Accept": "*/*", "User-Agent": f"airflow-provider-featurebase/{__version__}"})
+        if destination.url.userinfo:
+            login = f"{destination.url.username}:{destination.url.password}"
+            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        headers.update(_forwarded(self.webhook))
+        headers["Host"] = destination.host_header
+        headers["Content-Type"] = "application/json"
+        headers[TIMESTAMP_HEADER] = str(timestamp)
+        headers[SIGNATURE_HEADER] = sign(secret, timestamp, body)
+        return headers
+
+
+def _forwarded(webhook: Webhook) -> dict[str, str]:
+    """The webhook's own headers, but for those that belong to one connection.
+
+    :raises ProbeFailed: one can't be sent, a line break in it for example; its value is not shown.
+    """
+    forwarded = {}
+    for name, hidden in webhook.request_config.headers.items():
+        value = hidden.get_secret_value()
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~]*", value):
+            raise ProbeFailed(
+                webhook.id,
+                f"the header {one_line(name, 60)!r} of its requestConfig has characters that a header cannot have; it "
+                "was not probed. Correct the header in Featurebase",
+                "unreachable",
+            )
+        if name.lower() not in _CONNECTIONS_OWN:
+            forwarded[name] = value.strip()
+    return forwarded
+
+
+def _why_no_connection(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "its TLS certificate could not be verified"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
