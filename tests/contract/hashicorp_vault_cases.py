@@ -46,10 +46,10 @@ class VaultCase(StoreCase):
             documented = f'path "{self.api_path}" {{ capabilities = ["read"] }}'
         return documented.replace("apps/feedback", self.path)
 
-    def connection(self, token: str, port: int | None = None) -> str:
+    def connection(self, token: str, port: int | None = None, **fields: Any) -> str:
         conn_id = f"vault_{uuid4().hex}"
         host, own_port = urlsplit(self.server).hostname, urlsplit(self.server).port
-        connection = {"conn_type": "vault", "host": host, "port": port or own_port, "password": token}
+        connection = {"conn_type": "vault", "host": host, "port": port or own_port, "password": token, **fields}
         self.patch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
 

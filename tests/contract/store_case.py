@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from featurebase_provider.rotation.store import ArmedStore
     from featurebase_provider.stores.base import StoreConfig
 
 HELD = "whsec_held_before_0123456789abcdef"
@@ -27,6 +28,13 @@ class Seen:
     current: str | None
     previous: str | None = None
     others: Any = field(default=None)
+
+
+def ready(config: StoreConfig) -> ArmedStore:
+    """Arm and connect a store, as a rotation does."""
+    armed = config.arm()
+    armed.connect()
+    return armed
 
 
 def not_applicable(reason: str) -> NoReturn:

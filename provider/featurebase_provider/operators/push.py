@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, write_rule
 from featurebase_provider.rotation.concurrency import guarded
-from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, rule_for
+from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, connected, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
@@ -99,11 +99,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
 
 
 def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule: WriteRule) -> Pushed:
-    armed = store.arm()
-    try:
+    with connected(store) as armed:
         return push_until_agreed(client, webhook_id, armed, lineage, rule)
-    finally:
-        armed.close()
 
 
 def lineage_of(plan: RotationPlan, rotated: RotationOutcome | None) -> Lineage:

@@ -61,12 +61,10 @@ class RedisStore(StoreConfig):
         return bool(self.previous_key or self.previous_field)
 
     def arm(self) -> ArmedRedis:
-        """Connect and log in.
+        """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode, or it
             has no TLS.
-        :raises StoreRefused: Redis refuses the login.
-        :raises StoreUnreachable: Redis did not answer.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="redis"):
             client = self._client()
@@ -75,9 +73,7 @@ class RedisStore(StoreConfig):
             places = [Place(self.key, self.field)]
             if self.keeps_previous:
                 places.append(Place(self.previous_key or self.key, self.previous_field))
-            armed = ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
-        armed.log_in()
-        return armed
+            return ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
 
     def _client(self) -> Any:
         from airflow.providers.redis.hooks.redis import RedisHook
