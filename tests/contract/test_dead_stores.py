@@ -41,7 +41,11 @@ def vault() -> Iterator[VaultKv2Case]:
 def dead(vault: VaultKv2Case) -> Iterator[list[StoreConfig]]:
     """Three Vaults from which nobody gets an answer, nor a token at the login."""
     with ExitStack() as stack:
-        ports = [stack.enter_context(server()) for server in (silent_server, black_hole, silent_server)]
+        ports = [
+            stack.enter_context(silent_server()).port,
+            stack.enter_context(black_hole()),
+            stack.enter_context(silent_server()).port,
+        ]
         login = {"login": "a-role", "extra": {"auth_type": "approle"}}
         yield [
             vault.config(label=f"dead_{number}", conn_id=vault.connection("any", port, **login), timeout=TIMEOUT)

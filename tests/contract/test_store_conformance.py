@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
+from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.distribution import arming, distribute
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
@@ -36,13 +41,77 @@ def raises_quietly(kind: type[StoreError], name: str) -> Iterator[None]:
     assert not [value for value in ALL_VALUES if value in str(chain)]
 
 
+@contextmanager
+def noting_who_asks_airflow() -> Iterator[set[threading.Thread]]:
+    """The threads from which Airflow's SDK is called for a connection, a Variable, or to mask something."""
+    from airflow.sdk.execution_time import supervisor, task_runner
+
+    threads: set[threading.Thread] = set()
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    backends = supervisor.ensure_secrets_backend_loaded
+
+    def send(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.current_thread())
+        return channel.send(*args, **kwargs) if channel else None
+
+    def loaded() -> Any:
+        threads.add(threading.current_thread())
+        return backends()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+        patch.setattr(supervisor, "ensure_secrets_backend_loaded", loaded)
+        yield threads
+
+
+def test_only_the_main_thread_asks_airflow(case: StoreCase) -> None:
+    """Its answers can cross where several threads ask: whatever is needed of Airflow is there once a store is armed."""
+    case.put(HELD)
+    config = case.config(adopt=True)
+    rule = WriteRule(MARK.webhook_id, "here")
+    with noting_who_asks_airflow() as threads:
+        (checked,) = check_stores([config], rule, current=None)
+        with arming([config]) as armed:
+            (outcome,) = distribute(armed, SigningSecret(NEW), rule, since=None).values()
+    assert (checked.problem, outcome.result) == (None, "written")
+    assert threads == ({threading.main_thread()} if case.asks_airflow else set())
+
+
+def test_a_dead_server_keeps_no_other_store_waiting(case: StoreCase) -> None:
+    """Not even one of the same type: nothing that they share is held while one of them waits for an answer."""
+    case.put(HELD)
+    with case.dead() as (config, wait):
+        dead, well = config.arm(), case.config().arm()
+
+        def fail() -> None:
+            with suppress(StoreError):
+                dead.connect()
+                dead.read()
+
+        def succeed() -> None:
+            well.connect()
+            well.read()
+            done.set()
+
+        done = threading.Event()
+        stuck = threading.Thread(target=fail, daemon=True)
+        stuck.start()
+        wait()
+        threading.Thread(target=succeed, daemon=True).start()
+        assert done.wait(120)
+        assert stuck.is_alive()
+    stuck.join(60)
+    for one in (dead, well):
+        one.close()
+
+
 def test_arming_and_closing_leave_no_trace(case: StoreCase) -> None:
-    """Arming changes nothing, and an armed store can be closed twice."""
+    """Arming changes nothing, and a store can be closed twice, connected or not."""
     case.put(HELD)
     before = case.evidence()
-    armed = ready(case.config())
-    armed.close()
-    armed.close()
+    for armed in (case.config().arm(), ready(case.config())):
+        armed.close()
+        armed.close()
     assert case.evidence() == before
 
 
@@ -268,10 +337,20 @@ def test_configuration_names_store_and_target(case: StoreCase) -> None:
     """Label and target name the store, and equal configurations mean the same place."""
     config = case.config()
     assert config.label == config.type
-    assert case.config(label="other_1").target == config.target
+    other = case.config(label="other_1")
+    assert (other.target, other.previous_target) == (config.target, config.previous_target)
     assert ready(config).name == config.full_name == f"{config.label} ({config.target})"
     assert type(config).model_validate(config.model_dump()) == config
     assert type(config).model_json_schema()["additionalProperties"] is False
+
+
+def test_configuration_names_the_place_of_the_previous_secret(case: StoreCase) -> None:
+    """Where it lies is another place than the current secret's, and named as that would be if it lay there."""
+    config = case.config()
+    assert (config.previous_target is not None) is config.keeps_previous is case.keeps_previous
+    assert config.previous_target != config.target
+    if case.previous_as_current is not None:
+        assert case.config(**case.previous_as_current).target == config.previous_target
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,10 @@ class Store(Protocol):
         """What is written, as a URL-like text without credentials: equal targets are the same place."""
 
     @property
+    def previous_target(self) -> str | None:
+        """Where it keeps the previous secret, as a text like ``target``; None where it keeps none, or can't say."""
+
+    @property
     def adopt(self) -> bool:
         """Whether a value that is not ours may be replaced."""
 

@@ -73,9 +73,9 @@ class AwsSecretsManagerStore(AwsStore):
         return arn.group(1) if arn else self.region
 
     @property
-    def target(self) -> str:
-        """The secret, with connection and region before and our key as fragment."""
-        return f"aws-secretsmanager://{self.place}/{self.name}" + (f"#{self.key}" if self.key else "")
+    def whole(self) -> str:
+        """The secret, with connection and region before."""
+        return f"aws-secretsmanager://{self.place}/{self.name}"
 
     def arm(self) -> ArmedSecret:
         """Fetch the connection; connecting authenticates and builds the client.

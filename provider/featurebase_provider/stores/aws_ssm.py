@@ -56,9 +56,9 @@ class AwsSsmStore(AwsStore):
         return name
 
     @property
-    def target(self) -> str:
-        """The parameter, with connection and region before and our key as fragment."""
-        return f"aws-ssm://{self.place}/{self.name.removeprefix('/')}" + (f"#{self.key}" if self.key else "")
+    def whole(self) -> str:
+        """The parameter, with connection and region before."""
+        return f"aws-ssm://{self.place}/{self.name.removeprefix('/')}"
 
     def arm(self) -> ArmedParameter:
         """Fetch the connection; connecting authenticates and builds the client.

@@ -43,11 +43,10 @@ class AzureKeyVaultStore(WholeOrJsonStore):
         return url
 
     @property
-    def target(self) -> str:
-        """The secret, with the connection as user and our key as fragment; Key Vault's names know no case."""
+    def whole(self) -> str:
+        """The secret, with the connection as user; Key Vault's names know no case."""
         user = f"{self.conn_id}@" if self.conn_id else ""
-        place = f"{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
-        return f"azure-key-vault://{user}{place}" + (f"#{self.key}" if self.key else "")
+        return f"azure-key-vault://{user}{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
 
     def arm(self) -> ArmedAzureSecret:
         """Fetch the connection and build the client; connecting logs in.

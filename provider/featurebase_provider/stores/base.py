@@ -42,9 +42,14 @@ class StoreConfig(BaseModel, ABC):
         """What is written, as a URL-like text without credentials: equal targets are the same place."""
 
     @property
+    def previous_target(self) -> str | None:
+        """Where the previous secret is kept, as a text like :attr:`target`; None where none is."""
+        return None
+
+    @property
     def keeps_previous(self) -> bool:
         """Whether the store keeps the previous secret beside the current one."""
-        return False
+        return self.previous_target is not None
 
     @property
     def full_name(self) -> str:

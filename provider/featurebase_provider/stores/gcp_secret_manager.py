@@ -53,11 +53,11 @@ class GcpSecretManagerStore(WholeOrJsonStore):
         return f"{self.parent}/secrets/{self.secret_id}"
 
     @property
-    def target(self) -> str:
-        """The secret, with the connection before and our key as fragment."""
+    def whole(self) -> str:
+        """The secret, with the connection before."""
         user = f"{self.conn_id}@" if self.conn_id else ""
         place = f"{self.project_id}/{self.location}" if self.location else self.project_id
-        return f"gcp-secret-manager://{user}{place}/{self.secret_id}" + (f"#{self.key}" if self.key else "")
+        return f"gcp-secret-manager://{user}{place}/{self.secret_id}"
 
     def arm(self) -> ArmedGcpSecret:
         """Fetch the connection; connecting gets an access token and builds the client.

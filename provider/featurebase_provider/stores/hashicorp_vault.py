@@ -66,12 +66,15 @@ class HashicorpVaultStore(StoreConfig):
     @property
     def target(self) -> str:
         """The secret's path, with the connection as user and our key as fragment."""
-        return f"vault://{self.conn_id}@{self.mount}/{self.path}#{self.key}"
+        return self._place(self.key)
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str) -> str:
+        return f"vault://{self.conn_id}@{self.mount}/{self.path}#{key}"
 
     def arm(self) -> VaultSecret:
         """Fetch the connection; connecting logs in, and makes sure that the mount is an engine of ``kv_version``.

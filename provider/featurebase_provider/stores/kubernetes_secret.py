@@ -69,12 +69,15 @@ class KubernetesSecretStore(StoreConfig):
     @property
     def target(self) -> str:
         """Connection, namespace, Secret and key."""
-        return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{self.key}"
+        return self._place(self.key)
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str) -> str:
+        return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{key}"
 
     def arm(self) -> ArmedKubernetesSecret:
         """Fetch the connection; connecting loads its kube config, which may run a program that logs in.

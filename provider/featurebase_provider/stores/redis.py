@@ -56,9 +56,11 @@ class RedisStore(StoreConfig):
         return f"redis://{self.conn_id}/{self.key}" + (f"#{self.field}" if self.field else "")
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether there is a ``previous_key`` or a ``previous_field``."""
-        return bool(self.previous_key or self.previous_field)
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key`` or the ``previous_field``, where one is set."""
+        if self.previous_key:
+            return f"redis://{self.conn_id}/{self.previous_key}"
+        return f"redis://{self.conn_id}/{self.key}#{self.previous_field}" if self.previous_field else None
 
     def arm(self) -> ArmedRedis:
         """Fetch the connection and build the client; connecting logs in.

@@ -116,14 +116,20 @@ class SqlStore(StoreConfig):
     @property
     def target(self) -> str:
         """Connection, table, row and column; or connection and ``read_sql``."""
-        if self.read_sql:
-            return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
-        return f"sql://{self.conn_id}/{self.table}?{self.key_column}={self.key_value}#{self.value_column}"
+        return self._place if self.read_sql else f"{self._place}#{self.value_column}"
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether there is a ``previous_column``, or a ``:previous`` in ``write_sql``."""
-        return self.plan().keeps_previous
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_column``, or with ``previous`` where ``write_sql`` has that parameter."""
+        if not self.plan().keeps_previous:
+            return None
+        return f"{self._place}#{self.previous_column or 'previous'}"
+
+    @property
+    def _place(self) -> str:
+        if self.read_sql:
+            return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
+        return f"sql://{self.conn_id}/{self.table}?{self.key_column}={self.key_value}"
 
     def arm(self) -> ArmedSql:
         """Fetch the connection; connecting opens the database.
