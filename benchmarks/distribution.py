@@ -36,6 +36,7 @@ class SlowStore:
     adopt: bool = False
     timeout: float = GIVE_UP_MS / 1000
     keeps_previous: bool = False
+    previous_target: None = None
 
     @property
     def target(self) -> str:

@@ -99,6 +99,9 @@ class _WatchedArmed(ArmedStore):
         super().__init__(armed.name)
         self._armed = armed
 
+    def connect(self) -> None:
+        self._armed.connect()
+
     def prove_writable(self) -> Writability:
         _step("before the proof")
         return self._armed.prove_writable()

@@ -15,10 +15,11 @@ from featurebase_provider.stores.aws_secrets_manager import AwsSecretsManagerSto
 from featurebase_provider.stores.aws_ssm import AwsSsmStore
 from tests.contract.s3_cases import client_of, moto_server
 from tests.contract.store_case import Seen, StoreCase, not_applicable
+from tests.support.dead_servers import silent_server
 from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from featurebase_provider.stores.aws_store import AwsStore
 
@@ -39,6 +40,7 @@ class AwsCase(StoreCase):
     """What both services have in common; JSON cases have another key beside ours."""
 
     has_mark = True
+    asks_airflow = True
     service: str
     as_json = False
     may_read: tuple[str, ...]
@@ -47,6 +49,7 @@ class AwsCase(StoreCase):
         self.patch = pytest.MonkeyPatch()
         self.client = client_of(self.service)
         self.keeps_previous = self.as_json
+        self.previous_as_current = {"key": "previous", "previous_key": None} if self.as_json else None
         self.name = f"/apps/{uuid4().hex}/webhook"
         self.conn_id = self.connection("root", "root")
 
@@ -105,6 +108,16 @@ class AwsCase(StoreCase):
     @contextmanager
     def server_down(self) -> Iterator[AwsStore]:
         yield self.config(conn_id=self.connection("root", "root", f"http://127.0.0.1:{free_port()}"))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[AwsStore, Callable[[], None]]]:
+        """Nobody answers the call for a role."""
+        with silent_server() as server:
+            role = {
+                "role_arn": "arn:aws:iam::123456789012:role/rotation",
+                "service_config": {"sts": {"endpoint_url": f"http://127.0.0.1:{server.port}"}},
+            }
+            yield self.config(conn_id=self.connection("root", "root", **role), timeout=300), server.wait
 
 
 class SecretsManagerRawCase(AwsCase):

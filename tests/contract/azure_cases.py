@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -20,13 +20,14 @@ from tests.contract.store_case import HELD, Seen, StoreCase
 from tests.support.key_vault_api import ADMIN, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAME = "featurebase-webhook-secret"
 
 
 class AzureRawCase(StoreCase):
     has_mark = True
+    asks_airflow = True
     proves_writability = False
 
     def __init__(self) -> None:
@@ -106,9 +107,15 @@ class AzureRawCase(StoreCase):
         self.azure.hosts.cut()
         yield self.config()
 
+    @contextmanager
+    def dead(self) -> Iterator[tuple[AzureKeyVaultStore, Callable[[], None]]]:
+        with self.azure.hosts.silence() as wait:
+            yield self.config(timeout=300), wait
+
 
 class AzureJsonCase(AzureRawCase):
     keeps_previous = True
+    previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 
     def keys(self) -> dict[str, str]:
         return {"key": "signing", "previous_key": "signing_previous"}

@@ -9,7 +9,7 @@ import json
 import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -23,7 +23,7 @@ from tests.contract.store_case import HELD, Seen, StoreCase
 from tests.support.secret_manager_api import ADMIN, ROTATION, account_key, fake_secret_manager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PARENT = "projects/acme-feedback"
 NAME = f"{PARENT}/secrets/featurebase-webhook-secret"
@@ -39,6 +39,7 @@ def documented_permissions() -> set[str]:
 
 class GcpRawCase(StoreCase):
     has_mark = True
+    asks_airflow = True
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
@@ -123,9 +124,16 @@ class GcpRawCase(StoreCase):
         self.google.hosts.cut()
         yield self.config()
 
+    @contextmanager
+    def dead(self) -> Iterator[tuple[GcpSecretManagerStore, Callable[[], None]]]:
+        """Nobody answers the request for another account's token."""
+        with self.google.hosts.silence() as wait:
+            yield self.config(conn_id=self.connection(ROTATION, impersonation_chain="target@x"), timeout=300), wait
+
 
 class GcpJsonCase(GcpRawCase):
     keeps_previous = True
+    previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 
     def keys(self) -> dict[str, str]:
         return {"key": "signing", "previous_key": "signing_previous"}

@@ -13,11 +13,12 @@ from github.PublicKey import encrypt
 
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
+from tests.support.dead_servers import silent_server
 from tests.support.github_api import ENVIRONMENT, ORGANIZATION, REPOSITORY, fake_github
 from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAME = "FEATUREBASE_WEBHOOK_SECRET"
 
@@ -25,6 +26,7 @@ NAME = "FEATUREBASE_WEBHOOK_SECRET"
 class GithubRepositoryCase(StoreCase):
     proves_writability = False
     reads_back = False
+    asks_airflow = True
     place = REPOSITORY
     fields: ClassVar[dict[str, Any]] = {"repository": "acme/feedback"}
     missing: ClassVar[dict[str, Any]] = {"repository": "acme/missing"}
@@ -94,6 +96,11 @@ class GithubRepositoryCase(StoreCase):
     @contextmanager
     def server_down(self) -> Iterator[GithubActionsStore]:
         yield self.config(conn_id=self.connection("rotation", free_port()))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[GithubActionsStore, Callable[[], None]]]:
+        with silent_server() as server:
+            yield self.config(conn_id=self.connection("rotation", server.port), timeout=300), server.wait
 
 
 class GithubEnvironmentCase(GithubRepositoryCase):

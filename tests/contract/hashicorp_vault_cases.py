@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -13,12 +13,13 @@ from hvac.exceptions import InvalidPath
 
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
 from tests.contract.store_case import HELD, Seen, StoreCase
+from tests.support.dead_servers import silent_server
 from tests.support.local_server import free_port
 from tests.support.openbao import admin, openbao, token_for
 from tests.support.recipes import block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEY, PREVIOUS_KEY = "SIGNING", "SIGNING_PREVIOUS"
 OTHERS = {"owner": "feedback-team", "n": 7, "list": [1, {"a": None}]}
@@ -26,6 +27,8 @@ OTHERS = {"owner": "feedback-team", "n": 7, "list": [1, {"a": None}]}
 
 class VaultCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
+    previous_as_current: ClassVar = {"key": PREVIOUS_KEY, "previous_key": None}
     version: Literal[1, 2]
     mount: str
     api_path: str
@@ -46,10 +49,10 @@ class VaultCase(StoreCase):
             documented = f'path "{self.api_path}" {{ capabilities = ["read"] }}'
         return documented.replace("apps/feedback", self.path)
 
-    def connection(self, token: str, port: int | None = None) -> str:
+    def connection(self, token: str, port: int | None = None, **fields: Any) -> str:
         conn_id = f"vault_{uuid4().hex}"
         host, own_port = urlsplit(self.server).hostname, urlsplit(self.server).port
-        connection = {"conn_type": "vault", "host": host, "port": port or own_port, "password": token}
+        connection = {"conn_type": "vault", "host": host, "port": port or own_port, "password": token, **fields}
         self.patch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
 
@@ -82,6 +85,12 @@ class VaultCase(StoreCase):
     @contextmanager
     def server_down(self) -> Iterator[HashicorpVaultStore]:
         yield self.config(conn_id=self.connection("any", free_port()))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[HashicorpVaultStore, Callable[[], None]]]:
+        with silent_server() as server:
+            conn_id = self.connection("any", server.port, login="a-role", extra={"auth_type": "approle"})
+            yield self.config(conn_id=conn_id, timeout=300), server.wait
 
 
 class VaultKv2Case(VaultCase):

@@ -15,14 +15,16 @@ import requests
 from featurebase_provider.stores.http import HttpStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
 from tests.support import consul_kv, etcd
+from tests.support.dead_servers import silent_server
 from tests.support.local_server import free_port
 from tests.support.recipes import recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class HttpCase(StoreCase):
+    asks_airflow = True
     recipe: str
     """Which recipe of docs/stores/http.md it is that runs here."""
 
@@ -59,6 +61,11 @@ class HttpCase(StoreCase):
     @contextmanager
     def server_down(self) -> Iterator[HttpStore]:
         yield self.config(conn_id=self.connection({}, f"http://127.0.0.1:{free_port()}"))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[HttpStore, Callable[[], None]]]:
+        with silent_server() as server:
+            yield self.config(conn_id=self.connection({}, f"http://127.0.0.1:{server.port}"), timeout=300), server.wait
 
 
 class EtcdCase(HttpCase):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -20,11 +21,12 @@ from kubernetes.config import new_client_from_config_dict
 
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.store_case import HELD, Seen, StoreCase
+from tests.support.dead_servers import silent_server
 from tests.support.kubernetes_api_server import fake_kubernetes, kube_config
 from tests.support.local_server import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAMESPACE, NAME = "feedback", "feedback-webhook"
 KEY, PREVIOUS_KEY = "FEATUREBASE_WEBHOOK_SECRET", "FEATUREBASE_WEBHOOK_SECRET_PREVIOUS"
@@ -42,6 +44,8 @@ def documented_rules() -> list[dict[str, Any]]:
 class KubernetesSecretCase(StoreCase):
     keeps_previous = True
     has_mark = True
+    asks_airflow = True
+    previous_as_current: ClassVar = {"key": PREVIOUS_KEY, "previous_key": None}
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
@@ -53,9 +57,12 @@ class KubernetesSecretCase(StoreCase):
         self.core, self.apps = CoreV1Api(self.admin), AppsV1Api(self.admin)
         self.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "neighbour"}, "data": {"a": "Yg=="}})
 
-    def connection(self, token: str, port: int | None = None) -> str:
+    def connection(self, token: str, port: int | None = None, **user: Any) -> str:
         conn_id = f"kubernetes_{uuid4().hex}"
-        extra = {"kube_config": json.dumps(kube_config(port or self.cluster.port, token))}
+        document = kube_config(port or self.cluster.port, token)
+        if user:
+            document["users"][0]["user"] = user
+        extra = {"kube_config": json.dumps(document)}
         self.patch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "kubernetes", "extra": extra}))
         return conn_id
 
@@ -129,3 +136,11 @@ class KubernetesSecretCase(StoreCase):
     @contextmanager
     def server_down(self) -> Iterator[KubernetesSecretStore]:
         yield self.config(conn_id=self.connection("rotation", free_port()))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[KubernetesSecretStore, Callable[[], None]]]:
+        """Nobody answers the program that the kube config names for the login."""
+        with silent_server() as server:
+            asks = f"import socket; socket.create_connection(('127.0.0.1', {server.port})).recv(1)"
+            command = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": ["-c", asks]}
+            yield self.config(conn_id=self.connection("", exec=command), timeout=300), server.wait

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
@@ -97,6 +97,7 @@ class LocalRawCase(StoreCase):
 class LocalJsonCase(LocalRawCase):
     file_name = "webhook.json"
     keeps_previous = True
+    previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def text(self, current: str, previous: str | None) -> str:
         document: dict[str, Any] = {"url": "https://example.com", "limit": 1.50, "current": current}
@@ -115,6 +116,7 @@ class LocalJsonCase(LocalRawCase):
 class LocalDotenvCase(LocalRawCase):
     file_name = "webhook.env"
     keeps_previous = True
+    previous_as_current: ClassVar = {"key": "SIGNING_OLD", "previous_key": None}
 
     def config(self, **changes: Any) -> ObjectStorageStore:
         return super().config(**{"key": "SIGNING", "previous_key": "SIGNING_OLD", **changes})

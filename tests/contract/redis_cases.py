@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from featurebase_provider.stores.redis import RedisStore
 from tests.contract.store_case import HELD, Seen, StoreCase
+from tests.support.dead_servers import silent_server
 from tests.support.local_server import free_port
 from tests.support.redis_server import admin, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PAGE = Path(__file__).parents[2] / "docs/stores/redis.md"
 GRANTS = [line.split() for line in PAGE.read_text().splitlines() if line.startswith("ACL SETUSER")]
@@ -25,6 +26,7 @@ MAY_READ = "-@all +eval +exists +get +hget +acl|whoami +acl|dryrun"
 
 class RedisCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
     may_write: str
 
     def __init__(self) -> None:
@@ -78,12 +80,21 @@ class RedisCase(StoreCase):
     def server_down(self) -> Iterator[RedisStore]:
         yield self.config(conn_id=self.connection("any", free_port()))
 
+    @contextmanager
+    def dead(self) -> Iterator[tuple[RedisStore, Callable[[], None]]]:
+        with silent_server() as server:
+            yield self.config(conn_id=self.connection("any", server.port), timeout=300), server.wait
+
 
 class RedisStringCase(RedisCase):
     may_write = " ".join(right for right in GRANTS[0] if right.startswith(("+", "-@")))
 
     def place(self) -> dict[str, Any]:
         return {"key": self.key, "previous_key": f"{self.key}:previous"}
+
+    @property
+    def previous_as_current(self) -> dict[str, Any]:  # type: ignore[override]
+        return {"key": f"{self.key}:previous", "previous_key": None}
 
     def put(self, current: str, previous: str | None = None) -> None:
         self.admin.set(self.key, current)
@@ -102,6 +113,7 @@ class RedisStringCase(RedisCase):
 
 
 class RedisHashCase(RedisCase):
+    previous_as_current: ClassVar = {"field": "before", "previous_field": None}
     may_write = " ".join(right for right in GRANTS[1] if right.startswith(("+", "-@")))
 
     def place(self) -> dict[str, Any]:

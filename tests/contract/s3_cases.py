@@ -6,16 +6,17 @@ import json
 import socket
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase
+from tests.support.dead_servers import silent_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from moto.server import ThreadedMotoServer
 
@@ -46,6 +47,8 @@ def client_of(service: str) -> Any:
 class S3JsonCase(StoreCase):
     keeps_previous = True
     has_mark = True
+    asks_airflow = True
+    previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
@@ -143,3 +146,9 @@ class S3JsonCase(StoreCase):
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
         yield self.config(conn_id=self.connection("root", "root", f"http://127.0.0.1:{port}"))
+
+    @contextmanager
+    def dead(self) -> Iterator[tuple[ObjectStorageStore, Callable[[], None]]]:
+        with silent_server() as server:
+            conn_id = self.connection("root", "root", f"http://127.0.0.1:{server.port}")
+            yield self.config(conn_id=conn_id, timeout=300), server.wait

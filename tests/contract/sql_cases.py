@@ -7,18 +7,19 @@ import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 
 from featurebase_provider.stores.sql import SqlStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.support.dead_servers import silent_server
 from tests.support.local_server import free_port
 from tests.support.postgres import execute, postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAME = "webhook signing"
 READ_GRANTS = "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.settings TO {role}"
@@ -26,6 +27,8 @@ READ_GRANTS = "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema
 
 class SqlCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
+    previous_as_current: ClassVar = {"value_column": "before", "previous_column": None}
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
@@ -110,9 +113,16 @@ class PostgresCase(SqlCase):
     def server_down(self) -> Iterator[SqlStore]:
         yield self.config(conn_id=self.connection_of("any", free_port()))
 
+    @contextmanager
+    def dead(self) -> Iterator[tuple[SqlStore, Callable[[], None]]]:
+        with silent_server() as server:
+            yield self.config(conn_id=self.connection_of("any", server.port), timeout=300), server.wait
+
 
 class PostgresStatementsCase(PostgresCase):
     """Statements in the configuration: a JSON document that many settings share."""
+
+    previous_as_current = None
 
     columns = "name text PRIMARY KEY, doc jsonb NOT NULL"
     insert = (

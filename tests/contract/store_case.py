@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from featurebase_provider.rotation.store import ArmedStore
     from featurebase_provider.stores.base import StoreConfig
 
 HELD = "whsec_held_before_0123456789abcdef"
@@ -27,6 +29,13 @@ class Seen:
     current: str | None
     previous: str | None = None
     others: Any = field(default=None)
+
+
+def ready(config: StoreConfig) -> ArmedStore:
+    """Arm and connect a store, as a rotation does."""
+    armed = config.arm()
+    armed.connect()
+    return armed
 
 
 def not_applicable(reason: str) -> NoReturn:
@@ -46,6 +55,10 @@ class StoreCase(ABC):
     creates_without_asking = False
     reads_back = True
     """False for a store that never shows what it holds: the suite then looks from outside only."""
+    asks_airflow = False
+    """Whether arming, reading or writing asks Airflow for anything."""
+    previous_as_current: ClassVar[Mapping[str, Any] | None] = None
+    """Changes of the configuration with which the current secret lies where otherwise the previous one does."""
 
     @abstractmethod
     def config(self, **changes: Any) -> StoreConfig:
@@ -82,6 +95,13 @@ class StoreCase(ABC):
     @abstractmethod
     def server_down(self) -> AbstractContextManager[StoreConfig]:
         """A time in which the returned configuration's server does not answer."""
+
+    def dead(self) -> AbstractContextManager[tuple[StoreConfig, Callable[[], None]]]:
+        """A configuration that reaches nobody, for a time: connections are taken, and nothing is ever said.
+
+        It comes with a function that waits until a connection was made, after which ``config()`` gets answers.
+        """
+        not_applicable("this store has no server, or nothing that it shares with others of its type")
 
     def close(self) -> None:  # noqa: B027  most have nothing to clean up
         """Clean up."""

@@ -31,7 +31,7 @@ from tests.contract.aws_cases import (
     policy,
 )
 from tests.contract.s3_cases import moto_server
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.support.local_server import free_port
 from tests.support.relay import Relay, relay_to
 
@@ -88,14 +88,14 @@ def relayed(case: AwsCase, **fields: Any) -> Iterator[tuple[ArmedStore, Relay]]:
     upstream = urlsplit(moto_server()[1])
     with relay_to(str(upstream.hostname), int(upstream.port or 0)) as relay:
         conn_id = case.connection("root", "root", f"http://127.0.0.1:{relay.port}")
-        armed = case.config(conn_id=conn_id, **fields).arm()
+        armed = ready(case.config(conn_id=conn_id, **fields))
         yield armed, relay
         armed.close()
 
 
 def just_before(armed: Any, operation: str, act: Callable[[], object]) -> None:
     """Let somebody else act once, right before the store's client sends this operation."""
-    client = armed._aws._client
+    client = armed.client._client
     once: list[object] = [act]
 
     def handler(**_: Any) -> None:
@@ -135,7 +135,7 @@ def test_a_silent_server_is_given_up_on(case: AwsCase) -> None:
 def test_a_dead_server_cannot_be_read_after_arming(case: AwsCase) -> None:
     """Arming does not speak with the service; the first call says that it is down."""
     with case.server_down() as config:
-        armed = config.arm()
+        armed = ready(config)
         with pytest.raises(StoreUnreachable):
             armed.prove_writable()
 
@@ -143,7 +143,7 @@ def test_a_dead_server_cannot_be_read_after_arming(case: AwsCase) -> None:
 def test_a_mark_counts_for_the_value_it_was_written_with(case: AwsCase) -> None:
     """Tags outlive a foreign value, which is foreign all the same."""
     case.put(HELD)
-    armed = case.config().arm()
+    armed = ready(case.config())
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
     if isinstance(case, SecretsManagerRawCase):
@@ -165,7 +165,7 @@ def test_a_mark_counts_for_the_value_it_was_written_with(case: AwsCase) -> None:
 def test_an_unknown_connection_is_an_error(case: AwsCase) -> None:
     """A misspelt connection does not quietly use whatever credentials the worker has."""
     with pytest.raises(StoreUnusable, match="no connection 'no_such_connection'"):
-        case.config(conn_id="no_such_connection").arm()
+        ready(case.config(conn_id="no_such_connection"))
 
 
 def test_the_documented_policy_is_enough(case: AwsCase) -> None:
@@ -175,7 +175,7 @@ def test_the_documented_policy_is_enough(case: AwsCase) -> None:
     document = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
     actions = [action for statement in document["Statement"] for action in statement["Action"]]
     with case.allowed(policy(*actions)) as config:
-        armed = config.arm()
+        armed = ready(config)
         assert armed.prove_writable().proven
         assert converge(armed, SigningSecret(NEW), rule(adopt=True))
         assert armed.read().mark == MARK
@@ -188,7 +188,7 @@ def test_the_documented_policy_is_enough_to_create(case: AwsCase) -> None:
     actions = {action for statement in document["Statement"] for action in statement["Action"]}
     beside = {"secretsmanager:CreateSecret"} if case.service == "secretsmanager" else set()
     with case.allowed(policy(*actions, *beside)) as allowed:
-        armed = case.config(conn_id=allowed.conn_id, create=True).arm()
+        armed = ready(case.config(conn_id=allowed.conn_id, create=True))
         assert converge(armed, SigningSecret(NEW), rule())
         assert armed.read().mark == MARK
 
@@ -206,7 +206,7 @@ def test_each_permission_of_the_policy_is_missed(case: AwsCase) -> None:
             case.allowed(policy(*actions - {left_out})) as config,
             pytest.raises(StoreRefused, match="403"),
         ):  # moto says AccessDenied in IAM's XML, AWS in JSON
-            config.arm().prove_writable()
+            ready(config).prove_writable()
     assert case.evidence() == before
 
 
@@ -218,7 +218,7 @@ def test_a_missing_tag_permission_does_not_undo_a_write(case: AwsCase, caplog: p
         "ssm": ("ssm:PutParameter",),
     }[case.service]
     with case.allowed(policy(*case.may_read, *write)) as config:
-        armed = config.arm()
+        armed = ready(config)
         armed.write(pair(NEW), held=armed.read(), mark=MARK)
         assert armed.read().current == SigningSecret(NEW)
     assert "its tags" in caplog.text
@@ -228,7 +228,7 @@ def test_a_missing_tag_permission_does_not_undo_a_write(case: AwsCase, caplog: p
 def test_a_writer_in_the_last_instant_wins_over_us(secret: SecretsManagerRawCase) -> None:
     """AWS itself refuses to move the label from a version that is no longer current; ours is withdrawn."""
     secret.put(HELD)
-    armed = secret.config().arm()
+    armed = ready(secret.config())
     held = armed.read()
     just_before(armed, "UpdateSecretVersionStage", lambda: secret.put(THEIRS))
     with pytest.raises(StoreConflict):
@@ -243,9 +243,9 @@ def test_a_writer_in_the_last_instant_wins_over_us(secret: SecretsManagerRawCase
 def test_a_label_that_cannot_be_moved_is_no_conflict(secret: SecretsManagerRawCase) -> None:
     """If AWS declines although nobody wrote, trying again would not help, and the error says what readers see."""
     secret.put(HELD)
-    armed: Any = secret.config().arm()
+    armed: Any = ready(secret.config())
 
-    armed._aws._client.meta.events.register(
+    armed.client._client.meta.events.register(
         "before-parameter-build.secretsmanager.UpdateSecretVersionStage",
         lambda params, **_: params.update({"RemoveFromVersionId": "0" * 36}),
     )
@@ -259,7 +259,7 @@ def test_a_label_that_cannot_be_moved_is_no_conflict(secret: SecretsManagerRawCa
 def test_a_lost_answer_is_no_conflict(secret: SecretsManagerRawCase) -> None:
     """If the label was moved already when the client repeats its call, the write is done."""
     secret.put(HELD)
-    armed = secret.config().arm()
+    armed = ready(secret.config())
     held = armed.read()
 
     def first_try() -> None:
@@ -282,17 +282,17 @@ def test_a_role_is_assumed_while_arming(case: AwsCase) -> None:
     case.put(HELD)
     role = {"role_arn": "arn:aws:iam::123456789012:role/rotation"}
     service = {"service_config": {"sts": {"endpoint_url": moto_server()[1]}}}
-    assert case.config(conn_id=case.connection("root", "root", **role, **service)).arm().read().current is not None
+    assert ready(case.config(conn_id=case.connection("root", "root", **role, **service))).read().current is not None
     nobody = {"service_config": {"sts": {"endpoint_url": f"http://127.0.0.1:{free_port()}"}}}
     with pytest.raises(StoreUnreachable, match="armed"):
-        case.config(conn_id=case.connection("root", "root", **role, **nobody), timeout=0.5).arm()
+        ready(case.config(conn_id=case.connection("root", "root", **role, **nobody), timeout=0.5))
 
 
 def test_a_secret_without_the_right_to_move_labels_stays(secret: SecretsManagerRawCase) -> None:
     """If only the second step is denied, readers see the old value and the write says so."""
     secret.put(HELD)
     with secret.allowed(policy(*secret.may_read, "secretsmanager:PutSecretValue")) as config:
-        armed = config.arm()
+        armed = ready(config)
         with pytest.raises(StoreRefused, match="made current"):
             armed.write(pair(NEW), held=armed.read(), mark=MARK)
     seen = secret.seen()
@@ -303,7 +303,7 @@ def test_a_secret_without_the_right_to_move_labels_stays(secret: SecretsManagerR
 def test_aws_keeps_the_version_before(secret: SecretsManagerRawCase) -> None:
     """The version before stays readable as AWSPREVIOUS, until its label is taken away as the docs say."""
     secret.put(HELD)
-    armed = secret.config().arm()
+    armed = ready(secret.config())
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     before = secret.client.get_secret_value(SecretId=secret.name, VersionStage="AWSPREVIOUS")
     assert before["SecretString"] == HELD
@@ -318,7 +318,7 @@ def test_aws_keeps_the_version_before(secret: SecretsManagerRawCase) -> None:
 def test_a_secret_without_a_value_gets_its_first(secret: SecretsManagerRawCase) -> None:
     """A secret that was created empty needs no ``create: true``."""
     secret.client.create_secret(Name=secret.name)
-    armed = secret.config().arm()
+    armed = ready(secret.config())
     assert armed.read().current is None
     assert not armed.prove_writable().proven
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
@@ -328,7 +328,7 @@ def test_a_secret_without_a_value_gets_its_first(secret: SecretsManagerRawCase) 
 def test_a_rival_gives_an_empty_secret_its_first_value(secret: SecretsManagerRawCase) -> None:
     """If two give an empty secret a value, the first stays."""
     secret.client.create_secret(Name=secret.name)
-    armed = secret.config().arm()
+    armed = ready(secret.config())
     held = armed.read()
     just_before(armed, "PutSecretValue", lambda: secret.put(THEIRS))
     with pytest.raises(StoreConflict):
@@ -341,14 +341,14 @@ def test_a_secret_can_be_named_by_its_arn(secret: SecretsManagerRawCase) -> None
     secret.put(HELD)
     arn = secret.client.describe_secret(SecretId=secret.name)["ARN"]
     conn_id = secret.connection("root", "root", region_name="eu-north-1")
-    armed = secret.config(name=arn, conn_id=conn_id).arm()
+    armed = ready(secret.config(name=arn, conn_id=conn_id))
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
 def test_a_new_secret_gets_the_configured_key(secret: SecretsManagerRawCase) -> None:
     """The KMS key of a created secret is the configured one."""
-    armed = secret.config(create=True, kms_key_id="alias/feedback").arm()
+    armed = ready(secret.config(create=True, kms_key_id="alias/feedback"))
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert secret.client.describe_secret(SecretId=secret.name)["KmsKeyId"] == "alias/feedback"
     proof = armed.prove_writable()
@@ -358,7 +358,7 @@ def test_a_new_secret_gets_the_configured_key(secret: SecretsManagerRawCase) -> 
 def test_other_keys_written_meanwhile_stay(secrets: SecretsManagerJsonCase) -> None:
     """Somebody who adds a key of their own between our read and our write loses nothing."""
     secrets.put(HELD)
-    armed = secrets.config().arm()
+    armed = ready(secrets.config())
     held = armed.read()
     secrets.put_text(json.dumps({"theirs": 2, "current": HELD}))
     assert converge(
@@ -372,7 +372,7 @@ def test_other_keys_written_meanwhile_stay(secrets: SecretsManagerJsonCase) -> N
 def test_other_keys_written_in_the_last_instant_come_back(parameters: SsmJsonCase) -> None:
     """A parameter that was overwritten between look and put is written again with the other writer's keys."""
     parameters.put(HELD, HELD_PREVIOUS)
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     held = armed.read()
     just_before(armed, "PutParameter", lambda: parameters.put_text(json.dumps({"theirs": 2, "current": HELD})))
     armed.write(pair(NEW, HELD), held=held, mark=MARK)
@@ -384,7 +384,7 @@ def test_other_keys_written_in_the_last_instant_come_back(parameters: SsmJsonCas
 def test_what_somebody_wrote_in_the_last_instant_need_not_be_json(parameters: SsmJsonCase) -> None:
     """If what was overwritten has no place for our keys, ours stays; theirs is in the parameter's history."""
     parameters.put(HELD)
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     held = armed.read()
     just_before(armed, "PutParameter", lambda: parameters.put_text("no JSON"))
     armed.write(pair(NEW), held=held, mark=MARK)
@@ -401,9 +401,9 @@ def test_a_parameter_keeps_its_settings(parameters: SsmJsonCase) -> None:
     }
     text = parameters.text(HELD)
     parameters.client.put_parameter(Name=parameters.name, Value=text, Type="SecureString", **settings)
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     sent: list[dict[str, Any]] = []
-    armed._aws._client.meta.events.register(  # type: ignore[attr-defined]
+    armed.client._client.meta.events.register(  # type: ignore[attr-defined]
         "before-parameter-build.ssm.PutParameter", lambda params, **_: sent.append(dict(params))
     )
     proof = armed.prove_writable()
@@ -416,7 +416,7 @@ def test_a_parameter_keeps_its_settings(parameters: SsmJsonCase) -> None:
 def test_the_configured_key_encrypts_the_parameter(parameters: SsmJsonCase) -> None:
     """``kms_key_id`` wins over the key that the parameter had."""
     parameters.put(HELD)
-    armed = parameters.config(kms_key_id="alias/feedback").arm()
+    armed = ready(parameters.config(kms_key_id="alias/feedback"))
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     newest = parameters.client.get_parameter_history(Name=parameters.name)["Parameters"][-1]
     assert newest["KeyId"] == "alias/feedback"
@@ -432,7 +432,7 @@ def test_a_long_history_is_read_to_its_end(parameters: SsmJsonCase) -> None:
             Overwrite=True,
             Description=f"number {number}",
         )
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     seen = parameters.seen()
     assert seen is not None
@@ -445,7 +445,7 @@ def test_a_long_history_is_read_to_its_end(parameters: SsmJsonCase) -> None:
 def test_a_parameter_made_anew_is_another(parameters: SsmJsonCase) -> None:
     """A parameter that was deleted and made anew has version 1 again, and is not mistaken for the old one."""
     parameters.put(HELD)
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     held = armed.read()
     parameters.remove()
     parameters.put(THEIRS)
@@ -457,7 +457,7 @@ def test_a_parameter_deleted_during_the_proof_comes_back_as_it_was(parameters: S
     """The one effect that the trial can have is said, and readers see the value that was there."""
     parameters.put(HELD)
     before = parameters.seen()
-    armed = parameters.config().arm()
+    armed = ready(parameters.config())
     just_before(armed, "PutParameter", parameters.remove)
     with pytest.raises(StoreConflict, match="deleted the parameter during the trial"):
         armed.prove_writable()

@@ -17,6 +17,7 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, St
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.azure_credentials import azure_credential
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
+from tests.contract.store_case import ready
 from tests.support.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 from tests.support.tls_hosts import Answer
 
@@ -52,7 +53,7 @@ def arm():
     open_ = []
 
     def armed(**changes):
-        open_.append(store(**changes).arm())
+        open_.append(ready(store(**changes)))
         return open_[-1]
 
     yield armed
@@ -119,12 +120,12 @@ def test_keys_that_make_no_sense_are_refused(keys, said):
 def test_a_missing_client_names_the_extra(azure, monkeypatch):
     monkeypatch.setitem(sys.modules, "azure.keyvault.secrets", None)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[azure_key_vault\]"):
-        store().arm()
+        ready(store())
 
 
 def test_a_missing_connection_is_named():
     with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        store(conn_id="nowhere").arm()
+        ready(store(conn_id="nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_connection_that_makes_no_credential_is_refused(monkeypatch, fields, s
     """Half a login does not fall back on another identity."""
     connect(monkeypatch, **fields)
     with pytest.raises(StoreUnusable, match=said):
-        store().arm()
+        ready(store())
 
 
 def test_arming_logs_in(azure, arm):
@@ -157,7 +158,7 @@ def test_arming_logs_in(azure, arm):
 def test_a_wrong_client_secret_is_refused_and_not_shown(azure, monkeypatch):
     connect(monkeypatch, password="whsec_wrong_client_secret")
     with pytest.raises(StoreRefused, match="login was refused.*client id, secret and tenant") as caught:
-        store().arm()
+        ready(store())
     assert "whsec" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -166,13 +167,13 @@ def test_a_wrong_client_secret_is_refused_and_not_shown(azure, monkeypatch):
 def test_a_login_in_trouble_is_unreachable(azure, fault):
     azure.login_faults.extend([fault] * 3)
     with pytest.raises(StoreUnreachable, match="login did not succeed"):
-        store().arm()
+        ready(store())
 
 
 def test_a_login_that_nobody_answers_is_unreachable(azure):
     azure.hosts.mode = "silent"
     with pytest.raises(StoreUnreachable, match="login did not succeed"):
-        store(timeout=0.2).arm()
+        ready(store(timeout=0.2))
 
 
 @pytest.mark.parametrize("conn_id", [None, "azure_default"])
@@ -190,7 +191,7 @@ def test_a_worker_without_identity_may_find_one_later(azure, monkeypatch):
     """A managed identity that does not answer and none at all look alike, so a push task goes on trying."""
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     with pytest.raises(StoreUnreachable, match="has an identity"):
-        store(conn_id=None).arm()
+        ready(store(conn_id=None))
 
 
 def test_identities_of_the_connection_are_handed_on(monkeypatch):

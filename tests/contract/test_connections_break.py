@@ -11,7 +11,7 @@ import pytest
 from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.hashicorp_vault_cases import VaultKv1Case, VaultKv2Case
 from tests.contract.http_cases import ConsulCase, EtcdCase
-from tests.contract.store_case import HELD, NEW
+from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.support import openbao
 from tests.support.relay import relay_to
@@ -48,7 +48,7 @@ def behind_relay(request):
 
 def test_a_connection_closed_between_arm_and_write_is_made_anew(behind_relay):
     case, relay, config = behind_relay
-    armed = config.arm()
+    armed = ready(config)
     held = armed.read()
     relay.cut()
     time.sleep(0.05)  # until the closing has arrived
@@ -59,7 +59,7 @@ def test_a_connection_closed_between_arm_and_write_is_made_anew(behind_relay):
 def test_a_silent_server_is_given_up_on(behind_relay):
     """The client's own timeout ends the wait, the store's value stays, and a later try works."""
     case, relay, config = behind_relay
-    armed = config.arm()
+    armed = ready(config)
     held = armed.read()
     before = case.evidence()
     relay.fall_silent()
@@ -68,4 +68,4 @@ def test_a_silent_server_is_given_up_on(behind_relay):
             call()
     assert case.evidence() == before
     with raises_quietly(StoreUnreachable, config.full_name):
-        config.arm().read()
+        ready(config).read()

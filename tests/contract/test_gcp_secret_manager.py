@@ -21,6 +21,7 @@ from featurebase_provider.rotation.errors import (
 )
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
+from tests.contract.store_case import ready
 from tests.support.secret_manager_api import ADMIN, ALL, ROTATION, account_key, fake_secret_manager
 from tests.support.tls_hosts import Answer
 
@@ -58,7 +59,7 @@ def arm():
     open_ = []
 
     def armed(**changes):
-        open_.append(store(**changes).arm())
+        open_.append(ready(store(**changes)))
         return open_[-1]
 
     yield armed
@@ -123,12 +124,12 @@ def test_keys_that_make_no_sense_are_refused(keys, said):
 def test_a_missing_client_names_the_extra(google, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.cloud.secretmanager_v1", None)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[gcp_secret_manager\]"):
-        store().arm()
+        ready(store())
 
 
 def test_a_missing_connection_is_named():
     with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        store(conn_id="nowhere").arm()
+        ready(store(conn_id="nowhere"))
 
 
 @pytest.mark.parametrize("field", ["credential_config_file", "key_secret_name", "idp_issuer_url", "is_anonymous"])
@@ -136,7 +137,7 @@ def test_a_connection_that_means_another_identity_is_refused(monkeypatch, field)
     """What other tasks would do with that field is not what this store would do without it."""
     connect(monkeypatch, keyfile_dict=account_key(ROTATION), **{field: "x"})
     with pytest.raises(StoreUnusable, match=field):
-        store().arm()
+        ready(store())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_a_connection_that_means_another_identity_is_refused(monkeypatch, field)
 def test_an_unusable_key_is_named_and_not_shown(google, monkeypatch, extra):
     connect(monkeypatch, **extra)
     with pytest.raises(StoreUnusable, match="no usable service account key") as caught:
-        store().arm()
+        ready(store())
     assert "whsec" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -195,7 +196,7 @@ def test_an_impersonation_that_is_not_allowed_is_refused(google, monkeypatch):
     google.granted = {ROTATION: set(), "target@x": ALL}
     connect(monkeypatch, keyfile_dict=account_key(ROTATION), impersonation_chain="target@x")
     with pytest.raises(StoreRefused, match="no access token"):
-        store().arm()
+        ready(store())
 
 
 def own_identity(monkeypatch, tmp_path, refresh_token):
@@ -222,7 +223,7 @@ def test_an_identity_that_was_withdrawn_is_refused(google, monkeypatch, tmp_path
     """Google's answer, which may quote a token, is not repeated."""
     own_identity(monkeypatch, tmp_path, "whsec_withdrawn_token")
     with pytest.raises(StoreRefused, match="RefreshError") as caught:
-        store(conn_id=None).arm()
+        ready(store(conn_id=None))
     assert "whsec" not in str(caught.value)
 
 
@@ -234,14 +235,14 @@ def test_a_token_server_in_trouble_is_unreachable(google, monkeypatch, tmp_path,
     google.hosts.mode = "closed" if down == "no answer" else "pass"
     google.hosts.cut()
     with pytest.raises(StoreUnreachable, match="no access token"):
-        store(conn_id=None).arm()
+        ready(store(conn_id=None))
 
 
 def test_a_worker_without_identity_is_unusable(google, monkeypatch, tmp_path):
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     with pytest.raises(StoreUnusable, match="nor this worker has Google credentials"):
-        store(conn_id=None).arm()
+        ready(store(conn_id=None))
 
 
 def test_a_withdrawn_key_is_refused(google, arm):

@@ -12,7 +12,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreRefused
 from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
-from tests.contract.store_case import HELD, NEW
+from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair
 from tests.support.openbao import admin, openbao, token_for
 
@@ -28,16 +28,16 @@ def test_the_engines_version_must_be_the_configured_one(kv2):
     """A KV 1 path on a KV 2 mount, or the other way round, is found out when the store is armed."""
     kv1 = VaultKv1Case()
     with pytest.raises(StoreRefused, match="kv_version: 2"):
-        kv2.config(kv_version=1).arm()
+        ready(kv2.config(kv_version=1))
     with pytest.raises(StoreRefused, match="kv_version: 1"):
-        kv1.config(kv_version=2).arm()
+        ready(kv1.config(kv_version=2))
     kv1.close()
 
 
 def test_a_key_added_by_somebody_else_meanwhile_is_kept(kv2):
     """The write is refused by check-and-set, and repeated on what the other writer left."""
     kv2.put(HELD)
-    armed = kv2.config().arm()
+    armed = ready(kv2.config())
     held = armed.read()
     theirs = {**kv2.secret(HELD), "theirs": "kept"}
     kv2.kv.create_or_update_secret(kv2.path, theirs, mount_point=kv2.mount)
@@ -49,7 +49,7 @@ def test_a_key_added_by_somebody_else_meanwhile_is_kept(kv2):
 
 def test_metadata_of_others_is_kept(kv2):
     kv2.put(HELD)
-    armed = kv2.config().arm()
+    armed = ready(kv2.config())
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     metadata = kv2.evidence()[0]["custom_metadata"]
     assert metadata["owner"] == "feedback-team"
@@ -59,7 +59,7 @@ def test_metadata_of_others_is_kept(kv2):
 def test_a_deleted_secret_is_absent_and_can_be_created_again(kv2):
     kv2.put(HELD)
     kv2.remove()
-    armed = kv2.config(create=True).arm()
+    armed = ready(kv2.config(create=True))
     held = armed.read()
     assert held.current is None
     assert "update" in armed.prove_writable().detail
@@ -70,14 +70,14 @@ def test_a_deleted_secret_is_absent_and_can_be_created_again(kv2):
 def test_a_destroyed_version_is_absent(kv2):
     kv2.put(HELD)
     kv2.kv.destroy_secret_versions(kv2.path, [1], mount_point=kv2.mount)
-    assert kv2.config().arm().read().current is None
+    assert ready(kv2.config()).read().current is None
 
 
 def test_a_token_without_the_right_to_mark_can_write(kv2):
     """The proof says that the mark will be missing; the write works without."""
     kv2.put(HELD)
     token = token_for(f'path "secret/data/{kv2.path}" {{ capabilities = ["read", "patch"] }}')
-    armed = kv2.config(conn_id=kv2.connection(token)).arm()
+    armed = ready(kv2.config(conn_id=kv2.connection(token)))
     proof = armed.prove_writable()
     assert proof.proven
     assert f"allow patch on secret/metadata/{kv2.path}" in proof.detail
@@ -90,19 +90,19 @@ def test_a_token_that_may_update_but_not_patch_is_told_what_it_needs(kv2):
     kv2.put(HELD)
     token = token_for(f'path "secret/data/{kv2.path}" {{ capabilities = ["read", "update"] }}')
     with pytest.raises(StoreRefused, match=f"lacks the capability patch on secret/data/{kv2.path}"):
-        kv2.config(conn_id=kv2.connection(token)).arm().prove_writable()
+        ready(kv2.config(conn_id=kv2.connection(token))).prove_writable()
 
 
 def test_a_token_that_may_not_read_is_refused(kv2):
     kv2.put(HELD)
     token = token_for(f'path "secret/data/{kv2.path}" {{ capabilities = ["patch"] }}')
     with pytest.raises(StoreRefused, match="allow read"):
-        kv2.config(conn_id=kv2.connection(token)).arm().read()
+        ready(kv2.config(conn_id=kv2.connection(token))).read()
 
 
 def test_a_token_that_is_none_is_refused(kv2):
     with pytest.raises(StoreRefused):
-        kv2.config(conn_id=kv2.connection("no-such-token")).arm()
+        ready(kv2.config(conn_id=kv2.connection("no-such-token")))
 
 
 def test_logs_in_by_approle(kv2):
@@ -123,19 +123,19 @@ def test_logs_in_by_approle(kv2):
         }  # fmt: skip
         kv2.patch.setenv("AIRFLOW_CONN_VAULT_APPROLE", json.dumps(connection))
         if good:
-            armed = kv2.config(conn_id="vault_approle").arm()
+            armed = ready(kv2.config(conn_id="vault_approle"))
             armed.write(pair(NEW), held=armed.read(), mark=MARK)
             assert kv2.seen().current == NEW
         else:
             with pytest.raises(StoreRefused, match="login") as caught:
-                kv2.config(conn_id="vault_approle").arm()
+                ready(kv2.config(conn_id="vault_approle"))
             assert "wrong" not in str(caught.value)
 
 
 def test_kv1_drops_nothing_but_its_own_keys():
     kv1 = VaultKv1Case()
     kv1.put(HELD, "whsec_older")
-    armed = kv1.config().arm()
+    armed = ready(kv1.config())
     before = kv1.seen()
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert kv1.seen().others == before.others

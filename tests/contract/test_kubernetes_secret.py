@@ -24,7 +24,7 @@ from featurebase_provider.rotation.errors import (
 )
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.support.kubernetes_api_server import kube_config
 from tests.support.relay import relay_to
@@ -121,7 +121,7 @@ def test_a_configuration_is_checked_without_the_client() -> None:
 def test_a_missing_provider_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "airflow.providers.cncf.kubernetes.hooks.kubernetes", None)
     with pytest.raises(StoreUnusable, match=r"pip install 'airflow-provider-featurebase\[kubernetes_secret\]'"):
-        KubernetesSecretStore(**PLACE).arm()
+        ready(KubernetesSecretStore(**PLACE))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_connection_of_no_use_is_named(
         monkeypatch.setenv("AIRFLOW_CONN_KUBE", json.dumps({"conn_type": "kubernetes", "extra": extra}))
     store = KubernetesSecretStore(**PLACE, conn_id="kube")
     with raises_saying(words, StoreUnusable, store.full_name):
-        store.arm()
+        ready(store)
 
 
 def test_plain_http_to_another_host_is_refused(case: KubernetesSecretCase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,13 +147,13 @@ def test_plain_http_to_another_host_is_refused(case: KubernetesSecretCase, monke
     extra = {"kube_config": json.dumps(config)}
     monkeypatch.setenv("AIRFLOW_CONN_KUBE", json.dumps({"conn_type": "kubernetes", "extra": extra}))
     with pytest.raises(StoreUnusable, match="plain http"):
-        case.config(conn_id="kube").arm()
+        ready(case.config(conn_id="kube"))
 
 
 def test_the_write_restarts_every_workload_once(case: KubernetesSecretCase) -> None:
     """The secret, the rollouts, then the note of what was due goes: another push finds nothing to do."""
     has_workloads(case, *WORKLOADS)
-    armed = case.config(restart=[{"kind": kind, "name": "feedback"} for kind in WORKLOADS]).arm()
+    armed = ready(case.config(restart=[{"kind": kind, "name": "feedback"} for kind in WORKLOADS]))
     armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
     generations = restarts(case)
     assert {generation for generation, _ in generations.values()} == {2}
@@ -168,7 +168,7 @@ def test_what_did_not_change_restarts_nothing(case: KubernetesSecretCase) -> Non
     """Neither the same secret again nor a previous one that is dropped."""
     has_workloads(case, "Deployment")
     case.put(HELD, HELD_PREVIOUS)
-    armed = case.config(restart=[APP]).arm()
+    armed = ready(case.config(restart=[APP]))
     armed.write(pair(HELD, HELD_PREVIOUS), held=armed.read(), mark=MARK)
     armed.write(pair(HELD), held=armed.read(), mark=MARK)
     assert restarts(case) == {"deployments": (1, None)}
@@ -181,7 +181,7 @@ def test_a_failed_restart_is_made_up_for(case: KubernetesSecretCase) -> None:
     """The message says that the secret is there; the next push restarts, and what had restarted is left alone."""
     has_workloads(case, "Deployment", "StatefulSet")
     config = case.config(restart=[APP, {"kind": "StatefulSet", "name": "feedback"}])
-    armed = config.arm()
+    armed = ready(config)
     held = armed.read()
     case.cluster.faults.extend([None, None, 503])
     words = "holds the new secret, but not every restart.*503.*StatefulSet"
@@ -200,12 +200,12 @@ def test_a_failed_restart_is_made_up_for(case: KubernetesSecretCase) -> None:
 def test_a_worker_lost_before_the_restart_is_made_up_for(case: KubernetesSecretCase) -> None:
     has_workloads(case, "Deployment")
     config = case.config(restart=[APP])
-    armed = config.arm()
+    armed = ready(config)
     held = armed.read()
     case.cluster.faults.extend([None, "drop", "drop"])
     with pytest.raises(StoreUnreachable):
         armed.write(pair(NEW, HELD), held=held, mark=MARK)
-    fresh = config.arm()
+    fresh = ready(config)
     assert converge(fresh, SigningSecret(NEW), rule()) is True
     assert restarts(case)["deployments"][0] == 2
     seen = case.seen()
@@ -215,7 +215,7 @@ def test_a_worker_lost_before_the_restart_is_made_up_for(case: KubernetesSecretC
 
 def test_a_missing_workload_is_found_beforehand(case: KubernetesSecretCase) -> None:
     config = case.config(restart=[APP])
-    armed = config.arm()
+    armed = ready(config)
     before = case.evidence()
     with raises_saying("no Deployment feedback", StoreRefused, config.full_name):
         armed.prove_writable()
@@ -228,13 +228,13 @@ def test_a_missing_right_to_restart_is_found_beforehand(case: KubernetesSecretCa
     assert rules
     case.cluster.rules["no_restart"] = [one for one in rules if one["apiGroups"] == [""]]
     with pytest.raises(StoreRefused, match="403 to patch Deployment feedback"):
-        case.config(restart=[APP], conn_id=case.connection("no_restart")).arm().prove_writable()
+        ready(case.config(restart=[APP], conn_id=case.connection("no_restart"))).prove_writable()
 
 
 def test_the_proof_tries_the_restarts_too(case: KubernetesSecretCase) -> None:
     has_workloads(case, "Deployment")
     before = case.evidence()
-    proof = case.config(restart=[APP]).arm().prove_writable()
+    proof = ready(case.config(restart=[APP])).prove_writable()
     assert (proof.proven, "1 restarts" in proof.detail) == (True, True)
     assert case.evidence() == before
     assert ("patch (dry run)", "deployments/feedback") in case.cluster.requests
@@ -243,8 +243,8 @@ def test_the_proof_tries_the_restarts_too(case: KubernetesSecretCase) -> None:
 def test_somebody_who_writes_during_the_restart_keeps_what_they_wrote(case: KubernetesSecretCase) -> None:
     """The note then stays; it costs a push that changes nothing."""
     has_workloads(case, "Deployment")
-    armed = case.config(restart=[APP]).arm()
-    api = armed._api  # type: ignore[attr-defined]
+    armed = ready(case.config(restart=[APP]))
+    api = armed.client  # type: ignore[attr-defined]
     real = type(api).restart
 
     def restart(*args: Any, **options: Any) -> None:
@@ -266,7 +266,7 @@ def test_somebody_who_writes_during_the_restart_keeps_what_they_wrote(case: Kube
 
 def test_a_connection_closed_between_read_and_write_is_opened_again(case: KubernetesSecretCase) -> None:
     with relay_to("127.0.0.1", case.cluster.port) as relay:
-        armed = case.config(conn_id=case.connection("rotation", relay.port)).arm()
+        armed = ready(case.config(conn_id=case.connection("rotation", relay.port)))
         held = armed.read()
         relay.cut()
         armed.write(pair(NEW, HELD), held=held, mark=MARK)
@@ -278,7 +278,7 @@ def test_a_silent_server_costs_no_more_than_the_timeout(case: KubernetesSecretCa
     """One request, not one per retry."""
     with relay_to("127.0.0.1", case.cluster.port) as relay:
         config = case.config(conn_id=case.connection("rotation", relay.port), timeout=0.2)
-        armed = config.arm()
+        armed = ready(config)
         held = armed.read()
         relay.fall_silent()
         before = len(case.cluster.requests)
@@ -290,7 +290,7 @@ def test_a_silent_server_costs_no_more_than_the_timeout(case: KubernetesSecretCa
 
 def test_a_lost_answer_is_found_done(case: KubernetesSecretCase) -> None:
     """The repeated request meets its own version, which is a conflict; converging then finds the secret there."""
-    armed = case.config().arm()
+    armed = ready(case.config())
     held = armed.read()
     case.cluster.faults.append("drop_after")
     assert converge(armed, SigningSecret(NEW), rule(), held=held) is False
@@ -318,7 +318,7 @@ def test_a_lost_answer_is_found_done(case: KubernetesSecretCase) -> None:
 def test_every_answer_is_translated_quietly(case: KubernetesSecretCase, fault: int | str, kind: type[Any]) -> None:
     """The fake quotes the request in its errors; a redirect is not followed."""
     config = case.config()
-    armed = config.arm()
+    armed = ready(config)
     held = armed.read()
     case.cluster.faults.append(fault)
     with raises_quietly(kind, config.full_name):
@@ -328,7 +328,7 @@ def test_every_answer_is_translated_quietly(case: KubernetesSecretCase, fault: i
 def test_an_unknown_token_is_refused(case: KubernetesSecretCase) -> None:
     config = case.config(conn_id=case.connection("unknown"))
     with raises_quietly(StoreRefused, config.full_name):
-        config.arm().read()
+        ready(config).read()
 
 
 def test_nothing_is_logged_that_shows_a_value(
@@ -343,7 +343,7 @@ def test_nothing_is_logged_that_shows_a_value(
     case.core.read_namespaced_secret(NAME, NAMESPACE)
     assert base64.b64encode(HELD.encode()).decode() in caplog.text  # this is what it does
     caplog.clear()
-    armed = case.config().arm()
+    armed = ready(case.config())
     armed.prove_writable()
     armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert "PATCH" in caplog.text
@@ -353,18 +353,18 @@ def test_nothing_is_logged_that_shows_a_value(
 
 def test_where_no_dry_run_is_possible_the_proof_says_so(case: KubernetesSecretCase) -> None:
     case.cluster.no_dry_run = True
-    proof = case.config().arm().prove_writable()
+    proof = ready(case.config()).prove_writable()
     assert not proof.proven
     assert "admission webhook may not support" in proof.detail
     case.remove()
-    assert case.config(create=True).arm().read().current is None
+    assert ready(case.config(create=True)).read().current is None
 
 
 def test_an_immutable_secret_is_refused_beforehand(case: KubernetesSecretCase) -> None:
     case.put_bytes({KEY: HELD.encode()}, immutable=True)
     config = case.config()
     with raises_quietly(StoreRefused, config.full_name):
-        config.arm().prove_writable()
+        ready(config).prove_writable()
 
 
 @pytest.mark.parametrize(
@@ -373,20 +373,20 @@ def test_an_immutable_secret_is_refused_beforehand(case: KubernetesSecretCase) -
 def test_a_foreign_annotation_is_no_mark(case: KubernetesSecretCase, note: str) -> None:
     body = {"metadata": {"annotations": {f"airflow-provider-featurebase/{KEY}": note}}}
     case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
-    held = case.config().arm().read()
+    held = ready(case.config()).read()
     assert (held.mark, held.finished) == (None, True)
 
 
 @pytest.mark.parametrize("key", [".env", "k" * 253])
 def test_a_key_that_makes_no_annotation_name_is_marked_all_the_same(case: KubernetesSecretCase, key: str) -> None:
-    armed = case.config(key=key, previous_key=None).arm()
+    armed = ready(case.config(key=key, previous_key=None))
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
 
 
 def test_two_keys_of_one_secret_do_not_lose_each_others_value(case: KubernetesSecretCase) -> None:
     """Two webhooks in one Secret: whoever writes second reads again and keeps the first one's key and mark."""
-    first, second = case.config().arm(), case.config(key="SECOND", previous_key=None).arm()
+    first, second = ready(case.config()), ready(case.config(key="SECOND", previous_key=None))
     held = second.read()
     first.write(pair(NEW, HELD), held=first.read(), mark=MARK)
     assert converge(second, SigningSecret(THEIRS), rule(), held=held) is True

@@ -13,7 +13,7 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
 from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready
 from tests.support.redis_server import redis_server, tls
 from tests.support.relay import relay_to
 
@@ -47,7 +47,7 @@ def test_subscribers_hear_of_the_write_when_they_can_read_it(case: RedisCase) ->
     with case.admin.pubsub(ignore_subscribe_messages=True) as subscriber:
         subscriber.subscribe(f"{case.key}:reload")
         assert subscriber.get_message(timeout=5) is None
-        armed = case.config().arm()
+        armed = ready(case.config())
         armed.prove_writable()
         armed.write(PAIR, held=armed.read(), mark=MARK)
         armed.write(PAIR, held=armed.read(), mark=MARK)
@@ -60,7 +60,7 @@ def test_subscribers_hear_of_the_write_when_they_can_read_it(case: RedisCase) ->
 def test_a_lost_connection_is_opened_again(case: RedisCase) -> None:
     """Between arming and reading, and between reading and writing."""
     with relay_to("127.0.0.1", redis_server()) as relay:
-        armed = case.config(conn_id=case.connection(case.user(case.may_write), relay.port)).arm()
+        armed = ready(case.config(conn_id=case.connection(case.user(case.may_write), relay.port)))
         relay.cut()
         held = armed.read()
         relay.cut()
@@ -70,7 +70,7 @@ def test_a_lost_connection_is_opened_again(case: RedisCase) -> None:
 
 def test_a_silent_server_is_given_up_on(case: RedisCase) -> None:
     with relay_to("127.0.0.1", redis_server()) as relay:
-        armed = case.config(conn_id=case.connection(case.user(case.may_write), relay.port), timeout=0.1).arm()
+        armed = ready(case.config(conn_id=case.connection(case.user(case.may_write), relay.port), timeout=0.1))
         held = armed.read()
         relay.fall_silent()
         with pytest.raises(StoreUnreachable):
@@ -80,7 +80,7 @@ def test_a_silent_server_is_given_up_on(case: RedisCase) -> None:
 @pytest.mark.parametrize(("name", "value"), [("min-replicas-to-write", "1"), ("maxmemory", "1")])
 def test_a_server_that_takes_no_writes_now_is_an_outage(case: RedisCase, name: str, value: str) -> None:
     """The proof notices it, and the write changes nothing."""
-    armed = case.config().arm()
+    armed = ready(case.config())
     held, before = armed.read(), case.evidence()
     with setting(case, name, value):
         with pytest.raises(StoreUnreachable):
@@ -92,7 +92,7 @@ def test_a_server_that_takes_no_writes_now_is_an_outage(case: RedisCase, name: s
 
 def test_a_user_that_may_not_ask_proves_nothing(case: RedisCase) -> None:
     rights = case.may_write.replace("+acl|dryrun", "")
-    proof = case.config(conn_id=case.connection(case.user(rights))).arm().prove_writable()
+    proof = ready(case.config(conn_id=case.connection(case.user(rights)))).prove_writable()
     assert not proof.proven
     assert "ACL DRYRUN" in proof.detail
 
@@ -102,8 +102,8 @@ def test_a_missing_right_is_found_and_leaves_the_secret_alone(case: RedisCase, w
     """A script has no rollback: it puts back what it wrote before it was refused."""
     rights = " ".join(right for right in case.may_write.split() if right not in without.split())
     conn_id = case.connection(case.user(rights))
-    held = case.config().arm().read()
-    armed = case.config(conn_id=conn_id).arm()
+    held = ready(case.config()).read()
+    armed = ready(case.config(conn_id=conn_id))
     with pytest.raises(StoreRefused):
         armed.prove_writable()
     with pytest.raises(StoreRefused):
@@ -114,7 +114,7 @@ def test_a_missing_right_is_found_and_leaves_the_secret_alone(case: RedisCase, w
 
 
 def test_a_channel_that_the_user_may_not_use_is_found(case: RedisCase) -> None:
-    armed = case.config(channel="elsewhere").arm()
+    armed = ready(case.config(channel="elsewhere"))
     with pytest.raises(StoreRefused, match="PUBLISH"):
         armed.prove_writable()
     with pytest.raises(StoreRefused):
@@ -126,7 +126,7 @@ def test_a_channel_that_the_user_may_not_use_is_found(case: RedisCase) -> None:
 
 def test_a_refused_login_shows_no_password(case: RedisCase) -> None:
     with pytest.raises(StoreRefused, match="login") as caught:
-        case.config(conn_id=case.connection("nobody")).arm()
+        ready(case.config(conn_id=case.connection("nobody")))
     assert "of-the-tests" not in f"{caught.value}{caught.value.args}"
 
 
@@ -135,19 +135,19 @@ def test_tls_reaches_another_host(case: RedisCase, monkeypatch: pytest.MonkeyPat
     port, certificate = tls()
     extra = {"ssl": True, "ssl_ca_certs": certificate, "ssl_check_hostname": True}
     conn_id = case.connection(case.user(case.may_write), port, **extra)
-    armed = case.config(conn_id=conn_id).arm()
+    armed = ready(case.config(conn_id=conn_id))
     armed.write(PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
 def test_a_user_without_ping_logs_in(case: RedisCase) -> None:
-    assert case.config(conn_id=case.connection(case.user(MAY_READ))).arm().read().current == SigningSecret(HELD)
+    assert ready(case.config(conn_id=case.connection(case.user(MAY_READ)))).read().current == SigningSecret(HELD)
 
 
 def test_a_field_of_an_existing_hash_needs_no_create() -> None:
     case = RedisHashCase()
     case.admin.hset(case.key, "owner", "feedback-team")
-    armed = case.config().arm()
+    armed = ready(case.config())
     assert armed.read().current is None
     assert armed.prove_writable().proven
     armed.write(PAIR, held=armed.read(), mark=MARK)
@@ -163,14 +163,14 @@ def test_bytes_that_are_no_text_are_refused_without_quoting_them(case: RedisCase
     else:
         case.admin.set(case.key, value)
     with pytest.raises(StoreRefused, match="not UTF-8") as caught:
-        case.config().arm().read()
+        ready(case.config()).read()
     assert caught.value.__suppress_context__
 
 
 def test_logs_show_no_value(case: RedisCase, caplog: pytest.LogCaptureFixture) -> None:
     """Neither ours nor those of the hook and the client, at debug level."""
     caplog.set_level(logging.DEBUG)
-    armed = case.config().arm()
+    armed = ready(case.config())
     armed.prove_writable()
     armed.write(PAIR, held=armed.read(), mark=MARK)
     armed.close()

@@ -19,7 +19,7 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, St
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores import sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.support.postgres import PASSWORD, certificate, execute, postgres
 from tests.support.relay import relay_to
 
@@ -61,7 +61,7 @@ def test_both_drivers_read_write_and_come_back(
 ) -> None:
     """A connection that the server closed between arming, reading and writing is opened again."""
     monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
-    armed = case.config().arm()
+    armed = ready(case.config())
     assert execute(KILL)[0][0] >= 1
     held = armed.read()
     execute(KILL)
@@ -81,14 +81,14 @@ def test_a_silent_server_is_given_up_on(
     monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
     with relay_to("127.0.0.1", postgres()) as relay:
         conn_id = case.connection_of(case.role(), relay.port)
-        armed = case.config(conn_id=conn_id, timeout=0.2).arm()
+        armed = ready(case.config(conn_id=conn_id, timeout=0.2))
         relay.fall_silent()
         with pytest.raises(StoreUnreachable):
             armed.read()
 
 
 def test_a_lock_that_stays_is_an_outage(case: PostgresCase) -> None:
-    armed = case.config(timeout=0.2).arm()
+    armed = ready(case.config(timeout=0.2))
     with (
         other_transaction(case, "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
         pytest.raises(StoreUnreachable, match="57014"),
@@ -106,7 +106,7 @@ def test_a_writer_in_the_same_instant_is_not_overwritten(case: PostgresCase, pre
     """Our write waits for the other's transaction, and gives way when that is committed."""
     if not present:
         case.remove()
-    armed = case.config(create=True).arm()
+    armed = ready(case.config(create=True))
     held = armed.read()
     with other_transaction(case, statement) as other, ThreadPoolExecutor(1) as threads:
         ours = threads.submit(armed.write, PAIR, held=held, mark=MARK)
@@ -129,12 +129,12 @@ def test_the_documented_rights_are_enough(case: PostgresCase) -> None:
         if line.startswith("GRANT")
     )
     role = case.role(schema, columns)
-    armed = case.config(conn_id=case.connection_of(role)).arm()
+    armed = ready(case.config(conn_id=case.connection_of(role)))
     assert armed.prove_writable().proven
     armed.write(PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
     case.remove()
-    armed = case.config(conn_id=case.connection_of(role), create=True).arm()
+    armed = ready(case.config(conn_id=case.connection_of(role), create=True))
     with pytest.raises(StoreRefused, match="42501"):
         armed.prove_writable()
     case.sql(creating, role=role)
@@ -146,14 +146,14 @@ def test_a_database_that_is_read_only_is_refused(case: PostgresCase) -> None:
     role = case.role("ALTER ROLE {role} SET default_transaction_read_only = on")
     case.sql(f"GRANT ALL ON {{schema}}.settings TO {role}; GRANT USAGE ON SCHEMA {{schema}} TO {role}")
     with pytest.raises(StoreRefused, match="25006"):
-        case.config(conn_id=case.connection_of(role)).arm().prove_writable()
+        ready(case.config(conn_id=case.connection_of(role))).prove_writable()
 
 
 def test_a_row_that_security_hides_from_writing_is_refused(case: PostgresCase) -> None:
     """Row-level security makes an update change nothing, without an error."""
     case.sql("ALTER TABLE {schema}.settings ENABLE ROW LEVEL SECURITY")
     case.sql("CREATE POLICY reading ON {schema}.settings FOR SELECT USING (true)")
-    armed = case.config().arm()
+    armed = ready(case.config())
     with pytest.raises(StoreRefused, match="does not show it"):
         armed.prove_writable()
     with pytest.raises(StoreRefused, match="does not show it"):
@@ -168,7 +168,7 @@ def test_triggers_notify_receivers_of_the_write_and_not_of_the_proof(case: Postg
         CREATE TRIGGER reload AFTER INSERT OR UPDATE OF value ON {schema}.settings
         FOR EACH ROW EXECUTE FUNCTION {schema}.reload()
     """)
-    armed = case.config().arm()
+    armed = ready(case.config())
     with other_transaction(case, "LISTEN webhook_secret") as listener:
         listener.commit()
         armed.prove_writable()
@@ -189,7 +189,7 @@ def test_a_function_can_be_all_that_the_user_may_call(case: PostgresCase) -> Non
         read_sql=f"SELECT value FROM {case.schema}.settings WHERE name = '{NAME}'",
         write_sql=f"SELECT {case.schema}.put(:secret)",
     )
-    armed = config.arm()
+    armed = ready(config)
     assert armed.prove_writable().proven
     armed.write(PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
@@ -203,7 +203,7 @@ def test_a_row_picked_by_webhook_id_cannot_be_proven(case: PostgresCase) -> None
         write_sql=f"UPDATE {case.schema}.settings SET value = :secret WHERE owner = :webhook_id",
     )
     case.sql("UPDATE {schema}.settings SET owner = %(id)s WHERE name = %(name)s", id=MARK.webhook_id, name=NAME)
-    armed = config.arm()
+    armed = ready(config)
     proof = armed.prove_writable()
     assert not proof.proven
     assert ":webhook_id" in proof.detail
@@ -219,7 +219,7 @@ def test_an_expected_value_that_is_gone_is_a_conflict(case: PostgresCase) -> Non
         read_sql=f"SELECT value FROM {case.schema}.settings WHERE name = '{NAME}'",
         write_sql=f"UPDATE {case.schema}.settings SET value = :secret WHERE name = '{NAME}' AND owner = :expected",
     )
-    armed = config.arm()
+    armed = ready(config)
     with pytest.raises(StoreConflict, match="expected"):
         armed.write(PAIR, held=armed.read(), mark=MARK)
 
@@ -241,7 +241,7 @@ def test_a_read_that_finds_something_else_is_refused(case: PostgresCase, read: s
         write_sql=f"UPDATE {table} SET value = :secret WHERE name = '{NAME}'",
     )
     with pytest.raises(StoreRefused, match=problem):
-        config.arm().read()
+        ready(config).read()
 
 
 def test_a_write_to_another_row_is_rolled_back(case: PostgresCase) -> None:
@@ -251,7 +251,7 @@ def test_a_write_to_another_row_is_rolled_back(case: PostgresCase) -> None:
         read_sql=f"SELECT value FROM {table} WHERE name = '{NAME}'",
         write_sql=f"UPDATE {table} SET value = :secret WHERE name = 'another'",
     )
-    armed = config.arm()
+    armed = ready(config)
     before = case.evidence()
     with pytest.raises(StoreRefused, match="rolled back"):
         armed.write(PAIR, held=armed.read(), mark=MARK)
@@ -263,7 +263,7 @@ def test_a_refused_login_shows_no_password(case: PostgresCase) -> None:
         "AIRFLOW_CONN_SQL_WRONG", f"postgres://nobody:not-the-password@127.0.0.1:{postgres()}/app?sslmode=disable"
     )
     with pytest.raises(StoreUnreachable, match="refused the login") as caught:
-        case.config(conn_id="sql_wrong").arm()
+        ready(case.config(conn_id="sql_wrong"))
     assert "not-the-password" not in f"{caught.value}{caught.value.args}"
 
 
@@ -277,10 +277,10 @@ def test_nothing_goes_to_another_host_unencrypted(
     role = case.role(READ_GRANTS)
     plain = case.connection_of(role, extra={"sslmode": "disable"})
     with pytest.raises(StoreUnusable, match="not encrypted"):
-        case.config(conn_id=plain).arm()
-    assert case.config(conn_id=plain, allow_unencrypted=True).arm().read().current == SigningSecret(HELD)
+        ready(case.config(conn_id=plain))
+    assert ready(case.config(conn_id=plain, allow_unencrypted=True)).read().current == SigningSecret(HELD)
     verified = case.connection_of(role, extra={"sslmode": "verify-full", "sslrootcert": certificate()})
-    armed = case.config(conn_id=verified).arm()
+    armed = ready(case.config(conn_id=verified))
     execute(KILL)
     assert armed.read().current == SigningSecret(HELD)
     encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = %s"
@@ -290,7 +290,7 @@ def test_nothing_goes_to_another_host_unencrypted(
 def test_logs_show_no_value(case: PostgresCase, caplog: pytest.LogCaptureFixture) -> None:
     """Neither ours nor those of the hook and the driver, at debug level."""
     caplog.set_level(logging.DEBUG)
-    armed = case.config().arm()
+    armed = ready(case.config())
     armed.prove_writable()
     armed.write(PAIR, held=armed.read(), mark=MARK)
     with pytest.raises(StoreConflict):
@@ -313,7 +313,7 @@ def test_two_rows_can_hold_the_two_secrets(case: PostgresCase) -> None:
             WHERE name IN ('{NAME}', 'signing_previous')
         """,
     )
-    armed = config.arm()
+    armed = ready(config)
     assert armed.prove_writable().proven
     held = armed.read()
     assert held.previous == SigningSecret(HELD_PREVIOUS)
@@ -328,7 +328,7 @@ def test_sqlite_is_used_from_a_thread_and_gives_way_to_another_writer() -> None:
     case = SqliteCase()
     case.put(HELD, HELD_PREVIOUS)
     case.sql("PRAGMA journal_mode = WAL")
-    armed = case.config(timeout=0.1).arm()
+    armed = ready(case.config(timeout=0.1))
     done = run_at_once({"read": Job("sqlite", armed.read, 5)})["read"]
     assert done.error is None
     assert done.value is not None
@@ -348,5 +348,5 @@ def test_sqlite_never_takes_a_columns_name_for_its_value() -> None:
     case = SqliteCase()
     case.put(HELD)
     with pytest.raises(StoreRefused):
-        case.config(value_column="nothing").arm().read()
+        ready(case.config(value_column="nothing")).read()
     case.close()

@@ -10,7 +10,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.convergence import Previous, WriteRule, converge
 from featurebase_provider.rotation.distribution import rule_for
 from featurebase_provider.rotation.errors import StoreForeignValue
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.base import StoreConfig
@@ -37,7 +37,7 @@ def test_a_foreign_value_is_refused_and_stays(case: StoreCase) -> None:
     case.put(THEIRS)
     before = case.evidence()
     with pytest.raises(StoreForeignValue, match="adopt: true"):
-        converge(config.arm(), SigningSecret(NEW), rule(config, HELD))
+        converge(ready(config), SigningSecret(NEW), rule(config, HELD))
     assert case.evidence() == before
 
 
@@ -45,7 +45,7 @@ def test_adopt_replaces_a_foreign_value_and_keeps_nothing_of_it(case: StoreCase)
     """Receivers that accept the previous secret must not go on accepting somebody else's value."""
     config = case.config(adopt=True)
     case.put(THEIRS)
-    assert converge(config.arm(), SigningSecret(NEW), rule(config, HELD))
+    assert converge(ready(config), SigningSecret(NEW), rule(config, HELD))
     seen = case.seen()
     assert seen is not None
     assert (seen.current, seen.previous) == (NEW, None)
@@ -55,7 +55,7 @@ def test_a_repeated_push_leaves_the_previous_secret_alone(case: StoreCase) -> No
     """The previous secret is the store's own former one; pushing again neither moves nor replaces it."""
     config = readable_config(case)
     case.put(HELD)
-    armed = config.arm()
+    armed = ready(config)
     assert converge(armed, SigningSecret(NEW), rule(config, HELD))
     assert not converge(armed, SigningSecret(NEW), rule(config, HELD))
     seen = case.seen()
@@ -67,7 +67,7 @@ def test_a_leaked_secret_is_kept_nowhere(case: StoreCase) -> None:
     """In an emergency neither the old value nor an older one stays beside the new one."""
     config = case.config(adopt=True)
     case.put(HELD, HELD_PREVIOUS if case.keeps_previous else None)
-    assert converge(config.arm(), SigningSecret(NEW), rule(config, HELD, previous=Previous.DROP))
+    assert converge(ready(config), SigningSecret(NEW), rule(config, HELD, previous=Previous.DROP))
     seen = case.seen()
     assert seen is not None
     assert (seen.current, seen.previous) == (NEW, None)

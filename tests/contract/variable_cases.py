@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
@@ -58,6 +58,7 @@ def refusal(status: int) -> ErrorResponse:
 
 class VariableRawCase(StoreCase):
     proves_writability = False
+    asks_airflow = True
     creates_without_asking = True
 
     def __init__(self) -> None:
@@ -112,6 +113,7 @@ class VariableRawCase(StoreCase):
 
 class VariableJsonCase(VariableRawCase):
     keeps_previous = True
+    previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def config(self, **changes: Any) -> AirflowVariableStore:
         return super().config(**{"format": "json", "key": "signing", **changes})

@@ -11,6 +11,7 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -72,6 +73,26 @@ class TlsHosts:
         for name in ("HTTPS_PROXY", "https_proxy"):
             patch.setenv(name, self.proxy_url)
         patch.setenv("REQUESTS_CA_BUNDLE", self.authority)
+
+    @contextmanager
+    def silence(self) -> Iterator[Callable[[], None]]:
+        """Say nothing to those who connect, until the given function was called: it waits for the first of them."""
+        self.cut()
+        self.mode = "silent"
+
+        def wait() -> None:
+            for _ in range(3000):
+                if self.open:
+                    break
+                time.sleep(0.01)
+            assert self.open
+            self.mode = "pass"
+
+        try:
+            yield wait
+        finally:
+            self.mode = "pass"
+            self.cut()
 
     def cut(self) -> None:
         """Close every connection; new ones are served as ``mode`` says."""

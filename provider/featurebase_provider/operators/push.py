@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, this_run, write_rule
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.concurrency import guarded
-from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, rule_for
+from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, connected, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.history import LONGEST_LAG, moment_of
 from featurebase_provider.rotation.lineage import Lineage
@@ -100,11 +100,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
 
 
 def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule: WriteRule) -> Pushed:
-    armed = store.arm()
-    try:
+    with connected(store) as armed:
         return push_until_agreed(client, webhook_id, armed, lineage, rule)
-    finally:
-        armed.close()
 
 
 def lineage_of(

@@ -55,6 +55,10 @@ class _StoreOf:
         return self.store.target
 
     @property
+    def previous_target(self) -> str | None:
+        return self.store.previous_target
+
+    @property
     def adopt(self) -> bool:
         return self.store.adopt
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Result = Literal["written", "unchanged", "failed", "not_armed"]
 
+CLOSE_SECONDS = 2.0
+"""How long closing a store may keep the others waiting."""
 NOT_READABLE = "not readable: the store accepted the secret, and never shows what it holds"
 
 
@@ -62,7 +65,7 @@ class StoreOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ArmedStores:
-    """The stores of a webhook with their clients built, and what each held when it was armed."""
+    """The stores of a webhook, connected, and what each held when it was armed."""
 
     stores: Mapping[str, Store]
     armed: Mapping[str, ArmedStore]
@@ -94,10 +97,11 @@ class ArmedStores:
 
 @contextmanager
 def arming(stores: Sequence[Store]) -> Iterator[ArmedStores]:
-    """Arm every store and read what it holds; close what was armed at the end.
+    """Arm and connect every store and read what it holds; close what was armed at the end.
 
-    Arming runs on the calling thread, as it fetches Airflow connections; the first reads, which open the
-    network connections, run at once. A store that fails is listed in ``problems`` and delays no other.
+    ``arm()`` runs on the calling thread, as it asks Airflow; connecting and the first read take place at once, within
+    the store's timeout. A store that fails is listed in ``problems``; all together delay the others by no more than
+    the longest timeout.
     """
     by_label = {store.label: store for store in stores}
     arms = {
@@ -107,12 +111,36 @@ def arming(stores: Sequence[Store]) -> Iterator[ArmedStores]:
     armed, problems = sorted_out(run_at_once(arms))
     try:
         held, unread = sorted_out(
-            run_at_once({key: job_for(one, one.read, by_label[key]) for key, one in armed.items()})
+            run_at_once({key: job_for(one, partial(_first_read, one), by_label[key]) for key, one in armed.items()})
         )
         yield ArmedStores(by_label, armed, held, {**problems, **unread})
     finally:
-        # What a close fails at no longer matters, and must not cost the outcome of what was done.
-        run_at_once({key: job_for(one, one.close, by_label[key]) for key, one in armed.items()})
+        _close(armed, by_label)
+
+
+@contextmanager
+def connected(store: Store) -> Iterator[ArmedStore]:
+    """Arm and connect one store on the calling thread; close it at the end.
+
+    :raises StoreError: the store can't be used; nothing was changed.
+    """
+    armed = store.arm()
+    try:
+        armed.connect()
+        yield armed
+    finally:
+        _close({store.label: armed}, {store.label: store})
+
+
+def _first_read(armed: ArmedStore) -> StoredValue:
+    armed.connect()
+    return armed.read()
+
+
+def _close(armed: Mapping[str, ArmedStore], stores: Mapping[str, Store]) -> None:
+    """Close all at once: what a close fails at no longer matters, and must not cost the outcome of what was done."""
+    jobs = {label: job_for(one, one.close, stores[label]) for label, one in armed.items()}
+    run_at_once({label: replace(job, timeout=min(job.timeout, CLOSE_SECONDS)) for label, job in jobs.items()})
 
 
 def job_for(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:

@@ -1,7 +1,8 @@
 """The port behind which every config store lives.
 
-A *store* is a configured place for a webhook's signing secret (a pydantic model in ``stores/``). *Arming* it
-fetches connections and builds an authenticated client; only armed stores can be read and written.
+A *store* is a configured place for a webhook's signing secret (a pydantic model in ``stores/``). *Arming* it takes
+two steps: ``arm()`` fetches what Airflow knows of it, on the task's main thread; ``connect()`` builds the client and
+logs in, at once with all other stores. Then it can be read and written.
 """
 
 from __future__ import annotations
@@ -83,17 +84,25 @@ class Writability:
 
 
 class ArmedStore(ABC):
-    """A store with its client built and authenticated, ready to be read and written.
+    """A store that has all it needs of Airflow: to be connected once, then read and written.
 
     Methods raise :class:`~featurebase_provider.rotation.errors.StoreError` only; no message holds a value.
     """
 
     main_thread_only: ClassVar[bool] = False
-    """True where reading or writing calls Airflow's SDK, which is safe on the task's main thread only."""
+    """True where any of the methods calls Airflow's SDK, which is safe on the task's main thread only."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
+
+    def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
+        """Do what takes time and needs no Airflow, before anything else is asked: build the client, log in.
+
+        It runs on the store's own thread (unless :attr:`main_thread_only`), at once with all other stores.
+
+        :raises StoreError: the store can't be used; nothing was changed.
+        """
 
     @abstractmethod
     def prove_writable(self) -> Writability:
@@ -113,8 +122,8 @@ class ArmedStore(ABC):
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
         """
 
-    def close(self) -> None:  # noqa: B027 - most stores have nothing to give back
-        """Give connections back. Safe to call twice."""
+    def close(self) -> None:  # noqa: B027 - some stores have nothing to give back
+        """Give connections back. Safe to call twice, and where connecting has failed."""
 
 
 class Store(Protocol):
@@ -133,19 +142,23 @@ class Store(Protocol):
         """What is written, as a URL-like text without credentials: equal targets are the same place."""
 
     @property
+    def previous_target(self) -> str | None:
+        """Where it keeps the previous secret, as a text like ``target``; None where it keeps none, or can't say."""
+
+    @property
     def adopt(self) -> bool:
         """Whether a value that is not ours may be replaced."""
 
     @property
     def timeout(self) -> float:
-        """Seconds that one write, read-back included, may take."""
+        """Seconds that connecting and the first read, or one write and its read-back, may take."""
 
     @property
     def keeps_previous(self) -> bool:
         """Whether the store keeps the previous secret beside the current one."""
 
     def arm(self) -> ArmedStore:
-        """Fetch connections, build and authenticate the client; on the task's main thread.
+        """Fetch what Airflow knows of the store, and nothing that takes time; on the task's main thread.
 
         :raises StoreError: the store cannot be used; nothing was changed.
         """

@@ -82,9 +82,9 @@ class AirflowVariableStore(StoreConfig):
         return f"airflow-variable:{self.name}" + (f"#{self.key}" if self.key else "")
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return f"airflow-variable:{self.name}#{self.previous_key}" if self.previous_key else None
 
     def arm(self) -> ArmedVariable:
         """Make sure that what is written is stored encrypted, and is what Dags will read.

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.aws_mark import mark_in, own_tags, tags_of
 from featurebase_provider.stores.aws_store import AwsStore
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.connecting import ConnectingStore
 from featurebase_provider.stores.object_storage_formats import Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from featurebase_provider.stores.aws_calls import AwsCalls
     from featurebase_provider.stores.object_storage_formats import TextFormat
@@ -72,16 +73,16 @@ class AwsSecretsManagerStore(AwsStore):
         return arn.group(1) if arn else self.region
 
     @property
-    def target(self) -> str:
-        """The secret, with connection and region before and our key as fragment."""
-        return f"aws-secretsmanager://{self.place}/{self.name}" + (f"#{self.key}" if self.key else "")
+    def whole(self) -> str:
+        """The secret, with connection and region before."""
+        return f"aws-secretsmanager://{self.place}/{self.name}"
 
     def arm(self) -> ArmedSecret:
-        """Fetch the connection and build the client.
+        """Fetch the connection; connecting authenticates and builds the client.
 
-        :raises StoreError: as :meth:`build_client` says.
+        :raises StoreError: as :meth:`client_for` says.
         """
-        return ArmedSecret(self, self.build_client("secretsmanager", advice=_ADVICE), self.text_format())
+        return ArmedSecret(self, self.client_for("secretsmanager", advice=_ADVICE), self.text_format())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +98,19 @@ class _Held:
         return (self.described or {}).get("Tags") or []
 
 
-class ArmedSecret(ArmedStore):
+class ArmedSecret(ConnectingStore["AwsCalls"]):
     """One secret behind a client of its own."""
 
-    def __init__(self, config: AwsSecretsManagerStore, aws: AwsCalls, text_format: TextFormat) -> None:
-        super().__init__(config.full_name)
-        self._config, self._aws, self._format = config, aws, text_format
-
-    def close(self) -> None:
-        """Close the client's connections."""
-        self._aws.close()
+    def __init__(self, config: AwsSecretsManagerStore, build: Callable[[], AwsCalls], text_format: TextFormat) -> None:
+        super().__init__(config.full_name, build)
+        self._config, self._format = config, text_format
 
     def read(self) -> StoredValue:
         """Read the secret's tags and its current version."""
         described = self._describe(self._config.name)
         if described is None:
             return StoredValue(None, version=_Held())
-        value = self._aws.ask_unless(
+        value = self.client.ask_unless(
             {"ResourceNotFoundException"},
             "get_secret_value",
             "read",
@@ -145,7 +142,7 @@ class ArmedSecret(ArmedStore):
         if before.version is None:
             return Writability(False, "the secret has no value yet; whether it may be given one shows only then")
         secret, version = before.described["ARN"], before.version
-        self._aws.ask(
+        self.client.ask(
             "put_secret_value",
             "proven writable",
             SecretId=secret,
@@ -153,10 +150,10 @@ class ArmedSecret(ArmedStore):
             SecretString=before.text,
             VersionStages=[_STAGE],
         )
-        self._aws.attempt(
+        self.client.attempt(
             "update_secret_version_stage", SecretId=secret, VersionStage=_NO_STAGE, RemoveFromVersionId=version
         )
-        self._aws.attempt("tag_resource", SecretId=secret, Tags=own_tags(before.tags))
+        self.client.attempt("tag_resource", SecretId=secret, Tags=own_tags(before.tags))
         done = "putting a version, moving labels and tagging are allowed"
         if not (before.described.get("KmsKeyId") or _DEFAULT_KEY).endswith(_DEFAULT_KEY):
             return Writability(False, f"{done}; whether its KMS key may encrypt a new version shows only then")
@@ -175,16 +172,16 @@ class ArmedSecret(ArmedStore):
         now = self._describe(secret)
         if now is None or _current_version(now) != before.version:  # spares the secret a useless version
             raise self._conflict()
-        put = self._aws.ask("put_secret_value", "written", SecretId=secret, SecretString=text, VersionStages=[_STAGE])
+        put = self.client.ask("put_secret_value", "written", SecretId=secret, SecretString=text, VersionStages=[_STAGE])
         if before.version is not None:
             self._make_current(secret, before.version, put["VersionId"])
         elif "AWSCURRENT" not in put["VersionStages"]:  # AWS gives it to a secret's first version only
             self._withdraw(secret, put["VersionId"])
             raise self._conflict()
-        self._aws.follow_up("tag_resource", "written, but not its tags", SecretId=secret, Tags=tags_of(mark))
+        self.client.follow_up("tag_resource", "written, but not its tags", SecretId=secret, Tags=tags_of(mark))
 
     def _describe(self, secret: str) -> dict[str, Any] | None:
-        described = self._aws.ask_unless({"ResourceNotFoundException"}, "describe_secret", "read", SecretId=secret)
+        described = self.client.ask_unless({"ResourceNotFoundException"}, "describe_secret", "read", SecretId=secret)
         if described is not None and described.get("DeletedDate"):
             raise StoreRefused(
                 self.name, "the secret is scheduled for deletion; nothing was changed", "Restore it, or name another"
@@ -204,12 +201,12 @@ class ArmedSecret(ArmedStore):
         request: dict[str, Any] = {"Name": self._config.name, "SecretString": text, "Tags": tags_of(mark)}
         if self._config.kms_key_id:
             request["KmsKeyId"] = self._config.kms_key_id
-        if self._aws.ask_unless({"ResourceExistsException"}, "create_secret", "created", **request) is None:
+        if self.client.ask_unless({"ResourceExistsException"}, "create_secret", "created", **request) is None:
             raise self._conflict()
 
     def _make_current(self, secret: str, old: str, new: str) -> None:
         try:
-            moved = self._aws.ask_unless(
+            moved = self.client.ask_unless(
                 {"InvalidParameterException", "InvalidRequestException"},  # the old one is not current any more
                 "update_secret_version_stage",
                 "made current",
@@ -235,7 +232,7 @@ class ArmedSecret(ArmedStore):
 
     def _withdraw(self, secret: str, version: str) -> None:
         """Take the label from a version that did not become current: AWS removes those without one."""
-        self._aws.follow_up(
+        self.client.follow_up(
             "update_secret_version_stage",
             f"version {version} did not become current and stays",
             SecretId=secret,

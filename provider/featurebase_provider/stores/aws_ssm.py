@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import field_validator
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.aws_mark import mark_in, own_tags, tags_of
 from featurebase_provider.stores.aws_store import AwsStore
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.connecting import ConnectingStore
 from featurebase_provider.stores.object_storage_formats import Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from featurebase_provider.stores.aws_calls import AwsCalls
     from featurebase_provider.stores.object_storage_formats import TextFormat
@@ -55,16 +56,16 @@ class AwsSsmStore(AwsStore):
         return name
 
     @property
-    def target(self) -> str:
-        """The parameter, with connection and region before and our key as fragment."""
-        return f"aws-ssm://{self.place}/{self.name.removeprefix('/')}" + (f"#{self.key}" if self.key else "")
+    def whole(self) -> str:
+        """The parameter, with connection and region before."""
+        return f"aws-ssm://{self.place}/{self.name.removeprefix('/')}"
 
     def arm(self) -> ArmedParameter:
-        """Fetch the connection and build the client.
+        """Fetch the connection; connecting authenticates and builds the client.
 
-        :raises StoreError: as :meth:`build_client` says.
+        :raises StoreError: as :meth:`client_for` says.
         """
-        return ArmedParameter(self, self.build_client("ssm", advice=_ADVICE), self.text_format())
+        return ArmedParameter(self, self.client_for("ssm", advice=_ADVICE), self.text_format())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,13 @@ class _Held:
         return self.parameter["Value"] if self.parameter else None
 
 
-class ArmedParameter(ArmedStore):
+class ArmedParameter(ConnectingStore["AwsCalls"]):
     """One parameter behind a client of its own."""
 
-    def __init__(self, config: AwsSsmStore, aws: AwsCalls, text_format: TextFormat) -> None:
-        super().__init__(config.full_name)
-        self._config, self._aws, self._format = config, aws, text_format
+    def __init__(self, config: AwsSsmStore, build: Callable[[], AwsCalls], text_format: TextFormat) -> None:
+        super().__init__(config.full_name, build)
+        self._config, self._format = config, text_format
         self._tagged = {"ResourceType": "Parameter", "ResourceId": config.name}
-
-    def close(self) -> None:
-        """Close the client's connections."""
-        self._aws.close()
 
     def read(self) -> StoredValue:
         """Read the value, the tags, and the settings that a write has to repeat."""
@@ -104,7 +101,7 @@ class ArmedParameter(ArmedStore):
                 "Delete it and create it as a SecureString, or name another one",
             )
         found = self._format.read(parameter["Value"])
-        tags = self._aws.ask("list_tags_for_resource", "read", **self._tagged).get("TagList") or []
+        tags = self.client.ask("list_tags_for_resource", "read", **self._tagged).get("TagList") or []
         held = _Held(parameter, self._settings(parameter["Version"]), tags)
         return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), mark_in(held.tags), held)
 
@@ -120,7 +117,7 @@ class ArmedParameter(ArmedStore):
                 "somebody deleted the parameter during the trial, which put it back with the value that it had",
                 "Delete it again if that was meant",
             )
-        self._aws.attempt("add_tags_to_resource", **self._tagged, Tags=own_tags(before.tags))
+        self.client.attempt("add_tags_to_resource", **self._tagged, Tags=own_tags(before.tags))
         key = self._config.kms_key_id or before.settings.get("KeyId", _DEFAULT_KEY)
         if not key.endswith(_DEFAULT_KEY):
             return Writability(
@@ -145,10 +142,10 @@ class ArmedParameter(ArmedStore):
             raise self._conflict()
         put = self._put(text, Overwrite=True, **before.settings)
         self._bring_back(before, wanted, text=text, put=put)
-        self._aws.follow_up("add_tags_to_resource", "written, but not its tags", **self._tagged, Tags=tags_of(mark))
+        self.client.follow_up("add_tags_to_resource", "written, but not its tags", **self._tagged, Tags=tags_of(mark))
 
     def _parameter(self, name: str, *, decrypted: bool) -> dict[str, Any] | None:
-        answer = self._aws.ask_unless(
+        answer = self.client.ask_unless(
             {"ParameterNotFound", "ParameterVersionNotFound"},
             "get_parameter",
             "read",
@@ -165,7 +162,7 @@ class ArmedParameter(ArmedStore):
         entries: list[dict[str, Any]] = []
         more: dict[str, str] = {}
         while True:
-            page = self._aws.ask("get_parameter_history", "read", Name=self._config.name, MaxResults=50, **more)
+            page = self.client.ask("get_parameter_history", "read", Name=self._config.name, MaxResults=50, **more)
             entries += page["Parameters"]
             if not page.get("NextToken"):
                 break
@@ -187,7 +184,7 @@ class ArmedParameter(ArmedStore):
         """Put a version and give its number; None if the parameter exists and may not be overwritten."""
         if self._config.kms_key_id:
             request["KeyId"] = self._config.kms_key_id
-        answer = self._aws.ask_unless(
+        answer = self.client.ask_unless(
             {"ParameterAlreadyExists"},
             "put_parameter",
             "written",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -10,6 +12,9 @@ from featurebase_provider.rotation.errors import StoreError, StoreUnusable
 from featurebase_provider.stores.aws_calls import AwsCalls, translated
 from featurebase_provider.stores.quiet_clients import AWS_LOGGERS, quieten
 from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class AwsStore(WholeOrJsonStore):
@@ -38,20 +43,20 @@ class AwsStore(WholeOrJsonStore):
         """Connection and region, as the user part of a URL."""
         return "@".join(part for part in (self.conn_id, self.used_region) if part)
 
-    def build_client(self, service: str, *, advice: str) -> AwsCalls:
-        """Fetch the Airflow connection, authenticate, and build a client for one AWS service.
+    def client_for(self, service: str, *, advice: str) -> Callable[[], AwsCalls]:
+        """Fetch the Airflow connection, and give what builds a client for one AWS service.
 
         A call and its one retry together take no longer than about the store's timeout; the connection's other
         ``config_kwargs`` stay as they are.
 
         :param advice: what to do if AWS refuses a call.
-        :raises StoreError: there is no such connection, no credentials or no region; or AWS refused the role.
+        :returns: authenticates and builds the client. It raises ``StoreError``: there are no credentials or no
+            region, or AWS refused the role.
+        :raises StoreError: the Amazon provider is not installed, or there is no such connection.
         """
         try:
             from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
             from botocore.config import Config
-            from botocore.exceptions import ClientError, HTTPClientError
-            from botocore.exceptions import ConnectionError as NoConnection
         except ImportError:
             raise StoreUnusable(
                 self.full_name,
@@ -69,7 +74,7 @@ class AwsStore(WholeOrJsonStore):
             "region_name": self.used_region,
             "client_type": service,
         }
-        try:
+        with self._translated(advice):
             found: Any = AwsBaseHook(**settings)
             if self.conn_id and not found.conn_config:
                 raise StoreUnusable(
@@ -78,7 +83,32 @@ class AwsStore(WholeOrJsonStore):
                     "Define it (type aws), or write conn_id: null to use the worker's own AWS credentials",
                 )
             # A hook that is given a config ignores the connection's; with both, the call for a role is bounded too.
-            return self._session_client(AwsBaseHook(**settings, config=found.config.merge(bounds)), service, advice)
+            hook: Any = AwsBaseHook(**settings, config=found.config.merge(bounds))
+            _ = hook.conn_config  # fetched here, as the hook keeps it
+        return partial(self._session_client, hook, service, advice)
+
+    def _session_client(self, hook: Any, service: str, advice: str) -> AwsCalls:
+        with self._translated(advice):
+            session = hook.get_session()
+            credentials = session.get_credentials()
+            if credentials is None:
+                raise StoreUnusable(
+                    self.full_name,
+                    "neither the connection nor this worker has AWS credentials; nothing was changed",
+                    "Complete the connection, or give the worker a role",
+                )
+            credentials.get_frozen_credentials()  # a role is assumed here, and not in the middle of a write
+            endpoint = hook.conn_config.get_service_endpoint_url(service)
+            client = session.client(service, endpoint_url=endpoint, config=hook.config, verify=hook.verify)
+            return AwsCalls(self.full_name, client, advice=advice)
+
+    @contextmanager
+    def _translated(self, advice: str) -> Iterator[None]:
+        from botocore.exceptions import ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnection
+
+        try:
+            yield
         except StoreError:
             raise
         except (ClientError, HTTPClientError, NoConnection) as error:
@@ -89,17 +119,3 @@ class AwsStore(WholeOrJsonStore):
                 f"no AWS client could be built ({error.__class__.__name__}); nothing was changed",
                 "Check the connection's region, role and extra fields",
             ) from None  # the text may quote the connection
-
-    def _session_client(self, hook: Any, service: str, advice: str) -> AwsCalls:
-        session = hook.get_session()
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise StoreUnusable(
-                self.full_name,
-                "neither the connection nor this worker has AWS credentials; nothing was changed",
-                "Complete the connection, or give the worker a role",
-            )
-        credentials.get_frozen_credentials()  # a role is assumed here, and not in the middle of a write
-        endpoint = hook.conn_config.get_service_endpoint_url(service)
-        client = session.client(service, endpoint_url=endpoint, config=hook.config, verify=hook.verify)
-        return AwsCalls(self.full_name, client, advice=advice)

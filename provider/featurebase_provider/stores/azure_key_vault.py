@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.stores.hook_errors import hook_errors
 from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
@@ -44,18 +43,15 @@ class AzureKeyVaultStore(WholeOrJsonStore):
         return url
 
     @property
-    def target(self) -> str:
-        """The secret, with the connection as user and our key as fragment; Key Vault's names know no case."""
+    def whole(self) -> str:
+        """The secret, with the connection as user; Key Vault's names know no case."""
         user = f"{self.conn_id}@" if self.conn_id else ""
-        place = f"{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
-        return f"azure-key-vault://{user}{place}" + (f"#{self.key}" if self.key else "")
+        return f"azure-key-vault://{user}{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
 
     def arm(self) -> ArmedAzureSecret:
-        """Fetch the connection, log in, and build the client; it connects with the first read.
+        """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the client or the connection is missing, or makes no credential.
-        :raises StoreRefused: the login was refused.
-        :raises StoreUnreachable: nobody answered the login.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
             from airflow.sdk import BaseHook
@@ -73,10 +69,4 @@ class AzureKeyVaultStore(WholeOrJsonStore):
                 read_timeout=self.timeout,
                 retry_total=0,
             )
-            armed = ArmedAzureSecret(self, client, credential, self.text_format())
-            try:
-                armed.log_in(f"https://{self.vault_url.partition('.')[2]}/.default")
-            except StoreError:
-                armed.close()
-                raise
-            return armed
+            return ArmedAzureSecret(self, client, credential, self.text_format())

@@ -47,7 +47,7 @@ class ArmedAzureSecret(ArmedStore):
         super().__init__(config.full_name)
         self._config, self._client, self._credential, self._format = config, client, credential, text_format
 
-    def log_in(self, scope: str) -> None:
+    def connect(self) -> None:
         """Fetch the token that the client will ask for, so that a write does not wait for it.
 
         :raises StoreError: there is no identity, it was refused, or nobody answered.
@@ -55,6 +55,7 @@ class ArmedAzureSecret(ArmedStore):
         from azure.core.exceptions import ClientAuthenticationError
         from azure.identity import ClientSecretCredential
 
+        scope = f"https://{self._config.vault_url.partition('.')[2]}/.default"
         with self._translated("the login did not succeed; nothing was changed"):
             try:
                 # As the client will ask: tokens with and without this are kept apart.

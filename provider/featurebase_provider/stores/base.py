@@ -23,7 +23,8 @@ class StoreConfig(BaseModel, ABC):
     :param type: the store type's name, ``[a-z0-9_]``.
     :param label: names the store within its webhook and its push task; the type by default.
     :param adopt: whether a value that this provider did not write may be replaced.
-    :param timeout: seconds that one write, read-back included, may take; also as ``PT10S``.
+    :param timeout: seconds that logging in with the first read, or a write with its read-back, may take; also as
+        ``PT10S``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -41,9 +42,14 @@ class StoreConfig(BaseModel, ABC):
         """What is written, as a URL-like text without credentials: equal targets are the same place."""
 
     @property
+    def previous_target(self) -> str | None:
+        """Where the previous secret is kept, as a text like :attr:`target`; None where none is."""
+        return None
+
+    @property
     def keeps_previous(self) -> bool:
         """Whether the store keeps the previous secret beside the current one."""
-        return False
+        return self.previous_target is not None
 
     @property
     def full_name(self) -> str:
@@ -52,7 +58,9 @@ class StoreConfig(BaseModel, ABC):
 
     @abstractmethod
     def arm(self) -> ArmedStore:
-        """Fetch connections, build and authenticate the client; on the task's main thread.
+        """Fetch connections, and import the client; on the task's main thread.
+
+        What takes longer and needs no Airflow, such as a login, belongs into the armed store's ``connect()``.
 
         :raises StoreError: the store cannot be used; nothing was changed.
         """

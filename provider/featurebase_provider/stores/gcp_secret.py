@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import secret_or_none
-from featurebase_provider.stores.gcp_calls import GcpCalls
+from featurebase_provider.stores.connecting import ConnectingStore
 from featurebase_provider.stores.mark_labels import labels_of, mark_in
 from featurebase_provider.stores.object_storage_formats import Contents
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from featurebase_provider.stores.gcp_calls import GcpCalls
     from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
     from featurebase_provider.stores.object_storage_formats import TextFormat
 
@@ -38,20 +41,12 @@ class _Held:
     text: str | None = field(default=None, repr=False)
 
 
-class ArmedGcpSecret(ArmedStore):
-    """One secret behind a client of its own.
+class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
+    """One secret behind a client of its own."""
 
-    :param client: the vendor's client, authenticated.
-    """
-
-    def __init__(self, config: GcpSecretManagerStore, client: Any, text_format: TextFormat) -> None:
-        super().__init__(config.full_name)
+    def __init__(self, config: GcpSecretManagerStore, build: Callable[[], GcpCalls], text_format: TextFormat) -> None:
+        super().__init__(config.full_name, build)
         self._config, self._format = config, text_format
-        self._google = GcpCalls(self.name, client, timeout=config.timeout)
-
-    def close(self) -> None:
-        """Close the client's connections."""
-        self._google.close()
 
     def prove_writable(self) -> Writability:
         """Ask Google which of the needed permissions the connection has for this secret."""
@@ -60,7 +55,7 @@ class ArmedGcpSecret(ArmedStore):
         if before.secret is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         needed = _NEEDED + (_TO_DISABLE if self._disables else ())
-        answer = self._google.ask(
+        answer = self.client.ask(
             "its permissions could not be asked for; nothing was changed",
             "test_iam_permissions",
             resource=self._config.resource,
@@ -77,7 +72,7 @@ class ArmedGcpSecret(ArmedStore):
 
     def read(self) -> StoredValue:
         """Read the secret's annotations, its latest version, and whether older ones are still to be disabled."""
-        secret = self._google.ask_unless(
+        secret = self.client.ask_unless(
             {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._config.resource
         )
         if secret is None:
@@ -113,7 +108,7 @@ class ArmedGcpSecret(ArmedStore):
             if before.secret is not None:
                 self._mark(before.secret, mark)
         for older in self._older_enabled(number) if self._disables else []:
-            self._google.ask(
+            self.client.ask(
                 f"the new secret is in place, but version {_number(older)} could not be disabled",
                 "disable_secret_version",
                 name=f"{self._config.resource}/versions/{_number(older)}",
@@ -137,12 +132,12 @@ class ArmedGcpSecret(ArmedStore):
     def _version(self, version: str | int, failed: str) -> tuple[int, bytes | None] | None:
         """Number and data of a version; None if there is none, no data if it is disabled or destroyed."""
         name = f"{self._config.resource}/versions/{version}"
-        answer = self._google.ask_unless(
+        answer = self.client.ask_unless(
             {"NOT_FOUND", "FAILED_PRECONDITION"}, failed, "access_secret_version", name=name
         )
         if answer is not None:
             return _number(answer), answer.payload.data
-        described = self._google.ask_unless({"NOT_FOUND"}, failed, "get_secret_version", name=name)
+        described = self.client.ask_unless({"NOT_FOUND"}, failed, "get_secret_version", name=name)
         return None if described is None else (_number(described), None)
 
     def _edited(self, before: _Held, wanted: Contents) -> str:
@@ -158,7 +153,7 @@ class ArmedGcpSecret(ArmedStore):
         secret: dict[str, Any] = {"annotations": labels_of(mark)}
         if not self._config.location:
             secret["replication"] = {"automatic": {}}
-        self._google.ask(
+        self.client.ask(
             "it could not be created",
             "create_secret",
             parent=self._config.parent,
@@ -167,7 +162,7 @@ class ArmedGcpSecret(ArmedStore):
         )
 
     def _add(self, data: bytes, failed: str) -> int:
-        answer = self._google.ask(failed, "add_secret_version", parent=self._config.resource, payload={"data": data})
+        answer = self.client.ask(failed, "add_secret_version", parent=self._config.resource, payload={"data": data})
         return _number(answer)
 
     def _give_way(self, ours: int, *, after: int) -> None:
@@ -189,8 +184,8 @@ class ArmedGcpSecret(ArmedStore):
         try:
             for attempt in ("as it was read", "as it is now"):
                 if attempt == "as it is now":
-                    secret = self._google.ask(failed, "get_secret", name=self._config.resource)
-                marked = self._google.ask_unless(
+                    secret = self.client.ask(failed, "get_secret", name=self._config.resource)
+                marked = self.client.ask_unless(
                     {"ABORTED", "FAILED_PRECONDITION"},  # the etag is not the current one
                     failed,
                     "update_secret",
@@ -208,7 +203,7 @@ class ArmedGcpSecret(ArmedStore):
             log.warning("%s", error)
 
     def _older_enabled(self, number: int) -> list[Any]:
-        versions = self._google.ask_all(
+        versions = self.client.ask_all(
             "its versions could not be listed",
             "list_secret_versions",
             parent=self._config.resource,

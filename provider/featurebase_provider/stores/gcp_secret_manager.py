@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,9 @@ from featurebase_provider.stores.quiet_clients import GCP_LOGGERS, quieten
 from featurebase_provider.stores.whole_or_json import WholeOrJsonStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from featurebase_provider.stores.gcp_calls import GcpCalls
     from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
 
 
@@ -49,35 +53,42 @@ class GcpSecretManagerStore(WholeOrJsonStore):
         return f"{self.parent}/secrets/{self.secret_id}"
 
     @property
-    def target(self) -> str:
-        """The secret, with the connection before and our key as fragment."""
+    def whole(self) -> str:
+        """The secret, with the connection before."""
         user = f"{self.conn_id}@" if self.conn_id else ""
         place = f"{self.project_id}/{self.location}" if self.location else self.project_id
-        return f"gcp-secret-manager://{user}{place}/{self.secret_id}" + (f"#{self.key}" if self.key else "")
+        return f"gcp-secret-manager://{user}{place}/{self.secret_id}"
 
     def arm(self) -> ArmedGcpSecret:
-        """Fetch the connection, get an access token, and build the client; it connects with the first read.
+        """Fetch the connection; connecting gets an access token and builds the client.
 
-        :raises StoreUnusable: the client or the connection is missing, or makes no credentials.
-        :raises StoreRefused: Google refuses the credentials.
-        :raises StoreUnreachable: Google gave no token in time.
+        :raises StoreUnusable: the client or the connection is missing.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
             from airflow.sdk import BaseHook
+            from google.cloud.secretmanager_v1 import SecretManagerServiceClient  # noqa: F401  takes long; no hurry here
+
+            from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
+
+            extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
+            quieten(GCP_LOGGERS)
+            return ArmedGcpSecret(self, partial(self._client, extra), self.text_format())
+
+    def _client(self, extra: Mapping[str, Any]) -> GcpCalls:
+        with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
             from google.cloud.secretmanager_v1 import SecretManagerServiceClient
             from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
                 SecretManagerServiceRestTransport,
             )
 
-            from featurebase_provider.stores.gcp_secret import ArmedGcpSecret
+            from featurebase_provider.stores.gcp_calls import GcpCalls
             from featurebase_provider.stores.google_credentials import google_credentials
 
-            extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
-            quieten(GCP_LOGGERS)
             credentials = google_credentials(self.full_name, extra, timeout=self.timeout)
             # HTTP rather than gRPC: Airflow forks its tasks, which gRPC's threads do not survive.
             transport = SecretManagerServiceRestTransport(host=self._host, credentials=credentials)
-            return ArmedGcpSecret(self, SecretManagerServiceClient(transport=transport), self.text_format())
+            client = SecretManagerServiceClient(transport=transport)
+            return GcpCalls(self.full_name, client, timeout=self.timeout)
 
     @property
     def _host(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +14,7 @@ from featurebase_provider.stores.hook_errors import check_encrypted, hook_errors
 
 if TYPE_CHECKING:
     from airflow.providers.hashicorp.hooks.vault import VaultHook
+    from hvac.adapters import JSONAdapter
 
     from featurebase_provider.stores.vault_secret import VaultSecret
 
@@ -64,39 +66,52 @@ class HashicorpVaultStore(StoreConfig):
     @property
     def target(self) -> str:
         """The secret's path, with the connection as user and our key as fragment."""
-        return f"vault://{self.conn_id}@{self.mount}/{self.path}#{self.key}"
+        return self._place(self.key)
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str) -> str:
+        return f"vault://{self.conn_id}@{self.mount}/{self.path}#{key}"
 
     def arm(self) -> VaultSecret:
-        """Log in, and make sure that the mount is a KV engine of the configured version.
+        """Fetch the connection; connecting logs in, and makes sure that the mount is an engine of ``kv_version``.
 
         :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
-        :raises StoreRefused: Vault refuses the login, or there is no such mount for it.
-        :raises StoreUnreachable: Vault did not answer.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra=_EXTRA):
-            from featurebase_provider.stores.vault_secret import VaultSecretV1, VaultSecretV2, translated
+            from featurebase_provider.stores.vault_secret import VaultSecretV1, VaultSecretV2
 
             hook = self._hook()
             if not self.allow_unencrypted:
                 check_encrypted(self.full_name, hook.vault_client.url or "", advice=_TLS_ADVICE)
-            with translated(self.full_name, "the login did not succeed"):
-                client = hook.get_conn()
         kind = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
-        armed = kind(
+        return kind(
             self.full_name,
-            client.adapter,
+            partial(self._log_in, hook),
             mount=self.mount,
             path=self.path,
             keys=(self.key, self.previous_key),
             create=self.create,
         )
-        armed.check_mount()
-        return armed
+
+    def _log_in(self, hook: VaultHook) -> JSONAdapter:
+        from featurebase_provider.stores.vault_secret import check_mount, translated
+
+        client: Any = hook.vault_client
+        with (
+            hook_errors(self.full_name, conn_id=self.conn_id, extra=_EXTRA),
+            translated(self.full_name, "the login did not succeed"),
+        ):
+            login = getattr(type(client), "_client", None)
+            if isinstance(login, cached_property):
+                # Left to itself, before Python 3.12, one Vault that hangs would make all others wait.
+                client.__dict__["_client"] = login.func(client)
+            adapter: JSONAdapter = hook.get_conn().adapter
+        check_mount(self.full_name, adapter, self.mount, version=self.kv_version)
+        return adapter
 
     def _hook(self) -> VaultHook:
         from airflow.providers.hashicorp.hooks.vault import VaultHook

@@ -184,9 +184,9 @@ class HttpStore(StoreConfig):
         return f"http://{self.conn_id}@{path}{fixed}" + (f"#{self.item}" if self.item else "")
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether the write has ``{{ previous }}`` in it."""
-        return "previous" in self.used
+    def previous_target(self) -> str | None:
+        """The target, with the JSONPath of the previous secret as one more fragment; None if the write has none."""
+        return f"{self.target}#{self.read.previous}" if self.read and self.read.previous else None
 
     def arm(self) -> HttpValue:
         """Fetch the connection and build the session; no request is sent.

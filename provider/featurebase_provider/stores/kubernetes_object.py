@@ -14,44 +14,46 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import (
     MANAGED_BY,
-    ArmedStore,
     SecretPair,
     StoredValue,
     StoreMark,
     Writability,
 )
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.connecting import ConnectingStore
 from featurebase_provider.stores.kubernetes_api import NoDryRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.stores.kubernetes_api import KubernetesApi
     from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 
 
-class ArmedKubernetesSecret(ArmedStore):
+class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     """A Secret behind an authenticated client.
 
     A restart that is due is noted in the same patch as the secret, and the note goes when all rollouts have begun:
     a run that died in between leaves it, and the next one restarts, with the same timestamp.
     """
 
-    def __init__(self, config: KubernetesSecretStore, api: KubernetesApi) -> None:
-        super().__init__(config.full_name)
-        self._config, self._api = config, api
+    def __init__(self, config: KubernetesSecretStore, build: Callable[[], KubernetesApi]) -> None:
+        super().__init__(config.full_name, build)
+        self._config = config
         key = config.key
         fits = re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", key)
         self._annotation = f"{MANAGED_BY}/{key if fits else hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def prove_writable(self) -> Writability:
         """Let the API server try the write, and each restart, with ``dryRun=All``."""
-        secret = self._api.secret(self._config.name)
+        secret = self.client.secret(self._config.name)
         if secret is not None:
             self._values(secret)
         try:
             self._try_put(secret)
             for one in self._config.restart:
-                self._api.restart(one.kind, one.name, _now(), dry_run=True)
+                self.client.restart(one.kind, one.name, _now(), dry_run=True)
         except NoDryRun as refused:
             return Writability(False, f"{refused.problem}; an admission webhook may not support that")
         restarts = f" and {len(self._config.restart)} restarts" if self._config.restart else ""
@@ -59,7 +61,7 @@ class ArmedKubernetesSecret(ArmedStore):
 
     def read(self) -> StoredValue:
         """Read our keys, and whether a restart is still due."""
-        secret = self._api.secret(self._config.name)
+        secret = self.client.secret(self._config.name)
         if secret is None:
             if self._config.create:
                 with suppress(NoDryRun):  # a missing namespace must not read as a Secret yet to be created
@@ -85,10 +87,6 @@ class ArmedKubernetesSecret(ArmedStore):
         if due and secret:
             self._restart_all(due, secret)
 
-    def close(self) -> None:
-        """Give the connections back."""
-        self._api.close()
-
     def _try_put(self, secret: dict[str, Any] | None) -> None:
         self._put(secret, {self._config.key: _encoded("whsec_trial")}, {}, dry_run=True)
 
@@ -104,7 +102,7 @@ class ArmedKubernetesSecret(ArmedStore):
                     "Create it, or write create: true in the store's configuration",
                 )
             body = {"metadata": {**metadata, "name": self._config.name}, "type": "Opaque"}
-            return self._api.create_secret(
+            return self.client.create_secret(
                 {**body, "data": {key: value for key, value in data.items() if value is not None}}, dry_run=dry_run
             )
         if secret.get("immutable"):
@@ -113,13 +111,13 @@ class ArmedKubernetesSecret(ArmedStore):
             )
         if not dry_run:
             metadata["resourceVersion"] = secret["metadata"]["resourceVersion"]
-        return self._api.patch_secret(self._config.name, {"metadata": metadata, "data": data}, dry_run=dry_run)
+        return self.client.patch_secret(self._config.name, {"metadata": metadata, "data": data}, dry_run=dry_run)
 
     def _restart_all(self, due: str, secret: dict[str, Any]) -> None:
         problems: list[StoreError] = []
         for one in self._config.restart:
             try:
-                self._api.restart(one.kind, one.name, due)
+                self.client.restart(one.kind, one.name, due)
             except StoreError as error:
                 problems.append(error)
         if problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,6 +12,9 @@ from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.hook_errors import check_encrypted, hook_errors
 
 if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    from featurebase_provider.stores.kubernetes_api import KubernetesApi
     from featurebase_provider.stores.kubernetes_object import ArmedKubernetesSecret
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -65,27 +69,47 @@ class KubernetesSecretStore(StoreConfig):
     @property
     def target(self) -> str:
         """Connection, namespace, Secret and key."""
-        return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{self.key}"
+        return self._place(self.key)
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str) -> str:
+        return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{key}"
 
     def arm(self) -> ArmedKubernetesSecret:
-        """Fetch the connection and build the client; it connects with the first read.
+        """Fetch the connection; connecting loads its kube config, which may run a program that logs in.
 
-        :raises StoreUnusable: Airflow's Kubernetes provider is missing, or the connection is of no use.
+        :raises StoreUnusable: Airflow's Kubernetes provider or the connection is missing.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
             from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
-            from kubernetes.config import ConfigException  # type: ignore[import-untyped]  # ships no types
 
-            from featurebase_provider.stores.kubernetes_api import KubernetesApi
             from featurebase_provider.stores.kubernetes_object import ArmedKubernetesSecret
 
+            hook = KubernetesHook(conn_id=self.conn_id)
+            _ = hook.conn_extras  # fetched here, as the hook keeps it
+            return ArmedKubernetesSecret(self, partial(self._api, hook))
+
+    def _api(self, hook: KubernetesHook) -> KubernetesApi:
+        from kubernetes.client import ApiClient, Configuration  # type: ignore[import-untyped]  # ships no types
+        from kubernetes.config import ConfigException  # type: ignore[import-untyped]  # ships no types
+
+        from featurebase_provider.stores.kubernetes_api import KubernetesApi
+
+        extras = hook.conn_extras
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
             try:
-                client = KubernetesHook(conn_id=self.conn_id).get_conn()
+                if extras.get("in_cluster") or extras.get("extra__kubernetes__in_cluster"):
+                    client = hook.get_conn()
+                else:
+                    # Without a configuration of its own, what is loaded becomes the process's, which stores that
+                    # connect at once would take from one another. (Older hooks' clients take that nevertheless.)
+                    hook.client_configuration = Configuration()
+                    hook.get_conn().close()
+                    client = ApiClient(hook.client_configuration)
             except ConfigException:
                 raise StoreUnusable(
                     self.full_name,
@@ -93,4 +117,4 @@ class KubernetesSecretStore(StoreConfig):
                     "Check its kube config and context",
                 ) from None  # the text may quote the kube config
         check_encrypted(self.full_name, client.configuration.host, advice="Name an https server in the kube config")
-        return ArmedKubernetesSecret(self, KubernetesApi(self.full_name, client, self.namespace, self.timeout))
+        return KubernetesApi(self.full_name, client, self.namespace, self.timeout)

@@ -102,17 +102,20 @@ class ObjectStorageStore(StoreConfig):
     @property
     def target(self) -> str:
         """The object's URL, with the connection as user and our key as fragment."""
-        key = f"#{self.key}" if self.key else ""
-        if self.local_path is not None:
-            return f"file://{posixpath.normpath(self.local_path)}{key}"
-        scheme, _, rest = self.path.partition("://")
-        user = f"{self.conn_id}@" if self.conn_id else ""
-        return f"{scheme}://{user}{rest}{key}"
+        return self._place(self.key)
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str | None) -> str:
+        fragment = f"#{key}" if key else ""
+        if self.local_path is not None:
+            return f"file://{posixpath.normpath(self.local_path)}{fragment}"
+        scheme, _, rest = self.path.partition("://")
+        user = f"{self.conn_id}@" if self.conn_id else ""
+        return f"{scheme}://{user}{rest}{fragment}"
 
     def arm(self) -> ArmedObject:
         """Fetch the connection and build the file system; local files need neither.

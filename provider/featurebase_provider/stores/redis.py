@@ -56,17 +56,17 @@ class RedisStore(StoreConfig):
         return f"redis://{self.conn_id}/{self.key}" + (f"#{self.field}" if self.field else "")
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether there is a ``previous_key`` or a ``previous_field``."""
-        return bool(self.previous_key or self.previous_field)
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key`` or the ``previous_field``, where one is set."""
+        if self.previous_key:
+            return f"redis://{self.conn_id}/{self.previous_key}"
+        return f"redis://{self.conn_id}/{self.key}#{self.previous_field}" if self.previous_field else None
 
     def arm(self) -> ArmedRedis:
-        """Connect and log in.
+        """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode, or it
             has no TLS.
-        :raises StoreRefused: Redis refuses the login.
-        :raises StoreUnreachable: Redis did not answer.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="redis"):
             client = self._client()
@@ -75,9 +75,7 @@ class RedisStore(StoreConfig):
             places = [Place(self.key, self.field)]
             if self.keeps_previous:
                 places.append(Place(self.previous_key or self.key, self.previous_field))
-            armed = ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
-        armed.log_in()
-        return armed
+            return ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
 
     def _client(self) -> Any:
         from airflow.providers.redis.hooks.redis import RedisHook

@@ -106,8 +106,8 @@ class ArmedRedis(ArmedStore):
         super().__init__(name)
         self._client, self._places, self._create, self._channel = client, places, create, channel
 
-    def log_in(self) -> None:
-        """Open the connection.
+    def connect(self) -> None:
+        """Open the connection and log in.
 
         :raises StoreRefused: Redis refuses the login or the database's number.
         :raises StoreUnreachable: Redis did not answer.

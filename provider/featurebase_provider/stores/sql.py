@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +16,9 @@ from featurebase_provider.stores.sql_row import ArmedSql, SqlPlan
 from featurebase_provider.stores.sql_statement import SqlStatement, parse_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk import Connection
 
     from featurebase_provider.stores.sql_session import SqlSession
@@ -111,54 +116,68 @@ class SqlStore(StoreConfig):
     @property
     def target(self) -> str:
         """Connection, table, row and column; or connection and ``read_sql``."""
-        if self.read_sql:
-            return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
-        return f"sql://{self.conn_id}/{self.table}?{self.key_column}={self.key_value}#{self.value_column}"
+        return self._place if self.read_sql else f"{self._place}#{self.value_column}"
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether there is a ``previous_column``, or a ``:previous`` in ``write_sql``."""
-        return self.plan().keeps_previous
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_column``, or with ``previous`` where ``write_sql`` has that parameter."""
+        if not self.plan().keeps_previous:
+            return None
+        return f"{self._place}#{self.previous_column or 'previous'}"
+
+    @property
+    def _place(self) -> str:
+        if self.read_sql:
+            return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
+        return f"sql://{self.conn_id}/{self.table}?{self.key_column}={self.key_value}"
 
     def arm(self) -> ArmedSql:
-        """Connect to the database.
+        """Fetch the connection; connecting opens the database.
 
-        :raises StoreUnusable: the connection or its Airflow provider is missing, it is of another type, or without
-            TLS.
-        :raises StoreUnreachable: the database did not answer, or refused the login.
+        :raises StoreUnusable: the connection or its Airflow provider is missing, or it is of another type.
+        :raises StoreUnreachable: the connection's login is a token, and nobody gave one.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="sql"):
             from airflow.sdk import BaseHook
 
             connection = BaseHook.get_connection(self.conn_id)
-            connect = {"postgres": self._postgres, "sqlite": self._sqlite}.get(str(connection.conn_type))
-            if connect is None:
+            opener = {"postgres": self._postgres, "sqlite": self._sqlite}.get(str(connection.conn_type))
+            if opener is None:
                 raise StoreUnusable(
                     self.full_name,
                     f"the Airflow connection {self.conn_id} is of another type; nothing was changed",
                     "It must be of type postgres or sqlite",
                 )
-            return ArmedSql(self.full_name, connect(connection), self.plan())
+            return ArmedSql(self.full_name, opener(connection), self.plan())
 
-    def _postgres(self, connection: Connection) -> SqlSession:
+    def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-        from featurebase_provider.stores.sql_session import PostgresSession, connect_timeout
+        from featurebase_provider.stores.sql_session import connect_timeout
 
         extra = {"connect_timeout": connect_timeout(self.timeout), **connection.extra_dejson}
         extra.pop("cursor", None)  # rows are to be plain tuples
-        connection.extra = json.dumps(extra)
-        try:
-            opened = PostgresHook(postgres_conn_id=self.conn_id, connection=connection).get_conn()
-        except ImportError:
-            raise
-        except Exception as error:  # noqa: BLE001  the driver's, or that of a token's source
-            raise StoreUnreachable(
-                self.full_name,
-                f"PostgreSQL did not answer, or refused the login ({error.__class__.__name__}); nothing was changed",
-                f"Check host, port, database (schema), login and password of the connection {self.conn_id}",
-            ) from None  # the text may quote the connection
-        session = PostgresSession(self.full_name, opened, self.timeout)
+        login, password, port = connection.login, connection.password, connection.port
+        if extra.pop("iam", False):  # the token is fetched by way of another Airflow connection
+            hook = PostgresHook(postgres_conn_id=self.conn_id, connection=connection)
+            with self._login_errors():
+                login, password, port = hook.get_iam_token(connection)
+        # What the hook reads of a connection. Of Airflow's own, to read the extra is a call to Airflow each time.
+        known: Any = SimpleNamespace(
+            host=connection.host,
+            login=login,
+            password=password,
+            port=port,
+            schema=connection.schema,
+            extra_dejson=extra,
+        )
+        return partial(self._open_postgres, PostgresHook(postgres_conn_id=self.conn_id, connection=known))
+
+    def _open_postgres(self, hook: PostgresHook) -> SqlSession:
+        from featurebase_provider.stores.sql_session import PostgresSession
+
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra="sql"), self._login_errors():
+            session = PostgresSession(self.full_name, hook.get_conn, self.timeout)
         if not (self.allow_unencrypted or session.is_private):
             session.close()
             raise StoreUnusable(
@@ -168,17 +187,33 @@ class SqlStore(StoreConfig):
             )
         return session
 
-    def _sqlite(self, connection: Connection) -> SqlSession:
-        import sqlite3
+    @contextmanager
+    def _login_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportError:
+            raise
+        except Exception as error:  # noqa: BLE001  the driver's, or that of a token's source
+            raise StoreUnreachable(
+                self.full_name,
+                f"PostgreSQL did not answer, or refused the login ({error.__class__.__name__}); nothing was changed",
+                f"Check host, port, database (schema), login and password of the connection {self.conn_id}",
+            ) from None  # the text may quote the connection
 
+    def _sqlite(self, connection: Connection) -> Callable[[], SqlSession]:
         from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-
-        from featurebase_provider.stores.sql_session import SqliteSession, sqlite_error
 
         hook = SqliteHook(sqlite_conn_id=connection.conn_id)  # type: ignore[no-untyped-call]  # the provider leaves it so
         uri = hook.get_uri().replace("sqlite:///", "file:", 1)
         if "mode=" not in uri.partition("?")[2]:
             uri += f"{'&' if '?' in uri else '?'}mode=rw"  # a missing file is not to be created
+        return partial(self._open_sqlite, uri)
+
+    def _open_sqlite(self, uri: str) -> SqlSession:
+        import sqlite3
+
+        from featurebase_provider.stores.sql_session import SqliteSession, sqlite_error
+
         try:
             # The hook's own connection could be used on this thread only.
             opened = sqlite3.connect(uri, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False)

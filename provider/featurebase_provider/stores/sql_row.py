@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.connecting import ConnectingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from featurebase_provider.stores.sql_session import Run, SqlSession
     from featurebase_provider.stores.sql_statement import SqlStatement
@@ -29,16 +30,16 @@ class SqlPlan:
     keeps_previous: bool
 
 
-class ArmedSql(ArmedStore):
+class ArmedSql(ConnectingStore["SqlSession"]):
     """The statements over a connection."""
 
-    def __init__(self, name: str, session: SqlSession, plan: SqlPlan) -> None:
-        super().__init__(name)
-        self._session, self._plan = session, plan
+    def __init__(self, name: str, open_session: Callable[[], SqlSession], plan: SqlPlan) -> None:
+        super().__init__(name, open_session)
+        self._plan = plan
 
     def prove_writable(self) -> Writability:
         """Write a trial value of the same length, read it, and roll back."""
-        with self._session.transaction("trial") as run:
+        with self.client.transaction("trial") as run:
             row = self._row(run)
             trial = "whsec_".ljust(max(32, len((row or (None,))[0] or "")), "0")
             if self._put(run, row, (trial, f"{trial[:-1]}1"), _TRIAL_MARK):
@@ -47,7 +48,7 @@ class ArmedSql(ArmedStore):
 
     def read(self) -> StoredValue:
         """Read the row in a read-only transaction."""
-        with self._session.transaction("read") as run:
+        with self.client.transaction("read") as run:
             row = self._row(run)
         current, previous = (*(row or ()), None, None)[:2]
         return StoredValue(secret_or_none(current), secret_or_none(previous), version=row)
@@ -57,16 +58,12 @@ class ArmedSql(ArmedStore):
         wanted = pair.current.reveal(), pair.previous.reveal() if pair.previous else None
         if held.version is not None and self._same(held.version, wanted):
             return
-        with self._session.transaction("write") as run:
+        with self.client.transaction("write") as run:
             row = self._row(run)
             if row != held.version:
                 raise StoreConflict(self.name, "the row changed since it was read; it was left as it is")
             if not self._put(run, row, wanted, mark):
                 raise StoreRefused(self.name, "write_sql changed no row for this webhook id; nothing was changed")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
 
     def _put(self, run: Run, row: tuple[Any, ...] | None, wanted: tuple[str, str | None], mark: StoreMark) -> bool:
         """Write; False if no row has the webhook's id."""

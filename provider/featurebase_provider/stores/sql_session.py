@@ -126,14 +126,15 @@ class PostgresSession(SqlSession):
 
     At isolation level REPEATABLE READ an update of a row that somebody else has changed since this transaction's
     first read fails, whatever their isolation level.
+
+    :param connect: opens a connection; called again where one has broken.
     """
 
-    def __init__(self, store: str, connection: Any, timeout: float) -> None:
+    def __init__(self, store: str, connect: Callable[[], Any], timeout: float) -> None:
+        connection = connect()
         driver = import_module(type(connection).__module__.partition(".")[0])
         super().__init__(store, driver, connection, timeout)
-        # Airflow's hook reads the connection's extra, which calls Airflow's SDK: not to be done on a thread.
-        dsn = connection.dsn if hasattr(connection, "dsn") else connection.info.dsn
-        self._login = dsn, connection.info.password
+        self._connect = connect
         ssl = connection.pgconn.ssl_in_use if hasattr(connection, "pgconn") else connection.info.ssl_in_use
         self.is_private: bool = ssl or is_loopback(connection.info.host)
         """Whether what is sent is encrypted, or stays on this machine."""
@@ -155,8 +156,7 @@ class PostgresSession(SqlSession):
         except self._driver.Error:
             if not self._connection.closed:
                 raise
-            dsn, password = self._login
-            self._use(self._driver.connect(dsn, password=password))
+            self._use(self._connect())
             self._execute(begin)
 
     def _text(self, statement: SqlStatement) -> str:

@@ -13,16 +13,16 @@ from requests import RequestException
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import (
     MANAGED_BY,
-    ArmedStore,
     SecretPair,
     StoredValue,
     StoreMark,
     Writability,
 )
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.connecting import ConnectingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hvac.adapters import JSONAdapter
 
@@ -62,51 +62,53 @@ def translated(store: str, problem: str, advice: str = "") -> Iterator[None]:
         ) from None
 
 
-class VaultSecret(ArmedStore):
+def check_mount(store: str, adapter: JSONAdapter, mount: str, *, version: int) -> None:
+    """Make sure that the mount is a KV engine of this version; any token that may use it may ask.
+
+    :raises StoreRefused: it is not, or the token may not use it.
+    """
+    with translated(store, f"the mount {mount} could not be looked up", "Check mount and policy"):
+        found = adapter.get(url=format_url("/v1/sys/internal/ui/mounts/{mount}", mount=mount))["data"]
+        kind, present = str(found["type"]), str((found.get("options") or {}).get("version", "1"))
+    if kind not in {"kv", "generic"}:
+        raise StoreRefused(store, f"the mount {mount} is no KV engine; nothing was changed")
+    if present != str(version):
+        raise StoreRefused(
+            store,
+            f"the mount {mount} is a KV engine of version {present}, not {version}",
+            f"Write kv_version: {present}; nothing was changed",
+        )
+
+
+class VaultSecret(ConnectingStore["JSONAdapter"]):
     """What both KV versions have in common.
 
     :param name: the store's name, for messages.
-    :param adapter: hvac's, authenticated; carries timeout, namespace and TLS settings.
+    :param log_in: gives hvac's adapter, authenticated; it carries timeout, namespace and TLS settings.
     :param keys: our key, and that of the previous secret or None.
     :param create: whether a missing secret may be created.
     """
 
-    kv_version: str
-
     def __init__(
-        self, name: str, adapter: JSONAdapter, *, mount: str, path: str, keys: tuple[str, str | None], create: bool
+        self,
+        name: str,
+        log_in: Callable[[], JSONAdapter],
+        *,
+        mount: str,
+        path: str,
+        keys: tuple[str, str | None],
+        create: bool,
     ) -> None:
-        super().__init__(name)
-        self._adapter, self._mount, self._path, self._create = adapter, mount, path, create
+        super().__init__(name, log_in)
+        self._mount, self._path, self._create = mount, path, create
         self._key, self._previous_key = keys
-
-    def close(self) -> None:
-        """Close the connections to Vault."""
-        self._adapter.close()
-
-    def check_mount(self) -> None:
-        """Make sure that the mount is a KV engine of our version; any token that may use it may ask.
-
-        :raises StoreRefused: it is not, or the token may not use it.
-        """
-        with translated(self.name, f"the mount {self._mount} could not be looked up", "Check mount and policy"):
-            mount = self._adapter.get(url=format_url("/v1/sys/internal/ui/mounts/{mount}", mount=self._mount))["data"]
-            kind, version = str(mount["type"]), str((mount.get("options") or {}).get("version", "1"))
-        if kind not in {"kv", "generic"}:
-            raise StoreRefused(self.name, f"the mount {self._mount} is no KV engine; nothing was changed")
-        if version != self.kv_version:
-            raise StoreRefused(
-                self.name,
-                f"the mount {self._mount} is a KV engine of version {version}, not {self.kv_version}",
-                f"Write kv_version: {version}; nothing was changed",
-            )
 
     def prove_writable(self) -> Writability:
         """Read the secret, and ask Vault what the token may do with it."""
         needed, paths = self._needed(self.read())
         try:
             with translated(self.name, "Vault could not be asked for the token's capabilities"):
-                answer = self._adapter.post(url="/v1/sys/capabilities-self", json={"paths": paths})["data"]
+                answer = self.client.post(url="/v1/sys/capabilities-self", json={"paths": paths})["data"]
                 allowed = [set(answer[path]) for path in paths]
         except StoreRefused:
             return Writability(False, "the token may not ask for its own capabilities (sys/capabilities-self)")
@@ -129,7 +131,7 @@ class VaultSecret(ArmedStore):
         """Get ``data`` of the answer; None if Vault says that there is no such secret."""
         with translated(self.name, "the secret could not be read", "Check the path, and allow read on it"):
             try:
-                answer = self._adapter.get(url=url)
+                answer = self.client.get(url=url)
             except vault.InvalidPath as error:
                 # A missing secret is an answer without errors; a missing mount or another API has some.
                 body = error.json if isinstance(error.json, dict) else {}
@@ -184,8 +186,6 @@ class VaultSecretV2(VaultSecret):
     The version passed on is the number that the next write has to name, and whether there is a value.
     """
 
-    kv_version = "2"
-
     def _url(self, part: str) -> str:
         return str(format_url("/v1/{mount}/{part}/{path}", mount=self._mount, part=part, path=self._path))
 
@@ -212,9 +212,9 @@ class VaultSecretV2(VaultSecret):
             with translated(self.name, "the secret could not be written", self._advice(exists)):
                 try:
                     if exists:
-                        self._adapter.request("patch", self._url("data"), json=body, headers=dict(_MERGE_PATCH))
+                        self.client.request("patch", self._url("data"), json=body, headers=dict(_MERGE_PATCH))
                     else:
-                        self._adapter.post(url=self._url("data"), json=body)
+                        self.client.post(url=self._url("data"), json=body)
                 except vault.InvalidPath:
                     raise self._conflict() from None  # deleted since it was read
         except StoreRefused:
@@ -236,7 +236,7 @@ class VaultSecretV2(VaultSecret):
         }
         custom = {_MARK_PREFIX + name: value for name, value in facts.items()}
         try:
-            self._adapter.request(
+            self.client.request(
                 "patch", self._url("metadata"), json={"custom_metadata": custom}, headers=dict(_MERGE_PATCH)
             )
         except (vault.VaultError, RequestException):
@@ -252,8 +252,6 @@ class VaultSecretV2(VaultSecret):
 
 class VaultSecretV1(VaultSecret):
     """An unversioned secret, without metadata; the version passed on is all that it holds."""
-
-    kv_version = "1"
 
     def _url(self) -> str:
         return str(format_url("/v1/{mount}/{path}", mount=self._mount, path=self._path))
@@ -275,7 +273,7 @@ class VaultSecretV1(VaultSecret):
         with translated(
             self.name, "the secret could not be written", f"Allow read, create and update on {self._mount}/{self._path}"
         ):
-            self._adapter.post(url=self._url(), json={key: value for key, value in whole.items() if value is not None})
+            self.client.post(url=self._url(), json={key: value for key, value in whole.items() if value is not None})
 
     def _needed(self, held: StoredValue) -> tuple[str, list[str]]:
         if held.version is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
@@ -31,9 +32,19 @@ class WholeOrJsonStore(StoreConfig):
         return self
 
     @property
-    def keeps_previous(self) -> bool:
-        """Whether a ``previous_key`` is set."""
-        return self.previous_key is not None
+    @abstractmethod
+    def whole(self) -> str:
+        """The value as a whole, as a URL-like text without credentials."""
+
+    @property
+    def target(self) -> str:
+        """The value, with our key as fragment."""
+        return f"{self.whole}#{self.key}" if self.key else self.whole
+
+    @property
+    def previous_target(self) -> str | None:
+        """The value, with the ``previous_key`` as fragment, where it is set."""
+        return f"{self.whole}#{self.previous_key}" if self.previous_key else None
 
     def text_format(self) -> TextFormat:
         """How the secret lies in the value."""

@@ -197,6 +197,10 @@ class MemoryStore:
     def target(self) -> str:
         return f"memory://{self.label}"
 
+    @property
+    def previous_target(self) -> str | None:
+        return f"{self.target}#previous" if self.keeps_previous else None
+
     def arm(self) -> ArmedStore:
         if self.arm_error is not None:
             raise self.arm_error

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.aws_secrets_manager import AwsSecretsManagerStore
 from featurebase_provider.stores.aws_ssm import AwsSsmStore
+from tests.contract.store_case import ready
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.aws_store import AwsStore
@@ -122,7 +123,7 @@ def test_a_missing_extra_says_what_to_install(store: type[AwsStore], monkeypatch
     monkeypatch.setitem(sys.modules, "airflow.providers.amazon.aws.hooks.base_aws", None)
     config = store(name="webhook")
     with pytest.raises(StoreUnusable, match=rf"pip install 'airflow-provider-featurebase\[{config.type}\]'"):
-        config.arm()
+        ready(config)
 
 
 @BOTH
@@ -135,7 +136,7 @@ def test_a_missing_region_is_said_before_anything_happens(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     define(monkeypatch, login="a", password="b")
     with pytest.raises(StoreUnusable, match="NoRegionError"):
-        store(name="webhook").arm()
+        ready(store(name="webhook"))
 
 
 @BOTH
@@ -150,7 +151,7 @@ def test_missing_credentials_are_said_before_anything_happens(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     define(monkeypatch, extra={"region_name": "eu-north-1"})
     with pytest.raises(StoreUnusable, match="has AWS credentials"):
-        store(name="webhook").arm()
+        ready(store(name="webhook"))
 
 
 @BOTH
@@ -165,8 +166,8 @@ def test_the_store_bounds_the_client(store: type[AwsStore], monkeypatch: pytest.
             "config_kwargs": {"read_timeout": 600, "retries": {"max_attempts": 10}, "tcp_keepalive": True},
         },
     )
-    armed: Any = store(name="webhook", timeout=8).arm()
-    used = armed._aws._client.meta.config
+    armed: Any = ready(store(name="webhook", timeout=8))
+    used = armed.client._client.meta.config
     assert (used.connect_timeout, used.read_timeout, used.tcp_keepalive) == (4, 4, True)
     assert used.retries["total_max_attempts"] == 2
     armed.close()
@@ -179,8 +180,8 @@ def test_the_region_of_the_store_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         (AwsSsmStore(name="w"), "eu-north-1"),
         (AwsSsmStore(name="w", region="us-east-1"), "us-east-1"),
     ):
-        armed: Any = config.arm()
-        assert armed._aws._client.meta.region_name == region
+        armed: Any = ready(config)
+        assert armed.client._client.meta.region_name == region
         armed.close()
 
 
@@ -191,9 +192,9 @@ def test_a_secret_that_aws_rotates_is_refused(monkeypatch: pytest.MonkeyPatch) -
     from featurebase_provider.rotation.errors import StoreRefused
 
     define(monkeypatch, login="a", password="b", extra={"region_name": "eu-north-1"})
-    armed: Any = AwsSecretsManagerStore(name="webhook").arm()
+    armed: Any = ready(AwsSecretsManagerStore(name="webhook"))
     version = "0" * 36
-    with Stubber(armed._aws._client) as stub:
+    with Stubber(armed.client._client) as stub:
         stub.add_response(
             "describe_secret",
             {"ARN": ARN, "RotationEnabled": True, "VersionIdsToStages": {version: ["AWSCURRENT"]}},

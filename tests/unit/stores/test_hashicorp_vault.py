@@ -12,6 +12,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
+from tests.contract.store_case import ready
 from tests.support.canned_http import canned_http
 from tests.support.recipes import recipe
 
@@ -77,12 +78,12 @@ def test_a_missing_hook_names_the_extra(monkeypatch):
     connect(monkeypatch)
     monkeypatch.setitem(sys.modules, "airflow.providers.hashicorp.hooks.vault", None)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[hashicorp_vault\]"):
-        store().arm()
+        ready(store())
 
 
 def test_a_missing_connection_is_named():
     with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        store(conn_id="nowhere").arm()
+        ready(store(conn_id="nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -94,21 +95,21 @@ def test_a_connection_that_makes_no_client(monkeypatch, fields):
     monkeypatch.delenv("VAULT_TOKEN", raising=False)
     connect(monkeypatch, **fields)
     with pytest.raises(StoreUnusable, match="makes no Vault client"):
-        store().arm()
+        ready(store())
 
 
 def test_plain_http_to_another_host_is_refused(monkeypatch):
     """Nothing is sent: neither the token nor, later, the secret."""
     connect(monkeypatch, host="vault.example.com")
     with pytest.raises(StoreUnusable, match="plain http.*use_tls"):
-        store().arm()
+        ready(store())
 
 
 def test_plain_http_can_be_allowed(monkeypatch):
     """Then the request is made; here nobody listens."""
     connect(monkeypatch, host="127.0.0.1.nip.invalid")
     with pytest.raises(StoreUnreachable, match="login"):
-        store(allow_unencrypted=True, timeout=0.5).arm()
+        ready(store(allow_unencrypted=True, timeout=0.5))
 
 
 def test_tls_settings_of_the_connection_are_used(monkeypatch):
@@ -140,7 +141,7 @@ def test_another_engine_is_refused(vault, mount, said):
     """A KV 2 path on a KV 1 mount would be a secret of another name."""
     vault.answer("GET /v1/sys/internal/ui/mounts/secret", 200, {"data": mount})
     with pytest.raises(StoreRefused, match=said):
-        store().arm()
+        ready(store())
 
 
 @pytest.mark.parametrize("status", [412, 429, 472, 500, 502, 503, 504])
@@ -148,7 +149,7 @@ def test_a_server_in_trouble_is_unreachable(vault, status):
     """Sealed, on standby, overloaded: a later try may end well."""
     vault.answer(f"GET {DATA}", status, {"errors": [f"quotes {HELD}"]})
     with pytest.raises(StoreUnreachable) as caught:
-        store().arm().read()
+        ready(store()).read()
     assert HELD not in str(caught.value)
 
 
@@ -159,19 +160,19 @@ def test_a_server_in_trouble_is_unreachable(vault, status):
 def test_an_answer_that_is_not_vaults(vault, status, body):
     vault.answer(f"GET {DATA}", status, body)
     with pytest.raises(StoreUnreachable, match="leads to a Vault server"):
-        store().arm().read()
+        ready(store()).read()
 
 
 def test_a_404_that_is_not_vaults_is_no_absence(vault):
     vault.answer(f"GET {DATA}", 404, "<html>no such page</html>")
     with pytest.raises(StoreRefused):
-        store(create=True).arm().read()
+        ready(store(create=True)).read()
 
 
 def test_a_refused_login(vault):
     vault.answer("GET /v1/sys/internal/ui/mounts/secret", 403, {"errors": ["permission denied"]})
     with pytest.raises(StoreRefused, match="Check mount and policy"):
-        store().arm()
+        ready(store())
 
 
 def test_a_refused_write_is_told_from_a_conflict(vault):
@@ -179,7 +180,7 @@ def test_a_refused_write_is_told_from_a_conflict(vault):
     answer = {"data": {"data": {"SIGNING": HELD}, "metadata": {"version": 4, "custom_metadata": None}}}
     vault.answer(f"GET {DATA}", 200, answer)
     vault.answer(f"PATCH {DATA}", 400, {"errors": [f"quotes {NEW}"]})
-    armed = store().arm()
+    armed = ready(store())
     with pytest.raises(StoreRefused, match=r"Allow read and patch on secret/data/apps/feedback") as caught:
         armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
     assert NEW not in str(caught.value)
@@ -191,7 +192,7 @@ def test_a_lost_mark_costs_nothing(vault):
     vault.answer(f"GET {DATA}", 200, answer)
     vault.answer(f"PATCH {DATA}", 200, {"data": {"version": 5}})
     vault.answer("PATCH /v1/secret/metadata/apps/feedback", 403, {"errors": ["permission denied"]})
-    armed = store().arm()
+    armed = ready(store())
     armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
     request, headers, body = vault.requests[-2]
     assert request == f"PATCH {DATA}"
@@ -203,6 +204,6 @@ def test_capabilities_that_cannot_be_asked_for_are_no_proof(vault):
     answer = {"data": {"data": {"SIGNING": HELD}, "metadata": {"version": 4, "custom_metadata": None}}}
     vault.answer(f"GET {DATA}", 200, answer)
     vault.answer("POST /v1/sys/capabilities-self", 403, {"errors": ["permission denied"]})
-    proof = store().arm().prove_writable()
+    proof = ready(store()).prove_writable()
     assert not proof.proven
     assert "capabilities-self" in proof.detail
