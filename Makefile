@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 EXTRAS := object_storage,s3
 
 AIRFLOW := 3.3.2
-# The supported Airflows that the wheel is proven beside: one constraints file each. A new one: make lock MATRIX="...".
-MATRIX := $(patsubst constraints/airflow-%.txt,%,$(wildcard constraints/airflow-*.txt))
+# The supported Airflows that the wheel is proven beside.
+MATRIX := $(shell sed -n 's/^\([0-9][^ ]*\) .*/\1/p' constraints/matrix.txt)
 
 SETUP := $(VENV)/.setup
 WHEEL := dist/.built
@@ -147,8 +147,8 @@ schema: setup ## write the rotation file's JSON Schema anew
 	$(BIN)/python -m featurebase_provider.config.schema
 
 .PHONY: lock
-lock: setup ## pin today's newest versions in the constraints files
-	scripts/lock.sh $(BIN)/uv $(AIRFLOW) $(MATRIX)
+lock: setup ## pin versions in the constraints files: today's newest, and for each Airflow of the matrix those of its time
+	scripts/lock.sh $(BIN)/uv $(AIRFLOW)
 
 .PHONY: clean
 clean: ## remove all that make has made

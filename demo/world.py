@@ -23,10 +23,11 @@ class World:
     """What surrounds Airflow: the vendor and the receiver, each a process of its own.
 
     :param folder: for logs and the receiver's secret file.
+    :param python: the interpreter whose sandbox is run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path, *, python: str = sys.executable) -> None:
+        self.folder, self.python = folder.resolve(), python
         self.sandbox_port, self.receiver_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.sandbox_port}"
         self.receiver_url = f"http://127.0.0.1:{self.receiver_port}"
@@ -117,7 +118,7 @@ class World:
         return answer.json()
 
     def _start(self, name: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "featurebase_provider.sandbox.cli", *arguments]
+        command = [self.python, "-m", "featurebase_provider.sandbox.cli", *arguments]
         env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._processes.append(Process(name, command, log=self.folder / "logs" / f"{name}.log", env=env).start())
 

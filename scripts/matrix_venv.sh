@@ -7,4 +7,4 @@ uv=$1 python=$2 version=$3 venv=$4 wheel=$5
 rm -rf "$venv"
 "$uv" venv --quiet --python "$python" "$venv"
 "$uv" pip install --quiet --python "$venv/bin/python" --constraint "constraints/airflow-$version.txt" \
-    "apache-airflow==$version" "$wheel" --group integrity
+    "apache-airflow[statsd]==$version" "$wheel" --group integrity

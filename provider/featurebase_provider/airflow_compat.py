@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "AirflowFailException",
@@ -113,24 +117,40 @@ def is_paused(context: Context, dag_id: str) -> bool | None:
         return None
 
 
+def count(name: str, tags: Mapping[str, str]) -> None:
+    """Count one in Airflow's stats; a failure there is said in the log, and never the task's."""
+    _report("incr", name, tags=tags)
+
+
+def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:
+    """Report a duration to Airflow's stats; a failure there is said in the log, and never the task's."""
+    _report("timing", name, milliseconds, tags=tags)
+
+
+def _report(call: str, name: str, *figures: float, tags: Mapping[str, str]) -> None:
+    try:
+        getattr(_stats(), call)(name, *figures, tags=_stat_tags(tags))
+    except Exception as error:  # noqa: BLE001  anybody's client may sit there; a task that has done its work stays done
+        _warn_of_stats(type(error).__name__)
+
+
 def _stats() -> Any:
     try:
         from airflow.sdk.observability import stats
     except ImportError:  # before 3.2
-        from airflow.stats import Stats as stats  # type: ignore[no-redef]
-    return stats
+        from airflow.stats import Stats
+
+        return Stats
+    return stats if hasattr(stats, "incr") else stats.Stats  # 3.2 has only the class
 
 
-def count(name: str, tags: Mapping[str, str]) -> None:
-    """Count one in Airflow's stats."""
-    _stats().incr(name, tags=_stat_tags(tags))
-
-
-def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:
-    """Report a duration to Airflow's stats."""
-    _stats().timing(name, milliseconds, tags=_stat_tags(tags))
+@functools.cache
+def _warn_of_stats(error: str) -> None:
+    """Say once in a process that figures are missing; a client's own text and traceback may hold its credentials."""
+    log.warning("Airflow's stats fail (%s): figures of this task are missing there. Nothing else is affected", error)
 
 
 def _stat_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags in which nothing ends a line or a field of StatsD's text: one may be a name out of the trigger form."""
-    return {name: re.sub(r"[^A-Za-z0-9_.-]", "_", value)[:100] for name, value in tags.items()}
+    # A native template turns an id of digits into a number.
+    return {name: re.sub(r"[^A-Za-z0-9_.-]", "_", str(value))[:100] for name, value in tags.items()}

@@ -1,26 +1,22 @@
 """What every Dag must be, as a Dag processor of any supported Airflow sees it.
 
-Parsed in a fresh process each time: nothing that a test has imported before can hide an import or a warning.
+Parsed in a process of its own each time: nothing that a test has imported before can hide an import.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import featurebase_provider
+from tests.support.parse_dags import parse
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "tests" / "support" / "parse_dags.py"
 FORBIDDEN = (
     "azure", "boto3", "botocore", "fastapi", "fsspec", "google.cloud", "hvac", "kubernetes", "redis", "requests",
     "s3fs", "starlette", "uvicorn", "featurebase_provider.sandbox",
@@ -48,20 +44,6 @@ webhooks:
       - {type: airflow_variable, name: staging_signing}
 """
 PUSHES = ["push.airflow_variable", "push.object_storage", "push.object_storage_2"]
-
-
-def parse(folder: Path, **environment: str) -> dict[str, Any]:
-    """Parse a Dags folder in a process of its own."""
-    paths = [str(Path(featurebase_provider.__file__).parents[1]), str(ROOT)]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SCRIPT), str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
-"""Parses a Dags folder in a process of its own, as Airflow's Dag processor does, and prints what it found as JSON.
+"""Parses a Dags folder as Airflow's Dag processor does: in a fork of a process that has imported Airflow and no more.
 
-Usage: parse_dags.py DAGS_FOLDER. Knows no pytest and no test, so that any supported Airflow can run it.
+Runs with any supported Airflow.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 TASK_REFERENCES = (
@@ -16,39 +19,34 @@ TASK_REFERENCES = (
 SOCKET_EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind")
 
 
-def main(folder: str) -> dict[str, Any]:
-    """Parse, and describe every Dag."""
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.support.dag_bag"])
+SECONDS = 120
+
+
+def parse(folder: Path, **environment: str) -> dict[str, Any]:
+    """Parse, and describe every Dag.
+
+    :param environment: further environment variables.
+    """
+    with FORKS.Pool(1) as one_child:
+        return dict(one_child.apply_async(_parse, (str(folder), environment)).get(SECONDS))
+
+
+def _parse(folder: str, environment: dict[str, str]) -> dict[str, Any]:
+    from tests.support.dag_bag import DagBag
+
+    os.environ.update(environment)
     opened: list[str] = []
     sys.addaudithook(lambda event, args: opened.append(event) if event in SOCKET_EVENTS else None)
-    bag_class = _bag_class()
     before = set(sys.modules)
-    opened.clear()
-    bag = bag_class(folder, include_examples=False) if _takes_examples(bag_class) else bag_class(folder)
+    bag = DagBag(folder)
     return {
         "import_errors": dict(bag.import_errors),
         "dags": {dag_id: _dag(dag) for dag_id, dag in bag.dags.items()},
         "imported": sorted(set(sys.modules) - before),
-        "loaded": sorted(sys.modules),
         "sockets": opened,
     }
-
-
-def _bag_class() -> Any:
-    # The plain import of the SDK comes first: what it loads is Airflow's own doing.
-    import airflow.sdk
-    import airflow.sdk.bases.operator  # noqa: F401
-
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # before 3.2
-        from airflow.models.dagbag import DagBag
-    return DagBag
-
-
-def _takes_examples(bag_class: Any) -> bool:
-    import inspect
-
-    return "include_examples" in inspect.signature(bag_class).parameters
 
 
 def _dag(dag: Any) -> dict[str, Any]:
@@ -99,7 +97,3 @@ def _serialized(dag: Any) -> Any:
     serializer = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
     return serializer.to_dict(dag)
 
-
-if __name__ == "__main__":
-    # Airflow logs to stdout; the last line is the answer.
-    print("\n" + json.dumps(main(sys.argv[1])))

@@ -1,0 +1,140 @@
+"""Airflow's stats as each supported minor has them, and bookkeeping that no task fails from."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import ModuleType
+from typing import Any
+
+import airflow.sdk.observability.stats
+import pytest
+
+from featurebase_provider import airflow_compat
+
+COUNTED = ("incr", ("featurebase.rotate",), {"tags": {"webhook": "production", "result": "done"}})
+TIMED = ("timing", ("featurebase.store_exposure", 12.5), {"tags": {"webhook": "production"}})
+
+
+class Backend:
+    """Takes what is reported, as a StatsD client does."""
+
+    def __init__(self) -> None:
+        self.took: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def incr(self, *args: Any, **kwargs: Any) -> None:
+        self.took.append(("incr", args, kwargs))
+
+    def timing(self, *args: Any, **kwargs: Any) -> None:
+        self.took.append(("timing", args, kwargs))
+
+
+class Broken:
+    """Fails as it pleases: what is configured as StatsD client may be anybody's code."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def incr(self, *args: Any, **kwargs: Any) -> None:
+        raise self.error
+
+    timing = incr
+
+
+def class_in_airflow(monkeypatch: pytest.MonkeyPatch, backend: object) -> None:
+    """3.1: ``airflow.stats.Stats``, and no ``airflow.sdk.observability``."""
+    old = ModuleType("airflow.stats")
+    old.Stats = backend  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "airflow.sdk.observability", None)
+    monkeypatch.setitem(sys.modules, "airflow.stats", old)
+
+
+def class_in_sdk(monkeypatch: pytest.MonkeyPatch, backend: object) -> None:
+    """3.2: the SDK's module holds the class ``Stats``, and no functions."""
+    monkeypatch.setattr(airflow.sdk.observability, "stats", _module(Stats=backend))
+
+
+def functions_in_sdk(monkeypatch: pytest.MonkeyPatch, backend: Backend | Broken) -> None:
+    """3.3: the SDK's module holds functions; the class beside them is there for old callers."""
+    monkeypatch.setattr(airflow.sdk.observability, "stats", _module(incr=backend.incr, timing=backend.timing))
+
+
+def _module(**names: object) -> ModuleType:
+    module = ModuleType("airflow.sdk.observability.stats")
+    vars(module).update(names)
+    return module
+
+
+MINORS = pytest.mark.parametrize("minor", [class_in_airflow, class_in_sdk, functions_in_sdk])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_said() -> None:
+    airflow_compat._warn_of_stats.cache_clear()
+
+
+def report() -> None:
+    """One of each."""
+    airflow_compat.count("featurebase.rotate", {"webhook": "production", "result": "done"})
+    airflow_compat.time_milliseconds("featurebase.store_exposure", 12.5, {"webhook": "production"})
+
+
+@MINORS
+def test_every_minor_takes_counts_and_times(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, minor: Any
+) -> None:
+    backend = Backend()
+    minor(monkeypatch, backend)
+    report()
+    assert backend.took == [COUNTED, TIMED]
+    assert caplog.messages == []
+
+
+def test_the_installed_airflow_takes_them(caplog: pytest.LogCaptureFixture) -> None:
+    """Not stood in for: a function that it lacks would be said."""
+    report()
+    assert caplog.messages == []
+
+
+@MINORS
+def test_a_backend_that_fails_fails_no_task_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, minor: Any
+) -> None:
+    """The backend's own text may hold what reaches it; it stays unsaid, and so does the traceback."""
+    minor(monkeypatch, Broken(OSError("udp://:token@metrics.internal")))
+    report()
+    report()
+    (said,) = caplog.records
+    assert said.levelno == logging.WARNING
+    assert said.exc_info is None
+    assert "OSError" in said.getMessage()
+    assert "token" not in said.getMessage()
+
+
+def test_an_airflow_without_stats_fails_no_task(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a later minor may be."""
+    monkeypatch.setitem(sys.modules, "airflow.sdk.observability", None)
+    monkeypatch.setitem(sys.modules, "airflow.stats", None)
+    report()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_what_ends_a_task_ends_it_in_bookkeeping_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's timeout and a request to stop are no errors of stats."""
+    functions_in_sdk(monkeypatch, Broken(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        report()
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [("a:b|c\nd", "a_b_c_d"), ("x" * 200, "x" * 100), (507, "507")],
+    ids=["StatsD's own signs", "long", "a number out of a native template"],
+)
+def test_a_tag_ends_no_line(monkeypatch: pytest.MonkeyPatch, value: Any, tag: str) -> None:
+    backend = Backend()
+    functions_in_sdk(monkeypatch, backend)
+    airflow_compat.count("featurebase.rotate", {"webhook": value})
+    assert backend.took == [("incr", ("featurebase.rotate",), {"tags": {"webhook": tag}})]
