@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # The plain import of the SDK comes first: what it loads is Airflow's own doing.
-import airflow.sdk.bases.operator
 
 try:
     from airflow.dag_processing.dagbag import DagBag

@@ -157,9 +157,7 @@ class History:
         """Fingerprints of the secrets to which a run of ours refreshed after this moment (ISO 8601)."""
         since = datetime.fromisoformat(moment)
         return frozenset(
-            one.fingerprint
-            for one in self.secrets
-            if (at := moment_of(one.refreshed_at)) is not None and at > since
+            one.fingerprint for one in self.secrets if (at := moment_of(one.refreshed_at)) is not None and at > since
         )
 
     def previous_is_over(self, fingerprint: str, *, now: datetime, previous_for: timedelta) -> bool:

@@ -127,7 +127,7 @@ class CompareAndSwap:
         return {self.plan.before, *self.plan.older, *leaked}
 
     def _may_have_leaked(self, webhook: Webhook) -> bool:
-        """Whether, in an emergency, an unknown secret may be from before the plan, whose reading may have been stale."""
+        """Whether, in an emergency, an unknown secret may be older than the plan, which may rest on a stale read."""
         own_or_newer = self.later_attempt or secret_of(webhook).fingerprint in self.newer
         return self.plan.is_emergency and not own_or_newer
 

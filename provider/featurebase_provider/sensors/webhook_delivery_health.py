@@ -122,6 +122,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the trigger's verdict, and compare the stores."""
+        self.learn_webhook(context)
         with task_errors(self.standing(context)), self.hook.get_conn() as client:
             return self._conclude(context, client, checked_event(event, webhook_id=self.webhook_id)["kind"])
 

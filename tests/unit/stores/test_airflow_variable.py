@@ -132,8 +132,8 @@ def test_a_log_level_at_which_airflow_logs_the_value_is_refused(
         case.config().arm().close()
 
 
-def test_outside_a_task_it_cannot_be_used(case: VariableRawCase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS")
+def test_outside_a_task_it_cannot_be_used(case: VariableRawCase) -> None:
+    case.patch.delattr(task_runner, "SUPERVISOR_COMMS")
     with pytest.raises(StoreUnusable, match="running task"):
         case.config().arm()
 
