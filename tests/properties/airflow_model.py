@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.distribution import StoreOutcome
-from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.properties.stepping import Try
 
@@ -24,7 +23,8 @@ Kind = Literal["normal", "distribute", "emergency"]
 class DagRun:
     """A Dag run, as the metadata database has it.
 
-    :param plan: the plan's asset event.
+    :param began: when (ISO 8601).
+    :param plan: what preflight left.
     :param xcom: results of tasks, by task; cleared when a try begins.
     :param commits: refreshes of this run that Featurebase carried out.
     :param commits_late: whether one of them may commit after the grace.
@@ -33,6 +33,7 @@ class DagRun:
 
     kind: Kind
     run_id: str
+    began: str
     plan: RotationPlan | None = None
     xcom: dict[str, Any] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
@@ -40,6 +41,10 @@ class DagRun:
     commits_late: bool = False
     twins: bool = False
     reported: bool = False
+
+    @property
+    def this_run(self) -> ThisRun:
+        return ThisRun("emergency" if self.kind == "emergency" else "rotation", self.run_id, self.began, self.began)
 
     @property
     def outcome(self) -> RotationOutcome | None:
@@ -85,7 +90,3 @@ class TaskTry(Try):
             if self.task == "preflight":
                 self.dag_run.plan = RotationPlan.from_json(json.loads(json.dumps(self.result)))
             self.dag_run.xcom[self.task] = json.loads(json.dumps(self.result))
-
-
-def moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -9,109 +9,147 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
-from featurebase_provider.rotation.errors import StoresNotReady
-from featurebase_provider.rotation.lineage import Lineage
-from featurebase_provider.rotation.plan import Mode, RotationPlan, leaked_in, make_plan
+from featurebase_provider.rotation.errors import RefreshRefused, StoresNotReady
+from featurebase_provider.rotation.history import History, lineage_of, recall
+from featurebase_provider.rotation.lineage import read_current
+from featurebase_provider.rotation.memory import WebhookMemory, plan_key
+from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import rotate
-from featurebase_provider.rotation.schedule import known_fingerprints
-from tests.properties.airflow_model import DagRun, Kind, TaskTry, moment
+from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import GRACE, JudgedFeaturebase, JudgedStore, SteppedClock
-from tests.properties.stepping import current_try
-from tests.unit.rotation.fakes import WEBHOOK_ID
+from tests.properties.stepping import current_try, stop_here
+from tests.unit.rotation.fakes import WEBHOOK_ID, DictMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODES: dict[Kind, Mode] = {"normal": "rotate", "distribute": "distribute", "emergency": "emergency"}
+HOST = "https://do.featurebase.app"
+
+
+class SteppedMemory(DictMemory):
+    """Airflow's Variables: others may go on before each read and write."""
+
+    def read(self, name: str) -> str | None:
+        stop_here()
+        return super().read(name)
+
+    def write(self, name: str, text: str) -> None:
+        stop_here()
+        super().write(name, text)
 
 
 class Tasks:
-    """Does what a task of a Dag run does, and keeps the asset events."""
+    """Does what a task of a Dag run does, and keeps the rotation's memory."""
 
     def __init__(self, api: JudgedFeaturebase, clock: SteppedClock, stores: Sequence[JudgedStore]) -> None:
         self.api, self.clock, self.stores = api, clock, stores
-        self.plans: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
+        variables = SteppedMemory()
+        self.memory = WebhookMemory(variables, HOST, WEBHOOK_ID)
+        aside = DictMemory()
+        aside.records = variables.records
+        self.aside = WebhookMemory(aside, HOST, WEBHOOK_ID)
+        """The same, for the judge, who takes no time."""
         # An earlier run has brought the stores to where they are.
-        self.reports: list[dict[str, Any]] = [{"webhook_id": WEBHOOK_ID, "after": api.secret.fingerprint}]
+        self.aside.write("history", History(WEBHOOK_ID).seeing(api.secret.fingerprint, None).as_json())
 
     def run(self, run: DagRun, task: str, number: int) -> dict[str, Any]:
         running = current_try()
         assert isinstance(running, TaskTry)
         running.leaked = self.leaked()
         if task == "preflight":
-            return self.preflight(run)
+            return self.preflight(run, number)
         if task == "rotate":
             return self.rotate(run, number)
         if task == "report":
             return self.report(run)
         return self.push(run, task.removeprefix("push."))
 
-    def preflight(self, run: DagRun) -> dict[str, Any]:
-        if run.plan is not None:
-            return run.plan.as_json()
-        plan = make_plan(
-            self.api.get_webhook(WEBHOOK_ID),
-            run_id=run.run_id,
-            dag_id=run.kind,
-            host="https://do.featurebase.app",
+    def preflight(self, run: DagRun, number: int) -> dict[str, Any]:
+        key, emergency = self.key(run), run.kind == "emergency"
+        this_run = replace(run.this_run, later_try=number > 1)
+        kept = None
+        if run.kind != "distribute":
+            left = run.outcome
+            kept = own_plan(self.memory, key, this_run, of_result=lambda: left.plan if left is not None else None)
+        history = recall(self.memory, plan_keys=[key, plan_key("rotation", "preflight")])
+        webhook = self.api.get_webhook(WEBHOOK_ID)
+        now = self.clock.server_now()
+        if not emergency:
+            clock = {"sleep": self.clock.sleep_in_a_try, "monotonic": self.clock.monotonic}
+            webhook = read_current(self.api, WEBHOOK_ID, history.lineage(now), first=webhook, **clock)  # type: ignore[arg-type]
+        plan = kept or make_plan(
+            webhook,
+            this_run,
+            host=HOST,
             mode=MODES[run.kind],
-            planned_at=self.clock.server_now().isoformat(),
-            known=known_fingerprints([*self.reports, *self.plans], WEBHOOK_ID),
-            leaked=self.leaked(),
+            planned_at=now.isoformat(),
+            known=history.known,
+            leaked=history.leaked,
         )
-        if run.kind == "normal":
-            checks = check_stores(self.stores, self.rule(plan), current=plan.before)
+        if run.kind == "normal" and webhook.fingerprint == plan.before:
+            checks = check_stores(self.stores, self.rule(plan, history), current=plan.before)
             problems = [str(check.problem) for check in checks if check.problem is not None]
             if problems:
                 raise StoresNotReady(WEBHOOK_ID, "; ".join(problems))
+        if emergency:
+            self.memory.add_leaked(plan.leaked)
+        if plan.refreshes:
+            self.memory.keep_plan(key, plan)
         return plan.as_json()
 
+    def key(self, run: DagRun) -> str:
+        return plan_key(run.this_run.dag_id, "preflight")
+
     def leaked(self) -> frozenset[str]:
-        return leaked_in([*self.plans, *self.reports], WEBHOOK_ID)
+        return self.aside.leaked()
 
     def rotate(self, run: DagRun, number: int) -> dict[str, Any]:
         assert run.plan is not None
-        # The run's own report may have told more since, before somebody cleared the run.
-        told = known_fingerprints(self.reports, WEBHOOK_ID) if number > 1 else ()
-        plan = replace(run.plan, known=tuple(dict.fromkeys((*run.plan.known, *told))))
+        plan, history = run.plan, recall(self.memory)
+
+        def may_post() -> None:
+            if run.kind == "normal" and not plan.is_same_as(self.memory.plan(self.key(run))):
+                raise RefreshRefused(WEBHOOK_ID, "the plan is another run's by now")
+
         swap = CompareAndSwap(
             api=self.api,
             plan=plan,
             grace=GRACE,
             later_attempt=number > 1,
+            newer=history.refreshed_after(plan.planned_at),
+            may_post=may_post,
             sleep=self.clock.sleep_in_a_try,
             monotonic=self.clock.monotonic,
         )
-        return rotate(
+        outcome = rotate(
             swap,
             self.stores,
-            self.rule(plan),
+            self.rule(plan, history),
             server_now=self.clock.server_now,
             wall=self.clock.wall,
             require_all=run.kind != "emergency",
-            leaked=self.leaked,
-        ).as_json()
+            leaked=self.memory.leaked,
+        )
+        self.memory.write("history", recall(self.memory).after_rotation(outcome, run=run.this_run.mark).as_json())
+        return outcome.as_json()
 
     def push(self, run: DagRun, label: str) -> dict[str, Any]:
         outcome = run.outcome
         assert outcome is not None
-        plan = outcome.plan
+        history = recall(self.memory)
         store = next(one for one in self.stores if one.label == label)
-        moved = outcome.after != plan.before
-        lineage = (
-            Lineage(replaced={plan.before, *plan.leaked}, newest=outcome.after, updated_at=moment(outcome.updated_at))
-            if moved
-            else Lineage()
-        )
         pushed = push_until_agreed(
             self.api,
             WEBHOOK_ID,
             store.arm(),
-            lineage,
-            rule_for(store, self.rule(plan, outcome.after, *known_fingerprints(self.reports, WEBHOOK_ID))),
+            lineage_of(outcome.plan, outcome, history, self.clock.server_now()),
+            rule_for(store, self.rule(outcome.plan, history, *outcome.known)),
             sleep=self.clock.sleep_in_a_try,
             monotonic=self.clock.monotonic,
         )
@@ -134,19 +172,22 @@ class Tasks:
             at=self.clock.server_now().isoformat(),
             mode=run.kind,
         )
+        mark = run.this_run.mark if run.tries["rotate"] else None
+        self.memory.write("history", recall(self.memory).after_report(report, run=mark).as_json())
         self.reports.append(json.loads(json.dumps(report.as_json())))
         return self.reports[-1]
 
-    def rule(self, plan: RotationPlan, *also_known: str) -> WriteRule:
+    def rule(self, plan: RotationPlan, history: History, *also_known: str) -> WriteRule:
         return WriteRule(
             webhook_id=WEBHOOK_ID,
             managed_from="https://airflow.example",
-            known=frozenset({plan.before, *plan.known, *also_known}),
+            known=frozenset({plan.before, *plan.known, *history.known, *also_known}),
             previous=plan.previous,
-            leaked=frozenset(plan.leaked) | self.leaked(),
+            replaces=plan.before if plan.refreshes else None,
+            leaked=frozenset(plan.leaked) | history.leaked,
         )
 
     def is_known(self, store: JudgedStore) -> bool:
         """Whether a run that begins now would take the store's value for this webhook's."""
-        known = {*known_fingerprints(self.reports, WEBHOOK_ID), self.api.secret.fingerprint}
+        known = {*recall(self.aside).known, *self.leaked(), self.api.secret.fingerprint}
         return store.value is None or store.value.fingerprint in known

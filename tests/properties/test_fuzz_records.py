@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -11,36 +12,31 @@ from hypothesis import strategies as st
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.distribution import StoreOutcome
-from featurebase_provider.rotation.errors import PlanUnreadable
+from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
 from featurebase_provider.rotation.exposure import Moment
-from featurebase_provider.rotation.lineage import Lineage
-from featurebase_provider.rotation.plan import RotationPlan, is_plan_of, leaked_in
+from featurebase_provider.rotation.history import History, lineage_of, recall
+from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
-from featurebase_provider.rotation.schedule import (
-    first_seen_at,
-    known_fingerprints,
-    last_seen_otherwise,
-    previous_is_over,
-    refreshed_at,
-)
-from tests.properties.airflow_model import moment
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,
     Clock,
+    DictMemory,
     FakeFeaturebase,
     MemoryStore,
+    a_memory,
     a_plan,
     a_rule,
     fingerprint,
 )
 
-PLAN = a_plan(known=(fingerprint("older"),), leaked=(fingerprint("older"),), dag_id="a_dag")
+PLAN = a_plan(known=(fingerprint("older"),), leaked=(fingerprint("older"),))
 STORED = StoreOutcome("memory", "memory://memory", "written", fingerprint("1"), 12.5)
 OUTCOME = RotationOutcome(
     PLAN,
@@ -92,12 +88,8 @@ def test_a_result_is_read_or_refused(raw: Any) -> None:
         return
     assert RotationOutcome.from_json(outcome.as_json()) == outcome
     clock = Clock()
-    lineage = Lineage(
-        replaced={outcome.plan.before, *outcome.plan.leaked},
-        newest=outcome.after,
-        updated_at=moment(outcome.updated_at),
-    )
-    rule = a_rule(known=frozenset({*outcome.plan.known, outcome.after}), previous=outcome.plan.previous)
+    lineage = lineage_of(outcome.plan, outcome, History(WEBHOOK_ID), START)
+    rule = a_rule(known=frozenset(outcome.known), previous=outcome.plan.previous)
     with suppress(FeaturebaseError):
         push_until_agreed(
             FakeFeaturebase(clock),
@@ -130,12 +122,39 @@ records = st.lists(
 @given(records)
 def test_asset_events_of_any_content_are_looked_through(events: list[dict[str, Any]]) -> None:
     """Events outlive versions, and everybody who may emit one; what is no record of ours tells nothing."""
-    known = known_fingerprints(events, WEBHOOK_ID)
-    assert all(isinstance(one, str) for one in (*known, *leaked_in(events, WEBHOOK_ID)))
+    assert_tells(History.from_events(WEBHOOK_ID, events, events))
+
+
+@tries(400)
+@given(anything | spoilt(History.from_events(WEBHOOK_ID, [REPORT.as_json()]).as_json()))
+def test_a_history_of_any_content_is_read_or_refused(raw: Any) -> None:
+    """Somebody may edit the Variable; what fits is used, and the rest tells nothing."""
+    store = DictMemory()
+    memory = a_memory(store)
+    store.records[f"{memory.prefix}history"] = json.dumps(raw)
+    with suppress(MemorySpoilt):
+        recall(memory)
+    if isinstance(raw, dict):
+        memory.memory.records.clear()  # type: ignore[attr-defined]
+        memory.write("history", {name: value for name, value in raw.items() if name not in ("by", "webhook_id")})
+        assert_tells(recall(memory))
+
+
+@tries(400)
+@given(anything | spoilt(PLAN.as_json()))
+def test_a_remembered_plan_of_any_content_is_read_or_refused(raw: Any) -> None:
+    memory, key = a_memory(), plan_key("a_dag", "preflight")
+    memory.write(f"plan_{key}", {"plan": raw})
+    with suppress(MemorySpoilt):
+        plan = memory.plan(key)
+        assert plan is None or RotationPlan.from_json(plan.as_json()) == plan
+
+
+def assert_tells(history: History) -> None:
+    assert all(isinstance(one, str) for one in (*history.known, *history.leaked, *history.runs))
     for one in (fingerprint("0"), fingerprint("1")):
-        refreshed_at(events, one)
-        first_seen_at(events, one)
-        last_seen_otherwise(events, one, until=START)
-        previous_is_over(events, one, now=START, previous_for=timedelta(hours=8))
-    for event in events:
-        is_plan_of(event, dag_id="a_dag", run_id="manual__1")
+        history.age(one, now=START)
+        history.previous_is_over(one, now=START, previous_for=timedelta(hours=8))
+    history.lineage(START)
+    history.refreshed_after(START.isoformat())
+    assert History.from_json(json.loads(json.dumps(history.as_json())), WEBHOOK_ID) == history

@@ -21,12 +21,12 @@ from featurebase_provider.operators.base import (
 from featurebase_provider.operators.memory import PREFLIGHT, memory_of
 from featurebase_provider.operators.preflight import find_webhook
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
-from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.own_plan import own_plan
 from featurebase_provider.rotation.plan import RotationPlan, make_plan

@@ -11,20 +11,18 @@ from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.concurrency import guarded
 from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, connected, rule_for
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
-from featurebase_provider.rotation.history import LONGEST_LAG, moment_of
-from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.convergence import WriteRule
-    from featurebase_provider.rotation.history import History
+    from featurebase_provider.rotation.lineage import Lineage
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
@@ -102,30 +100,3 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
 def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule: WriteRule) -> Pushed:
     with connected(store) as armed:
         return push_until_agreed(client, webhook_id, armed, lineage, rule)
-
-
-def lineage_of(
-    plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None, now: datetime | None = None
-) -> Lineage:
-    """What is known of the webhook's secrets: a read that shows a replaced one is stale.
-
-    :param rotated: what rotate left in this Dag run.
-    :param history: what other runs tell, later ones among them.
-    :param now: server time.
-    """
-    told = history.lineage(now) if history is not None and now is not None else Lineage()
-    if rotated is None or rotated.after == plan.before:
-        return told.with_replaced(plan.older if rotated is not None else ())
-    newest = rotated.after if rotated.after not in told.seen else None
-    return told.with_replaced(
-        {plan.before, *plan.older, *plan.leaked},
-        newest=newest,
-        updated_at=moment_of(rotated.updated_at) if newest else None,
-        doubtful={plan.before} if _is_doubtful(rotated, now) else (),
-    )
-
-
-def _is_doubtful(rotated: RotationOutcome, now: datetime | None) -> bool:
-    """Whether this run did not refresh the secret itself, and found it replaced too long ago for a lag."""
-    at = moment_of(rotated.distributed_at)
-    return rotated.how == "already_done" and at is not None and now is not None and now - at > LONGEST_LAG

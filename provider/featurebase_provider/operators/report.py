@@ -9,10 +9,10 @@ from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, report_asset, this_run
 from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.lineage import read_current, secret_of
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.report import Findings, TaskRow, make_report

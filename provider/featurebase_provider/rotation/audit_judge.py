@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from featurebase_provider.rotation.age import rounded
 from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
-from featurebase_provider.rotation.history import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.age import SecretAge
     from featurebase_provider.rotation.audit_listing import Subject
     from featurebase_provider.rotation.audit_stores import HeldByStore
-    from featurebase_provider.rotation.history import History, SecretAge
+    from featurebase_provider.rotation.history import History
 
 DRIFTED = frozenset({"differs", "absent", "unfinished", "foreign"})
 """What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""

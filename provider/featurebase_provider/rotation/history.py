@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.rotation.age import SecretAge
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.recorded import Instant, Text, read_record
-from featurebase_provider.rotation.schedule import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,47 +50,6 @@ class KnownSecret:
     first_seen: Instant | None = None
     last_seen: Instant | None = None
     replaced_at: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SecretAge:
-    """Between which ages a secret is; both are the same where a run of ours refreshed to it.
-
-    :param at_most: None where nothing bounds it.
-    """
-
-    at_least: timedelta
-    at_most: timedelta | None
-
-    @property
-    def known(self) -> bool:
-        """Whether it is known when the secret was refreshed."""
-        return self.at_least == self.at_most
-
-    def __str__(self) -> str:
-        if self.known:
-            return rounded(self.at_least)
-        least = self.at_least >= timedelta(days=1)
-        if self.at_most is None:
-            return f"unknown, at least {rounded(self.at_least)}" if least else "unknown"
-        return (
-            f"unknown, {rounded(self.at_least)} to {rounded(self.at_most)}"
-            if least
-            else (f"unknown, at most {rounded(self.at_most)}")
-        )
-
-    def is_over(self, limit: timedelta) -> bool:
-        """Whether it certainly is older than ``limit``."""
-        return self.at_least > limit
-
-    def may_be_over(self, limit: timedelta) -> bool:
-        """Whether it may be older than ``limit``."""
-        return self.at_most is None or self.at_most > limit
-
-
-def rounded(age: timedelta) -> str:
-    """A duration in words, in whole days from two days on."""
-    return f"{age.days} d" if age >= timedelta(days=2) else in_words(age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +292,33 @@ def recall(
         if plan is not None:
             history = history.knowing(known=[plan.before], leaked=plan.leaked)
     return history
+
+
+def lineage_of(
+    plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None, now: datetime | None = None
+) -> Lineage:
+    """What is known of the webhook's secrets: a read that shows a replaced one is stale.
+
+    :param rotated: what rotate left in this Dag run.
+    :param history: what other runs tell, later ones among them.
+    :param now: server time.
+    """
+    told = history.lineage(now) if history is not None and now is not None else Lineage()
+    if rotated is None or rotated.after == plan.before:
+        return told.with_replaced(plan.older if rotated is not None else ())
+    newest = rotated.after if rotated.after not in told.seen else None
+    return told.with_replaced(
+        {plan.before, *plan.older, *plan.leaked},
+        newest=newest,
+        updated_at=moment_of(rotated.updated_at) if newest else None,
+        doubtful={plan.before} if _is_doubtful(rotated, now) else (),
+    )
+
+
+def _is_doubtful(rotated: RotationOutcome, now: datetime | None) -> bool:
+    """Whether this run did not refresh the secret itself, and found it replaced too long ago for a lag."""
+    at = moment_of(rotated.distributed_at)
+    return rotated.how == "already_done" and at is not None and now is not None and now - at > LONGEST_LAG
 
 
 def moment_of(text: object) -> datetime | None:

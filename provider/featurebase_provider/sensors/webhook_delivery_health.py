@@ -11,10 +11,10 @@ from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
-from featurebase_provider.operators.push import lineage_of
 from featurebase_provider.rotation.distribution import arming
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.health import HealthWatch, Verdict, last_result
+from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.triggers.webhook_delivery_health import (
     DeliveryHealthEvent,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.rotation.age import SecretAge, rounded
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History, SecretAge, recall, rounded
+from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History, recall
 from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.report import Findings, make_report

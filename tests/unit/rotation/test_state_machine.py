@@ -190,7 +190,7 @@ class DagRun(RuleBasedStateMachine):
     def keep(self, outcome: RotationOutcome) -> None:
         self.outcome = RotationOutcome.from_json(json.loads(json.dumps(outcome.as_json())))
         assert self.outcome.after != self.plan.before
-        self.told = {*self.outcome.plan.known, self.outcome.after}
+        self.told = set(self.outcome.known)
 
     @precondition(lambda self: self.outcome is not None)
     @rule(label=STORES)
@@ -211,7 +211,7 @@ class DagRun(RuleBasedStateMachine):
             updated_at=datetime.fromisoformat(outcome.updated_at),
         )
         terms = a_rule(
-            known=frozenset({outcome.plan.before, *outcome.plan.known, outcome.after}),
+            known=frozenset(outcome.known),
             keeps_previous=store.keeps_previous,
         )
         return push_until_agreed(
