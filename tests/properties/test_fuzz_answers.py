@@ -14,11 +14,15 @@ from tenacity import Future, RetryCallState
 
 from featurebase_provider.featurebase.client import Client
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.retries import LONGEST_WAIT, seconds_to_wait
 from featurebase_provider.featurebase.settings import ApiSettings
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.health import last_result
+from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import WEBHOOK_ID
+from tests.unit.rotation.fakes import START, WEBHOOK_ID
 
 API_KEY = "sk_fuzz_api_key_value"
 SIGNING = "whsec_fuzz_signing_value"
@@ -105,6 +109,58 @@ def waited_after(error: ApiError) -> float:
     return seconds_to_wait(state)
 
 
+def hidden_parts_of(webhook: Webhook) -> str:
+    """What is shown of all that is to be hidden; names and urls are shown as they are, whatever they quote."""
+    return f"{webhook.secret!r} {webhook.request_config} {webhook._odd} {webhook.unread}"
+
+
+SIDE_FIELDS = [name for name in WEBHOOK if name not in ("id", "secret")]
+odd_values = values | st.sampled_from([float("nan"), float("-inf"), "cut in the middle \ud83d"])
+other_fields = st.text(max_size=8) | st.sampled_from(
+    ["created_at", "updated_at", "last_status", "request_config", "unread", "_odd", "webhook", "error", "data"]
+)
+
+
+@st.composite
+def side_fields(draw: st.DrawFn) -> dict[str, Any]:
+    """A webhook with a good id and secret, and whatever else."""
+    side = {name: WEBHOOK[name] for name in SIDE_FIELDS}
+    spoilt_side = draw(spoilt(side, odd_values) | st.dictionaries(st.sampled_from(SIDE_FIELDS), odd_values))
+    odd = spoilt_side if isinstance(spoilt_side, dict) else {}
+    more = draw(st.dictionaries(other_fields, odd_values, max_size=3))
+    return {**more, **odd, "id": WEBHOOK_ID, "secret": SIGNING}
+
+
+def header_texts_of(document: dict[str, Any]) -> list[str]:
+    config = document.get("requestConfig")
+    headers = config.get("headers") if isinstance(config, dict) else None
+    texts = headers.values() if isinstance(headers, dict) else [headers, config]
+    return [text for text in texts if isinstance(text, str) and text and text.isprintable()]
+
+
+@tries(600)
+@given(st.sampled_from(["get_webhook", "refresh_secret", "list_webhooks"]), side_fields(), st.booleans())
+def test_an_answer_with_a_good_id_and_secret_is_read_whatever_else_it_holds(
+    name: str, document: dict[str, Any], escaped: bool
+) -> None:
+    """After a refresh the new secret has to reach the stores: no side field may keep it from them."""
+    sent = {"object": "list", "data": [document, document], "nextCursor": None} if name == "list_webhooks" else document
+    body = json.dumps(sent, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    told: list[str] = []
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=httpx.ByteStream(body)))
+    with Client(ApiSettings(SecretStr(API_KEY)), on_secret=told.append, transport=transport) as client:
+        value = call(client, name)
+    for webhook in value if name == "list_webhooks" else [value]:
+        assert webhook.secret == SigningSecret(SIGNING)
+        assert not [secret for secret in (API_KEY, SIGNING) if secret in hidden_parts_of(webhook)]
+        assert SIGNING not in last_result(webhook)
+        assert all(part.isprintable() for part in webhook.unread)
+        at = START.isoformat()
+        plan = make_plan(webhook, run_id="r", host="h", mode="rotate", planned_at=at, allow_inactive=True)
+        assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
+    assert {SIGNING, *header_texts_of(document)} <= {*told}
+
+
 @tries(1500)
 @given(calls, statuses, headers, bodies)
 def test_any_answer_is_a_value_or_an_api_error(name: str, status: int, sent: dict[str, str], body: bytes) -> None:
@@ -122,7 +178,7 @@ def test_any_answer_is_a_value_or_an_api_error(name: str, status: int, sent: dic
             error = exc
         assert 2000 <= client.clock.now().year <= 2100
     if error is None:
-        shown = repr(value)
+        shown = " ".join(map(hidden_parts_of, value if isinstance(value, list) else value.webhooks()))
     else:
         shown = f"{error}\n{error!r}\n{error.args}\n{error.__cause__!r}\n{error.__context__!r}"
         assert str(error).isprintable()

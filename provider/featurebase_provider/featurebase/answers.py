@@ -50,6 +50,8 @@ _ERROR_FOR_STATUS: dict[int, type[ApiError]] = {
     403: PermissionDenied,
     429: RateLimited,
 }
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+"""An escape sequence of JSON: a character in two halves, one half by itself (group 1), or another."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -168,8 +170,14 @@ def _another_webhook(call: ApiCall[Any], value: object) -> str | None:
 
 
 def _decoded(body: bytes) -> Any:
+    """What a body says, or None if it is no JSON. What is no character in it becomes U+FFFD."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body)
+    except ValueError:
+        # A message that was cut within an emoji ends in half of one: JSON can say that, but it is no text.
+        text = _ESCAPE.sub(lambda found: found[0] if found[1] is None else r"\ufffd", body.decode("utf-8", "replace"))
+    try:
+        return from_json(text)
     except ValueError:
         return None
 

@@ -62,6 +62,7 @@ class ApiModel(BaseModel):
         extra="ignore",
         hide_input_in_errors=True,
         coerce_numbers_to_str=True,
+        allow_inf_nan=False,
     )
 
     @model_validator(mode="before")
@@ -90,7 +91,7 @@ def _signing_secret(value: Any) -> Any:
     if value == "":
         return None
     if isinstance(value, str):
-        if len(value) > LONGEST_SECRET or not value.isprintable():
+        if len(value) > LONGEST_SECRET or not value.isprintable() or "\ufffd" in value:  # the mark of a lost character
             raise PydanticCustomError("secret_text", "a signing secret is a short text without control characters")
         return SigningSecret(value)
     raise PydanticCustomError("secret_type", "a signing secret is text")

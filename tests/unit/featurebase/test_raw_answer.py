@@ -146,7 +146,28 @@ def test_a_count_is_a_number_that_can_be_shown(fixture_json: Any, field: str) ->
     assert a_webhook(fixture_json, health={field: 10**400}).unread == (f"health.{field}",)
 
 
-def test_numbers_that_are_none_are_no_json(drive: Any) -> None:
-    driver = drive(lambda request: httpx.Response(200, content=b'{"health": {"avgResponseTime": NaN}}'), max_retries=0)
-    with pytest.raises(UnexpectedAnswer, match="the body is not JSON"):
-        driver("get_webhook", ID)
+ODD_JSON = {
+    rb'"health": {"avgResponseTime": NaN, "lastResponseTime": 1e999}': ["avgResponseTime", "lastResponseTime"],
+    rb'"lastStatus": {"code": 200, "message": "so \ud83d", "timestamp": "2026-01-15T10:30:00Z"}': [],
+    rb'"name": "\uDE00\ud83d\ude00\\ud83d\"\ud83dx"': [],
+    b'"description": "\xff\xfe"': [],
+}
+
+
+@pytest.mark.parametrize("odd", ODD_JSON)
+def test_what_is_no_character_or_number_keeps_the_rest_readable(drive: Any, odd: bytes) -> None:
+    """Featurebase's own language can write half a character, as of a message cut within an emoji."""
+    body = b'{"id": "%s", "secret": "whsec_abc", %s}' % (ID.encode(), odd)
+    webhook = drive(lambda request: httpx.Response(200, content=body))("get_webhook", ID)
+    assert webhook.secret.reveal() == "whsec_abc"
+    assert sorted(name.rpartition(".")[2] for name in webhook.unread) == ODD_JSON[odd]
+    assert webhook.name in ("", '\ufffd\U0001f600\\ud83d"\ufffdx')
+    assert webhook.last_status is None or webhook.last_status.message == "so \ufffd"
+
+
+@pytest.mark.parametrize("secret", [rb"whsec_\ud83d", b"whsec_\xff"])
+def test_a_secret_with_a_lost_character_is_none(drive: Any, secret: bytes) -> None:
+    """What would be written to the stores is not what Featurebase signs with."""
+    body = b'{"id": "%s", "secret": "%s"}' % (ID.encode(), secret)
+    with pytest.raises(UnexpectedAnswer, match="secret_text"):
+        drive(lambda request: httpx.Response(200, content=body))("get_webhook", ID)

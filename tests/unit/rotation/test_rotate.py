@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
+from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import (
@@ -26,6 +27,7 @@ from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,
+    Clock,
     FakeFeaturebase,
     MemoryStore,
     a_plan,
@@ -188,6 +190,36 @@ def test_a_secret_found_after_a_lost_answer_is_distributed(api: FakeFeaturebase)
     outcome = run(api, store)
     assert (outcome.how, store.holds, outcome.refreshed) == ("found_after_lost_answer", "whsec_1", True)
     assert len(outcome.notes) == 1
+
+
+class OddFromNowOn(FakeFeaturebase):
+    """Answers with a right id and secret, and nothing else right, once a refresh was sent."""
+
+    def _as_json(self, webhook: Webhook) -> Webhook:
+        odd = {"updatedAt": "2026-01-15T10:30:00", "status": [], "topics": None, "requestConfig": {"headers": {"X": 7}}}
+        worse = {"lastStatus": {"code": "refused", "timestamp": ""}, "health": {"lastSuccessAt": ""}, "createdAt": {}}
+        return Webhook.model_validate({**odd, **worse, "id": WEBHOOK_ID, "secret": self.secret.reveal()})
+
+    def get_webhook(self, webhook_id: str) -> Webhook:
+        webhook = super().get_webhook(webhook_id)
+        return self._as_json(webhook) if self.posts else webhook
+
+    def refresh_secret(self, webhook_id: str) -> Webhook:
+        return self._as_json(super().refresh_secret(webhook_id))
+
+
+@pytest.mark.parametrize("fault", [None, "lost_after"])
+def test_no_odd_side_field_keeps_the_new_secret_from_the_stores(fault: Any) -> None:
+    """The POST has committed: whatever else the answers hold, the stores need the secret."""
+    api = OddFromNowOn(Clock())
+    if fault:
+        api.post_script.append(fault)
+    store = a_store()
+    outcome = run(api, store)
+    assert (store.holds, outcome.after) == ("whsec_1", fingerprint("1"))
+    other = a_store()
+    push_until_agreed(api, WEBHOOK_ID, other.arm(), Lineage(), a_rule(known=frozenset(outcome.plan.known)))
+    assert other.holds == "whsec_1"
 
 
 @pytest.mark.parametrize("fault", [None, "lost_after"])
