@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results = {
             "distribution": distribution.measure(options.runs),
+            "arming": distribution.measure_arming(options.runs),
             "parse_time": parse_time.measure(options.runs),
         }
     except parse_time.ParseFailed as exc:

@@ -1,7 +1,8 @@
 """How long receivers are without the new secret when it goes to many stores: the slowest store's time, or all of them.
 
 The stores are in memory and take 80 ms each, as one behind a network does: half of it to write, half to read back. All
-else is what a rotation runs between the refresh and the last store.
+else is what a rotation runs between the refresh and the last store. Before the refresh all stores are logged in to,
+which takes 80 ms each as well; that is measured apart.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.distribution import arming, distribute
+from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 if TYPE_CHECKING:
@@ -28,10 +30,15 @@ RULE = WriteRule("benchmark", "benchmark", known=frozenset({OLD.fingerprint}))
 
 @dataclass(frozen=True)
 class SlowStore:
-    """A store that takes ``milliseconds`` for a write and its read-back, or for ever (None)."""
+    """A store that takes ``milliseconds`` for a write and its read-back, or for ever (None), and so for its login.
+
+    :param logs_in_when: ``connecting``, as the stores of this package do; ``arming``, as a plug-in may.
+    """
 
     label: str
     milliseconds: float | None
+    login_milliseconds: float | None = 0.0
+    logs_in_when: str = "connecting"
     type: str = "slow"
     adopt: bool = False
     timeout: float = GIVE_UP_MS / 1000
@@ -44,8 +51,17 @@ class SlowStore:
         return f"slow:{self.label}"
 
     def arm(self) -> ArmedSlow:
-        """Nothing to connect to."""
+        """Log in, if that is done here."""
+        if self.logs_in_when == "arming":
+            self.log_in()
         return ArmedSlow(self)
+
+    def log_in(self) -> None:
+        """Wait as long as a login takes; a dead one until its client gives up, as late as the rotation does."""
+        milliseconds = self.login_milliseconds
+        time.sleep(self.timeout if milliseconds is None else milliseconds / 1000)
+        if milliseconds is None:
+            raise StoreUnreachable(self.label, "no answer")
 
 
 class ArmedSlow(ArmedStore):
@@ -53,7 +69,13 @@ class ArmedSlow(ArmedStore):
 
     def __init__(self, store: SlowStore) -> None:
         super().__init__(f"{store.label} ({store.target})")
+        self._store = store
         self._held, self._milliseconds, self._armed = OLD, store.milliseconds, False
+
+    def connect(self) -> None:
+        """Log in, if that is done here."""
+        if self._store.logs_in_when == "connecting":
+            self._store.log_in()
 
     def prove_writable(self) -> Writability:
         """It is memory."""
@@ -92,6 +114,40 @@ def measure(runs: int) -> list[dict[str, Any]]:
         "12 stores, one hanging": [*twelve[:11], SlowStore("hanging", None)],
     }
     return [_row(name, stores, [_exposures(stores) for _ in range(runs)]) for name, stores in cases.items()]
+
+
+def measure_arming(runs: int) -> list[dict[str, Any]]:
+    """Arm every set of stores ``runs`` times.
+
+    :returns: a row per set, in milliseconds: until all are ready or given up, beside the slowest login and their sum.
+    """
+    twelve = [SlowStore(f"store_{number}", STORE_MS, STORE_MS) for number in range(12)]
+    dead = [SlowStore(f"dead_{number}", STORE_MS, None) for number in range(3)]
+    cases = {
+        "12 stores": twelve,
+        "12 stores, three of them dead": [*twelve[:9], *dead],
+        "the same, logged in to by arm()": [replace(store, logs_in_when="arming") for store in (*twelve[:9], *dead)],
+    }
+    return [_arming_row(name, stores, runs) for name, stores in cases.items()]
+
+
+def _arming_row(name: str, stores: Sequence[SlowStore], runs: int) -> dict[str, Any]:
+    logins = [GIVE_UP_MS if store.login_milliseconds is None else store.login_milliseconds for store in stores]
+    samples = []
+    for _ in range(runs):
+        started = time.monotonic()
+        with arming(stores):
+            samples.append((time.monotonic() - started) * 1000)
+    median = statistics.median(samples)
+    return {
+        "name": name,
+        "runs": runs,
+        "slowest_login_ms": max(logins),
+        "sum_of_logins_ms": sum(logins),
+        "median_ms": round(median, 1),
+        "max_ms": round(max(samples), 1),
+        "to_slowest": round(median / max(logins), 2),
+    }
 
 
 def _exposures(stores: Sequence[SlowStore]) -> list[float]:

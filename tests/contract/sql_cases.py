@@ -58,7 +58,9 @@ class PostgresCase(SqlCase):
         self.sql("CREATE SCHEMA {schema}")
         self.sql(f"CREATE TABLE {{schema}}.settings ({self.columns})")
         self.put_as("another", "something else")
-        self.conn_id = self.connection_of(self.role(READ_GRANTS, self.write_grants))
+        # With an extra, as each look at one is a call to Airflow.
+        extra = {"application_name": "rotation"}
+        self.conn_id = self.connection_of(self.role(READ_GRANTS, self.write_grants), extra=extra)
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         return execute(statement.format(schema=self.schema, role=parameters.pop("role", "")), parameters or None)
@@ -72,7 +74,7 @@ class PostgresCase(SqlCase):
 
     def connection_of(self, role: str, port: int | None = None, **fields: Any) -> str:
         login = {"conn_type": "postgres", "host": "127.0.0.1", "port": port or postgres(), "schema": "app"}
-        return self.connection(**login, login=role, password="of-the-tests", **fields)
+        return self.connection(**{**login, "login": role, "password": "of-the-tests", **fields})
 
     def config(self, **changes: Any) -> SqlStore:
         fields = {

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.client import Configuration
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
@@ -139,6 +140,34 @@ def test_a_connection_of_no_use_is_named(
     store = KubernetesSecretStore(**PLACE, conn_id="kube")
     with raises_saying(words, StoreUnusable, store.full_name):
         ready(store)
+
+
+def test_stores_of_two_clusters_share_nothing(case: KubernetesSecretCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They connect at once: what one loads into the process's own configuration, the other would take for its own."""
+    monkeypatch.setattr(Configuration, "set_default", lambda default: pytest.fail("loaded for the whole process"))
+    case.put(HELD)
+    with relay_to("127.0.0.1", case.cluster.port) as relay:
+        configs = [case.config(), case.config(conn_id=case.connection("rotation", relay.port))]
+        first, second = (config.arm() for config in configs)
+        second.connect()
+        assert first.read().current == second.read().current == SigningSecret(HELD)
+        relay.close()
+        assert first.read().current == SigningSecret(HELD)
+        with pytest.raises(StoreUnreachable):
+            second.read()
+
+
+@pytest.mark.parametrize("name", ["in_cluster", "extra__kubernetes__in_cluster"])
+def test_within_the_cluster_its_own_account_is_used(
+    case: KubernetesSecretCase, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """There the hook loads the configuration of the process, which is the same for all such stores."""
+    own = Configuration(host=f"http://127.0.0.1:{case.cluster.port}", api_key={"authorization": "Bearer rotation"})
+    monkeypatch.setattr(Configuration, "_default", None)
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: Configuration.set_default(own))
+    monkeypatch.setenv("AIRFLOW_CONN_KUBE", json.dumps({"conn_type": "kubernetes", "extra": {name: True}}))
+    case.put(HELD)
+    assert ready(case.config(conn_id="kube")).read().current == SigningSecret(HELD)
 
 
 def test_plain_http_to_another_host_is_refused(case: KubernetesSecretCase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,34 @@ def test_both_drivers_read_write_and_come_back(
     armed.close()
 
 
+def test_a_token_for_the_login_is_fetched_before_connecting(
+    case: PostgresCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes by way of another Airflow connection, for which only the main thread may ask."""
+    asked: list[str | None] = []
+
+    def token(hook: object, connection: Any) -> tuple[str, str, int]:
+        asked.append(connection.login)
+        return connection.login, "of-the-tests", connection.port
+
+    monkeypatch.setattr(hook_module.PostgresHook, "get_iam_token", token)
+    role = case.role(READ_GRANTS)
+    armed = case.config(conn_id=case.connection_of(role, password="", extra={"iam": True})).arm()
+    assert asked == [role]
+    assert armed.read().current == SigningSecret(HELD)
+    assert asked == [role]
+
+
+def test_a_token_that_cannot_be_had_is_an_outage(case: PostgresCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def token(hook: object, connection: object) -> None:
+        raise RuntimeError("quotes of-the-tests")
+
+    monkeypatch.setattr(hook_module.PostgresHook, "get_iam_token", token)
+    with pytest.raises(StoreUnreachable, match="refused the login") as caught:
+        case.config(conn_id=case.connection_of("any", extra={"iam": True})).arm()
+    assert "of-the-tests" not in str(caught.value)
+
+
 @pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
 def test_a_silent_server_is_given_up_on(
     case: PostgresCase, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch

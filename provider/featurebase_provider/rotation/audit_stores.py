@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.rotation.check import Holding
-    from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
+    from featurebase_provider.rotation.store import Store, StoredValue
 
 AT_ONCE = 30
 """Stores that are read at once: a dead one then delays the audit of many webhooks only once."""
@@ -37,41 +37,6 @@ class HeldByStore:
     fingerprint: str | None = None
     previous: str | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _StoreOf:
-    """A store under a label that is unique among all webhooks."""
-
-    label: str
-    store: Store
-
-    @property
-    def type(self) -> str:
-        return self.store.type
-
-    @property
-    def target(self) -> str:
-        return self.store.target
-
-    @property
-    def previous_target(self) -> str | None:
-        return self.store.previous_target
-
-    @property
-    def adopt(self) -> bool:
-        return self.store.adopt
-
-    @property
-    def timeout(self) -> float:
-        return self.store.timeout
-
-    @property
-    def keeps_previous(self) -> bool:
-        return self.store.keeps_previous
-
-    def arm(self) -> ArmedStore:
-        return self.store.arm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +77,7 @@ def read_stores(batch: Sequence[StoresToRead]) -> dict[str, tuple[HeldByStore, .
     :returns: what each store holds, by the webhook's name and in the order given.
     """
     keys = {(one.webhook, store.label): f"{one.webhook}/{store.label}" for one in batch for store in one.stores}
-    with arming([_StoreOf(keys[one.webhook, store.label], store) for one in batch for store in one.stores]) as ready:
+    with arming({keys[one.webhook, store.label]: store for one in batch for store in one.stores}) as ready:
         return {
             one.webhook: tuple(
                 _held(one, store, keys[one.webhook, store.label], ready.held, ready.problems) for store in one.stores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from featurebase_provider.rotation.errors import StoresNotReady
 from featurebase_provider.rotation.recorded import read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.featurebase.signing_secret import SigningSecret
@@ -96,14 +97,16 @@ class ArmedStores:
 
 
 @contextmanager
-def arming(stores: Sequence[Store]) -> Iterator[ArmedStores]:
+def arming(stores: Iterable[Store] | Mapping[str, Store]) -> Iterator[ArmedStores]:
     """Arm and connect every store and read what it holds; close what was armed at the end.
 
     ``arm()`` runs on the calling thread, as it asks Airflow; connecting and the first read take place at once, within
     the store's timeout. A store that fails is listed in ``problems``; all together delay the others by no more than
     the longest timeout.
+
+    :param stores: the stores of a webhook; or stores under other names than their labels, which may then repeat.
     """
-    by_label = {store.label: store for store in stores}
+    by_label = dict(stores) if isinstance(stores, Mapping) else {store.label: store for store in stores}
     arms = {
         label: Job(f"{label} ({store.target})", store.arm, store.timeout, main_thread_only=True)
         for label, store in by_label.items()

@@ -185,6 +185,8 @@ class MemoryStore:
     arm_error: Exception | None = None
     close_error: Exception | None = None
     closed: int = 0
+    connect_script: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called when it connects the next times; raising makes it fail."""
     read_script: deque[Callable[[], object] | None] = field(default_factory=deque)
     """Called in place of nothing before the next reads; raising makes them fail."""
     write_script: deque[Callable[[], object] | None] = field(default_factory=deque)
@@ -229,6 +231,9 @@ class ArmedMemory(ArmedStore):
         super().__init__(f"{store.label} ({store.target})")
         self.main_thread_only = store.main_thread_only  # type: ignore[misc]  # a ClassVar of real stores
         self._store = store
+
+    def connect(self) -> None:
+        _next(self._store.connect_script)
 
     def prove_writable(self) -> Writability:
         return Writability(True, "it is memory")

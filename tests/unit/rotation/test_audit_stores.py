@@ -31,6 +31,13 @@ def test_stores_of_several_webhooks_are_read_at_once_and_told_apart() -> None:
     assert "adopt: true" in (held["second"][1].problem or "")
 
 
+def test_a_store_of_a_batch_connects_like_any_other() -> None:
+    store = MemoryStore("a", value=secret("current"))
+    store.connect_script.append(failing(StoreUnreachable("a", "the login got no answer")))
+    ((row,),) = read_stores([wanted("first", store)]).values()
+    assert (row.holding, "the login got no answer" in str(row.problem)) == ("unknown", True)
+
+
 def test_a_row_shows_fingerprints_of_both_secrets() -> None:
     store = MemoryStore("a", value=secret("current"), previous=secret("old"), keeps_previous=True)
     assert read_stores([wanted("first", store)]) == {
@@ -56,13 +63,3 @@ def test_stores_are_asked_for_no_proof_and_nothing_is_written() -> None:
 def test_batches_keep_webhooks_whole(counts: list[int], batches: list[list[int]]) -> None:
     all_wanted = [wanted(str(number), *([MemoryStore()] * count)) for number, count in enumerate(counts)]
     assert [[int(one.webhook) for one in batch] for batch in in_batches(all_wanted, at_once=6)] == batches
-
-
-def test_a_store_stays_what_it_is_under_its_longer_label() -> None:
-    """What arming looks at is the store's own."""
-    from featurebase_provider.rotation.audit_stores import _StoreOf
-
-    store = MemoryStore("a", adopt=True, keeps_previous=True, timeout=7.0)
-    shown = _StoreOf("first/a", store)
-    assert (shown.label, shown.target, shown.timeout) == ("first/a", "memory://a", 7.0)
-    assert (shown.type, shown.adopt, shown.keeps_previous) == ("memory", True, True)

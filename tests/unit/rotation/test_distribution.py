@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from featurebase_provider.rotation import distribution
 from featurebase_provider.rotation.convergence import Previous
-from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, arming, distribute, rule_for
+from featurebase_provider.rotation.distribution import (
+    NOT_READABLE,
+    StoreOutcome,
+    arming,
+    connected,
+    distribute,
+    rule_for,
+)
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
-from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, MemoryStore, a_rule, failing, fingerprint, secret
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from tests.unit.rotation.fakes import WEBHOOK_ID, ArmedMemory, Clock, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")
 RULE = a_rule(known=frozenset({OLD.fingerprint}))
@@ -80,6 +90,119 @@ def test_stores_are_armed_on_the_calling_thread() -> None:
 
     with arming([Noting()]):
         assert seen == [threading.main_thread()]
+
+
+def test_stores_connect_side_by_side_on_threads_of_their_own() -> None:
+    """Each waits for the others to connect too: one after the other, none would ever be through."""
+    together = threading.Barrier(3)
+    seen = []
+
+    def connect() -> None:
+        seen.append(threading.current_thread())
+        together.wait(10)
+
+    stores = [a_store(label, connect_script=deque([connect])) for label in "abc"]
+    with arming(stores) as ready:
+        assert set(ready.held) == {"a", "b", "c"}
+    assert threading.main_thread() not in seen
+    assert len(set(seen)) == 3
+
+
+def test_a_store_that_calls_airflow_connects_on_the_main_thread() -> None:
+    seen = []
+    store = a_store(main_thread_only=True, connect_script=deque([lambda: seen.append(threading.current_thread())]))
+    with arming([store]):
+        assert seen == [threading.main_thread()]
+
+
+def test_a_store_that_cannot_connect_is_a_problem_and_not_read() -> None:
+    stores = [a_store("a", connect_script=deque([failing(StoreRefused("a", "the login was refused"))])), a_store("b")]
+    stores[0].read_script.append(failing(AssertionError("read")))
+    with arming(stores) as ready:
+        assert set(ready.held) == {"b"}
+        assert "the login was refused" in str(ready.problems["a"])
+    assert [store.closed for store in stores] == [1, 1]
+
+
+def test_connecting_and_the_first_read_share_the_timeout() -> None:
+    gate = threading.Event()
+    store = a_store(timeout=0.05, connect_script=deque([lambda: gate.wait(5)]))
+    with arming([store, a_store("b")]) as ready:
+        gate.set()
+        assert set(ready.held) == {"b"}
+        assert "no answer within 0.05 s" in str(ready.problems["a"])
+
+
+def test_a_plug_in_that_only_knows_arm_is_armed() -> None:
+    """It had its client built there before there was a second step."""
+
+    class Older(ArmedStore):
+        def __init__(self) -> None:
+            super().__init__("older")
+
+        def read(self) -> StoredValue:
+            return StoredValue(OLD)
+
+        def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+            raise NotImplementedError
+
+        def prove_writable(self) -> Writability:
+            raise NotImplementedError
+
+    class OlderStore(MemoryStore):
+        def arm(self) -> ArmedStore:
+            return Older()
+
+    with arming([OlderStore("older")]) as ready:
+        assert ready.held["older"].current == OLD
+    with connected(OlderStore("older")) as one:
+        assert one.read().current == OLD
+
+
+def test_one_store_is_armed_connected_and_closed() -> None:
+    seen = []
+    store = a_store(connect_script=deque([lambda: seen.append(threading.current_thread())]))
+    with connected(store) as armed:
+        assert armed.read().current == OLD
+        assert store.closed == 0
+    assert (seen, store.closed) == ([threading.main_thread()], 1)
+
+
+def test_one_store_that_cannot_connect_is_closed() -> None:
+    store = a_store(connect_script=deque([failing(StoreRefused("a", "the login was refused"))]))
+    with pytest.raises(StoreRefused, match="the login was refused"), connected(store):
+        pytest.fail("not connected")
+    assert store.closed == 1
+
+
+def test_what_closing_fails_at_costs_no_outcome() -> None:
+    """Neither the outcome nor the error of what was done with the store."""
+    store = a_store(close_error=RuntimeError("already gone"))
+    with connected(store) as armed:
+        assert armed.read().current == OLD
+    with pytest.raises(StoreUnreachable), connected(store):
+        raise StoreUnreachable("a", "down")
+    assert store.closed == 2
+
+
+def test_a_store_that_hangs_when_closed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own timeout may be minutes, and all that follows would wait for them."""
+    monkeypatch.setattr(distribution, "CLOSE_SECONDS", 0.02)
+    gate, ended = threading.Event(), threading.Event()
+
+    class Hanging(ArmedMemory):
+        def close(self) -> None:
+            gate.wait(30)
+            ended.set()
+
+    class HangingStore(MemoryStore):
+        def arm(self) -> ArmedStore:
+            return Hanging(self)
+
+    with arming([HangingStore("a", value=OLD, timeout=300.0)]):
+        pass
+    assert not ended.is_set()
+    gate.set()
 
 
 def test_a_failing_close_costs_nothing() -> None:
