@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -182,7 +181,6 @@ def _build(
         push_task_ids=list(push_ids.values()),
         probe_task_id=probe_id,
         retries=min(config.retries, SENSOR_RETRIES),
-        timeout=(config.verify.timeout + timedelta(minutes=10)).total_seconds(),
     )
     after.append(verify)
     report = RotationReportOperator(

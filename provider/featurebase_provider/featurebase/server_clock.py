@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ def read_http_date(text: str | None) -> float | None:
         return moment.timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):  # what odd texts make the parser raise
         return None
+
+
+SKEW_WORTH_SAYING = 60.0
+"""Seconds by which two clocks may differ before that is said in the log; an offset that changes by more than that shows
+that one of them was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,20 @@ class ServerClock:
         """The server's time, aware, in UTC."""
         return datetime.fromtimestamp(self.local() + self.offset_seconds, tz=timezone.utc)
 
+    @property
+    def skew(self) -> str | None:
+        """A sentence for the log where the local clock and the server's differ by more than a minute, or None."""
+        apart = timedelta(seconds=round(abs(self.offset_seconds)))
+        if apart.total_seconds() <= SKEW_WORTH_SAYING:
+            return None
+        side = "behind" if self.offset_seconds > 0 else "ahead of"
+        return (
+            f"this machine's clock is {apart} (h:mm:ss) {side} Featurebase's. What is compared with Featurebase's "
+            "times goes by Featurebase's clock, Airflow's own times do not: have this machine keep time (NTP)"
+        )
+
     def observe(self, date: str | None, *, sent_at: float, received_at: float) -> None:
-        """Learn from one answer, unless a recent one with a shorter round trip told more.
+        """Learn from one answer, unless a recent one with a shorter round trip told more, and no clock was set since.
 
         :param date: the answer's ``Date`` header.
         :param sent_at: local Unix time in seconds at which the request left.
@@ -78,8 +95,13 @@ class ServerClock:
             return
         if round_trip < 0:  # the local clock was set back in between
             return
+        # + 0.5: the header leaves the fraction of the second out.
+        seen = _Observation(server_time + 0.5 - (sent_at + received_at) / 2, round_trip, received_at)
         best = self._best
-        if best is None or round_trip <= best.round_trip or received_at - best.at > _TRUSTED_FOR:
-            # + 0.5: the header leaves the fraction of the second out.
-            offset = server_time + 0.5 - (sent_at + received_at) / 2
-            self._best = _Observation(offset, round_trip, received_at)
+        if (
+            best is None
+            or round_trip <= best.round_trip
+            or received_at - best.at > _TRUSTED_FOR
+            or abs(seen.offset - best.offset) > SKEW_WORTH_SAYING
+        ):
+            self._best = seen

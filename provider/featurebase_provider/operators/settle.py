@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled
 from featurebase_provider.rotation.errors import RotationError
-from featurebase_provider.rotation.health import SUCCESS_CODES, last_result
+from featurebase_provider.rotation.health import last_result
 from featurebase_provider.rotation.plan import HealthFigures
+from featurebase_provider.rotation.reactivation import why_not_ours
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.rotate import RotationOutcome
+__all__ = ["SettleWebhookOperator", "WebhookStaysInactive", "why_not_ours"]
 
 
 class WebhookStaysInactive(RotationError):
@@ -25,10 +24,11 @@ class WebhookStaysInactive(RotationError):
 
 
 class SettleWebhookOperator(FeaturebaseOperator):
-    """Set the webhook active again, only if the rotation itself can have made it inactive.
+    """Set the webhook active again, only if Featurebase made it inactive for failures of this rotation.
 
     That is: the plan saw it active, the probe passed, and it is inactive after a delivery failure dated after the
-    refresh. The health figures go into the log and the result first, since Featurebase resets them.
+    refresh; and where it is paused, nothing hints that a person did that (see :func:`why_not_ours`). What can't be told
+    is left as it is. The health figures go into the log and the result first, since Featurebase resets them.
 
     :param rotate_task_id: the rotate task of the same Dag run.
     :param probe_task_id: its probe task.
@@ -50,14 +50,20 @@ class SettleWebhookOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Look, record, and set active where that is ours."""
         rotated = self.rotation(context, self.rotate_task_id)
-        probe = pulled(context, self.probe_task_id)
+        probe = pulled(context, self.probe_task_id) or {}
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(rotated.plan.webhook_id if rotated else self.webhook_id)
             figures = HealthFigures.of(webhook)
             if webhook.status == "active":
                 self.log.info("The webhook is active; nothing to settle")
                 return {"reactivated": False, "health_before": asdict(figures)}
-            reason = why_not_ours(webhook, rotated, probe_passed=bool(probe and probe.get("result") == "accepted"))
+            reason = why_not_ours(
+                webhook,
+                rotated,
+                probe_passed=probe.get("result") == "accepted",
+                exposure_ms=probe.get("receiver_exposure_ms"),
+                now=client.clock.now(),
+            )
             if reason is not None:
                 raise WebhookStaysInactive(
                     webhook.id,
@@ -74,18 +80,3 @@ class SettleWebhookOperator(FeaturebaseOperator):
             client.update_webhook(webhook.id, status="active")
         self.log.info("Webhook %s was set active again", webhook.id)
         return {"reactivated": True, "health_before": asdict(figures)}
-
-
-def why_not_ours(webhook: Webhook, rotated: RotationOutcome | None, *, probe_passed: bool) -> str | None:
-    """Why setting the webhook active is not this rotation's business, or None."""
-    if rotated is None or rotated.refreshed_at is None:
-        return "this Dag run did not refresh its secret"
-    if rotated.plan.status != "active":
-        return f"it was {rotated.plan.status!r} before the rotation"
-    if not probe_passed:
-        return "no probe showed that the receiver accepts the secret"
-    last = webhook.last_status
-    refreshed_at = datetime.fromisoformat(rotated.refreshed_at)
-    if last is None or last.code in SUCCESS_CODES or last.timestamp < refreshed_at:
-        return "no delivery failed since the refresh, so something else made it inactive"
-    return None

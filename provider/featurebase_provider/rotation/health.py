@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.redaction import clean_text
@@ -10,10 +11,12 @@ from featurebase_provider.featurebase.redaction import clean_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.models import LastStatus, Webhook
 
 FAILURES_THAT_DECIDE = 3
 SUCCESS_CODES = frozenset({200, 201, 202, 204})
+AHEAD = timedelta(minutes=1)
+"""How far ahead of Featurebase's clock a result may be dated and still be believed."""
 
 VerdictKind = Literal["healthy", "failing", "quiet", "inactive"]
 
@@ -22,13 +25,29 @@ VerdictKind = Literal["healthy", "failing", "quiet", "inactive"]
 class Verdict:
     """What the deliveries say.
 
-    :param kind: ``healthy``, ``failing``, ``quiet`` (no delivery to judge by) or ``inactive`` (the webhook is no
-        longer active, so there will be none).
+    :param kind: ``healthy``, ``failing``, ``quiet`` (no delivery decides) or ``inactive`` (the webhook is no longer
+        active, so there will be none).
     :param detail: one sentence with Featurebase's figures.
     """
 
     kind: VerdictKind
     detail: str
+
+
+def failed(last: LastStatus) -> bool:
+    """Whether a delivery result is a failure, as no HTTP answer at all is."""
+    return last.code not in SUCCESS_CODES
+
+
+def result_between(webhook: Webhook, after: datetime, now: datetime) -> LastStatus | None:
+    """The latest delivery result, if it is dated after ``after``, not in the future, and says how it ended.
+
+    :param now: server time.
+    """
+    last = webhook.last_status
+    if last is None or "lastStatus.code" in webhook.unread:
+        return None
+    return last if after < last.timestamp <= now + AHEAD else None
 
 
 @dataclass
@@ -38,52 +57,68 @@ class HealthWatch:
     Only results dated after ``counts_from`` count: the last push plus the webhook's delivery timeout, as a
     delivery that was under way before may report late. Featurebase shows the last result and the number of
     consecutive failures, not their dates, so failures are counted from the first late one seen: never too many.
+    Where it does not show the number, the last results seen are counted.
 
     :param counts_from: server time after which results count.
     """
 
     counts_from: datetime
     _failures_before: int | None = field(default=None, init=False)
+    _failed_at: set[datetime] = field(default_factory=set, init=False)
 
-    def observe(self, webhook: Webhook) -> Verdict | None:
-        """Take one reading; None means that nothing is decided yet."""
+    def observe(self, webhook: Webhook, *, now: datetime) -> Verdict | None:
+        """Take one reading; None means that nothing is decided yet.
+
+        :param now: server time.
+        """
         if webhook.status != "active":
             return Verdict("inactive", f"the webhook is {webhook.status!r}{last_result(webhook)}")
-        failures = self._late_failures(webhook)
-        if failures == 0 and self._succeeded(webhook):
+        failures = self._late_failures(webhook, now)
+        if self._succeeded(webhook, now) and not failures and not webhook.health.consecutive_failures:
             return Verdict("healthy", f"a delivery after the push succeeded{last_result(webhook)}")
         if failures >= FAILURES_THAT_DECIDE:
             return Verdict("failing", f"{failures} deliveries in a row failed after the push{last_result(webhook)}")
         return None
 
-    def conclude(self, webhook: Webhook) -> Verdict:
-        """The verdict at the end of the wait."""
-        decided = self.observe(webhook)
+    def conclude(self, webhook: Webhook, *, now: datetime) -> Verdict:
+        """The verdict at the end of the wait.
+
+        A success shows that the receiver accepts the secret, so one or two failures after it are no verdict.
+        """
+        decided = self.observe(webhook, now=now)
         if decided is not None:
             return decided
-        if self._late_failures(webhook) and not self._succeeded(webhook):
+        if self._late_failures(webhook, now) and not self._succeeded(webhook, now):
             return Verdict("failing", f"the only deliveries after the push failed{last_result(webhook)}")
-        if self._succeeded(webhook):
-            return Verdict("failing", f"deliveries after the push succeeded, then failed{last_result(webhook)}")
+        if self.delivered(webhook, now=now):
+            return Verdict("quiet", f"deliveries after the push do not decide{last_result(webhook)}")
         return Verdict("quiet", "Featurebase delivered nothing after the push")
 
-    def _succeeded(self, webhook: Webhook) -> bool:
-        at = webhook.health.last_success_at
-        return at is not None and at > self.counts_from
+    def delivered(self, webhook: Webhook, *, now: datetime) -> bool:
+        """Whether Featurebase shows any result that counts."""
+        return self._succeeded(webhook, now) or result_between(webhook, self.counts_from, now) is not None
 
-    def _late_failures(self, webhook: Webhook) -> int:
+    def _succeeded(self, webhook: Webhook, now: datetime) -> bool:
+        at, last = webhook.health.last_success_at, result_between(webhook, self.counts_from, now)
+        dated = at is not None and self.counts_from < at <= now + AHEAD
+        return dated or (last is not None and not failed(last))
+
+    def _late_failures(self, webhook: Webhook, now: datetime) -> int:
         """Consecutive failures that are certainly dated after ``counts_from``."""
-        now = webhook.health.consecutive_failures
-        last = webhook.last_status
-        failed_late = last is not None and last.timestamp > self.counts_from and last.code not in SUCCESS_CODES
-        if not failed_late or not now:
+        shown = webhook.health.consecutive_failures
+        last = result_between(webhook, self.counts_from, now)
+        if last is None or not failed(last) or shown == 0:
             self._failures_before = None
+            self._failed_at.clear()
             return 0
-        if self._succeeded(webhook):
-            return now
-        if self._failures_before is None or now <= self._failures_before:  # fewer: Featurebase began to count anew
-            self._failures_before = now - 1
-        return now - self._failures_before
+        self._failed_at.add(last.timestamp)
+        if shown is None:
+            return len(self._failed_at)
+        if self._succeeded(webhook, now):
+            return shown
+        if self._failures_before is None or shown <= self._failures_before:  # fewer: Featurebase began to count anew
+            self._failures_before = shown - 1
+        return shown - self._failures_before
 
 
 def last_result(webhook: Webhook) -> str:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
+from featurebase_provider.rotation.delivery_wait import DeliveryWait, WaitEnd
 from featurebase_provider.rotation.distribution import arming
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
-from featurebase_provider.rotation.health import HealthWatch, Verdict, last_result
+from featurebase_provider.rotation.health import HealthWatch, last_result
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.triggers.webhook_delivery_health import (
@@ -30,6 +32,19 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
+TRIGGERER_MAY_LAG = timedelta(minutes=5)
+"""How much later than the end of the wait the trigger's event may come before Airflow gives it up."""
+UNUSED: Mapping[str, tuple[Any, str]] = {
+    "mode": ("poke", "it is deferred, which holds no worker either; deferrable=False polls on the worker"),
+    "soft_fail": (False, "deliveries that fail after a rotation must not look like a task that had nothing to do"),
+    "never_fail": (False, "deliveries that fail after a rotation must not look like a task that had nothing to do"),
+    "silent_fail": (False, "reads of Featurebase may fail ten times in a row as it is"),
+    "exponential_backoff": (False, "poll_interval says how often it looks"),
+    "max_wait": (None, "poll_interval says how often it looks"),
+    "poke_interval": (None, "poll_interval says how often it looks"),
+    "timeout": (None, "wait says for how long it looks"),
+}
+"""Arguments of Airflow's sensors that this one has no use for: the value that changes nothing, and what to do."""
 
 
 class DeliveriesFail(RotationError):
@@ -46,8 +61,11 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     """Wait until Featurebase's own figures show that deliveries succeed, without holding a worker.
 
     Only results dated after the last push plus the webhook's delivery timeout count. A success and no consecutive
-    failure is healthy; 3 consecutive failures, or one and no success until ``wait``, is failing; neither is quiet:
+    failure is healthy; 3 consecutive failures, or one and no success until ``wait``, is failing; all else is quiet:
     the task passes if the probe has, and is skipped otherwise. Last, every store is compared with Featurebase.
+
+    Airflow's retry of a try that could not read begins no new wait: it looks until ``wait`` after the last push, and
+    once at least. A cleared task waits anew. Without ``rotate_task_id`` and ``push_task_ids`` each try waits anew.
 
     :param wait: how long to wait for deliveries.
     :param poll_interval: seconds between two reads of Featurebase.
@@ -57,8 +75,10 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param probe_task_id: its probe task, or None.
     :param deferrable: False polls on the worker.
     :returns: ``kind`` and ``detail`` of the verdict.
-    :raises AirflowSkipException: nothing was delivered, and no probe has passed.
+    :raises ValueError: when it is made with one of Airflow's sensor arguments that it has no use for (:data:`UNUSED`).
+    :raises AirflowSkipException: no delivery decided, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
+    :raises DeliveryHealthUnreadable: Featurebase could not be read ten times in a row; a retry looks again.
     :raises StoresUnread: a store did not answer to the comparison; a retry compares again.
     """
 
@@ -76,7 +96,11 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        for name, (value, instead) in UNUSED.items():
+            if name in kwargs and kwargs.pop(name) != value:
+                raise ValueError(f"{type(self).__name__} has no use for {name}: {instead}")
+        # Said here, so that default_args do not say otherwise.
+        super().__init__(mode="poke", soft_fail=False, never_fail=False, **kwargs)
         self.wait = wait
         self.poll_interval = poll_interval
         self.stores = stores
@@ -93,38 +117,64 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         """Find out from when results count, and wait."""
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(self.webhook_id)
+            now = client.clock.now()
             rotated = self.rotation(context, self.rotate_task_id)
+            pushed = self._last_push(context, rotated)
+            counts_from = (pushed or now) + timedelta(milliseconds=webhook.request_config.timeout_ms)
             if rotated is not None and rotated.plan.status != "active" != webhook.status:
                 self.log.info("The webhook was %s before the rotation: no delivery will come", rotated.plan.status)
-                return self._conclude(context, client, "quiet")
-            since = self._last_push(context, rotated) or client.clock.now()
-            counts_from = since + timedelta(milliseconds=webhook.request_config.timeout_ms)
-            deadline = time.time() + self.wait.total_seconds()
-            self.log.info("Waiting up to %s for deliveries dated after %s", self.wait, counts_from.isoformat())
-            watch = HealthWatch(counts_from)
-            verdict = watch.observe(webhook)
-            if verdict is not None:
-                return self._conclude(context, client, verdict.kind)
-            if not self.deferrable:
-                return self._conclude(context, client, self._poll(client, watch, deadline))
+                return self._conclude(context, client, "quiet", counts_from)
+            wait = DeliveryWait(
+                HealthWatch(counts_from),
+                until=self._until(context, pushed, now),
+                poll_interval=self.poll_interval,
+                clock=client.clock,
+                say=lambda text: self.log.warning("%s", text),
+            )
+            self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
+            end: WaitEnd | None = wait.take(webhook)
+            if end is None and not self.deferrable:
+                end = self._poll(client, wait)
+            if end is not None:
+                return self._conclude(context, client, end, counts_from)
+            left = wait.until - client.clock.now()
         self.defer(
             trigger=WebhookDeliveryHealthTrigger(
                 webhook_id=self.webhook_id,
                 featurebase_conn_id=self.featurebase_conn_id,
                 counts_from=counts_from.isoformat(),
-                deadline=deadline,
-                poll_interval=self.poll_interval,
+                deadline=wait.until.timestamp(),
+                poll_interval=wait.pause,
             ),
             method_name="execute_complete",
-            timeout=self.wait + timedelta(minutes=5),
+            kwargs={"counts_from": counts_from.isoformat()},
+            timeout=left + TRIGGERER_MAY_LAG,
         )
         return None
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Take the trigger's verdict, and compare the stores."""
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, counts_from: str | None = None
+    ) -> dict[str, Any]:
+        """Take the trigger's verdict, and compare the stores.
+
+        :param counts_from: server time (ISO 8601) after which results count; None from a sensor of version 0.1.
+        """
         self.learn_webhook(context)
         with task_errors(self.standing(context)), self.hook.get_conn() as client:
-            return self._conclude(context, client, checked_event(event, webhook_id=self.webhook_id)["kind"])
+            kind = checked_event(event, webhook_id=self.webhook_id)["kind"]
+            return self._conclude(
+                context, client, kind, datetime.fromisoformat(counts_from) if counts_from is not None else None
+            )
+
+    def _until(self, context: Context, pushed: datetime | None, now: datetime) -> datetime:
+        """When the wait is over, in server time."""
+        ti: Any = context["ti"]
+        # What Airflow counts retries from, which is not 1 in a task that was cleared.
+        first_try = ti.max_tries - (self.retries or 0) + 1
+        if pushed is None or ti.try_number <= first_try:
+            return now + self.wait
+        left = min(pushed + self.wait - now, self.wait)
+        return now + left if left.total_seconds() > self.poll_interval else now
 
     def _last_push(self, context: Context, rotated: RotationOutcome | None) -> datetime | None:
         moments = [rotated.distributed_at] if rotated is not None else []
@@ -132,32 +182,41 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             moments.append((pulled(context, task_id) or {}).get("pushed_at"))
         return max((datetime.fromisoformat(moment) for moment in moments if moment), default=None)
 
-    def _poll(self, client: Client, watch: HealthWatch, deadline: float) -> str:
+    def _poll(self, client: Client, wait: DeliveryWait) -> WaitEnd:
         while True:
-            time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
-            left = deadline - time.time()
-            webhook = client.get_webhook(self.webhook_id)
-            verdict = watch.conclude(webhook) if left <= 0 else watch.observe(webhook)
-            if verdict is not None:
-                return verdict.kind
+            time.sleep(wait.pause)
+            try:
+                end: WaitEnd | None = wait.take(client.get_webhook(self.webhook_id))
+            except ApiError as exc:
+                end = wait.fail(exc)
+            if end is not None:
+                return end
 
-    def _conclude(self, context: Context, client: Client, kind: str) -> dict[str, Any]:
+    def _conclude(
+        self, context: Context, client: Client, kind: WaitEnd, counts_from: datetime | None
+    ) -> dict[str, Any]:
         rotated = self.rotation(context, self.rotate_task_id)
         lineage = lineage_of(rotated.plan, rotated) if rotated is not None else Lineage()
         webhook = read_current(client, self.webhook_id, lineage)
-        probe = pulled(context, self.probe_task_id) or {}
-        probed = probe.get("result") == "accepted"
-        verdict = Verdict(cast("Any", kind), sentence(kind, webhook, probed=probed))
-        result = {"kind": verdict.kind, "detail": verdict.detail}
+        probed = (pulled(context, self.probe_task_id) or {}).get("result") == "accepted"
+        delivered = True
+        if counts_from is not None:
+            watch, now = HealthWatch(counts_from), client.clock.now()
+            delivered = watch.delivered(webhook, now=now)
+            newer = watch.observe(webhook, now=now)
+            if kind in ("quiet", "unreadable") and newer is not None and newer.kind == "healthy":
+                kind = "healthy"
+        detail = sentence(kind, webhook, probed=probed, delivered=delivered)
+        result = {"kind": kind, "detail": detail}
         context["ti"].xcom_push(key="return_value", value=result)
         self._compare_stores(webhook)
-        self.log.info("Deliveries: %s: %s", verdict.kind, verdict.detail)
+        self.log.info("Deliveries: %s: %s", kind, detail)
         if kind == "unreadable":
-            raise DeliveryHealthUnreadable(webhook.id, verdict.detail)
+            raise DeliveryHealthUnreadable(webhook.id, detail)
         if kind in ("failing", "inactive"):
-            raise DeliveriesFail(webhook.id, verdict.detail)
+            raise DeliveriesFail(webhook.id, detail)
         if kind == "quiet" and not probed:
-            raise AirflowSkipException(f"Skipped: {verdict.detail}")
+            raise AirflowSkipException(f"Skipped: {detail}")
         return result
 
     def _compare_stores(self, webhook: Webhook) -> None:
@@ -196,16 +255,21 @@ def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> Delive
     return cast("DeliveryHealthEvent", event)
 
 
-def sentence(kind: str, webhook: Webhook, *, probed: bool) -> str:
-    """The verdict in one sentence, with Featurebase's own result, code and time."""
+def sentence(kind: WaitEnd, webhook: Webhook, *, probed: bool, delivered: bool) -> str:
+    """The verdict in one sentence, with Featurebase's own result, code and time.
+
+    :param probed: whether the probe has passed.
+    :param delivered: whether Featurebase shows a result that counts, or may have shown one.
+    """
     last = last_result(webhook)
     forward = "The old secret can't be restored: see that every receiver has loaded the new one"
+    shown = f"deliveries since the push do not decide{last}" if delivered else "no delivery since the push was seen"
     return {
         "healthy": f"a delivery after the push succeeded{last}",
         "failing": f"deliveries fail since the push{last}. {forward}, then clear this task",
         "inactive": f"the webhook is {webhook.status!r}, so nothing is delivered{last}. {forward}, set it active in "
         "Featurebase, then clear this task",
-        "quiet": "Featurebase delivered nothing since the push; "
+        "quiet": f"{shown}; "
         + ("the probe has passed" if probed else "no probe has shown that the receiver accepts the secret"),
         "unreadable": "Featurebase could not be read often enough to judge. The stores hold the new secret; a retry "
         "looks again",

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
+from featurebase_provider.rotation.delivery_wait import MAX_POLL_FAILURES, DeliveryWait, WaitEnd
 from featurebase_provider.rotation.health import HealthWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-MAX_POLL_FAILURES = 10
+    from featurebase_provider.featurebase.client import AsyncClient
+
+__all__ = ["MAX_POLL_FAILURES", "DeliveryHealthEvent", "WebhookDeliveryHealthTrigger"]
 
 
 class DeliveryHealthEvent(TypedDict):
@@ -36,13 +38,16 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
     would not be sooner but harmful: where the scheduler has not yet taken note of the deferral, Airflow (3.3) counts
     the task as failed.
 
+    The triggerer's own clock counts for nothing: it may be hours off.
+
     All arguments are stored in the metadata database: ids and times only.
 
     :param webhook_id: the webhook.
     :param featurebase_conn_id: connection to Featurebase.
     :param counts_from: server time (ISO 8601) after which results count.
-    :param deadline: Unix seconds; absolute, so that a restart of the triggerer does not extend the wait.
-    :param poll_interval: seconds between two reads.
+    :param deadline: Unix seconds by Featurebase's clock; absolute, so that a restart of the triggerer does not extend
+        the wait. (Up to version 0.1 by the worker's clock, which is the same where that keeps time.)
+    :param poll_interval: seconds between two reads; not longer than the wait.
     """
 
     def __init__(
@@ -76,27 +81,24 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll; yield one event."""
-        watch = HealthWatch(datetime.fromisoformat(self.counts_from))
-        failures = 0
         async with await FeaturebaseHook(self.featurebase_conn_id).aget_conn() as client:
-            while True:
-                await asyncio.sleep(max(0.0, min(self.poll_interval, self.deadline - time.time())))
-                left = self.deadline - time.time()
-                try:
-                    webhook = await client.get_webhook(self.webhook_id)
-                except ApiError as exc:
-                    failures += 1
-                    self.log.warning("Read %d of %d failed: %s", failures, MAX_POLL_FAILURES, exc)
-                    if failures >= MAX_POLL_FAILURES or left <= 0 or not exc.retry_helps:
-                        yield self._event("unreadable")
-                        return
-                else:
-                    failures = 0
-                    verdict = watch.conclude(webhook) if left <= 0 else watch.observe(webhook)
-                    if verdict is not None:
-                        yield self._event(verdict.kind)
-                        return
-
-    def _event(self, kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable"]) -> TriggerEvent:
+            kind = await self._wait(client)
         event = DeliveryHealthEvent(webhook_id=self.webhook_id, kind=kind)
-        return TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
+
+    async def _wait(self, client: AsyncClient) -> WaitEnd:
+        wait = DeliveryWait(
+            HealthWatch(datetime.fromisoformat(self.counts_from)),
+            until=datetime.fromtimestamp(self.deadline, tz=timezone.utc),
+            poll_interval=self.poll_interval,
+            clock=client.clock,
+            say=lambda text: self.log.warning("%s", text),
+        )
+        while True:
+            await asyncio.sleep(wait.pause)
+            try:
+                end: WaitEnd | None = wait.take(await client.get_webhook(self.webhook_id))
+            except ApiError as exc:
+                end = wait.fail(exc)
+            if end is not None:
+                return end

@@ -64,6 +64,31 @@ def test_an_old_observation_gives_way() -> None:
     assert clock.offset_seconds == -400
 
 
+@pytest.mark.parametrize("step", [3 * 3600, -3 * 3600])
+def test_a_local_clock_that_was_set_is_noticed_with_the_next_answer(step: float) -> None:
+    """However good the observation before it was, and however lately it was made."""
+    local = [UNIX]
+    clock = ServerClock(local=lambda: local[0])
+    clock.observe(DATE, sent_at=UNIX, received_at=UNIX)
+    local[0] += step
+    clock.observe(DATE, sent_at=local[0] - 1, received_at=local[0])
+    assert clock.now().timestamp() == pytest.approx(UNIX + 1)
+
+
+@pytest.mark.parametrize(
+    ("local_ahead", "said"),
+    [(-10861, "3:01:01 (h:mm:ss) behind"), (10800, "3:00:00 (h:mm:ss) ahead of"), (59, None), (-59, None), (0, None)],
+)
+def test_clocks_that_are_minutes_apart_are_said(local_ahead: float, said: str | None) -> None:
+    clock = ServerClock(local=lambda: UNIX + local_ahead)
+    assert clock.skew is None
+    clock.observe(DATE, sent_at=UNIX + 0.5 + local_ahead, received_at=UNIX + 0.5 + local_ahead)
+    if said is None:
+        assert clock.skew is None
+    else:
+        assert f"this machine's clock is {said} Featurebase's" in str(clock.skew)
+
+
 def test_an_answer_across_a_clock_step_tells_nothing() -> None:
     clock = ServerClock()
     clock.observe(DATE, sent_at=UNIX, received_at=UNIX - 3600)

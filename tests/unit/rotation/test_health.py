@@ -11,12 +11,14 @@ from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.health import HealthWatch, last_result, one_line
 from tests.unit.rotation.fakes import START, a_webhook
 
+NOW = START + timedelta(hours=1)
+
 
 def reading(
     code: int | None = None,
     *,
     at: float | None = None,
-    failures: int = 0,
+    failures: int | None = 0,
     success: float | None = None,
     **changes: Any,
 ) -> Webhook:
@@ -30,14 +32,14 @@ def reading(
 def verdicts(*readings: Webhook) -> list[str | None]:
     """What is decided after each reading."""
     watch = HealthWatch(START)
-    return [verdict.kind if (verdict := watch.observe(one)) else None for one in readings]
+    return [verdict.kind if (verdict := watch.observe(one, now=NOW)) else None for one in readings]
 
 
 def conclusion(*readings: Webhook) -> str:
     watch = HealthWatch(START)
     for one in readings[:-1]:
-        assert watch.observe(one) is None
-    return watch.conclude(readings[-1]).kind
+        assert watch.observe(one, now=NOW) is None
+    return watch.conclude(readings[-1], now=NOW).kind
 
 
 def test_a_success_after_the_push_is_healthy() -> None:
@@ -110,8 +112,87 @@ def test_one_late_failure_and_no_success_at_the_end_is_failing() -> None:
     assert conclusion(reading(401, at=1, failures=1)) == "failing"
 
 
-def test_a_failure_after_a_success_at_the_end_is_failing() -> None:
-    assert conclusion(reading(401, at=2, failures=1, success=1)) == "failing"
+@pytest.mark.parametrize("failures", [1, 2])
+def test_one_or_two_failures_after_a_success_are_no_verdict(failures: int) -> None:
+    """The success shows that the receiver accepts the new secret; a third failure would decide."""
+    watch = HealthWatch(START)
+    one = reading(401, at=2, failures=failures, success=1)
+    verdict = watch.conclude(one, now=NOW)
+    assert verdict.kind == "quiet"
+    assert verdict.detail.startswith("deliveries after the push do not decide (last result: 401")
+    assert watch.delivered(one, now=NOW)
+
+
+def without_health(code: int | None, at: float, **changes: Any) -> Webhook:
+    """A reading without any figures, as ``health: null`` gives it."""
+    last = {"code": code, "message": "said", "timestamp": START + timedelta(seconds=at)}
+    return a_webhook(last_status=last, **changes)
+
+
+def test_without_figures_a_failure_is_none_the_less_one() -> None:
+    """``health: null`` and a 401 is not "nothing delivered"."""
+    assert without_health(401, at=1).health.consecutive_failures is None
+    assert verdicts(without_health(401, at=1)) == [None]
+    assert conclusion(without_health(401, at=1)) == "failing"
+
+
+def test_without_figures_a_success_is_none_the_less_one() -> None:
+    assert verdicts(without_health(200, at=1)) == ["healthy"]
+    assert verdicts(without_health(200, at=-1)) == [None]
+
+
+def test_without_a_count_the_last_result_says_whether_failures_followed_a_success() -> None:
+    """``consecutiveFailures: null`` is no good news."""
+    assert verdicts(reading(401, at=2, failures=None, success=1)) == [None]
+    assert conclusion(reading(401, at=2, failures=None, success=1)) == "quiet"
+    assert verdicts(reading(200, at=2, failures=None, success=2)) == ["healthy"]
+
+
+def test_without_a_count_the_failures_seen_are_counted() -> None:
+    """Each by its date: the same result read twice is one failure."""
+    readings = [without_health(401, at=at) for at in (1, 1, 2, 2, 2, 3)]
+    assert verdicts(*readings) == [None, None, None, None, None, "failing"]
+
+
+def test_without_a_count_a_result_that_is_no_failure_begins_anew() -> None:
+    old = without_health(401, at=-1)
+    readings = [without_health(401, at=1), without_health(401, at=2), old, without_health(401, at=3)]
+    assert verdicts(*readings) == [None, None, None, None]
+
+
+def test_a_count_that_is_not_zero_is_no_success() -> None:
+    """Figures that contradict each other decide nothing; the next reading may."""
+    assert verdicts(reading(200, at=2, failures=2, success=2)) == [None]
+    assert conclusion(reading(200, at=2, failures=2, success=2)) == "quiet"
+
+
+def test_a_code_that_could_not_be_read_is_no_failure() -> None:
+    """None is an answer that never came, but not where there was a text in its place."""
+    last = {"code": "two hundred", "message": "said", "timestamp": (START + timedelta(seconds=1)).isoformat()}
+    facts = a_webhook().model_dump(mode="json", by_alias=True, exclude={"secret"})
+    webhook = Webhook.model_validate({**facts, "secret": "whsec_0", "lastStatus": last})
+    assert "lastStatus.code" in webhook.unread
+    assert verdicts(webhook, webhook, webhook) == [None, None, None]
+    assert conclusion(webhook) == "quiet"
+
+
+@pytest.mark.parametrize("code", [200, 401])
+def test_a_result_from_the_future_does_not_count(code: int) -> None:
+    """Whoever dated it did not know the time, so it may be from before the push."""
+    ahead = 3600 + 61
+    one = reading(code, at=ahead, failures=0 if code == 200 else 3, success=ahead if code == 200 else None)
+    watch = HealthWatch(START)
+    assert watch.observe(one, now=NOW) is None
+    verdict = watch.conclude(one, now=NOW)
+    assert (verdict.kind, verdict.detail) == ("quiet", "Featurebase delivered nothing after the push")
+    assert not watch.delivered(one, now=NOW)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(200, "healthy"), (401, "failing")])
+def test_clocks_of_one_service_may_differ_by_seconds(code: int, kind: str) -> None:
+    ahead = 3600 + 59
+    one = reading(code, at=ahead, failures=0 if code == 200 else 1, success=ahead if code == 200 else None)
+    assert conclusion(one) == kind
 
 
 def test_the_conclusion_may_be_the_first_look() -> None:
@@ -127,7 +208,7 @@ def test_an_inactive_webhook_decides_at_once(status: str) -> None:
 
 def test_the_verdict_quotes_featurebase() -> None:
     watch = HealthWatch(START)
-    verdict = watch.conclude(reading(401, at=1, failures=1))
+    verdict = watch.conclude(reading(401, at=1, failures=1), now=NOW)
     assert verdict.detail.endswith("(last result: 401 'said' at 2026-01-15T10:30:01+00:00)")
 
 

@@ -48,7 +48,8 @@ def test_anything_else_is_no_verdict(event: Mapping[str, Any] | None) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("probed", [True, False])
-def test_every_verdict_has_its_sentence(kind: str, probed: bool) -> None:
+@pytest.mark.parametrize("delivered", [True, False])
+def test_every_verdict_has_its_sentence(kind: Any, probed: bool, delivered: bool) -> None:
     """Where deliveries fail it gives Featurebase's code, in words that are safe for a log line."""
     now = datetime(2026, 1, 15, tzinfo=timezone.utc)
     webhook = Webhook.model_validate(
@@ -72,7 +73,7 @@ def test_every_verdict_has_its_sentence(kind: str, probed: bool) -> None:
             "updatedAt": now.isoformat(),
         }
     )
-    text = sentence(kind, webhook, probed=probed)
+    text = sentence(kind, webhook, probed=probed, delivered=delivered)
     assert "\n" not in text
     assert "the receiver's" not in text
     if kind in ("failing", "inactive"):
@@ -80,3 +81,5 @@ def test_every_verdict_has_its_sentence(kind: str, probed: bool) -> None:
         assert "can't be restored" in text
     if kind == "quiet":
         assert ("the probe has passed" in text) == probed
+        assert ("no delivery since the push was seen" in text) != delivered
+        assert ("401" in text) == delivered

@@ -1,0 +1,99 @@
+"""What settle makes of its arguments and of the tasks before it; the rule itself has tests of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from featurebase_provider.airflow_compat import AirflowFailException
+from featurebase_provider.featurebase.errors import ApiUnavailable
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.operators.settle import SettleWebhookOperator
+from featurebase_provider.rotation.rotate import RotationOutcome
+from tests.support.one_task import OneFeaturebase, OneTask, seconds_after_start
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook
+
+REFRESHED = -60.0
+
+
+def paused(*, failed_at: float = -50.0, changed_at: float = -49.5) -> Webhook:
+    return a_webhook(
+        "whsec_1",
+        status="paused",
+        updated_at=seconds_after_start(changed_at),
+        last_status={"code": 401, "message": "m", "timestamp": seconds_after_start(failed_at)},
+        health={"consecutive_failures": 7, "errors_since_last_success": 9},
+    )
+
+
+def settling(**arguments: Any) -> SettleWebhookOperator:
+    usual = {"webhook_id": "a" * 24, "featurebase_conn_id": "fb_of_mine"}
+    tasks = {"rotate_task_id": "rotate", "probe_task_id": "probe"}
+    return SettleWebhookOperator(task_id="settle", **{**usual, **tasks, **arguments})
+
+
+def left_behind(**probe: Any) -> dict[str, Any]:
+    rotated = RotationOutcome(
+        a_plan(), "answered", "sha256:1", refreshed_at=(START + timedelta(seconds=REFRESHED)).isoformat()
+    )
+    return {
+        "rotate": rotated.as_json(),
+        "probe": {"result": "accepted", "receiver_exposure_ms": 20_000.0, **probe},
+    }
+
+
+def test_pause_of_the_rotations_making_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(paused()).behind(monkeypatch)
+    result = settling().execute(OneTask(left_behind()).context)
+    assert featurebase.updates == [(WEBHOOK_ID, {"status": "active"})]
+    assert result["reactivated"] is True
+    assert (result["health_before"]["consecutive_failures"], result["health_before"]["last_code"]) == (7, 401)
+    assert (featurebase.connections, featurebase.reads) == (["fb_of_mine"], [WEBHOOK_ID])
+
+
+@pytest.mark.parametrize(
+    ("webhook", "results", "arguments", "says"),
+    [
+        (paused(changed_at=-30.0), left_behind(), {}, "a person may have paused it"),
+        (paused(), {"probe": left_behind()["probe"]}, {}, "did not refresh"),
+        (paused(), {"rotate": left_behind()["rotate"]}, {}, "no probe"),
+        (paused(), left_behind(), {"probe_task_id": None}, "no probe"),
+        (paused(), left_behind(), {"rotate_task_id": "another"}, "did not refresh"),
+        (paused(), left_behind(result="unproven"), {}, "no probe"),
+        (paused(), left_behind(receiver_exposure_ms=1_000.0), {}, "when the receiver had the new secret"),
+        (paused(), left_behind(receiver_exposure_ms=None), {}, "when the receiver had the new secret"),
+        (paused(failed_at=200.0, changed_at=200.0), left_behind(), {}, "no delivery failed since"),
+    ],
+)
+def test_what_cannot_be_told_stays_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, webhook: Webhook, results: dict[str, Any], arguments: dict[str, Any], says: str
+) -> None:
+    featurebase = OneFeaturebase(webhook).behind(monkeypatch)
+    with pytest.raises(AirflowFailException, match=says) as caught:
+        settling(**arguments).execute(OneTask(results).context)
+    assert "it is 'paused' and stays so" in str(caught.value)
+    assert "set the webhook active in Featurebase once that is right" in str(caught.value)
+    assert "last result: 401" in str(caught.value)
+    assert featurebase.updates == []
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_the_workers_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    """A failure of a minute ago is not in the future because the worker's clock is behind."""
+    featurebase = OneFeaturebase(paused(), hours=hours).behind(monkeypatch)
+    assert settling().execute(OneTask(left_behind()).context)["reactivated"] is True
+    assert len(featurebase.updates) == 1
+
+
+def test_active_webhook_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(a_webhook("whsec_1")).behind(monkeypatch)
+    assert settling().execute(OneTask().context)["reactivated"] is False
+    assert (featurebase.updates, featurebase.reads) == ([], ["a" * 24])
+
+
+def test_an_outage_says_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)).behind(monkeypatch)
+    with pytest.raises(ApiUnavailable, match="The stores hold the new secret, the webhook was left as it is"):
+        settling().execute(OneTask(left_behind()).context)

@@ -1,0 +1,369 @@
+"""What the sensor makes of its arguments and of the tasks before it: each of them changes what it waits for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, TaskDeferred
+from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.rotation.delivery_wait import MAX_POLL_FAILURES
+from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.sensors import webhook_delivery_health as module
+from featurebase_provider.sensors.webhook_delivery_health import (
+    UNUSED,
+    DeliveryHealthUnreadable,
+    WebhookDeliveryHealthSensor,
+)
+from tests.support.one_task import OneFeaturebase, OneTask, seconds_after_start
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, a_webhook, secret
+
+WAIT = timedelta(minutes=15)
+NEW = a_webhook("whsec_1", request_config={"timeoutMs": 7000})
+DOWN = ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)
+
+
+def shown(code: int | None, at: float, *, failures: int = 0, **changes: Any) -> Webhook:
+    """The webhook with a delivery result so many seconds after the start."""
+    moment = seconds_after_start(at)
+    return NEW.model_copy(
+        update={
+            "last_status": a_webhook(last_status={"code": code, "message": "said", "timestamp": moment}).last_status,
+            "health": a_webhook(
+                health={"consecutiveFailures": failures, "lastSuccessAt": moment if code == 200 else None}
+            ).health,
+            **changes,
+        }
+    )
+
+
+def a_sensor(**arguments: Any) -> WebhookDeliveryHealthSensor:
+    return WebhookDeliveryHealthSensor(
+        **{
+            "task_id": "verify",
+            "webhook_id": WEBHOOK_ID,
+            "featurebase_conn_id": "fb_of_mine",
+            "wait": WAIT,
+            **arguments,
+        }
+    )
+
+
+IN_A_ROTATION: Mapping[str, Any] = {
+    "rotate_task_id": "rotate", "push_task_ids": ("push.a", "push.b"), "probe_task_id": "probe"
+}  # fmt: skip
+
+
+def left_behind(
+    *, distributed: float | None = -60.0, pushed: Mapping[str, float | None] | None = None, **others: Any
+) -> dict[str, Any]:
+    """Results of the tasks before; times are seconds after the start."""
+    at = None if distributed is None else seconds_after_start(distributed).isoformat()
+    rotated = RotationOutcome(a_plan(a_webhook("whsec_0")), "answered", str(NEW.fingerprint), distributed_at=at)
+    pushes = {
+        task_id: {"pushed_at": None if moment is None else seconds_after_start(moment).isoformat()}
+        for task_id, moment in (pushed or {}).items()
+    }
+    return {"rotate": rotated.as_json(), **pushes, **others}
+
+
+def deferral(sensor: WebhookDeliveryHealthSensor, task: OneTask) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute(task.context)
+    return caught.value
+
+
+def trigger_arguments(sensor: WebhookDeliveryHealthSensor, task: OneTask) -> dict[str, Any]:
+    trigger: Any = deferral(sensor, task).trigger
+    return dict(trigger.serialize()[1])
+
+
+@pytest.fixture
+def featurebase(monkeypatch: pytest.MonkeyPatch) -> OneFeaturebase:
+    return OneFeaturebase(NEW).behind(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("results", "counts_from"),
+    [
+        (left_behind(distributed=-60), -60 + 7),
+        (left_behind(distributed=-60, pushed={"push.a": -50, "push.b": -40}), -40 + 7),
+        (left_behind(distributed=-60, pushed={"push.a": -30, "push.b": None}), -30 + 7),
+        (left_behind(distributed=-20, pushed={"push.a": -30}), -20 + 7),
+        (left_behind(distributed=None, pushed={"push.b": -30}), -30 + 7),
+        ({}, 7),
+        (left_behind(distributed=None), 7),
+    ],
+    ids=["rotate", "last push", "one push", "rotate after a push", "push only", "alone", "nothing written"],
+)
+def test_results_count_from_the_last_push_plus_the_deliverys_timeout(
+    featurebase: OneFeaturebase, results: dict[str, Any], counts_from: float
+) -> None:
+    """A delivery that was under way at the push may be signed with the old secret, and report that late."""
+    arguments = trigger_arguments(a_sensor(**IN_A_ROTATION), OneTask(results))
+    assert datetime.fromisoformat(arguments["counts_from"]) == seconds_after_start(counts_from)
+
+
+def test_a_result_of_before_does_not_count_and_one_after_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, as far as the verdict: one second makes the difference."""
+    results = left_behind(distributed=-60, pushed={"push.a": -50})
+    OneFeaturebase(shown(200, -43)).behind(monkeypatch)
+    deferral(a_sensor(**IN_A_ROTATION), OneTask(results))
+    OneFeaturebase(shown(200, -42)).behind(monkeypatch)
+    assert a_sensor(**IN_A_ROTATION).execute(OneTask(results).context)["kind"] == "healthy"
+
+
+def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase) -> None:
+    deferred = deferral(a_sensor(poll_interval=20.0, **IN_A_ROTATION), OneTask(left_behind()))
+    trigger: Any = deferred.trigger
+    counts_from = seconds_after_start(-60 + 7).isoformat()
+    assert trigger.serialize()[1] == {
+        "webhook_id": WEBHOOK_ID,
+        "featurebase_conn_id": "fb_of_mine",
+        "counts_from": counts_from,
+        "deadline": (START + WAIT).timestamp(),
+        "poll_interval": 20.0,
+    }
+    assert (deferred.method_name, deferred.kwargs) == ("execute_complete", {"counts_from": counts_from})
+    assert deferred.timeout == WAIT + timedelta(minutes=5)
+    assert featurebase.connections == ["fb_of_mine"]
+    assert featurebase.reads == [WEBHOOK_ID]
+
+
+def test_the_first_read_of_the_trigger_is_not_later_than_the_wait(featurebase: OneFeaturebase) -> None:
+    arguments = trigger_arguments(a_sensor(poll_interval=60.0, wait=timedelta(seconds=8)), OneTask())
+    assert arguments["poll_interval"] == 8.0
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_the_workers_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    """Deadline and beginning are Featurebase's time, so that a triggerer with another clock waits as long."""
+    OneFeaturebase(NEW, hours=hours).behind(monkeypatch)
+    arguments = trigger_arguments(a_sensor(), OneTask())
+    assert arguments["deadline"] == pytest.approx((START + WAIT).timestamp())
+    assert arguments["counts_from"] == seconds_after_start(7).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("try_number", "max_tries", "pushed", "left"),
+    [
+        (1, 2, -300, 900),
+        (2, 2, -300, 600),
+        (3, 2, -300, 600),
+        (2, 3, -300, 900),  # cleared after its first try
+        (3, 3, -300, 600),
+        (2, 2, -600, 300),
+        (2, 2, 60, 900),  # a push by a clock that is ahead extends nothing
+    ],
+    ids=["first", "retry", "second retry", "cleared", "retry after that", "later", "pushed in the future"],
+)
+def test_a_retry_begins_no_new_wait(
+    featurebase: OneFeaturebase, try_number: int, max_tries: int, pushed: float, left: float
+) -> None:
+    """It looks until ``wait`` after the last push. Who clears the task, after mending a receiver, waits anew."""
+    task = OneTask(left_behind(distributed=pushed), try_number=try_number, max_tries=max_tries)
+    arguments = trigger_arguments(a_sensor(retries=2, **IN_A_ROTATION), task)
+    assert arguments["deadline"] == seconds_after_start(left).timestamp()
+
+
+@pytest.mark.parametrize("pushed", [-1000, -890])
+def test_a_retry_after_the_wait_looks_once(monkeypatch: pytest.MonkeyPatch, pushed: float) -> None:
+    """A rest of the wait that is shorter than an interval is not worth a deferral."""
+    OneFeaturebase(shown(401, -1, failures=1)).behind(monkeypatch)
+    task = OneTask(left_behind(distributed=pushed), try_number=2, max_tries=2)
+    with pytest.raises(AirflowFailException, match="deliveries fail since the push"):
+        a_sensor(retries=2, **IN_A_ROTATION).execute(task.context)
+
+
+def test_a_retry_that_knows_no_push_waits_anew(featurebase: OneFeaturebase) -> None:
+    """A sensor by itself counts from now, each time."""
+    arguments = trigger_arguments(a_sensor(retries=2), OneTask(try_number=3, max_tries=2))
+    assert arguments["deadline"] == (START + WAIT).timestamp()
+
+
+PASSED = {"probe": {"result": "accepted"}}
+
+
+@pytest.mark.parametrize(
+    ("probe", "passes"),
+    [
+        (PASSED, True),
+        ({}, False),
+        ({"probe": {"result": "unproven"}}, False),
+        ({"other": {"result": "accepted"}}, False),
+    ],
+    ids=["passed", "none", "unproven", "another task's"],
+)
+def test_quiet_passes_only_with_the_probe(featurebase: OneFeaturebase, probe: dict[str, Any], passes: bool) -> None:
+    task = OneTask(left_behind(**probe))
+    event = {"webhook_id": WEBHOOK_ID, "kind": "quiet"}
+    counts_from = seconds_after_start(-53).isoformat()
+    sensor = a_sensor(**IN_A_ROTATION)
+    if passes:
+        result = sensor.execute_complete(task.context, event, counts_from)
+        assert result == {"kind": "quiet", "detail": "no delivery since the push was seen; the probe has passed"}
+    else:
+        with pytest.raises(AirflowSkipException, match="no delivery since the push was seen; no probe has shown"):
+            sensor.execute_complete(task.context, event, counts_from)
+    assert task.pushed["return_value"]["kind"] == "quiet"
+    assert featurebase.connections == ["fb_of_mine"]
+
+
+def test_quiet_because_successes_and_failures_came_is_told_from_nothing_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(shown(401, -10, failures=1)).behind(monkeypatch)
+    event = {"webhook_id": WEBHOOK_ID, "kind": "quiet"}
+    for counts_from, says in (
+        (seconds_after_start(-53).isoformat(), "deliveries since the push do not decide (last result: 401"),
+        (None, "deliveries since the push do not decide (last result: 401"),  # from a sensor of version 0.1.0
+        (seconds_after_start(-5).isoformat(), "no delivery since the push was seen; the probe"),
+    ):
+        result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event, counts_from)
+        assert result["detail"].startswith(says)
+
+
+@pytest.mark.parametrize("kind", ["quiet", "unreadable"])
+def test_a_delivery_that_succeeded_at_the_last_moment_counts(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Between the trigger's last read and the worker's."""
+    OneFeaturebase(shown(200, -1)).behind(monkeypatch)
+    event = {"webhook_id": WEBHOOK_ID, "kind": kind}
+    counts_from = seconds_after_start(-53).isoformat()
+    result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind()).context, event, counts_from)
+    assert result["kind"] == "healthy"
+
+
+def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> None:
+    event = {"webhook_id": WEBHOOK_ID, "kind": "unreadable"}
+    with pytest.raises(DeliveryHealthUnreadable, match="a retry looks again"):
+        a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
+
+
+@pytest.mark.parametrize(("kind", "says"), [("failing", "deliveries fail"), ("inactive", "the webhook is 'paused'")])
+def test_bad_news_fails_the_task_for_good(monkeypatch: pytest.MonkeyPatch, kind: str, says: str) -> None:
+    OneFeaturebase(NEW.model_copy(update={"status": "paused"})).behind(monkeypatch)
+    with pytest.raises(AirflowFailException, match=says):
+        a_sensor(**IN_A_ROTATION).execute_complete(
+            OneTask(left_behind(**PASSED)).context, {"webhook_id": WEBHOOK_ID, "kind": kind}
+        )
+
+
+def test_a_webhook_that_was_inactive_before_the_rotation_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused = NEW.model_copy(update={"status": "paused"})
+    plan = a_plan(a_webhook("whsec_0", status="paused"))
+    rotated = RotationOutcome(plan, "answered", str(NEW.fingerprint), distributed_at=START.isoformat())
+    OneFeaturebase(paused).behind(monkeypatch)
+    result = a_sensor(**IN_A_ROTATION).execute(OneTask({"rotate": rotated.as_json(), **PASSED}).context)
+    assert result["kind"] == "quiet"
+
+
+def test_a_stale_read_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stores are compared with the secret that the rotation left, not with the one before."""
+    featurebase = OneFeaturebase(shown(200, -1), a_webhook("whsec_0"), NEW).behind(monkeypatch)
+    monkeypatch.setattr("featurebase_provider.rotation.lineage.time.sleep", lambda seconds: None)
+    store = MemoryStore(value=secret("1"))
+    sensor = a_sensor(stores=[store], **IN_A_ROTATION)
+    assert sensor.execute(OneTask(left_behind()).context)["kind"] == "healthy"
+    assert len(featurebase.reads) == 3
+
+
+def test_every_store_is_compared_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(shown(200, -1)).behind(monkeypatch)
+    task = OneTask(left_behind())
+    stores = [MemoryStore(value=secret("1")), MemoryStore(label="b", value=secret("0"))]
+    with pytest.raises(AirflowFailException, match="store b .* holds"):
+        a_sensor(stores=stores, **IN_A_ROTATION).execute(task.context)
+    assert task.pushed["return_value"]["kind"] == "healthy"
+
+
+class Slept:
+    """Stands in for ``time`` in the sensor: sleeping moves Featurebase's clock on."""
+
+    def __init__(self, featurebase: OneFeaturebase) -> None:
+        self.featurebase = featurebase
+        self.seconds: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.featurebase.now += timedelta(seconds=max(seconds, 0.001))
+
+
+def polling(
+    monkeypatch: pytest.MonkeyPatch, *answers: Webhook | Exception, **facts: Any
+) -> tuple[Slept, OneFeaturebase]:
+    featurebase = OneFeaturebase(*answers, **facts).behind(monkeypatch)
+    slept = Slept(featurebase)
+    monkeypatch.setattr(module, "time", slept)
+    return slept, featurebase
+
+
+@pytest.mark.parametrize("hours", [0, 3, -3])
+def test_on_the_worker_it_polls_as_long(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    slept, featurebase = polling(monkeypatch, NEW, hours=hours)
+    result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind(**PASSED)).context)
+    assert result["kind"] == "quiet"
+    assert slept.seconds[:59] == pytest.approx([15.0] * 59)
+    assert sum(slept.seconds) == pytest.approx(900, abs=0.1)
+
+
+def test_on_the_worker_too_reads_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the triggerer: a short outage is passed over, and ten failures in a row end it."""
+    outage = [DOWN] * (MAX_POLL_FAILURES - 1)
+    polling(monkeypatch, NEW, *outage, NEW, *outage, shown(200, -1))
+    result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind()).context)
+    assert result["kind"] == "healthy"
+    _, featurebase = polling(monkeypatch, NEW, *outage, DOWN, NEW)
+    with pytest.raises(DeliveryHealthUnreadable):
+        a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind()).context)
+    assert len(featurebase.reads) == 1 + MAX_POLL_FAILURES + 1
+
+
+def test_on_the_worker_too_a_refusal_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = AuthenticationFailed("GET", f"/v2/webhooks/{WEBHOOK_ID}", 401)
+    _, featurebase = polling(monkeypatch, NEW, refused, NEW)
+    with pytest.raises(DeliveryHealthUnreadable):
+        a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind()).context)
+    assert len(featurebase.reads) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mode", "reschedule"), ("soft_fail", True), ("never_fail", True), ("silent_fail", True),
+        ("exponential_backoff", True), ("max_wait", 60), ("poke_interval", 30), ("timeout", 900),
+    ],
+)  # fmt: skip
+def test_a_sensors_argument_that_would_have_no_effect_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"WebhookDeliveryHealthSensor has no use for {name}: "):
+        a_sensor(**{name: value})
+
+
+def test_what_says_nothing_else_is_accepted() -> None:
+    assert a_sensor(mode="poke", soft_fail=False, silent_fail=False).mode == "poke"
+
+
+def test_all_of_airflows_sensor_arguments_are_known_of() -> None:
+    """A new one in a later Airflow must not be accepted without effect."""
+    from airflow.sdk import BaseSensorOperator
+
+    theirs = set(inspect.signature(BaseSensorOperator.__init__.__wrapped__).parameters) - {"self", "kwargs"}  # type: ignore[attr-defined]
+    assert theirs == set(UNUSED)
+
+
+def test_default_args_of_the_dag_do_not_hide_failing_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's own way back from a deferral would skip the task: a green run whose deliveries fail."""
+    defaults = {"soft_fail": True, "never_fail": False, "mode": "reschedule", "poke_interval": 5, "timeout": 5}
+    with DAG("mine", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), default_args=defaults):
+        sensor = a_sensor(**IN_A_ROTATION)
+    assert (sensor.soft_fail, sensor.never_fail, sensor.mode) == (False, False, "poke")
+    OneFeaturebase(shown(401, -1, failures=3)).behind(monkeypatch)
+    with pytest.raises(AirflowFailException):
+        sensor.resume_execution(
+            "execute_complete",
+            {"event": {"webhook_id": WEBHOOK_ID, "kind": "failing"}},
+            OneTask(left_behind()).context,
+        )
