@@ -23,8 +23,9 @@ from rich.markup import escape
 
 from demo.processes import DemoError
 from soak.airflow_part import AirflowPart
+from soak.apart import Apart
 from soak.combinations import COMBINATIONS, retry_span
-from soak.core_processes import run_core
+from soak.core_part import CorePart
 from soak.report import renew, table
 from soak.world import SoakWorld
 
@@ -102,15 +103,11 @@ class Soak:
     def _core_of(self, combinations: Sequence[Combination]) -> list[Figures]:
         options = self._options
         worlds = self._make_worlds("core", combinations, options.webhooks)
-        figures = run_core(
-            worlds,
-            rotations=options.rotations,
-            speed=options.speed,
-            seed=options.seed,
-            events_per_second=options.events,
-            until=self._until,
-            say=self.say,
+        part = CorePart(
+            rotations=options.rotations, speed=options.speed, seed=options.seed, events_per_second=options.events
         )
+        apart = Apart(part, title="core", steps=options.rotations, until=self._until, say=self.say)
+        figures = apart.run(worlds)
         self._stop()
         return figures
 
