@@ -22,11 +22,10 @@ What = Literal[
 HELD: frozenset[What] = frozenset({"tick came late", "tick while the webhook was paused", "older run cleared"})
 """What must refresh nothing and change no store."""
 
-BEFORE, AFTER = timedelta(days=1, hours=1), timedelta(hours=13)
-"""How long before and after its moment something that happens keeps the calendar busy, at most."""
 FIRST_OF_MONTH = timedelta(hours=6)
 MONTHS = 12
-DAYS_IN_A_ROW = 5
+DAYS_IN_A_ROW = 3
+MONTHS_BY_HAND = 8
 BY_HAND: tuple[What, ...] = (
     "triggered",
     "at Featurebase, then distributed",
@@ -76,7 +75,7 @@ def year(begin: datetime, *, months: float = MONTHS) -> list[Happening]:
         ),
         *(
             Happening(month + timedelta(days=19), "by hand", BY_HAND[number % len(BY_HAND)])
-            for number, month in enumerate(firsts)
+            for number, month in enumerate(firsts[:MONTHS_BY_HAND])
         ),
     ]
     end = firsts[0] + timedelta(days=months * 366 / MONTHS)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from soak.faults import Fault
 
 HICCUPS = 0.05
-DELIVERY_TIMEOUT_MS = 2000
+DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
+"""The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class SoakWorld:
                 "name": name,
                 "url": f"{self._receivers_url}/{name}/webhook",
                 "topics": [topic],
-                "requestConfig": {"timeoutMs": DELIVERY_TIMEOUT_MS},
+                "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
             }
             made = self.api("POST", "/v2/webhooks", json=body).json()
             secret_file = self.folder / "secrets" / f"{name}.env"
