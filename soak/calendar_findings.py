@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from soak.findings import ACCEPTED
@@ -170,7 +171,8 @@ def _count_deliveries(
         one["statusCode"] in ACCEPTED and one["fingerprint"] != _in_force(one, secrets) for one in deliveries
     )
     if figures.lost and not combination.may_lose:
-        figures.broken.append(f"{figures.lost} events were lost")
+        lost = next(str(event["id"]) for event in events if not event["delivered"])
+        figures.broken.append(f"{figures.lost} events were lost; the first: {_story(lost, deliveries, secrets)}")
     if {event["id"] for event in events if event["delivered"]} - received:
         figures.broken.append("events count as delivered, and no receiver has them")
     last = {one["eventId"]: one["statusCode"] for one in deliveries}
@@ -180,6 +182,17 @@ def _count_deliveries(
     tried = combination.keeps_previous and combination.retry_signing == "first"
     if not figures.broken and tried and figures.accepted_with_replaced < rotations:
         figures.broken.append("too few deliveries were signed with a secret that was replaced: nothing was tried")
+
+
+def _story(event_id: str, deliveries: Sequence[Mapping[str, Any]], secrets: Sequence[Mapping[str, Any]]) -> str:
+    """What became of an event's attempts."""
+    lines = []
+    for one in deliveries:
+        if one["eventId"] == event_id:
+            at = datetime.fromtimestamp(one["at"] / 1000, tz=timezone.utc)
+            valid = "the secret in force" if one["fingerprint"] == _in_force(one, secrets) else "a replaced secret"
+            lines.append(f"{at:%Y-%m-%d %H:%M:%S} {one['statusCode'] or one['error']}, signed with {valid}")
+    return "; ".join(lines)
 
 
 def _in_force(attempt: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str | None:

@@ -28,7 +28,8 @@ class SandboxClock:
         self._jobs: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
-        self._moving = asyncio.Lock()
+        self._turn, self._stands = asyncio.Lock(), asyncio.Event()
+        self._stands.set()
         self._closed = False
 
     def unix(self) -> float:
@@ -67,21 +68,30 @@ class SandboxClock:
             heapq.heappush(self._jobs, (self._now() + seconds, next(self._numbers), job))
             self._set_timer()
 
+    async def stands(self) -> None:
+        """Wait until nobody moves the time on: what begins meanwhile could end in another hour."""
+        await self._stands.wait()
+
     async def advance(self, seconds: float, settle: Callable[[], Awaitable[None]]) -> None:
         """Move the time on, as if it had passed: it stops at each job that comes due, in their order.
 
         :param settle: waits until what a job has begun is over, so that what follows from it finds its place too.
         """
-        async with self._moving:
-            target = self._ahead + seconds
-            await settle()
-            while self._jobs and self._jobs[0][0] - self._now() <= target - self._ahead:
-                due, _, job = heapq.heappop(self._jobs)
-                self._ahead += max(0.0, due - self._now())
-                job()
-                await settle()
-            self._ahead = target
+        async with self._turn:
+            self._stands.clear()
             self._set_timer()
+            try:
+                target = self._ahead + seconds
+                await settle()
+                while self._jobs and self._jobs[0][0] - self._now() <= target - self._ahead:
+                    due, _, job = heapq.heappop(self._jobs)
+                    self._ahead += max(0.0, due - self._now())
+                    job()
+                    await settle()
+                self._ahead = target
+            finally:
+                self._stands.set()
+                self._set_timer()
 
     def close(self) -> None:
         """Forget all jobs, and take none any more."""
@@ -97,7 +107,7 @@ class SandboxClock:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._jobs:
+        if self._jobs and self._stands.is_set():
             left = max(0.0, self._jobs[0][0] - self._now())
             self._timer = asyncio.get_running_loop().call_later(left / self._speed, self._ring)
 

@@ -82,8 +82,8 @@ class Deliveries:
             task.cancel()
 
     async def settle(self) -> None:
-        """Wait until the attempts that are under way now have ended, and their retries have their time."""
-        if self._attempts:
+        """Wait until no attempt is under way, and all retries have their time."""
+        while self._attempts:
             await asyncio.wait([*self._attempts])
 
     async def aclose(self) -> None:
@@ -105,6 +105,7 @@ class Deliveries:
         begin = loop.time()
         for index in range(count):
             await asyncio.sleep(max(0.0, begin + index / per_second - loop.time()))
+            await self._clock.stands()
             self.emit(topic, item)
 
     def _begin_attempt(self, event: Event, webhook_id: str, first_secret: str | None = None) -> None:

@@ -116,6 +116,28 @@ async def test_job_is_over_before_the_next_one_begins(clock):
 
 
 @pytest.mark.asyncio
+async def test_nothing_begins_by_itself_while_the_time_is_moved():
+    """What was signed at one hour would be verified at another."""
+    clock, at = SandboxClock(), []
+    clock.call_later(0.02, lambda: at.append(clock.ahead))
+    clock.call_later(3600, lambda: at.append(clock.ahead))
+
+    async def slow():
+        await asyncio.sleep(0.05)  # the first job comes due meanwhile
+
+    moving = asyncio.create_task(clock.advance(7200, slow))
+    await asyncio.sleep(0.04)
+    assert at == []
+    waiting = asyncio.create_task(clock.stands())
+    await moving
+    assert at[0] < 1 < 3598 < at[1] < 3601
+    await asyncio.wait_for(waiting, 1)
+    rang = asyncio.Event()
+    clock.call_later(0.01, rang.set)
+    await asyncio.wait_for(rang.wait(), 2)
+
+
+@pytest.mark.asyncio
 async def test_two_moves_at_once_come_one_after_the_other(clock, real):
     began, told = real.wall(), []
     for at in (10, 30):

@@ -159,6 +159,19 @@ async def test_retries_stay_due_when_the_clock_was_not_moved_far_enough(api, cre
     assert len(target.got) == 2
 
 
+async def test_paced_events_wait_while_the_clock_is_moved(api, create, target, eventually, state):
+    """No delivery is signed in one hour and verified in another, however slow the receiver."""
+    await create(url=f"{target.url}/slow/60")
+    await emit(api, count=1000, per_second=100)
+    await eventually(lambda: len(state.journal.events) >= 3)
+    moving = asyncio.create_task(api.post("/_sandbox/clock", json={"advance": 3600}))
+    await eventually(lambda: moving.done())
+    signed = [attempt.at_ms for attempt in state.journal.attempts]
+    assert all(attempt.status_code == 200 for attempt in state.journal.attempts if attempt.at_ms < signed[0] + 60_000)
+    await eventually(lambda: state.journal.attempts[-1].at_ms > signed[0] + 3_600_000)
+    await api.delete("/_sandbox/events")
+
+
 async def test_reset_ends_a_move_of_the_clock(api, create, target, eventually, state):
     await create(url=f"{target.url}/slow/5000")
     await emit(api)

@@ -112,6 +112,7 @@ def test_lost_event_is_broken_in_three_of_four(combination: Combination) -> None
     )
     assert (found.lost, found.refused) == (1, 1)
     assert bool(found.broken) is (combination != LOSING)
+    assert all("503, signed with a replaced secret; 1970-01-01" in one for one in found.broken)
 
 
 def test_event_lost_for_another_reason_is_broken_everywhere() -> None:
