@@ -139,7 +139,7 @@ bench: setup ## the benchmarks: a table, and bench.json
 	scripts/temp_airflow.sh $(BIN)/python -m benchmarks
 
 .PHONY: soak
-soak: setup ## many rotations under random faults while events flow, at most 10 minutes; a table, and soak.json
+soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 10 minutes
 	scripts/temp_airflow.sh $(BIN)/python -m soak $(SOAK)
 
 .PHONY: schema

@@ -23,22 +23,27 @@ from rich.markup import escape
 
 from demo.processes import DemoError
 from soak.airflow_part import AirflowPart
+from soak.apart import Apart
+from soak.calendar import LANES, MONTHS, year
+from soak.calendar_part import CalendarPart
 from soak.combinations import COMBINATIONS, retry_span
-from soak.core_processes import run_core
+from soak.core_part import CorePart
 from soak.report import renew, table
 from soak.world import SoakWorld
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from soak.calendar_findings import CalendarFigures
     from soak.combinations import Combination
     from soak.findings import Figures
+    from soak.report import Part
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Soak:
-    """Both parts, within one time limit.
+    """All parts, within one time limit.
 
     :param folder: for logs, secret files and Airflow's home.
     """
@@ -57,11 +62,13 @@ class Soak:
         """
         options = self._options
         self.say(f"seed {options.seed}; working in {self._folder}")
-        results: dict[str, list[Figures]] = {}
+        results: dict[str, Part] = {}
         broken = []
         try:
             if options.rotations:
                 results["core"] = self._core()
+            if options.months:
+                results["calendar"] = self._calendar()
             if options.airflow_rotations:
                 results["airflow"] = self._airflow()
         except (DemoError, httpx.HTTPError) as exc:
@@ -102,14 +109,21 @@ class Soak:
     def _core_of(self, combinations: Sequence[Combination]) -> list[Figures]:
         options = self._options
         worlds = self._make_worlds("core", combinations, options.webhooks)
-        figures = run_core(
-            worlds,
-            rotations=options.rotations,
-            speed=options.speed,
-            seed=options.seed,
-            events_per_second=options.events,
-            until=self._until,
-            say=self.say,
+        part = CorePart(
+            rotations=options.rotations, speed=options.speed, seed=options.seed, events_per_second=options.events
+        )
+        apart = Apart(part, title="core", steps=options.rotations, until=self._until, say=self.say)
+        figures = apart.run(worlds)
+        self._stop()
+        return figures
+
+    def _calendar(self) -> list[CalendarFigures]:
+        months = self._options.months
+        worlds = self._make_worlds("calendar", COMBINATIONS, len(LANES), moves_clock=True)
+        happenings = len(year(datetime.now(tz=timezone.utc), months=months))
+        self.say(f"calendar: {months:g} months, {happenings} happenings in each combination")
+        figures = Apart(CalendarPart(months), title="calendar", steps=happenings, until=self._until, say=self.say).run(
+            worlds
         )
         self._stop()
         return figures
@@ -130,14 +144,17 @@ class Soak:
         )
         return part.run(events_per_second=options.events)
 
-    def _make_worlds(self, part: str, combinations: Sequence[Combination], webhooks: int) -> list[SoakWorld]:
+    def _make_worlds(
+        self, part: str, combinations: Sequence[Combination], webhooks: int, *, moves_clock: bool = False
+    ) -> list[SoakWorld]:
+        seed, speed = self._options.seed, 1.0 if moves_clock else self._options.speed
         for combination in combinations:
             folder = self._folder / part / combination.name
-            self._worlds.append(SoakWorld(folder, combination, webhooks=webhooks, seed=self._options.seed))
+            self._worlds.append(SoakWorld(folder, combination, webhooks=webhooks, seed=seed, moves_clock=moves_clock))
         for world in self._worlds:
             world.start()
         for world in self._worlds:
-            world.settle(speed=self._options.speed)
+            world.settle(speed=speed)
         return list(self._worlds)
 
     def _stop(self) -> None:
@@ -145,7 +162,7 @@ class Soak:
             world.stop()
         self._worlds.clear()
 
-    def _write(self, results: dict[str, list[Figures]]) -> None:
+    def _write(self, results: dict[str, Part]) -> None:
         options = self._options
         asked = {name: getattr(options, name) for name in ASKED}
         facts: dict[str, Any] = {
@@ -164,8 +181,8 @@ class Soak:
         options.output.write_text(json.dumps(facts, indent=2) + "\n")
 
 
-TITLES = {"core": "Without Airflow's daemons", "airflow": "In a real Airflow"}
-ASKED = ("seed", "rotations", "webhooks", "events", "speed", "at_once", "airflow_rotations", "limit")
+TITLES = {"core": "Without Airflow's daemons", "calendar": "A year in the calendar", "airflow": "In a real Airflow"}
+ASKED = ("seed", "rotations", "webhooks", "events", "speed", "at_once", "months", "airflow_rotations", "limit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,6 +213,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--webhooks", type=int, default=10, choices=range(1, 11), metavar="N", help="(%(default)s)")
     parser.add_argument("--events", type=float, default=20.0, help="a second, in each combination (%(default)s)")
     parser.add_argument("--speed", type=float, default=2400.0, help="of the sandbox's retries (%(default)s)")
+    parser.add_argument("--months", type=float, default=float(MONTHS), help="of the calendar (%(default)s)")
     parser.add_argument("--airflow-rotations", type=int, default=20, help="in all, in a real Airflow (%(default)s)")
     parser.add_argument("--limit", type=float, default=570.0, help="seconds after which to give up (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("soak.json"), help="where figures go (%(default)s)")

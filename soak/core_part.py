@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demo.world import API_KEY
@@ -14,6 +15,7 @@ from soak.combinations import KEY, PREVIOUS_KEY, retry_span
 from soak.dag_run import DagRun, SmallAirflow
 from soak.faults import draw
 from soak.findings import Injected, Rotation
+from soak.judging import judge
 from soak.task_process import watch_http
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from soak.combinations import Combination
     from soak.faults import Disturbance
+    from soak.findings import Figures
     from soak.world import SoakedWebhook, SoakWorld
 
 CONN_ID = "soak"
@@ -53,28 +56,45 @@ def connection(world: SoakWorld) -> dict[str, Any]:
     return {"conn_type": "featurebase", "host": world.url, "password": API_KEY, "extra": {"timeout": CALL_TIMEOUT}}
 
 
+def prepare_process(world: SoakWorld) -> None:
+    """Make this process and those forked from it find the world's Featurebase, and watch what they call."""
+    os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = json.dumps(connection(world))
+    watch_http()
+
+
+@dataclass(frozen=True)
 class CorePart:
-    """Rotates each webhook of a world so many times.
+    """Rotates the webhooks of a world so many times.
 
     :param rotations: how many in all.
     :param speed: of the sandbox's retries. Two refreshes of a webhook are further apart than the retries of an event
         last, as they are in real life.
-    :param done: called with each rotation that has ended.
     """
 
-    def __init__(
-        self, world: SoakWorld, *, rotations: int, speed: float, seed: int, done: Callable[[Rotation], None]
-    ) -> None:
-        self._world, self._rotations, self._seed, self._done = world, rotations, seed, done
+    rotations: int
+    speed: float
+    seed: int
+    events_per_second: float
+
+    def __call__(self, world: SoakWorld, step: Callable[[], None]) -> Figures:
+        """Rotate in this process, and judge when the last retry of the last event is over."""
+        prepare_process(world)
+        began = time.monotonic()
+        world.emit(per_second=self.events_per_second)
+        rotating = _World(world, rotations=self.rotations, speed=self.speed, seed=self.seed, step=step)
+        asyncio.run(rotating.run())
+        return judge(world, rotating.finished, seconds=time.monotonic() - began)
+
+
+class _World:
+    """Rotates each webhook of a world again and again."""
+
+    def __init__(self, world: SoakWorld, *, rotations: int, speed: float, seed: int, step: Callable[[], None]) -> None:
+        self._world, self._rotations, self._seed, self._step = world, rotations, seed, step
         self._apart = retry_span(speed) + MARGIN
-        os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = json.dumps(connection(world))
-        watch_http()
+        self.finished: list[Rotation] = []
 
-    def run(self) -> None:
-        """Rotate, then wait until the last retry of the last event is over."""
-        asyncio.run(self._run())
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         per_webhook, more = divmod(self._rotations, len(self._world.webhooks))
         await asyncio.gather(
             *(
@@ -94,7 +114,8 @@ class CorePart:
         await asyncio.sleep(number * self._apart / len(self._world.webhooks))
         for index in range(rotations):
             rotation = await _Rotating(self._world, webhook, airflow, draw(rng), f"manual__{index}").run()
-            self._done(rotation)
+            self.finished.append(rotation)
+            self._step()
             quiet_from = max([rotation.began, *rotation.commits_expected]) / 1000 + self._apart
             await asyncio.sleep(max(0.0, quiet_from - time.time()))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +33,14 @@ RETRY_DELAY = 0.2
 class DagRun:
     """One Dag run and what Airflow keeps of it.
 
+    :param due: when it was due, where the scheduler made it; None for one that a person triggered.
     :param told: what its task processes told: refreshes sent, stores written, deaths.
     :param clears: how often somebody had to clear tasks to bring it home.
     """
 
     run_id: str
     mode: str = "rotate"
+    due: datetime | None = None
     states: dict[str, str] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
     xcoms: dict[str, Any] = field(default_factory=dict)
@@ -62,24 +64,32 @@ class DagRun:
         return [str(line["error"]) for line in self.told if line["kind"] == CRASHED]
 
 
-class SmallAirflow:
-    """Runs the Dag of one webhook.
+AssetEvents = dict[str, list[dict[str, Any]]]
+"""By the asset's URI, oldest first."""
 
-    :param dag: as ``rotation_dag`` builds it; its stores are watched from here on.
+
+class SmallAirflow:
+    """Runs one Dag.
+
+    :param dag: as ``rotation_dag`` builds it, or another of this provider's; its stores are watched from here on.
     :param log: takes the output of the tasks.
+    :param events: the asset events that there are, where several Dags share them.
     """
 
-    def __init__(self, dag: DAG, log: Path) -> None:
+    ahead = 0.0
+    """By how many seconds its clock, and that of its tasks, is ahead of the real one."""
+
+    def __init__(self, dag: DAG, log: Path, events: AssetEvents | None = None) -> None:
         self.dag, self._log = dag, log
-        self._events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._events = {} if events is None else events
         for task in dag.tasks:
             for name in ("stores", "store"):
                 if hasattr(task, name):
                     held: Any = getattr(task, name)
                     watched = WatchedStore(held) if name == "store" else tuple(WatchedStore(one) for one in held)
                     setattr(task, name, watched)
-        verify: Any = dag.task_dict["verify_delivery"]
-        verify.deferrable = False  # there is no triggerer
+            if hasattr(task, "deferrable"):
+                task.deferrable = False  # there is no triggerer
 
     async def run(self, run: DagRun, *, kill: Kill | None = None) -> None:
         """Run every task that has no state yet, in order, with its retries.
@@ -115,7 +125,9 @@ class SmallAirflow:
         """Run one try; whether the task has its final state."""
         run.tries[task_id] += 1
         run.xcoms.pop(task_id, None)
-        told = await run_in_process(lambda: self._work(run, task_id), fatal=fatal, log=self._log, seconds=TRY_SECONDS)
+        told = await run_in_process(
+            lambda: self._work(run, task_id), fatal=fatal, log=self._log, seconds=TRY_SECONDS, ahead=self.ahead
+        )
         result = next((line for line in told if line["kind"] == "result"), None)
         run.told += [line for line in told if line is not result]
         if result is None:
@@ -128,9 +140,9 @@ class SmallAirflow:
             return False
         run.states[task_id] = "failed" if state == "up_for_retry" else state
         if state == "success":
-            now = datetime.now(tz=timezone.utc)
+            now = datetime.now(tz=timezone.utc) + timedelta(seconds=self.ahead)
             for uri, extra in result["events"].items():
-                self._events[uri].append({"extra": extra, "timestamp": now})
+                self._events.setdefault(uri, []).append({"extra": extra, "timestamp": now})
         return True
 
     def _work(self, run: DagRun, task_id: str) -> dict[str, Any]:
@@ -171,7 +183,9 @@ class SmallAirflow:
             "ti": ti,
             "run_id": run.run_id,
             "dag": self.dag,
-            "dag_run": SimpleNamespace(run_type="manual", run_after=datetime.now(tz=timezone.utc)),
+            "dag_run": SimpleNamespace(
+                run_type="scheduled" if run.due else "manual", run_after=run.due or datetime.now(tz=timezone.utc)
+            ),
             "inlet_events": _ByUri(inlets, list),
             "outlet_events": _ByUri(outlets, SimpleNamespace),
         }

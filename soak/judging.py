@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demo.processes import wait_for
 from soak.findings import Figures, sum_up
@@ -22,19 +22,29 @@ def judge(world: SoakWorld, rotations: Sequence[Rotation], *, seconds: float) ->
     :param seconds: how long it took.
     :raises DemoError: deliveries go on for longer than they can.
     """
+    return sum_up(
+        world.combination,
+        rotations,
+        **what_happened(world),
+        requests=world.control("GET", "/requests"),
+        current={webhook.id: world.current(webhook) for webhook in world.webhooks},
+        seconds=seconds,
+    )
+
+
+def what_happened(world: SoakWorld) -> dict[str, Any]:
+    """Events, attempts to deliver them, and the ids of those that the receivers have, once all deliveries are over.
+
+    :raises DemoError: they go on for longer than they can.
+    """
     world.control("DELETE", "/faults")
 
     def over() -> bool:
         return all(event["delivered"] or event["attempts"] == 4 for event in world.control("GET", "/events"))
 
     wait_for("the end of all deliveries", over, seconds=DELIVERY_SECONDS)
-    return sum_up(
-        world.combination,
-        rotations,
-        requests=world.control("GET", "/requests"),
-        events=world.control("GET", "/events"),
-        deliveries=world.control("GET", "/deliveries"),
-        received=set().union(*(world.received(webhook) for webhook in world.webhooks)),
-        current={webhook.id: world.current(webhook) for webhook in world.webhooks},
-        seconds=seconds,
-    )
+    return {
+        "events": world.control("GET", "/events"),
+        "deliveries": world.control("GET", "/deliveries"),
+        "received": set().union(*(world.received(webhook) for webhook in world.webhooks)),
+    }

@@ -1,6 +1,7 @@
 """Several sample receivers in one process, each with its own secret file, and with the hiccups that real ones have.
 
 Usage: python -m soak.receivers --port N --folder PATH --names a,b,c --seed S [--hiccups SHARE] [--previous]
+       [--clock-url URL]
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ ATTEMPTS_THAT_FAIL = 2
 class Hiccups:
     """Answers 503 to the first attempts of some events, as a receiver that restarts would; which ones, the seed says.
 
-    The probe's events are left alone: a probe is about the signature.
+    An event whose item has ``fails`` meets as many hiccups as that says. The probe's events are left alone: a probe
+    is about the signature.
     """
 
     def __init__(self, app: ASGIApp, *, seed: int, share: float) -> None:
@@ -58,14 +60,18 @@ class Hiccups:
 
     def _fails(self, body: bytes) -> bool:
         try:
-            event_id = str(json.loads(body)["id"])
+            event = json.loads(body)
+            event_id, item = str(event["id"]), event.get("data", {}).get("item", {})
         except (ValueError, TypeError, KeyError):
             return False
-        drawn = int.from_bytes(hashlib.sha256(f"{self._seed}:{event_id}".encode()).digest()[:4], "big") / 2**32
-        if event_id.startswith(ID_PREFIX) or drawn >= self._share:
+        if event_id.startswith(ID_PREFIX):
             return False
         self._seen[event_id] += 1
-        return self._seen[event_id] <= ATTEMPTS_THAT_FAIL
+        return self._seen[event_id] <= int(item.get("fails", self._drawn(event_id)))
+
+    def _drawn(self, event_id: str) -> int:
+        drawn = int.from_bytes(hashlib.sha256(f"{self._seed}:{event_id}".encode()).digest()[:4], "big") / 2**32
+        return ATTEMPTS_THAT_FAIL if drawn < self._share else 0
 
 
 def main() -> int:
@@ -79,7 +85,8 @@ def main() -> int:
     app = FastAPI(openapi_url=None)
     for name in options.names.split(","):
         previous = PREVIOUS_KEY if options.previous else None
-        receiver = create_receiver(options.folder / f"{name}.env", key=KEY, previous_key=previous)
+        file = options.folder / f"{name}.env"
+        receiver = create_receiver(file, key=KEY, previous_key=previous, clock_url=options.clock_url)
         app.mount(f"/{name}", Hiccups(receiver, seed=options.seed, share=options.hiccups))
     server.serve(app, server.open_socket(server.LOOPBACK, options.port), lambda: None)
     return 0
@@ -93,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--hiccups", type=float, default=0.0, help="share of events whose first attempts get a 503")
     parser.add_argument("--previous", action="store_true", help="accept the previous secret too")
+    parser.add_argument("--clock-url", default=None, help="the sandbox's clock, to follow it")
     return parser.parse_args()
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+from soak.calendar_findings import CalendarFigures
+from soak.findings import Figures
 
-    from soak.findings import Figures
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
-def table(title: str, columns: Sequence[Figures]) -> Table:
+Part = Sequence[Figures] | Sequence[CalendarFigures]
+"""What one part of the soak came to, a column for each combination."""
+
+
+def table(title: str, columns: Part) -> Table:
     """One part of the soak."""
     made = Table(title=f"\n{title}", title_justify="left", title_style="bold")
     made.add_column("")
@@ -26,7 +32,7 @@ def table(title: str, columns: Sequence[Figures]) -> Table:
     return made
 
 
-def renew(page: Path, parts: Sequence[tuple[str, Sequence[Figures]]], *, seed: int) -> None:
+def renew(page: Path, parts: Sequence[tuple[str, Part]], *, seed: int) -> None:
     """Write the figures into a Markdown page, in place of those between its marks.
 
     :raises ValueError: the page has no marks.
@@ -48,7 +54,34 @@ def _markdown(row: Sequence[str]) -> list[str]:
     return [f"... {name}" if row[0].startswith(" ") else name, *row[1:]]
 
 
-def _rows(columns: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
+def _rows(columns: Part) -> Iterator[tuple[str, ...]]:
+    years = [one for one in columns if isinstance(one, CalendarFigures)]
+    yield from _calendar_rows(years) if years else _rotation_rows([one for one in columns if isinstance(one, Figures)])
+
+
+def _calendar_rows(columns: Sequence[CalendarFigures]) -> Iterator[tuple[str, ...]]:
+    yield _row("days", [f"{one.days:.0f}" for one in columns])
+    yield _row("Dag runs", [one.runs for one in columns])
+    yield _row("rotations", [sum(one.rotations.values()) for one in columns])
+    for name in sorted({name for one in columns for name in one.rotations}):
+        yield _row(f"  {name}", [one.rotations.get(name, 0) for one in columns])
+    yield _row("held back", [sum(one.held.values()) for one in columns])
+    for name in sorted({name for one in columns for name in one.held}):
+        yield _row(f"  {name}", [one.held.get(name, 0) for one in columns])
+    yield _row("audits", [one.audits for one in columns])
+    for name in sorted({name for one in columns for name in one.healed}):
+        yield _row(f"  {name} found and mended", [one.healed.get(name, 0) for one in columns])
+    yield _row("previous secret kept", [one.previous_kept for one in columns])
+    yield _row("  until all retries were over", [one.previous_kept_through_retries for one in columns])
+    yield _row("  dropped after its time", [one.previous_dropped for one in columns])
+    yield _row("events emitted", [one.emitted for one in columns])
+    yield _row("  attempts refused (401)", [one.refused for one in columns])
+    yield _row("  accepted, signed with a replaced secret", [one.accepted_with_replaced for one in columns])
+    yield _row("  lost", [one.lost for one in columns])
+    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
+
+
+def _rotation_rows(columns: Sequence[Figures]) -> Iterator[tuple[str, ...]]:
     yield _row("rotations", [one.rotations for one in columns])
     yield _row("  nothing went wrong in", [one.undisturbed for one in columns])
     yield _row("faults met", [sum(one.faults.values()) for one in columns])

@@ -10,9 +10,11 @@ import ssl
 import sys
 import time
 import traceback
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
+import time_machine
 
 from featurebase_provider.rotation.store import ArmedStore
 
@@ -122,7 +124,7 @@ class _WatchedArmed(ArmedStore):
 
 
 async def run_in_process(
-    work: Callable[[], dict[str, Any]], *, fatal: int | None, log: Path, seconds: float
+    work: Callable[[], dict[str, Any]], *, fatal: int | None, log: Path, seconds: float, ahead: float = 0.0
 ) -> list[dict[str, Any]]:
     """Fork, do the work there, and return the lines that the process told; the last one is its result, if it lived.
 
@@ -131,12 +133,13 @@ async def run_in_process(
     :param fatal: the step at which it dies.
     :param log: takes its output.
     :param seconds: when it is killed, as a task that runs into its execution timeout.
+    :param ahead: by how many seconds its clock is ahead of the real one.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _be_the_task(work, Steps(writing, fatal), log)
+        _be_the_task(work, Steps(writing, fatal), log, ahead)
     os.close(writing)
     told = bytearray()
     loop = asyncio.get_running_loop()
@@ -161,7 +164,7 @@ async def run_in_process(
     return [json.loads(line) for line in told.decode().splitlines()]
 
 
-def _be_the_task(work: Callable[[], dict[str, Any]], steps: Steps, log: Path) -> NoReturn:
+def _be_the_task(work: Callable[[], dict[str, Any]], steps: Steps, log: Path, ahead: float) -> NoReturn:
     global _steps
     status = 1
     try:
@@ -169,6 +172,8 @@ def _be_the_task(work: Callable[[], dict[str, Any]], steps: Steps, log: Path) ->
         os.dup2(out, 1)
         os.dup2(out, 2)
         _steps = steps
+        if ahead:
+            time_machine.travel(datetime.now(tz=timezone.utc) + timedelta(seconds=ahead)).start()
         result = work()
         steps.tell("result", **result)
         status = 0

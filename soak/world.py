@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from soak.faults import Fault
 
 HICCUPS = 0.05
-DELIVERY_TIMEOUT_MS = 2000
+DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
+"""The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,18 @@ class SoakWorld:
 
     Automatic pausing is off: how many failures pause a webhook is not documented, and what a paused webhook misses
     is not a rotation's doing.
+
+    :param moves_clock: whether the sandbox's clock is moved on, so that the receivers must follow it.
     """
 
-    def __init__(self, folder: Path, combination: Combination, *, webhooks: int, seed: int) -> None:
+    def __init__(
+        self, folder: Path, combination: Combination, *, webhooks: int, seed: int, moves_clock: bool = False
+    ) -> None:
         self.folder, self.combination = folder.resolve(), combination
         self.url = f"http://127.0.0.1:{free_port()}"
         self._receivers_url = f"http://127.0.0.1:{free_port()}"
         self._names = [f"webhook-{number}" for number in range(webhooks)]
-        self._seed = seed
+        self._seed, self._moves_clock = seed, moves_clock
         self._processes: list[Process] = []
         self._http: tuple[int, httpx.Client] | None = None
         self.webhooks: list[SoakedWebhook] = []
@@ -80,12 +85,11 @@ class SoakWorld:
         signing = self.combination.retry_signing
         serve = ("serve", "--port", port, "--api-key", API_KEY, "--retry-signing", signing, "--pause-after", "0")
         self._run("sandbox", "featurebase_provider.sandbox.cli", *serve)
-        previous = ["--previous"] if self.combination.keeps_previous else []
+        more = ["--previous"] if self.combination.keeps_previous else []
+        more += ["--clock-url", f"{self.url}/_sandbox/clock"] if self._moves_clock else ["--hiccups", str(HICCUPS)]
         port = self._receivers_url.rpartition(":")[2]
         where = ("--port", port, "--folder", str(secrets), "--names", ",".join(self._names))
-        self._run(
-            "receivers", "soak.receivers", *where, "--seed", str(self._seed), "--hiccups", str(HICCUPS), *previous
-        )
+        self._run("receivers", "soak.receivers", *where, "--seed", str(self._seed), *more)
 
     def settle(self, *, speed: float) -> None:
         """Wait until both answer, make the webhooks and give each receiver its secret."""
@@ -97,7 +101,7 @@ class SoakWorld:
                 "name": name,
                 "url": f"{self._receivers_url}/{name}/webhook",
                 "topics": [topic],
-                "requestConfig": {"timeoutMs": DELIVERY_TIMEOUT_MS},
+                "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
             }
             made = self.api("POST", "/v2/webhooks", json=body).json()
             secret_file = self.folder / "secrets" / f"{name}.env"

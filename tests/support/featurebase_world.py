@@ -133,7 +133,8 @@ class FeaturebaseWorld:
     @property
     def secrets(self) -> dict[str, str]:
         """Everything that must turn up nowhere, by name."""
-        every = dict.fromkeys([*self.issued, *self.sandbox.state.webhooks.issued])
+        by_sandbox = (one.secret for one in self.sandbox.state.webhooks.issued)
+        every = dict.fromkeys([*self.issued, *by_sandbox])
         issued = {f"signing secret {number}": secret for number, secret in enumerate(every, 1)}
         return {"API key": self.api_key, "request header": HEADER_VALUE, **issued}
 

@@ -20,6 +20,7 @@ from featurebase_provider.sandbox.inputs import (
 )
 from featurebase_provider.sandbox.misbehaviour import reads_stale
 from featurebase_provider.sandbox.state import SandboxState
+from featurebase_provider.sandbox.webhooks import Webhook
 
 
 def api_router(state: SandboxState) -> APIRouter:
@@ -28,6 +29,9 @@ def api_router(state: SandboxState) -> APIRouter:
     No handler awaits between looking and changing, so each call takes effect at once or not at all.
     """
     router = APIRouter(prefix=f"{API_PREFIX}/webhooks")
+
+    def shown(request: Request, webhook: Webhook) -> dict[str, Any]:
+        return webhook.as_json(state.behaviour.time_text(request.method))
 
     @router.get("")
     async def list_webhooks(request: Request) -> Response:
@@ -38,25 +42,26 @@ def api_router(state: SandboxState) -> APIRouter:
             status=read_status_filter(query.get("status")),
             stale=reads_stale(request.scope),
         )
-        next_cursor = cursor_after(page[-1]["id"]) if more else None
-        return JSONResponse({"object": "list", "data": page, "nextCursor": next_cursor})
+        next_cursor = cursor_after(page[-1].id) if more else None
+        data = [shown(request, webhook) for webhook in page]
+        return JSONResponse({"object": "list", "data": data, "nextCursor": next_cursor})
 
     @router.post("")
     async def create_webhook(request: Request) -> Response:
         webhook = state.webhooks.create(read_body(CreateInput, await request.body()))
-        return _changed(request, webhook.as_json(), status=201)
+        return _changed(request, shown(request, webhook), status=201)
 
     @router.get("/{webhook_id}")
     async def get_webhook(request: Request, webhook_id: str) -> Response:
         stale = reads_stale(request.scope)
-        return JSONResponse(state.webhooks.shown(read_webhook_id(webhook_id), stale=stale))
+        return JSONResponse(shown(request, state.webhooks.get(read_webhook_id(webhook_id), stale=stale)))
 
     @router.patch("/{webhook_id}")
     async def update_webhook(request: Request, webhook_id: str) -> Response:
         webhook_id = read_webhook_id(webhook_id)
         state.webhooks.get(webhook_id)  # an unknown webhook is told before a faulty body
         wanted = read_body(UpdateInput, await request.body())
-        return _changed(request, state.webhooks.update(webhook_id, wanted).as_json())
+        return _changed(request, shown(request, state.webhooks.update(webhook_id, wanted)))
 
     @router.delete("/{webhook_id}")
     async def delete_webhook(request: Request, webhook_id: str) -> Response:
@@ -66,7 +71,9 @@ def api_router(state: SandboxState) -> APIRouter:
 
     @router.post("/{webhook_id}/secret")
     async def refresh_secret(request: Request, webhook_id: str) -> Response:
-        return _changed(request, state.webhooks.refresh_secret(read_webhook_id(webhook_id)).as_json())
+        moves = state.behaviour.updated_at == "moves"
+        webhook = state.webhooks.refresh_secret(read_webhook_id(webhook_id), moves_updated_at=moves)
+        return _changed(request, shown(request, webhook))
 
     return router
 

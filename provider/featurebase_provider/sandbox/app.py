@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurebase_provider.sandbox.api_routes import api_router
+from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.control_routes import control_router
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.gate import Gate
@@ -26,9 +30,11 @@ def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
     ``httpx.ASGITransport``, which runs none, await ``app.state.sandbox.aclose()`` where events were emitted.
 
     :param api_key: the one key that the API accepts.
-    :param settings: further fields of :class:`~featurebase_provider.sandbox.state.SandboxSettings`.
+    :param settings: further fields of :class:`~featurebase_provider.sandbox.state.SandboxSettings`, and switches
+        of :class:`~featurebase_provider.sandbox.behaviour.Behaviour`.
     """
-    state = SandboxState(SandboxSettings(api_key=api_key, **settings))
+    switches = {name: settings.pop(name) for name in Behaviour.model_fields.keys() & settings}
+    state = SandboxState(SandboxSettings(api_key=api_key, behaviour=Behaviour(**switches), **settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,9 +56,25 @@ def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
     # The last one added is the first one that a call meets.
     app.add_middleware(Misbehaviour, state=state)
     app.add_middleware(Gate, state=state)
+    app.add_middleware(_Dated, state=state)
     app.include_router(api_router(state))
     app.include_router(control_router(state))
     return app
+
+
+class _Dated:
+    """Gives answers the sandbox's own time as their ``Date``, unless they have one."""
+
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+        self._app, self._state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Date", formatdate(self._state.clock.unix(), usegmt=True))
+            await send(message)
+
+        await self._app(scope, receive, send_dated)
 
 
 async def _answer_refusal(_: Request, error: CallRefused) -> Response:

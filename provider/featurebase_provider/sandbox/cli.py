@@ -9,8 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, get_args
 
+from pydantic import ValidationError
+
+from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.errors import SandboxUnusable
 
 if TYPE_CHECKING:
@@ -56,7 +59,12 @@ def _run(options: argparse.Namespace) -> None:
 def _sandbox(options: argparse.Namespace) -> FastAPI:
     from featurebase_provider.sandbox.app import create_sandbox
 
-    return create_sandbox(options.api_key, retry_signing=options.retry_signing, pause_after=options.pause_after)
+    switches = {name: value for name, value in vars(options).items() if name in Behaviour.model_fields}
+    try:
+        return create_sandbox(options.api_key, **switches)
+    except ValidationError as error:
+        problems = [f"{_option(str(one['loc'][0]))}: {one['msg']}" for one in error.errors()]
+        raise SandboxUnusable("; ".join(problems)) from None
 
 
 def _receiver(options: argparse.Namespace) -> FastAPI:
@@ -67,6 +75,7 @@ def _receiver(options: argparse.Namespace) -> FastAPI:
         key=options.key,
         previous_key=options.previous_key,
         reload_seconds=options.reload_seconds,
+        clock_url=options.clock_url,
     )
 
 
@@ -84,19 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="the local Featurebase", description="Run the local Featurebase.")
     _add_address(serve, port=8787)
     serve.add_argument("--api-key", default="sk_sandbox", help="the key that the API accepts (%(default)s)")
-    serve.add_argument(
-        "--retry-signing",
-        choices=("first", "current"),
-        default="current",
-        help="the secret that signs retries: that of the first attempt, or the current one (%(default)s)",
-    )
-    serve.add_argument(
-        "--pause-after",
-        type=_natural,
-        default=50,
-        metavar="N",
-        help="consecutive delivery failures that pause a webhook, 0 for never (%(default)s)",
-    )
+    _add_switches(serve)
 
     receiver = commands.add_parser(
         "receiver",
@@ -116,7 +113,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="look at the file at most every S seconds (at each delivery)",
     )
+    receiver.add_argument(
+        "--clock-url", metavar="URL", help="where to ask for the time, as in http://127.0.0.1:8787/_sandbox/clock"
+    )
     return parser
+
+
+def _add_switches(parser: argparse.ArgumentParser) -> None:
+    """An option for each switch of the behaviour, without a value where it isn't given."""
+    for name, field in Behaviour.model_fields.items():
+        choices = [one for one in get_args(field.annotation) if isinstance(one, str)]
+        parser.add_argument(
+            _option(name),
+            choices=choices or None,
+            metavar=None if choices else name.upper(),
+            default=argparse.SUPPRESS,
+            help=f"{field.description} ({_shown(field.default)})",
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _shown(default: object) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
 def _add_address(parser: argparse.ArgumentParser, port: int) -> None:

@@ -1,52 +1,117 @@
-"""The clock behind the delivery retries, which can be made to run faster than the wall's."""
+"""The sandbox's time: the server's, which can be moved on, and that of the retries, which can run faster besides."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 MAX_SPEED = 1_000_000.0
 
 
-class RetryClock:
-    """Counts seconds that pass ``speed`` times as fast as real ones.
+class SandboxClock:
+    """Tells the server's time, and calls what is to happen later.
 
-    A change of speed counts for waits that are already under way, too.
+    Two rates: the server's time passes as fast as the wall's, the seconds that a job waits pass ``speed`` times as
+    fast. Both jump when the clock is moved on.
 
+    :param wall: Unix seconds.
     :param monotonic: seconds that never run backwards.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._speed = 1.0
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._ahead, self._speed = 0.0, 1.0
         self._real_then, self._scaled_then = monotonic(), 0.0
-        self._speed_changed = asyncio.Event()
+        self._jobs: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn, self._stands = asyncio.Lock(), asyncio.Event()
+        self._stands.set()
+        self._closed = False
+
+    def unix(self) -> float:
+        """The server's time in Unix seconds."""
+        return self._wall() + self._ahead
+
+    def unix_ms(self) -> int:
+        """The server's time in milliseconds since 1970."""
+        return int(self.unix() * 1000)
+
+    @property
+    def ahead(self) -> float:
+        """By how many seconds the server's time was moved on."""
+        return self._ahead
 
     @property
     def speed(self) -> float:
-        """How many of this clock's seconds pass in a real one."""
+        """How many of a job's seconds pass in a real one."""
         return self._speed
 
     @speed.setter
     def speed(self, speed: float) -> None:
         if not 0 < speed <= MAX_SPEED:
             raise ValueError(f"speed must be above 0 and at most {MAX_SPEED:.0f}, not {speed}")
-        self._scaled_then, self._real_then = self.now(), self._monotonic()
-        self._speed = speed
-        # Each waiter sleeps on the event that was current when it fell asleep.
-        changed, self._speed_changed = self._speed_changed, asyncio.Event()
-        changed.set()
+        real = self._monotonic()
+        self._scaled_then += (real - self._real_then) * self._speed
+        self._real_then, self._speed = real, speed
+        self._set_timer()
 
-    def now(self) -> float:
-        """Seconds of this clock since it was made."""
-        return self._scaled_then + (self._monotonic() - self._real_then) * self._speed
+    def call_later(self, seconds: float, job: Callable[[], object]) -> None:
+        """Call ``job`` when so many seconds have passed; never, once the clock was closed.
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait until this many of the clock's seconds have passed."""
-        deadline = self.now() + seconds
-        while (left := deadline - self.now()) > 0:
+        A change of speed and a jump count for what waits already, too.
+        """
+        if not self._closed:
+            heapq.heappush(self._jobs, (self._now() + seconds, next(self._numbers), job))
+            self._set_timer()
+
+    async def stands(self) -> None:
+        """Wait until nobody moves the time on: what begins meanwhile could end in another hour."""
+        await self._stands.wait()
+
+    async def advance(self, seconds: float, settle: Callable[[], Awaitable[None]]) -> None:
+        """Move the time on, as if it had passed: it stops at each job that comes due, in their order.
+
+        :param settle: waits until what a job has begun is over, so that what follows from it finds its place too.
+        """
+        async with self._turn:
+            self._stands.clear()
+            self._set_timer()
             try:
-                await asyncio.wait_for(self._speed_changed.wait(), timeout=left / self._speed)
-            except asyncio.TimeoutError:
-                continue
+                target = self._ahead + seconds
+                await settle()
+                while self._jobs and self._jobs[0][0] - self._now() <= target - self._ahead:
+                    due, _, job = heapq.heappop(self._jobs)
+                    self._ahead += max(0.0, due - self._now())
+                    job()
+                    await settle()
+                self._ahead = target
+            finally:
+                self._stands.set()
+                self._set_timer()
+
+    def close(self) -> None:
+        """Forget all jobs, and take none any more."""
+        self._closed = True
+        self._jobs.clear()
+        self._set_timer()
+
+    def _now(self) -> float:
+        """Seconds since the clock was made, as jobs count them."""
+        return self._scaled_then + (self._monotonic() - self._real_then) * self._speed + self._ahead
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._jobs and self._stands.is_set():
+            left = max(0.0, self._jobs[0][0] - self._now())
+            self._timer = asyncio.get_running_loop().call_later(left / self._speed, self._ring)
+
+    def _ring(self) -> None:
+        while self._jobs and self._jobs[0][0] <= self._now():
+            heapq.heappop(self._jobs)[2]()
+        self._set_timer()

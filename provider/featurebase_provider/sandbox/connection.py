@@ -6,6 +6,7 @@ Without it, as under ``httpx.ASGITransport``, the error is raised that a client 
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 from typing import Any
@@ -15,21 +16,30 @@ from starlette.types import Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _TRANSPORT = "featurebase_sandbox.transport"
+_NUMBER = "featurebase_sandbox.connection"
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class BreakableProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with the transport in each request's ``scope["state"]``."""
+    """uvicorn's HTTP/1.1, with the transport and a number of its own in each request's ``scope["state"]``."""
+
+    _numbers = itertools.count(1)
 
     def connection_made(self, transport: Any) -> None:
         """Remember the transport for the requests of this connection."""
         super().connection_made(transport)
-        self.app_state = {**self.app_state, _TRANSPORT: transport}
+        self.app_state = {**self.app_state, _TRANSPORT: transport, _NUMBER: next(self._numbers)}
 
 
 def is_breakable(scope: Scope) -> bool:
     """Whether the call came over a connection of the sandbox's own server."""
     return _TRANSPORT in scope.get("state", {})
+
+
+def connection_number(scope: Scope) -> int:
+    """Tells the connection of a call from others; 0 where there is none."""
+    number: int = scope.get("state", {}).get(_NUMBER, 0)
+    return number
 
 
 async def until_client_left(receive: Receive) -> None:

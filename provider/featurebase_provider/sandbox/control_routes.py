@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.clock import MAX_SPEED
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.faults import FaultInput
 from featurebase_provider.sandbox.inputs import is_loopback, read_webhook_id
 from featurebase_provider.sandbox.state import SandboxState
-from featurebase_provider.sandbox.timestamps import iso_ms
 from featurebase_provider.sandbox.topics import KNOWN_TOPICS
+from featurebase_provider.sandbox.webhooks import LastStatus
 
 CONTROL_PREFIX = "/_sandbox"
 MAX_AT_ONCE = 10_000
+END_OF_TIME = datetime(2100, 1, 1, tzinfo=timezone.utc)
+"""To which the clock can be moved on: a webhook's id begins with its time in 8 hexadecimal digits."""
 
 
 class _Input(BaseModel):
@@ -34,9 +37,20 @@ class EventsInput(_Input):
 
 
 class ClockInput(_Input):
-    """Body of ``POST /_sandbox/clock``."""
+    """Body of ``POST /_sandbox/clock``.
 
-    speed: Annotated[float, Field(gt=0, le=MAX_SPEED)]
+    :param speed: how many times as fast delivery retries come, those already waiting included.
+    :param advance: seconds by which to move the server's time on.
+    """
+
+    speed: Annotated[float, Field(gt=0, le=MAX_SPEED)] | None = None
+    advance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> ClockInput:
+        if not self.model_fields_set:
+            raise ValueError("give speed, advance or both")
+        return self
 
 
 class LastStatusInput(_Input):
@@ -85,16 +99,12 @@ def control_router(state: SandboxState) -> APIRouter:
     _add_event_routes(router, state)
     _add_journal_routes(router, state)
     _add_fault_routes(router, state)
-
-    @router.post("/clock")
-    async def set_clock(wanted: ClockInput) -> dict[str, float]:
-        """Let delivery retries come this many times faster, those already waiting included."""
-        state.clock.speed = wanted.speed
-        return {"speed": state.clock.speed}
+    _add_behaviour_routes(router, state)
+    _add_clock_routes(router, state)
 
     @router.post("/reset")
     async def reset() -> dict[str, bool]:
-        """Forget webhooks, journal, faults, clock speed and counted calls; end all that is under way."""
+        """Forget all but the options of the start; end all that is under way."""
         await state.reset()
         return {"reset": True}
 
@@ -102,11 +112,6 @@ def control_router(state: SandboxState) -> APIRouter:
     async def force(webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
         """Put a webhook into a state that the API doesn't let clients set."""
         return _force(state, read_webhook_id(webhook_id), wanted)
-
-    @router.get("/secrets")
-    async def list_secrets() -> list[str]:
-        """Every signing secret issued since the start or a reset: what a search for leaks has to look for."""
-        return list(state.webhooks.issued)
 
     return router
 
@@ -153,6 +158,11 @@ def _add_journal_routes(router: APIRouter, state: SandboxState) -> None:
     async def list_calls() -> list[dict[str, Any]]:
         return [call.as_json() for call in state.journal.calls]
 
+    @router.get("/secrets")
+    async def list_secrets() -> list[dict[str, Any]]:
+        """Every signing secret issued since the start or a reset: what a search for leaks has to look for."""
+        return [issued.as_json() for issued in state.webhooks.issued]
+
 
 def _add_fault_routes(router: APIRouter, state: SandboxState) -> None:
     @router.post("/faults", status_code=201)
@@ -171,6 +181,39 @@ def _add_fault_routes(router: APIRouter, state: SandboxState) -> None:
         return {"cleared": cleared}
 
 
+def _add_behaviour_routes(router: APIRouter, state: SandboxState) -> None:
+    @router.get("/behaviour")
+    async def show_behaviour() -> dict[str, Any]:
+        return state.behaviour.model_dump()
+
+    @router.post("/behaviour")
+    async def set_behaviour(wanted: Behaviour) -> dict[str, Any]:
+        """Set the switches that were sent; the turns of reads begin anew."""
+        state.behave(state.behaviour.model_copy(update=wanted.model_dump(exclude_unset=True)))
+        return state.behaviour.model_dump()
+
+
+def _add_clock_routes(router: APIRouter, state: SandboxState) -> None:
+    @router.get("/clock")
+    async def show_clock() -> dict[str, float]:
+        clock = state.clock
+        return {"now": clock.unix(), "ahead": clock.ahead, "speed": clock.speed}
+
+    @router.post("/clock")
+    async def set_clock(wanted: ClockInput) -> dict[str, float]:
+        """Set how fast delivery retries come, or move the server's time on.
+
+        Retries that come due meanwhile are delivered first, each at its time, before this call is answered.
+        """
+        if state.clock.unix() + wanted.advance > END_OF_TIME.timestamp():
+            raise CallRefused(400, "too_far", f"The clock goes to {END_OF_TIME:%Y-%m-%d} at most", "advance")
+        if wanted.speed is not None:
+            state.clock.speed = wanted.speed
+        if wanted.advance:
+            await state.clock.advance(wanted.advance, state.deliveries.settle)
+        return await show_clock()
+
+
 def _force(state: SandboxState, webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
     sent = wanted.model_fields_set
     simple = {"status", "secret", "omit_secret", "keep_secret", "topics", "extra"}
@@ -178,18 +221,15 @@ def _force(state: SandboxState, webhook_id: str, wanted: ForceInput) -> dict[str
     if "createdAt" in sent and wanted.createdAt is not None:
         changes["created_at_ms"] = _unix_ms(wanted.createdAt)
     if "lastStatus" in sent:
-        changes["last_status"] = wanted.lastStatus and {
-            "code": wanted.lastStatus.code,
-            "message": wanted.lastStatus.message,
-            "timestamp": iso_ms(_unix_ms(wanted.lastStatus.timestamp)),
-        }
+        last = wanted.lastStatus
+        changes["last_status"] = last and LastStatus(last.code, last.message, _unix_ms(last.timestamp))
     webhook = state.webhooks.force(webhook_id, changes)
     if "health" in sent:
         figures = wanted.health.model_dump(exclude_unset=True)
         if figures.get("lastSuccessAt") is not None:
             figures["lastSuccessAt"] = _unix_ms(figures["lastSuccessAt"])
         webhook.health.force(figures)
-    return webhook.as_json()
+    return webhook.as_json(state.behaviour.time_text("POST"))
 
 
 def _unix_ms(moment: datetime) -> int:

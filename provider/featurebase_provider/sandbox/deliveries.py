@@ -14,18 +14,18 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.cancelling import cancel_all
-from featurebase_provider.sandbox.clock import RetryClock
+from featurebase_provider.sandbox.clock import SandboxClock
 from featurebase_provider.sandbox.journal import Attempt, Event, Journal
 from featurebase_provider.sandbox.timestamps import iso_ms
 from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
 
-RetrySigning = Literal["first", "current"]
 RETRY_DELAYS = (60.0, 3600.0, 21600.0)
 """Seconds from the end of the first, second and third attempt to the next one."""
 ACCEPTED_STATUSES = frozenset({200, 201, 202, 204})
@@ -43,34 +43,24 @@ def signature_headers(secret: str, body: bytes, timestamp: int) -> dict[str, str
 
 
 class Deliveries:
-    """Sends events to webhooks, each event in a task of its own, and writes the journal of it.
+    """Sends events to webhooks, each attempt in a task of its own, and writes the journal of it.
 
     :param webhooks: looked up afresh before each attempt; one that is not active gets no further attempt.
-    :param retry_signing: the secret that signs retries: that of the first attempt, or the current one.
-    :param pause_after: consecutive failures after which a webhook is paused; 0 for never. Featurebase pauses,
-        too, but does not say when.
-    :param now: Unix seconds.
+    :param clock: knows the time, and when retries are due.
+    :param behaviour: the switches as they stand.
     """
 
     def __init__(
-        self,
-        webhooks: Webhooks,
-        journal: Journal,
-        clock: RetryClock,
-        *,
-        retry_signing: RetrySigning,
-        pause_after: int,
-        now: Callable[[], float] = time.time,
+        self, webhooks: Webhooks, journal: Journal, clock: SandboxClock, behaviour: Callable[[], Behaviour]
     ) -> None:
-        self._webhooks, self._journal, self._clock = webhooks, journal, clock
-        self._retry_signing, self._pause_after, self._now = retry_signing, pause_after, now
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._webhooks, self._journal, self._clock, self._behaviour = webhooks, journal, clock, behaviour
+        self._attempts: set[asyncio.Task[None]] = set()
         self._emissions: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
 
     def emit(self, topic: str, item: dict[str, Any] | None = None) -> list[Event]:
         """Let something happen: each active webhook that wants the topic gets an event of its own."""
-        now_ms = int(self._now() * 1000)
+        now_ms = self._clock.unix_ms()
         subscribers: list[Webhook | None] = [*self._webhooks.subscribed_to(topic)] or [None]
         events = []
         for webhook in subscribers:
@@ -79,7 +69,7 @@ class Deliveries:
             events.append(event)
             if webhook:
                 event.body = _event_body(event, item)
-                self._start(self._deliver(event, webhook.id), self._tasks)
+                self._begin_attempt(event, webhook.id)
         return events
 
     def emit_paced(self, topic: str, item: dict[str, Any] | None, *, count: int, per_second: float) -> None:
@@ -91,10 +81,16 @@ class Deliveries:
         for task in self._emissions:
             task.cancel()
 
+    async def settle(self) -> None:
+        """Wait until no attempt is under way, and all retries have their time."""
+        while self._attempts:
+            await asyncio.wait([*self._attempts])
+
     async def aclose(self) -> None:
-        """End emissions, deliveries and waiting retries, and close connections."""
-        await cancel_all([*self._emissions])  # first, for they start deliveries
-        await cancel_all([*self._tasks])
+        """End emissions, attempts and the clock with its waiting retries, and close connections."""
+        self._clock.close()
+        await cancel_all([*self._emissions])  # first, for they start attempts
+        await cancel_all([*self._attempts])
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
@@ -109,28 +105,28 @@ class Deliveries:
         begin = loop.time()
         for index in range(count):
             await asyncio.sleep(max(0.0, begin + index / per_second - loop.time()))
+            await self._clock.stands()
             self.emit(topic, item)
 
-    async def _deliver(self, event: Event, webhook_id: str) -> None:
-        first_secret: str | None = None
-        for number, delay in enumerate((0.0, *RETRY_DELAYS), start=1):
-            if delay:
-                await self._clock.sleep(delay)
-            webhook = self._webhooks.find(webhook_id)
-            if webhook is None or webhook.status != "active":
-                return
-            secret = webhook.secret
-            if self._retry_signing == "first":
-                secret = first_secret = first_secret or secret
-            if await self._attempt(event, webhook, number, secret):
-                event.delivered = True
-                return
+    def _begin_attempt(self, event: Event, webhook_id: str, first_secret: str | None = None) -> None:
+        self._start(self._deliver(event, webhook_id, first_secret), self._attempts)
 
-    async def _attempt(self, event: Event, webhook: Webhook, number: int, secret: str) -> bool:
-        now = self._now()
-        attempt = Attempt(event.id, webhook.id, number, int(now * 1000), fingerprint_of(secret))
+    async def _deliver(self, event: Event, webhook_id: str, first_secret: str | None) -> None:
+        webhook = self._webhooks.find(webhook_id)
+        if webhook is None or webhook.status != "active":
+            return
+        first_secret = first_secret or webhook.secret
+        secret = webhook.secret if self._behaviour().retry_signing == "current" else first_secret
+        event.delivered = await self._attempt(event, webhook, secret)
+        if not event.delivered and event.attempts <= len(RETRY_DELAYS):
+            delay = RETRY_DELAYS[event.attempts - 1]
+            self._clock.call_later(delay, lambda: self._begin_attempt(event, webhook_id, first_secret))
+
+    async def _attempt(self, event: Event, webhook: Webhook, secret: str) -> bool:
+        now = self._clock.unix()
+        event.attempts += 1
+        attempt = Attempt(event.id, webhook.id, event.attempts, int(now * 1000), fingerprint_of(secret))
         self._journal.attempts.append(attempt)
-        event.attempts = number
         headers = httpx.Headers({"Content-Type": "application/json", "User-Agent": "featurebase-sandbox"})
         headers.update(webhook.headers)
         headers.update(signature_headers(secret, event.body, int(now)))
@@ -162,10 +158,10 @@ class Deliveries:
             message="Success" if accepted else failure,
             ok=accepted,
             response_ms=response_ms,
-            at_ms=int(self._now() * 1000),
+            at_ms=self._clock.unix_ms(),
         )
-        failures = webhook.health.consecutive_failures
-        if self._pause_after and failures >= self._pause_after and webhook.status == "active":
+        failures, pause_after = webhook.health.consecutive_failures, self._behaviour().pause_after
+        if pause_after and failures >= pause_after and webhook.status == "active":
             webhook.status = "paused"
             self._webhooks.touch(webhook)
 

@@ -41,7 +41,7 @@ class Gate:
         if scope["type"] != "http" or not is_api_path(scope["path"]):
             await self._app(scope, receive, send)
             return
-        call = Call(self._state.now_ms(), scope["method"], scope["path"])
+        call = Call(self._state.clock.unix_ms(), scope["method"], scope["path"])
         self._state.journal.calls.append(call)
         rate_headers: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Carries out the faults that ``faults.py`` describes, behind the gate and in front of the API."""
+"""Carries out what ``faults.py`` and the reads of ``behaviour.py`` describe, behind the gate, in front of the API."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 from dataclasses import dataclass, field
 
 import httpx
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurebase_provider.sandbox.connection import (
     close_connection,
+    connection_number,
     is_breakable,
     reset_connection,
     until_client_left,
@@ -54,24 +55,32 @@ class Answer:
 
 
 class Misbehaviour:
-    """Lets each call through as it is, unless a fault waits for it."""
+    """Lets each call through as it is, unless a fault waits for it or a read has its turn to be stale."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app, self._state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take an ASGI call."""
-        fault = None
-        if scope["type"] == "http" and is_api_path(scope["path"]):
-            fault = self._state.faults.take(scope["method"], scope["path"])
-        if fault is None:
+        if scope["type"] != "http" or not is_api_path(scope["path"]):
             await self._app(scope, receive, send)
-        elif fault.kind == "stale_read":
-            await self._app({**scope, _STALE: True}, receive, send)
+            return
+        fault = self._state.faults.take(scope["method"], scope["path"])
+        spoilt = fault is not None and fault.kind == "stale_read"
+        stale = self._is_stale(scope) or spoilt
+        scope = {**scope, _STALE: stale}
+        if fault is None or spoilt:
+            await self._app(scope, receive, send)
         else:
             body = await _read_body(receive)
             if body is not None:
                 await _FaultyCall(self._app, self._state, fault, body, scope, receive, send).run()
+
+    def _is_stale(self, scope: Scope) -> bool:
+        if scope["method"] != "GET":
+            return False
+        user_agent = Headers(scope=scope).get("user-agent", "")
+        return self._state.reads.next_is_stale(connection=connection_number(scope), user_agent=user_agent)
 
 
 @dataclass(slots=True)

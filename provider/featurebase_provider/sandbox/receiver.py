@@ -9,12 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
 from featurebase_provider.sandbox.secret_file import SecretFile
+
+CLOCK_TIMEOUT = 2.0
+"""Seconds."""
 
 
 @dataclass(slots=True)
@@ -62,20 +66,24 @@ def create_receiver(
     key: str | None = None,
     previous_key: str | None = None,
     reload_seconds: float = 0.0,
+    clock_url: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """A receiver that takes deliveries on any path.
 
     Answers 200 to what it verified, 401 with a reason to what it could not, 400 to verified texts that are no
-    events. ``GET /received`` lists accepted events (first acceptance, times in ms since 1970), and
-    ``GET /refused`` the refusals by reason.
+    events, 503 while its clock can't be read. ``GET /received`` lists accepted events (first acceptance, times in
+    ms since 1970), and ``GET /refused`` the refusals by reason.
 
     :param secret_file: see :class:`~featurebase_provider.sandbox.secret_file.SecretFile`, as are ``key``,
         ``previous_key`` and ``reload_seconds``.
+    :param clock_url: the ``/_sandbox/clock`` of a sandbox, asked at each delivery, so that what it signs is in time
+        after its clock was moved on. Without it the time is ``now``.
     :param now: Unix seconds.
     :raises SandboxUnusable: the options contradict each other.
     """
     file = SecretFile(secret_file, key=key, previous_key=previous_key, reload_seconds=reload_seconds)
+    clock = None if clock_url is None else _FollowedClock(clock_url)
     inbox = _Inbox()
     app = FastAPI(title="Sample receiver", openapi_url=None)
 
@@ -90,7 +98,11 @@ def create_receiver(
     @app.post("/{path:path}")
     async def deliver(request: Request) -> Response:
         body = await request.body()
-        moment = now()
+        try:
+            moment = now() if clock is None else await clock.now()
+        except (httpx.HTTPError, ValueError, TypeError, KeyError):
+            inbox.refuse("the clock cannot be read", int(now() * 1000))
+            return JSONResponse({"error": "the clock cannot be read"}, 503)
         try:
             secret = _verified(request, body, file, moment)
         except SignatureRejected as refusal:
@@ -104,6 +116,27 @@ def create_receiver(
         return JSONResponse({"received": event["id"]})
 
     return app
+
+
+class _FollowedClock:
+    """The time of a sandbox.
+
+    :param url: its ``/_sandbox/clock``.
+    """
+
+    def __init__(self, url: str) -> None:
+        # No connection is kept, so there is none to close: where this application is mounted, nobody tells it to end.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._url, self._client = url, httpx.AsyncClient(limits=limits, timeout=CLOCK_TIMEOUT, trust_env=False)
+
+    async def now(self) -> float:
+        """Unix seconds.
+
+        :raises httpx.HTTPError: no answer, or one that is an error.
+        :raises ValueError, TypeError, KeyError: the answer holds no time.
+        """
+        answer = await self._client.get(self._url)
+        return float(answer.raise_for_status().json()["now"])
 
 
 def _verified(request: Request, body: bytes, file: SecretFile, now: float) -> str:

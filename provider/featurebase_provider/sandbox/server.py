@@ -30,6 +30,7 @@ class _Server(uvicorn.Server):
     """Tells when it answers, and lets go of held calls before it waits for calls to end."""
 
     def __init__(self, app: FastAPI, when_ready: Callable[[], None]) -> None:
+        self._sandbox: SandboxState | None = getattr(app.state, "sandbox", None)
         config = uvicorn.Config(
             app,
             http=BreakableProtocol,
@@ -40,19 +41,19 @@ class _Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=self._sandbox is None,  # a sandbox has a time of its own
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
-        self._app, self._when_ready = app, when_ready
+        self._when_ready = when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._when_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        sandbox: SandboxState | None = getattr(self._app.state, "sandbox", None)
-        if sandbox is not None:
-            sandbox.faults.clear()
+        if self._sandbox is not None:
+            self._sandbox.faults.clear()
         await super().shutdown(sockets)
 
 
@@ -136,7 +137,7 @@ class SandboxServer(AppServer):
 
     :param api_key: the one key that the API accepts.
     :param port: the port; 0 takes a free one.
-    :param settings: further fields of :class:`~featurebase_provider.sandbox.state.SandboxSettings`.
+    :param settings: as of :func:`~featurebase_provider.sandbox.app.create_sandbox`.
     """
 
     def __init__(self, api_key: str = DEFAULT_API_KEY, *, port: int = 0, **settings: Any) -> None:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from featurebase_provider.sandbox.behaviour import Behaviour, Reads
 from featurebase_provider.sandbox.cancelling import cancel_all
-from featurebase_provider.sandbox.clock import RetryClock
-from featurebase_provider.sandbox.deliveries import Deliveries, RetrySigning
+from featurebase_provider.sandbox.clock import SandboxClock
+from featurebase_provider.sandbox.deliveries import Deliveries
 from featurebase_provider.sandbox.faults import FaultBook
 from featurebase_provider.sandbox.journal import Journal
 from featurebase_provider.sandbox.rate_limit import DEFAULT_CALLS_PER_MINUTE, RateLimit
 from featurebase_provider.sandbox.webhooks import DEFAULT_WEBHOOK_LIMIT, Webhooks
 
 DEFAULT_API_KEY = "sk_sandbox"
-DEFAULT_PAUSE_AFTER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,15 @@ class SandboxSettings:
     :param api_key: the one key that the API accepts.
     :param default_version: API version of calls that name none. The default has no webhook endpoints, so that
         a client which forgets the header fails at once.
-    :param retry_signing: see :class:`~featurebase_provider.sandbox.deliveries.Deliveries`.
-    :param pause_after: consecutive delivery failures that pause a webhook; 0 for never.
+    :param behaviour: how the switches stand at the start and after a reset.
     :param calls_per_minute: rate limit of the API key.
     :param webhook_limit: webhooks that the workspace may have.
-    :param now: Unix seconds.
+    :param now: Unix seconds, as long as the sandbox's clock was not moved on.
     """
 
     api_key: str = DEFAULT_API_KEY
     default_version: str = "2025-12-12.clover"
-    retry_signing: RetrySigning = "current"
-    pause_after: int = DEFAULT_PAUSE_AFTER
+    behaviour: Behaviour = Behaviour()
     calls_per_minute: int = DEFAULT_CALLS_PER_MINUTE
     webhook_limit: int = DEFAULT_WEBHOOK_LIMIT
     now: Callable[[], float] = time.time
@@ -49,7 +47,9 @@ class SandboxState:
     webhooks: Webhooks
     journal: Journal
     rate_limit: RateLimit
-    clock: RetryClock
+    clock: SandboxClock
+    behaviour: Behaviour
+    reads: Reads
     deliveries: Deliveries
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -58,9 +58,9 @@ class SandboxState:
         self._late: set[asyncio.Task[None]] = set()
         self._begin()
 
-    def now_ms(self) -> int:
-        """Milliseconds since 1970."""
-        return int(self.settings.now() * 1000)
+    def behave(self, behaviour: Behaviour) -> None:
+        """Set the switches; the turns of reads begin anew."""
+        self.behaviour, self.reads = behaviour, Reads(behaviour)
 
     def start_late(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something after its call was answered; a reset ends it."""
@@ -85,15 +85,9 @@ class SandboxState:
 
     def _begin(self) -> None:
         settings = self.settings
-        self.webhooks = Webhooks(settings.now, settings.webhook_limit)
+        self.behave(settings.behaviour)
+        self.clock = SandboxClock(settings.now)
+        self.webhooks = Webhooks(self.clock.unix, settings.webhook_limit)
         self.journal = Journal()
-        self.rate_limit = RateLimit(settings.calls_per_minute, settings.now)
-        self.clock = RetryClock()
-        self.deliveries = Deliveries(
-            self.webhooks,
-            self.journal,
-            self.clock,
-            retry_signing=settings.retry_signing,
-            pause_after=settings.pause_after,
-            now=settings.now,
-        )
+        self.rate_limit = RateLimit(settings.calls_per_minute, self.clock.unix)
+        self.deliveries = Deliveries(self.webhooks, self.journal, self.clock, lambda: self.behaviour)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.inputs import CreateInput, RequestConfigInput, UpdateInput
-from featurebase_provider.sandbox.timestamps import iso_ms
+from featurebase_provider.sandbox.timestamps import TimeText, iso_ms
 
 DEFAULT_WEBHOOK_LIMIT = 10
 
@@ -52,16 +53,49 @@ class Health:
         if "avgResponseTime" in figures:
             self.attempts, self.response_ms_sum = 1, figures["avgResponseTime"]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, time_text: TimeText) -> dict[str, Any]:
         """The figures as the API shows them."""
         success = self.last_success_at_ms
         return {
             "lastResponseTime": self.last_response_ms,
             "avgResponseTime": round(self.response_ms_sum / self.attempts) if self.attempts else 0,
-            "lastSuccessAt": None if success is None else iso_ms(success),
+            "lastSuccessAt": None if success is None else time_text(success),
             "errorsSinceLastSuccess": self.errors_since_success,
             "consecutiveFailures": self.consecutive_failures,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedSecret:
+    """A signing secret that was in force, from when on, and the call that brought it."""
+
+    webhook_id: str
+    secret: str = field(repr=False)
+    at_ms: int
+    by: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The control's line."""
+        return {
+            "webhookId": self.webhook_id,
+            "secret": self.secret,
+            "fingerprint": fingerprint_of(self.secret),
+            "at": self.at_ms,
+            "by": self.by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LastStatus:
+    """How the last delivery attempt ended, and when, in ms since 1970."""
+
+    code: int
+    message: str
+    at_ms: int
+
+    def as_json(self, time_text: TimeText) -> dict[str, Any]:
+        """The result as the API shows it."""
+        return {"code": self.code, "message": self.message, "timestamp": time_text(self.at_ms)}
 
 
 @dataclass(slots=True)
@@ -79,13 +113,13 @@ class Webhook:
     status: str = "active"
     timeout_ms: int = 5000
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    last_status: dict[str, Any] | None = None
+    last_status: LastStatus | None = None
     health: Health = field(default_factory=Health)
     omit_secret: bool = False
     keep_secret: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, time_text: TimeText = iso_ms) -> dict[str, Any]:
         """The webhook object of the API reference."""
         document = {
             "object": "webhook",
@@ -98,10 +132,10 @@ class Webhook:
             "status": self.status,
             "version": "1.0",
             "requestConfig": {"timeoutMs": self.timeout_ms, "headers": dict(self.headers)},
-            "lastStatus": copy.deepcopy(self.last_status),
-            "health": self.health.as_json(),
-            "createdAt": iso_ms(self.created_at_ms),
-            "updatedAt": iso_ms(self.updated_at_ms),
+            "lastStatus": self.last_status and self.last_status.as_json(time_text),
+            "health": self.health.as_json(time_text),
+            "createdAt": time_text(self.created_at_ms),
+            "updatedAt": time_text(self.updated_at_ms),
             **copy.deepcopy(self.extra),
         }
         if self.omit_secret:
@@ -117,7 +151,7 @@ class Webhook:
 
     def count_attempt(self, *, code: int, message: str, ok: bool, response_ms: float, at_ms: int) -> None:
         """Enter a delivery attempt into the last status and the health figures."""
-        self.last_status = {"code": code, "message": message, "timestamp": iso_ms(at_ms)}
+        self.last_status = LastStatus(code, message, at_ms)
         self.health.count(ok=ok, response_ms=response_ms, at_ms=at_ms)
 
 
@@ -131,22 +165,25 @@ class Webhooks:
     def __init__(self, now: Callable[[], float] = time.time, limit: int = DEFAULT_WEBHOOK_LIMIT) -> None:
         self._now, self._limit = now, limit
         self._current: dict[str, Webhook] = {}
-        self._before_change: dict[str, dict[str, Any]] = {}
+        self._before_change: dict[str, Webhook] = {}
         self._process_part = secrets.token_hex(5)
         self._created, self._last_id_seconds = 0, 0
-        self.issued: dict[str, None] = {}
+        self.issued: list[IssuedSecret] = []
         """Every signing secret that was ever in force, oldest first, those of deleted webhooks too."""
 
     def find(self, webhook_id: str) -> Webhook | None:
         """The webhook as it is now, or None."""
         return self._current.get(webhook_id)
 
-    def get(self, webhook_id: str) -> Webhook:
-        """The webhook as it is now.
+    def get(self, webhook_id: str, *, stale: bool = False) -> Webhook:
+        """The webhook as it is now; ``stale``: as before its last change, or its deletion.
+
+        One that was never changed is as it is.
 
         :raises CallRefused: 404, there is none.
         """
-        webhook = self._current.get(webhook_id)
+        webhook = self._before_change.get(webhook_id) if stale else None
+        webhook = webhook or self._current.get(webhook_id)
         if webhook is None:
             raise CallRefused(404, "webhook_not_found", f"There is no webhook {webhook_id}", "id")
         return webhook
@@ -155,27 +192,16 @@ class Webhooks:
         """The active webhooks that want events of this topic."""
         return [hook for hook in self._current.values() if hook.status == "active" and topic in hook.topics]
 
-    def shown(self, webhook_id: str, *, stale: bool = False) -> dict[str, Any]:
-        """What reading one webhook answers; ``stale``: as before its last change, or its deletion.
-
-        A webhook that was never changed shows as it is.
-        """
-        if stale and webhook_id in self._before_change:
-            return copy.deepcopy(self._before_change[webhook_id])
-        return self.get(webhook_id).as_json()
-
     def page(
         self, *, after: str | None, limit: int, status: str | None, stale: bool = False
-    ) -> tuple[list[dict[str, Any]], bool]:
+    ) -> tuple[list[Webhook], bool]:
         """A page of webhooks, and whether another one follows.
 
         It goes by id, so webhooks that come and go between two pages neither repeat nor hide others.
         """
         ids: Iterable[str] = {*self._current, *self._before_change} if stale else self._current
-        shown = (
-            self.shown(webhook_id, stale=stale) for webhook_id in sorted(ids) if after is None or webhook_id > after
-        )
-        fitting = [document for document in shown if status is None or document["status"] == status]
+        shown = (self.get(webhook_id, stale=stale) for webhook_id in sorted(ids) if after is None or webhook_id > after)
+        fitting = [webhook for webhook in shown if status is None or webhook.status == status]
         return fitting[:limit], len(fitting) > limit
 
     def create(self, wanted: CreateInput) -> Webhook:
@@ -199,7 +225,7 @@ class Webhooks:
         )
         webhook.take(wanted.requestConfig)
         self._current[webhook.id] = webhook
-        self.issued[webhook.secret] = None
+        self._issue(webhook, by="POST /v2/webhooks")
         return webhook
 
     def update(self, webhook_id: str, wanted: UpdateInput) -> Webhook:
@@ -216,12 +242,12 @@ class Webhooks:
             webhook.health = Health()
         return webhook
 
-    def refresh_secret(self, webhook_id: str) -> Webhook:
+    def refresh_secret(self, webhook_id: str, *, moves_updated_at: bool = True) -> Webhook:
         """Put a new signing secret in place of the present one, which is worth nothing from now on."""
-        webhook = self.change(webhook_id)
+        webhook = self.change(webhook_id, moves_updated_at=moves_updated_at)
         if not webhook.keep_secret:
             webhook.secret = new_signing_secret()
-            self.issued[webhook.secret] = None
+            self._issue(webhook, by="POST /v2/webhooks/{id}/secret")
         return webhook
 
     def delete(self, webhook_id: str) -> None:
@@ -234,19 +260,24 @@ class Webhooks:
         webhook = self.change(webhook_id)
         for name, value in changes.items():
             setattr(webhook, name, copy.deepcopy(value))
-        self.issued[webhook.secret] = None
+        if "secret" in changes:
+            self._issue(webhook, by="POST /_sandbox/webhooks/{id}")
         return webhook
 
-    def change(self, webhook_id: str) -> Webhook:
+    def change(self, webhook_id: str, *, moves_updated_at: bool = True) -> Webhook:
         """The webhook, about to be changed: what it shows now is kept for stale reads."""
         webhook = self.get(webhook_id)
-        self._before_change[webhook_id] = webhook.as_json()
-        self.touch(webhook)
+        self._before_change[webhook_id] = copy.deepcopy(webhook)
+        if moves_updated_at:
+            self.touch(webhook)
         return webhook
 
     def touch(self, webhook: Webhook) -> None:
         """Date the webhook's last change: never twice the same, so that every change can be seen."""
         webhook.updated_at_ms = max(self._now_ms(), webhook.updated_at_ms + 1)
+
+    def _issue(self, webhook: Webhook, *, by: str) -> None:
+        self.issued.append(IssuedSecret(webhook.id, webhook.secret, self._now_ms(), by))
 
     def _now_ms(self) -> int:
         return int(self._now() * 1000)

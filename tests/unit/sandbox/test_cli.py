@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.cli import main
 from featurebase_provider.sandbox.errors import SandboxUnusable
 from featurebase_provider.sandbox.server import AppServer, ReceiverServer, SandboxServer
@@ -72,11 +73,17 @@ def test_taken_port_is_a_clear_error(capsys):
         ["serve", "--host", "no.such.host.invalid"],
         ["receiver", "--secret-file", "x", "--previous-key", "OLD"],
         ["receiver", "--secret-file", "x", "--reload-seconds", "-1"],
+        ["serve", "--pause-after", "-1"],
+        ["serve", "--reads", "fresh,old"],
+        ["serve", "--stale-share", "2"],
     ],
 )
 def test_impossible_options_end_with_status_2(arguments, capsys):
     assert main(arguments) == 2
-    assert capsys.readouterr().err.startswith("featurebase-sandbox: ")
+    message = capsys.readouterr().err
+    assert message.startswith("featurebase-sandbox: ")
+    if arguments[0] == "serve" and arguments[1] not in ("--port", "--host"):
+        assert message.startswith(f"featurebase-sandbox: {arguments[1]}: Input should be ")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,63 @@ def test_unknown_options_are_usage_errors(arguments, capsys):
         main(arguments)
     assert exit_info.value.code == 2
     assert "usage: featurebase-sandbox" in capsys.readouterr().err
+
+
+def test_every_switch_is_an_option(headers):
+    """All of them, set to what is not their default, arrive."""
+    switches = {
+        "retry_signing": "first",
+        "pause_after": 7,
+        "updated_at": "stays",
+        "timestamps": "get_seconds",
+        "reads": ["fresh", "stale"],
+        "stale_share": 0.25,
+        "seed": 3,
+        "reads_by": "user_agent",
+    }
+    assert all(switches[name] != default for name, default in Behaviour().model_dump(mode="json").items())
+    options = []
+    for name, value in switches.items():
+        options += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value)]
+    sandbox = start("serve", "--port", "0", *options)
+    try:
+        url = sandbox.stdout.readline().rstrip().rpartition(" on ")[2]
+        assert httpx.get(f"{url}/_sandbox/behaviour", trust_env=False).json() == switches
+    finally:
+        sandbox.terminate()
+        sandbox.communicate(timeout=10)
+
+
+def test_receiver_follows_the_sandboxs_clock(tmp_path, headers):
+    """A delivery of next year is in time; the receiver's own clock would find it a year too early."""
+    secret_file = tmp_path / "secret"
+    sandbox = start("serve", "--port", "0")
+    url = sandbox.stdout.readline().rstrip().rpartition(" on ")[2]
+    clock = ["--clock-url", f"{url}/_sandbox/clock"]
+    receivers = [start("receiver", "--port", "0", "--secret-file", str(secret_file), *more) for more in (clock, [])]
+    try:
+        following, alone = [one.stdout.readline().rstrip().rpartition(" on ")[2] for one in receivers]
+        with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+            body = {"name": "n", "url": f"{following}/hook", "topics": ["post.created"]}
+            webhook = client.post("/v2/webhooks", json=body).json()
+            secret_file.write_text(webhook["secret"])
+            client.post("/_sandbox/clock", json={"advance": 365 * 86_400})
+            client.post("/_sandbox/events", json={"topic": "post.created"})
+            client.post("/_sandbox/clock", json={"advance": 1})  # waits for the attempt
+            client.patch(f"/v2/webhooks/{webhook['id']}", json={"url": f"{alone}/hook"})
+            client.post("/_sandbox/events", json={"topic": "post.created"})
+            client.post("/_sandbox/clock", json={"advance": 1})
+            statuses = [attempt["statusCode"] for attempt in client.get("/_sandbox/deliveries").json()]
+            now = client.get("/_sandbox/clock").json()["now"]
+        assert statuses == [200, 401]
+        (received,) = httpx.get(f"{following}/received", trust_env=False).json()
+        assert abs(received["at"] / 1000 - now) < 60
+        (refused,) = httpx.get(f"{alone}/refused", trust_env=False).json()
+        assert "future" in refused["reason"]
+    finally:
+        for process in (sandbox, *receivers):
+            process.terminate()
+            process.communicate(timeout=10)
 
 
 def test_command_is_quick_to_answer_without_fastapi():
@@ -100,7 +164,7 @@ def test_servers_in_threads_give_sandbox_and_receiver_to_tests(tmp_path, headers
     path = tmp_path / "secret"
     with SandboxServer("sk_mine", pause_after=3) as sandbox, ReceiverServer(path) as receiver:
         assert sandbox.api_key == "sk_mine"
-        assert sandbox.state.settings.pause_after == 3
+        assert sandbox.state.behaviour.pause_after == 3
         headers["Authorization"] = "Bearer sk_mine"
         assert httpx.get(f"{sandbox.url}/v2/webhooks", headers=headers, trust_env=False).status_code == 200
         assert httpx.post(f"{receiver.url}/x", trust_env=False).status_code == 401

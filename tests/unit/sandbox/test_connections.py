@@ -6,6 +6,7 @@ import http.client
 import socket
 import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -183,3 +184,11 @@ def test_shutdown_lets_held_calls_go(headers):
         assert failed.wait(5)
         with pytest.raises(httpx.ConnectError):
             httpx.get(server.url, trust_env=False)
+
+
+def test_answers_have_one_date_and_it_is_the_sandboxs(client):
+    """Not the server's own beside it, of which a client would take the first or none."""
+    client.post("/_sandbox/clock", json={"advance": 86_400})
+    now = client.get("/_sandbox/clock").json()["now"]
+    (date,) = client.get("/v2/webhooks").headers.get_list("Date")
+    assert abs(parsedate_to_datetime(date).timestamp() - now) < 60

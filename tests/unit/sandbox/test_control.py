@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import httpx
 import pytest
+
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.app import create_sandbox
+from featurebase_provider.sandbox.timestamps import iso_ms
 
 pytestmark = pytest.mark.asyncio
 
@@ -104,6 +110,14 @@ async def test_control_says_what_is_wrong_without_quoting_it(api, create):
         ("clock", {"speed": 0}, 422),
         ("clock", {"speed": 1_000_001}, 422),
         ("clock", {}, 422),
+        ("clock", {"advance": -1}, 422),
+        ("clock", {"advance": 3e9}, 400),
+        ("behaviour", {"updated_at": "falls"}, 422),
+        ("behaviour", {"reads": []}, 422),
+        ("behaviour", {"reads": ["old"]}, 422),
+        ("behaviour", {"stale_share": 1.1}, 422),
+        ("behaviour", {"pause_after": -1}, 422),
+        ("behaviour", {"colour": "green"}, 422),
     ],
 )
 async def test_control_refuses_what_it_cannot_do(api, path, body, status):
@@ -122,7 +136,67 @@ async def test_deliveries_can_be_asked_for_one_webhook(api, create, target, even
 async def test_every_secret_ever_issued_can_be_asked_for(api, create):
     """Of refreshes, of a change by force and of deleted webhooks too, so that a search for leaks misses none."""
     one, other = await create(), await create()
-    refreshed = (await api.post(f"/v2/webhooks/{one['id']}/secret")).json()["secret"]
+    refreshed = (await api.post(f"/v2/webhooks/{one['id']}/secret")).json()
+    await api.post("/_sandbox/clock", json={"advance": 3600})
     await api.post(f"/_sandbox/webhooks/{one['id']}", json={"secret": "whsec_by_hand"})
     await api.delete(f"/v2/webhooks/{other['id']}")
-    assert (await api.get("/_sandbox/secrets")).json() == [one["secret"], other["secret"], refreshed, "whsec_by_hand"]
+    await api.post(f"/_sandbox/webhooks/{one['id']}", json={"keep_secret": True})
+    await api.post(f"/v2/webhooks/{one['id']}/secret")
+    issued = (await api.get("/_sandbox/secrets")).json()
+    assert [(line["webhookId"], line["secret"], line["by"]) for line in issued] == [
+        (one["id"], one["secret"], "POST /v2/webhooks"),
+        (other["id"], other["secret"], "POST /v2/webhooks"),
+        (one["id"], refreshed["secret"], "POST /v2/webhooks/{id}/secret"),
+        (one["id"], "whsec_by_hand", "POST /_sandbox/webhooks/{id}"),
+    ]
+    assert all(line["fingerprint"] == fingerprint_of(line["secret"]) for line in issued)
+    assert iso_ms(issued[0]["at"]) == one["createdAt"]
+    assert iso_ms(issued[2]["at"]) <= refreshed["updatedAt"]
+    assert issued[3]["at"] - issued[2]["at"] >= 3_600_000
+
+
+async def test_moving_the_clock_moves_everything_that_has_a_time(api, create, target, eventually, state):
+    """Half a year: header, webhook, journal, and the minute of the rate limit."""
+    half_a_year = 183 * 86_400
+    webhook = await create(url=f"{target.url}/status/200")
+    before = (await api.get("/_sandbox/clock")).json()
+    first = await api.get(f"/v2/webhooks/{webhook['id']}")
+    moved = (await api.post("/_sandbox/clock", json={"advance": half_a_year})).json()
+    assert (moved["ahead"], moved["speed"]) == (half_a_year, 1)
+    assert half_a_year <= moved["now"] - before["now"] < half_a_year + 60
+
+    then = await api.post(f"/v2/webhooks/{webhook['id']}/secret")
+    assert seconds_of(then.headers["Date"]) - seconds_of(first.headers["Date"]) >= half_a_year
+    assert then.json()["updatedAt"] >= iso_ms(int(moved["now"] * 1000))
+    assert then.json()["createdAt"] == webhook["createdAt"]
+    assert int(then.headers["X-RateLimit-Reset"]) - int(first.headers["X-RateLimit-Reset"]) >= half_a_year - 60
+    calls = (await api.get("/_sandbox/requests")).json()
+    assert calls[-1]["at"] - calls[0]["at"] >= half_a_year * 1000
+    later = await create()
+    assert int(later["id"][:8], 16) - int(webhook["id"][:8], 16) >= half_a_year
+
+    await api.post("/_sandbox/events", json={"topic": "post.created"})
+    await eventually(lambda: state.journal.events[0].delivered)
+    shown = (await api.get(f"/v2/webhooks/{webhook['id']}")).json()
+    assert shown["lastStatus"]["timestamp"] >= then.json()["updatedAt"]
+    assert shown["health"]["lastSuccessAt"] == shown["lastStatus"]["timestamp"]
+    assert abs(int(target.got[0][1]["x-webhook-timestamp"]) - moved["now"]) < 60
+
+    await api.post("/_sandbox/reset")
+    assert (await api.get("/_sandbox/clock")).json()["ahead"] == 0
+
+
+async def test_rate_limit_begins_anew_when_the_clock_has_passed_a_minute(headers):
+    app = create_sandbox(calls_per_minute=1)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://sandbox", headers=headers
+    ) as api:
+        await api.get("/v2/webhooks")
+        await api.get("/v2/webhooks")
+        assert (await api.get("/v2/webhooks")).status_code == 429
+        await api.post("/_sandbox/clock", json={"advance": 60})
+        assert (await api.get("/v2/webhooks")).status_code == 200
+
+
+def seconds_of(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 import time
 
@@ -100,15 +101,15 @@ async def test_failed_deliveries_are_tried_four_times(api, create, target, event
 
 
 async def test_retries_come_after_a_minute_an_hour_and_six_hours(api, create, target, eventually, state):
-    """Asked of the retry clock, in its seconds; how long those last is tested with the clock."""
+    """Asked of the clock, in its seconds; how long those last is tested with the clock."""
     waits = []
-    sleep = state.clock.sleep
+    call_later = state.clock.call_later
 
-    async def noted(seconds):
+    def noted(seconds, job):
         waits.append(seconds)
-        await sleep(seconds)
+        call_later(seconds, job)
 
-    state.clock.sleep = noted
+    state.clock.call_later = noted
     state.clock.speed = MAX_SPEED
     await create(url=f"{target.url}/status/500")
     await emit(api)
@@ -122,8 +123,65 @@ async def test_a_new_speed_counts_for_retries_that_wait_already(api, create, tar
     await eventually(lambda: len(target.got) == 1)
     await asyncio.sleep(0.02)
     assert len(target.got) == 1
-    assert (await api.post("/_sandbox/clock", json={"speed": 1_000_000})).json() == {"speed": 1_000_000}
+    assert (await api.post("/_sandbox/clock", json={"speed": 1_000_000})).json()["speed"] == 1_000_000
     await eventually(lambda: len(target.got) == 4)
+
+
+async def test_moving_the_clock_delivers_what_comes_due_in_order_and_in_time(api, create, target, eventually, state):
+    """Two events 59 seconds apart: seven hours later each has had its four attempts, signed when they were due."""
+    await create(url=f"{target.url}/status/500")
+    await emit(api)
+    await eventually(lambda: len(target.got) == 1)
+    await api.post("/_sandbox/clock", json={"advance": 59})
+    await emit(api)
+    await eventually(lambda: len(target.got) == 2)
+    await api.post("/_sandbox/clock", json={"advance": 60 + 3600 + 21_600 + 5})
+
+    attempts = (await api.get("/_sandbox/deliveries")).json()
+    first, second = state.journal.events
+    numbered = [(attempt["eventId"] == second.id, attempt["attempt"]) for attempt in attempts]
+    assert numbered == [(False, 1), (True, 1), (False, 2), (True, 2), (False, 3), (True, 3), (False, 4), (True, 4)]
+    for event in (first, second):
+        at = [attempt["at"] / 1000 for attempt in attempts if attempt["eventId"] == event.id]
+        assert [round(later - earlier) for earlier, later in itertools.pairwise(at)] == [60, 3600, 21_600]
+    signed_at = [int(headers["x-webhook-timestamp"]) for _, headers, _ in target.got]
+    assert signed_at == [attempt["at"] // 1000 for attempt in attempts]
+    assert (await api.get("/_sandbox/clock")).json()["ahead"] == 59 + 60 + 3600 + 21_600 + 5
+
+
+async def test_retries_stay_due_when_the_clock_was_not_moved_far_enough(api, create, target, eventually):
+    await create(url=f"{target.url}/status/500")
+    await emit(api)
+    await eventually(lambda: len(target.got) == 1)
+    await api.post("/_sandbox/clock", json={"advance": 58})
+    assert len(target.got) == 1
+    await api.post("/_sandbox/clock", json={"advance": 2})
+    assert len(target.got) == 2
+
+
+async def test_paced_events_wait_while_the_clock_is_moved(api, create, target, eventually, state):
+    """No delivery is signed in one hour and verified in another, however slow the receiver."""
+    await create(url=f"{target.url}/slow/60")
+    await emit(api, count=1000, per_second=100)
+    await eventually(lambda: len(state.journal.events) >= 3)
+    moving = asyncio.create_task(api.post("/_sandbox/clock", json={"advance": 3600}))
+    await eventually(lambda: moving.done())
+    signed = [attempt.at_ms for attempt in state.journal.attempts]
+    assert all(attempt.status_code == 200 for attempt in state.journal.attempts if attempt.at_ms < signed[0] + 60_000)
+    await eventually(lambda: state.journal.attempts[-1].at_ms > signed[0] + 3_600_000)
+    await api.delete("/_sandbox/events")
+
+
+async def test_reset_ends_a_move_of_the_clock(api, create, target, eventually, state):
+    await create(url=f"{target.url}/slow/5000")
+    await emit(api)
+    await eventually(lambda: len(target.got) == 1)
+    moving = asyncio.create_task(api.post("/_sandbox/clock", json={"advance": 86_400}))
+    await asyncio.sleep(0.01)
+    assert not moving.done()
+    await api.post("/_sandbox/reset")
+    await asyncio.wait_for(moving, 2)
+    assert (state.clock.ahead, state.journal.attempts) == (0, [])
 
 
 @pytest.mark.parametrize("retry_signing", ["first", "current"])

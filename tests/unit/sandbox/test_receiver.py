@@ -7,12 +7,14 @@ import time
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI, Response
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.deliveries import signature_headers
 from featurebase_provider.sandbox.errors import SandboxUnusable
 from featurebase_provider.sandbox.receiver import create_receiver
 from featurebase_provider.sandbox.secret_file import SecretFile
+from featurebase_provider.sandbox.server import AppServer
 
 NOW = 1_700_000_000.25
 
@@ -115,6 +117,25 @@ async def test_previous_secret_is_accepted_beside_the_current_one(path):
             assert answer.status_code == (401 if secret == "whsec_c" else 200)
         fingerprints = [one["fingerprint"] for one in (await client.get("/received")).json()]
     assert fingerprints == [fingerprint_of("whsec_a"), fingerprint_of("whsec_b")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("status", "content"), [(500, '{"now": 1}'), (200, "soon"), (200, "[]"), (200, "{}")])
+async def test_without_the_time_nothing_is_verified(path, status, content):
+    """A 401 would say that the signature is wrong, which nobody can know."""
+    path.write_text("whsec_a")
+    broken = FastAPI(openapi_url=None)
+    broken.get("/clock")(lambda: Response(content, status, media_type="application/json"))
+    with AppServer(broken) as server:
+        app = create_receiver(path, clock_url=f"{server.url}/clock")
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
+            assert (await deliver(client, "whsec_a", at=time.time())).status_code == 503
+            server.__exit__()
+            assert (await deliver(client, "whsec_a", at=time.time())).status_code == 503
+            (refused,) = (await client.get("/refused")).json()
+            assert (refused["reason"], refused["count"]) == ("the clock cannot be read", 2)
+            assert (await client.get("/received")).json() == []
 
 
 @pytest.mark.parametrize(

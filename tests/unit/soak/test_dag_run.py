@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from soak.dag_run import DagRun, SmallAirflow
+from soak.dag_run import AssetEvents, DagRun, SmallAirflow
 
 # The test runner has threads; what is forked here touches nothing of theirs.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -21,7 +22,7 @@ PLAN = SimpleNamespace(uri="featurebase://webhooks/a/plan")
 Work = Callable[[Any], Any]
 
 
-def airflow(tmp_path: Path, **works: Work) -> SmallAirflow:
+def airflow(tmp_path: Path, events: AssetEvents | None = None, **works: Work) -> SmallAirflow:
     """A Dag preflight -> rotate -> verify_delivery -> report whose tasks do what they are given."""
     order = ["preflight", "rotate", "verify_delivery", "report"]
     tasks = {}
@@ -34,7 +35,7 @@ def airflow(tmp_path: Path, **works: Work) -> SmallAirflow:
             get_flat_relative_ids=lambda upstream, after=after: after,
         )
     dag: Any = SimpleNamespace(dag_id="dag", task_dict=tasks, tasks=list(tasks.values()))
-    return SmallAirflow(dag, tmp_path / "log")
+    return SmallAirflow(dag, tmp_path / "log", events)
 
 
 def run(small: SmallAirflow, dag_run: DagRun | None = None) -> DagRun:
@@ -117,3 +118,29 @@ def test_task_that_crashes_fails_after_its_retries_and_is_told(tmp_path: Path) -
 
     done = run(airflow(tmp_path, rotate=crash))
     assert (done.states["rotate"], done.tries["rotate"], len(done.crashes)) == ("failed", 2, 2)
+
+
+def test_run_of_the_scheduler_has_the_moment_it_was_due(tmp_path: Path) -> None:
+    def told(context: Any) -> list[str]:
+        run = context["dag_run"]
+        return [run.run_type, run.run_after.isoformat(), datetime.now(tz=timezone.utc).isoformat()]
+
+    small = airflow(tmp_path, preflight=told)
+    small.ahead = 86_400.0
+    due = datetime(2026, 3, 1, 6, tzinfo=timezone.utc)
+    assert run(small, DagRun("scheduled__0", due=due)).xcoms["preflight"][:2] == ["scheduled", due.isoformat()]
+    run_type, run_after, now = run(small, DagRun("manual__0")).xcoms["preflight"]
+    assert run_type == "manual"
+    assert abs(datetime.fromisoformat(run_after) - datetime.fromisoformat(now)) < timedelta(minutes=1)
+    assert datetime.fromisoformat(now) - datetime.now(tz=timezone.utc) > timedelta(hours=23)
+
+
+def test_dags_can_share_asset_events(tmp_path: Path) -> None:
+    """As the audit's Dag reads what the rotations' Dags told, dated by the clock that is ahead."""
+    events: AssetEvents = {}
+    rotating, auditing = (airflow(tmp_path, events, preflight=plan_once) for _ in range(2))
+    rotating.ahead = 86_400.0
+    run(rotating)
+    assert run(auditing, DagRun("audit__0")).xcoms["preflight"] == {"made_by_try": 1}
+    (event, _) = events[PLAN.uri]
+    assert event["timestamp"] - datetime.now(tz=timezone.utc) > timedelta(hours=23)

@@ -33,6 +33,15 @@ async def test_two_attempts_fail_and_the_third_arrives() -> None:
 
 
 @pytest.mark.asyncio
+async def test_event_can_say_how_often_it_fails() -> None:
+    """Whatever the share."""
+    event = {"id": "notif_1", "data": {"item": {"fails": 3}}}
+    assert await statuses(event, share=0.0) == [503, 503, 503, 200]
+    event["data"] = {"item": {"fails": 0}}
+    assert await statuses(event, share=1.0) == [200] * 4
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("event", [{"id": "notif_probe_1"}, {"no": "id"}, ["no event"]])
 async def test_what_is_no_event_is_passed_on(event: Any) -> None:
     assert await statuses(event, share=1.0) == [200] * 4

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from soak.calendar_findings import CalendarFigures
 from soak.findings import Figures
 from soak.report import BEGIN, END, renew
 
@@ -27,6 +28,18 @@ def test_page_gets_new_figures_between_its_marks(tmp_path: Path) -> None:
     assert text.endswith("\n\nConclusion\n")
     renew(page, [("Core", columns)], seed=7)
     assert page.read_text() == text
+
+
+def test_calendar_has_rows_of_its_own(tmp_path: Path) -> None:
+    page = tmp_path / "soak.md"
+    page.write_text(f"{BEGIN}{END}")
+    columns = [CalendarFigures("on", runs=70, rotations={"triggered": 2}, previous_kept=2), CalendarFigures("off")]
+    renew(page, [("Core", [Figures("on"), Figures("off")]), ("Year", columns)], seed=7)
+    text = page.read_text()
+    assert "| Year | on | off |" in text
+    assert "| Dag runs | 70 | 0 |" in text
+    assert "| ... triggered | 2 | 0 |" in text
+    assert "| previous secret kept | 2 | 0 |" in text
 
 
 def test_page_without_marks_is_left_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,8 +28,8 @@ def two_steps() -> dict[str, Any]:
     return {"pid": os.getpid()}
 
 
-def run(work: Any, log: Path, *, fatal: int | None = None, seconds: float = 60.0) -> list[dict[str, Any]]:
-    return asyncio.run(run_in_process(work, fatal=fatal, log=log, seconds=seconds))
+def run(work: Any, log: Path, *, fatal: int | None = None, seconds: float = 60.0, **more: Any) -> list[dict[str, Any]]:
+    return asyncio.run(run_in_process(work, fatal=fatal, log=log, seconds=seconds, **more))
 
 
 def test_result_comes_from_another_process(tmp_path: Path) -> None:
@@ -61,3 +62,21 @@ def test_process_that_hangs_is_given_up(tmp_path: Path) -> None:
         return {}
 
     assert run(hanging, tmp_path / "log", seconds=0.2) == [{"kind": "timeout"}]
+
+
+def test_clock_of_the_process_can_be_ahead(tmp_path: Path) -> None:
+    """Each clock that tells the day, also where it was taken earlier; none that tells durations, and not ours."""
+
+    def clocks(wall: Any = time.time) -> dict[str, Any]:
+        begin = time.monotonic()
+        time.sleep(0.01)
+        day = datetime.now(tz=timezone.utc).timestamp()
+        return {"wall": wall(), "now": time.time(), "day": day, "took": time.monotonic() - begin}
+
+    year = 365 * 86_400
+    begin = time.time()
+    (told,) = run(clocks, tmp_path / "log", ahead=year)
+    assert all(0 <= told[name] - begin - year < 60 for name in ("wall", "now", "day"))
+    assert abs(told["at"] / 1000 - begin - year) < 60
+    assert 0.01 <= told["took"] < 60
+    assert time.time() - begin < 60

@@ -1,0 +1,78 @@
+"""What Featurebase does not document, so that a test can try it either way."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from featurebase_provider.sandbox.timestamps import TimeText, iso_ms, iso_seconds
+
+Age = Literal["fresh", "stale"]
+DEFAULT_PAUSE_AFTER = 50
+
+
+class Behaviour(BaseModel):
+    """The switches. Each is an option of ``featurebase-sandbox serve`` and a field of ``POST /_sandbox/behaviour``.
+
+    A stale read shows each webhook as before its last change.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    retry_signing: Literal["first", "current"] = Field(
+        "current", description="the secret that signs retries: that of the first attempt, or the current one"
+    )
+    pause_after: Annotated[int, Field(ge=0)] = Field(
+        DEFAULT_PAUSE_AFTER, description="consecutive delivery failures that pause a webhook, 0 for never"
+    )
+    updated_at: Literal["moves", "stays"] = Field("moves", description="what a refresh does to updatedAt")
+    timestamps: Literal["ms", "seconds", "get_seconds"] = Field(
+        "ms", description="a webhook's times in milliseconds, cut to whole seconds, or cut in answers to GET only"
+    )
+    reads: Annotated[tuple[Age, ...], Field(min_length=1)] = Field(
+        ("fresh",), description="what reads of webhooks show, in turns that begin anew, as in fresh,stale,fresh"
+    )
+    stale_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="how many of the reads are stale besides, at random, from 0 to 1"
+    )
+    seed: int = Field(0, description="of what is random")
+    reads_by: Literal["read", "connection", "user_agent"] = Field(
+        "read", description="what takes turns: each read, or each connection or User-Agent with all its reads"
+    )
+
+    @field_validator("reads", mode="before")
+    @classmethod
+    def _from_text(cls, reads: object) -> object:
+        return reads.split(",") if isinstance(reads, str) else reads
+
+    def time_text(self, method: str) -> TimeText:
+        """How answers to this HTTP method write a webhook's times."""
+        cut = self.timestamps == "seconds" or (self.timestamps == "get_seconds" and method == "GET")
+        return iso_seconds if cut else iso_ms
+
+
+class Reads:
+    """Tells of each read of webhooks whether it is stale, as the behaviour asks."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._turns = 0
+        self._turn_of: dict[object, int] = {}
+
+    def next_is_stale(self, *, connection: object, user_agent: str) -> bool:
+        """Give the read its turn.
+
+        :param connection: tells the connection over which it came from others.
+        """
+        behaviour = self._behaviour
+        if behaviour.reads_by == "read":
+            turn, self._turns = self._turns, self._turns + 1
+        else:
+            reader = connection if behaviour.reads_by == "connection" else user_agent
+            turn = self._turn_of.setdefault(reader, len(self._turn_of))
+        if behaviour.reads[turn % len(behaviour.reads)] == "stale":
+            return True
+        drawn = random.Random(f"{behaviour.seed}:{turn}").random()  # noqa: S311 - a test's dice
+        return drawn < behaviour.stale_share
