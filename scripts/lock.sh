@@ -16,7 +16,7 @@ compile() { # compile AIRFLOW_VERSION OUTPUT OPTION...
 }
 
 compile "$development" constraints.txt --all-extras \
-    --group build --group test --group lint
+    --group build --group test --group lint --group mutants
 for version in "$@"; do
     compile "$version" "constraints/airflow-$version.txt" --group integrity
 done
