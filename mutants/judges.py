@@ -31,7 +31,7 @@ class Judges:
     """What a run of the unchanged tests has told.
 
     :param seconds: how long each test function took, all its cases together.
-    :param by_line: the tests that run a line, by module and line. Lines that run at import have none.
+    :param by_line: the tests that run a line, by module and line; none for a line that only ran at import.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -43,7 +43,8 @@ class Judges:
         :param at_import: the lines stand outside of functions, so that every test of the module has run them.
         """
         known = self.by_line.get(module, {})
-        chosen = known.values() if at_import else (known.get(line, set()) for line in lines)
+        ran = [known[line] for line in lines if line in known]
+        chosen = known.values() if at_import or not all(ran) else ran
         own, folder = f"/{module.removesuffix('.py').replace('/', '/test_')}", f"/{module.partition('/')[0]}/"
         return sorted(
             {test for tests in chosen for test in tests},
@@ -110,22 +111,30 @@ def _run(folder: Path) -> int:
     rc.write_text(f"[run]\nsource_pkgs = featurebase_provider\ndata_file = {data.resolve()}\n")
     status = pytest.main([*arguments, f"--cov-config={rc}", "-p", "no:cacheprovider"], plugins=[plugin])
     if status == 0:
-        told = {"seconds": plugin.seconds, "by_line": _by_line(data)}
+        told = {"seconds": plugin.seconds, "by_line": _by_line(data, plugin.seconds)}
         (folder / "run.json").write_text(json.dumps(told))
     return int(status)
 
 
-def _by_line(data: Path) -> dict[str, dict[int, list[str]]]:
+def _by_line(data: Path, tests: Iterable[str]) -> dict[str, dict[int, list[str]]]:
     from coverage import CoverageData
 
     coverage = CoverageData(str(data.resolve()))
     coverage.read()
+    of_file = defaultdict(set)
+    for test in tests:
+        of_file[test.partition("::")[0]].add(test)
+
+    def who(context: str) -> set[str]:
+        test, _, phase = context.partition("|")
+        # What one test sets up, others of its file may share without running it again.
+        return of_file[test.partition("::")[0]] if phase == "setup" else {_function(test)}
+
     told: dict[str, dict[int, list[str]]] = {}
     for path in coverage.measured_files():
         contexts: Any = coverage.contexts_by_lineno(path)
         told[Path(path).relative_to(PACKAGE.resolve()).as_posix()] = {
-            line: sorted({_function(name.partition("|")[0]) for name in names if name})
-            for line, names in contexts.items()
+            line: sorted(set().union(*(who(name) for name in names if name))) for line, names in contexts.items()
         }
     return told
 

@@ -8,8 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from coverage import CoverageData
+
 from mutants.changes import Change, Mutant
-from mutants.judges import Judges, digest_of
+from mutants.judges import PACKAGE, Judges, _by_line, digest_of
 from mutants.kept import Kept
 
 ROOT = Path(__file__).parents[3]
@@ -19,10 +21,23 @@ OWN, NEAR, FAR = (f"tests/unit/{name}::t" for name in ("rotation/test_plan.py", 
 
 def test_the_tests_that_run_a_line_judge_it_the_nearest_and_quickest_first() -> None:
     seconds = {OWN: 5.0, f"{OWN}2": 0.1, NEAR: 0.2, FAR: 0.0}
-    judges = Judges(seconds, {"rotation/plan.py": {3: {FAR}, 4: {NEAR, OWN}, 9: {f"{OWN}2"}}})
+    judges = Judges(seconds, {"rotation/plan.py": {3: {FAR}, 4: {NEAR, OWN}, 9: {f"{OWN}2"}, 11: set()}})
     assert judges.of("rotation/plan.py", range(3, 5), at_import=False) == [OWN, NEAR, FAR]
     assert judges.of("rotation/plan.py", range(7, 8), at_import=False) == []
+    assert judges.of("rotation/plan.py", range(11, 12), at_import=False) == [f"{OWN}2", OWN, NEAR, FAR]
     assert judges.of("rotation/plan.py", range(1, 2), at_import=True) == [f"{OWN}2", OWN, NEAR, FAR]
+
+
+def test_what_one_test_sets_up_its_whole_file_judges(tmp_path: Path) -> None:
+    """A fixture of a module runs once, for the first of its tests."""
+    data = CoverageData(str(tmp_path / "coverage"))
+    path = str((PACKAGE / "rotation" / "plan.py").resolve())
+    for context, line in ((f"{OWN}[a]|setup", 1), (f"{OWN}[b]|run", 2), ("", 3)):
+        data.set_context(context)
+        data.add_lines({path: [line]})
+    data.write()
+    told = _by_line(tmp_path / "coverage", [OWN, f"{OWN}2", FAR])
+    assert told == {"rotation/plan.py": {1: [OWN, f"{OWN}2"], 2: [OWN], 3: []}}
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:

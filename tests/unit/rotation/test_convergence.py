@@ -166,7 +166,7 @@ def test_somebody_else_writing_the_same_secret_is_no_conflict() -> None:
 def test_endless_changes_beside_it_end_as_a_conflict() -> None:
     store = arranged()
     store.write_script.extend([store.put_beside] * WRITE_ATTEMPTS)
-    with pytest.raises(StoreConflict, match=f"memory://memory.*{WRITE_ATTEMPTS} times in a row; our value was not written"):
+    with pytest.raises(StoreConflict, match=f"memory://.*{WRITE_ATTEMPTS} times in a row; our value was not written"):
         converge(store.arm(), NEW, rule())
     assert store.writes == []
 
@@ -175,7 +175,7 @@ def test_endless_changes_beside_it_end_as_a_conflict() -> None:
 def test_a_store_that_shows_another_value_after_the_write_failed(shows: str | None, text: str) -> None:
     store = arranged()
     store.after_write.append(lambda: store.put(shows))
-    with pytest.raises(StoreReadBackDiffers, match=f"memory://memory.*accepted {NEW.fingerprint} and then showed {text}"):
+    with pytest.raises(StoreReadBackDiffers, match=f"memory://.*accepted {NEW.fingerprint} and then showed {text}"):
         converge(store.arm(), NEW, rule())
 
 
