@@ -185,7 +185,8 @@ def _only_prose_differs(node: cst.Call, other: cst.Call) -> bool:
 
 
 def _on_one_line(code: str) -> str:
-    """The same however the statement is wrapped."""
+    """The same however the statement is wrapped and commented on."""
+    code = re.sub(r"(?m)^\s*#.*$|  #[^\"'\n]*$", "", code)
     text = re.sub(r"\s+", " ", code).strip()
     return re.sub(r",? (?=[)\]}])", "", re.sub(r"(?<=[(\[{]) ", "", text))
 

@@ -30,6 +30,12 @@ audit:
 """
 
 
+@pytest.fixture(autouse=True)
+def eager_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Airflow whose Dags make up for missed runs unless they say otherwise."""
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT", "True")
+
+
 @pytest.fixture
 def rotation_file(tmp_path: Path) -> Path:
     """A rotation file that Airflow is not told about."""

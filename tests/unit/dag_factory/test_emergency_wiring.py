@@ -91,6 +91,7 @@ def test_every_task_is_told_what_it_needs(dag: DAG, rotation_file: Path, name: s
     task: Any = dag.get_task(f"webhook.{name}")
     assert {key: getattr(task, key) for key in knows} == knows
     assert task.webhooks == configs
+    assert (type(task.webhook).__name__, task.webhook._key) == ("MappedArgument", "webhook")
     assert task.map_index_template == "{{ task.webhook }}"
 
 

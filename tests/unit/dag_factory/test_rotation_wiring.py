@@ -68,7 +68,7 @@ PLAN, SECRET, REPORT = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def dag() -> DAG:
     return rotation_dag(ENTRY)
 
@@ -83,7 +83,18 @@ def test_the_dag(dag: DAG) -> None:
     assert (dag.start_date.isoformat(), str(dag.timezone)) == ("2026-02-02T22:00:00+00:00", "Europe/Tallinn")
     assert (dag.catchup, dag.max_active_runs) == (False, 1)
     assert dag.tags == {"featurebase", "webhook", "secret-rotation", "a-tag"}
-    assert set(dag.params) == {"mode", "reason"}
+
+
+def test_the_form(dag: DAG) -> None:
+    mode, reason = dag.params.get_param("mode"), dag.params.get_param("reason")
+    assert list(dag.params) == ["mode", "reason"]
+    assert mode.value == "rotate"
+    expected = {"type": "string", "enum": ["rotate", "distribute", "dry_run"], "title": "Mode"}
+    assert expected.items() <= mode.schema.items()
+    assert "changes nothing" in mode.schema["description_md"]
+    assert reason.value == ""
+    assert reason.schema == {"type": ["null", "string"], "maxLength": 500, "title": "Reason"}
+    assert "Never put a secret here" in str(reason.description)
 
 
 def test_every_task_runs_on_the_files_terms(dag: DAG) -> None:
