@@ -29,7 +29,7 @@ HEAVY = (
 FEW = 12
 """So many of the quickest tests are tried first; most mutants fall there, and the slow ones need not be loaded."""
 PATIENCE = 60.0
-"""Seconds that a trial gets beside ten times what its tests took unchanged: only what hangs takes so long."""
+"""Only what hangs takes so much longer than unchanged."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,17 @@ def load_heavy_modules() -> None:
         raise RuntimeError(f"loaded before any change, so that none would be seen: {loaded}")
 
 
-def judge(trials: Iterable[Trial], processes: int) -> Iterator[tuple[Trial, Verdict]]:
+def judge(trials: Iterable[Trial], processes: int, *, patience: float = PATIENCE) -> Iterator[tuple[Trial, Verdict]]:
     """Try mutants side by side.
 
+    :param patience: seconds that a trial gets beside ten times what its tests took unchanged.
     :returns: each with its verdict, in the order in which they end.
     """
     waiting, running = iter(trials), dict[int, _Running]()
     try:
         while True:
             while len(running) < processes and (trial := next(waiting, None)) is not None:
-                pid, run = _start(trial, trial.tests[:FEW], trial.tests[FEW:])
+                pid, run = _start(trial, trial.tests[:FEW], trial.tests[FEW:], patience)
                 running[pid] = run
             if not running:
                 return
@@ -92,7 +93,7 @@ def judge(trials: Iterable[Trial], processes: int) -> Iterator[tuple[Trial, Verd
                 if os.waitstatus_to_exitcode(status) != 0:
                     yield run.trial, "killed"
                 elif run.left:
-                    pid, run = _start(run.trial, run.left, ())
+                    pid, run = _start(run.trial, run.left, (), patience)
                     running[pid] = run
                 else:
                     yield run.trial, "survived"
@@ -107,12 +108,12 @@ def judge(trials: Iterable[Trial], processes: int) -> Iterator[tuple[Trial, Verd
             _end(pid)
 
 
-def _start(trial: Trial, tests: tuple[str, ...], left: tuple[str, ...]) -> tuple[int, _Running]:
+def _start(trial: Trial, tests: tuple[str, ...], left: tuple[str, ...], patience: float) -> tuple[int, _Running]:
     pid = os.fork()
     if not pid:
         os.setsid()
         _try(trial, tests)
-    return pid, _Running(trial, time.monotonic() + PATIENCE + 10 * trial.seconds, left)
+    return pid, _Running(trial, time.monotonic() + patience + 10 * trial.seconds, left)
 
 
 def _end(pid: int) -> None:

@@ -82,7 +82,7 @@ def test_defaults_and_what_runs_at_import_are_tried(tmp_path: Path) -> None:
 
 def test_a_name_outlives_moved_and_wrapped_lines(tmp_path: Path) -> None:
     short = "def f():\n    return call(one, two=three)\n"
-    moved = "import x\n\n\ndef f():\n    y()\n    return call(\n        one,  # 1\n        # why\n        two=three,\n    )\n"
+    moved = "import x\n\n\ndef f():\n    y()\n    return call(\n        one,  # 1\n        # 2\n        two=three)\n"
     assert changes(tmp_path, short).items() <= changes(tmp_path, moved).items()
 
 

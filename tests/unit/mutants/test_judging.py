@@ -65,17 +65,13 @@ TRY = """
 import json, sys
 from mutants import trials
 trials.load_heavy_modules()
-trials.PATIENCE = 3.0
 module, test = "rotation/exposure.py", sys.argv[1]
 same = (trials.PACKAGE / module).read_text()
-sources = {
-    "same": same,
-    "wrong": same.replace("* 1000", "* 1001"),
-    "broken": "raise RuntimeError",
-    "endless": same + "\\nwhile True: pass",
-}
-tried = [trials.Trial(key, module, source, (test,), 0.0) for key, source in sources.items()]
-print(json.dumps({trial.key: verdict for trial, verdict in trials.judge(tried, 2)}))
+def judged(patience, **sources):
+    tried = [trials.Trial(key, module, source, (test,), 0.0) for key, source in sources.items()]
+    return {trial.key: verdict for trial, verdict in trials.judge(tried, 2, patience=patience)}
+ended = judged(600.0, same=same, wrong=same.replace("* 1000", "* 1001"), broken="raise RuntimeError")
+print(json.dumps({**ended, **judged(1.0, endless=same + "\\nwhile True: pass")}))
 """
 
 
