@@ -16,7 +16,7 @@ MATRIX := $(shell sed -n 's/^\([0-9][^ ]*\) .*/\1/p' constraints/matrix.txt)
 SETUP := $(VENV)/.setup
 WHEEL := dist/.built
 WHEEL_SOURCES := pyproject.toml README.md LICENSE $(shell find provider -type f -not -path '*/__pycache__/*')
-CODE := $(wildcard provider tests dags demo benchmarks soak scripts)
+CODE := $(wildcard provider tests dags demo benchmarks soak mutants scripts)
 
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
 SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))
@@ -142,6 +142,11 @@ bench: setup ## the benchmarks: a table, and bench.json
 soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 10 minutes
 	scripts/temp_airflow.sh $(BIN)/python -m soak $(SOAK)
 
+# Goes on where an earlier run stopped; MUTANTS="--help" tells the options.
+.PHONY: mutants
+mutants: setup ## change lines and see whether a test notices; MUTANTS="rotation/plan.py", MUTANTS="--sample 200 --seed 1"
+	scripts/temp_airflow.sh $(BIN)/python -m mutants $(MUTANTS)
+
 .PHONY: schema
 schema: setup ## write the rotation file's JSON Schema anew
 	$(BIN)/python -m featurebase_provider.config.schema
@@ -152,4 +157,4 @@ lock: setup ## pin versions in the constraints files: today's newest, and for ea
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf $(VENV) .matrix .demo dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) .matrix .demo .mutants dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis

@@ -14,7 +14,8 @@ compile() { # compile OUTPUT OPTION... <REQUIREMENTS
     echo "$output: $(grep -c '==' "$output") pins"
 }
 
-echo "apache-airflow==$development" | compile constraints.txt --all-extras --group build --group test --group lint
+echo "apache-airflow==$development" | compile constraints.txt --all-extras --group build --group test --group lint \
+    --group mutants
 grep '^[0-9]' constraints/matrix.txt | while read -r version day bounds; do
     # A day alone ends with the clock of the machine that locks.
     printf '%s\n' "apache-airflow[statsd]==$version" $bounds |

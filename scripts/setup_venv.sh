@@ -28,4 +28,4 @@ fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
     --constraint constraints.txt --build-constraints constraints.txt \
-    --editable ".[$extras]" --group build --group test --group lint
+    --editable ".[$extras]" --group build --group test --group lint --group mutants

@@ -12,6 +12,7 @@ from featurebase_provider.rotation.convergence import (
     desired_pair,
 )
 from featurebase_provider.rotation.errors import (
+    SecretHasLeaked,
     StoreConflict,
     StoreForeignValue,
     StoreReadBackDiffers,
@@ -59,6 +60,7 @@ def test_a_foreign_value_is_refused(held: StoredValue) -> None:
         StoreForeignValue, match="it was not changed. If it is to be replaced, say adopt: true"
     ) as caught:
         check_ours("a store", held, a_rule(known=KNOWN), current=NEW.fingerprint)
+    assert str(caught.value).startswith("store a store: ")
     assert fingerprint("foreign") in str(caught.value)
     assert NEW.fingerprint in str(caught.value)
     assert "whsec_" not in str(caught.value)
@@ -66,7 +68,7 @@ def test_a_foreign_value_is_refused(held: StoredValue) -> None:
 
 def test_what_cannot_be_read_cannot_be_judged() -> None:
     """Whose value it is stays unknown, so it takes an ``adopt: true`` to replace it."""
-    with pytest.raises(StoreForeignValue, match="never shows what it holds.*say adopt: true"):
+    with pytest.raises(StoreForeignValue, match="^store a store: it never shows what it holds.*say adopt: true"):
         check_ours("a store", StoredValue(None, readable=False), a_rule(known=KNOWN), current=NEW.fingerprint)
 
 
@@ -80,6 +82,7 @@ DROPS = {"keeps_previous": True, "previous": Previous.DROP}
         (StoredValue(OLD), {}, SecretPair(NEW)),
         (StoredValue(OLD), KEEPS, SecretPair(NEW, OLD)),
         (StoredValue(OLD, secret("older")), KEEPS, SecretPair(NEW, OLD)),
+        (StoredValue(OLD, mark=mark()), {"keeps_previous": True}, SecretPair(NEW, OLD)),
         (StoredValue(secret("foreign")), {**KEEPS, "adopt": True}, SecretPair(NEW)),
         (StoredValue(secret("foreign"), OLD), {**KEEPS, "adopt": True}, SecretPair(NEW)),
         (StoredValue(OLD), DROPS, SecretPair(NEW)),
@@ -133,7 +136,7 @@ def test_what_was_read_just_before_saves_a_read() -> None:
 
 def test_a_foreign_value_stays_as_it_is() -> None:
     store = arranged("whsec_foreign")
-    with pytest.raises(StoreForeignValue):
+    with pytest.raises(StoreForeignValue, match="memory://memory"):
         converge(store.arm(), NEW, rule())
     assert (store.holds, store.writes) == ("whsec_foreign", [])
 
@@ -163,7 +166,7 @@ def test_somebody_else_writing_the_same_secret_is_no_conflict() -> None:
 def test_endless_changes_beside_it_end_as_a_conflict() -> None:
     store = arranged()
     store.write_script.extend([store.put_beside] * WRITE_ATTEMPTS)
-    with pytest.raises(StoreConflict, match=f"{WRITE_ATTEMPTS} times in a row; our value was not written"):
+    with pytest.raises(StoreConflict, match=f"memory://.*{WRITE_ATTEMPTS} times in a row; our value was not written"):
         converge(store.arm(), NEW, rule())
     assert store.writes == []
 
@@ -172,8 +175,21 @@ def test_endless_changes_beside_it_end_as_a_conflict() -> None:
 def test_a_store_that_shows_another_value_after_the_write_failed(shows: str | None, text: str) -> None:
     store = arranged()
     store.after_write.append(lambda: store.put(shows))
-    with pytest.raises(StoreReadBackDiffers, match=f"accepted {NEW.fingerprint} and then showed {text}"):
+    with pytest.raises(StoreReadBackDiffers, match=f"memory://.*accepted {NEW.fingerprint} and then showed {text}"):
         converge(store.arm(), NEW, rule())
+
+
+def test_a_secret_that_has_leaked_is_not_written() -> None:
+    store = arranged(None)
+    with pytest.raises(SecretHasLeaked, match=f"{WEBHOOK_ID}.*{NEW.fingerprint}.*memory://memory.*was not given it"):
+        converge(store.arm(), NEW, rule(leaked=frozenset({NEW.fingerprint})))
+    assert store.writes == []
+
+
+def test_more_can_be_known_and_nothing_is_forgotten() -> None:
+    """What an emergency began meanwhile says comes on top of what the plan says."""
+    more = a_rule(known=frozenset({"a"}), leaked=frozenset({"b"})).knowing(known=["c"], leaked=["d"])
+    assert (more.known, more.leaked) == ({"a", "c"}, {"b", "d"})
 
 
 @pytest.mark.parametrize("script", ["read_script", "write_script", "after_write"])

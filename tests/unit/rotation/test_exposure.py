@@ -44,3 +44,8 @@ def test_the_boot_id_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     assert boot_id() is None
     file.write_text("3b0c\n")
     assert boot_id() == "3b0c"
+
+
+def test_on_linux_the_kernel_names_the_boot() -> None:
+    """proc(5): the same for every process until the next boot."""
+    assert Path("/proc/sys/kernel/random/boot_id") == exposure.BOOT_ID

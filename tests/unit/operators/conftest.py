@@ -1,0 +1,77 @@
+"""A Featurebase behind the hook, and Airflow's stats, both in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.hooks.featurebase import FeaturebaseHook
+from featurebase_provider.operators import base
+from tests.unit.rotation.fakes import Clock, FakeFeaturebase
+
+HOST = "https://do.featurebase.app"
+
+
+@dataclass
+class Featurebase:
+    """What the hook's client talks to.
+
+    :param api: the API of one webhook; change it, or script its answers.
+    :param conn_ids: the connections that were asked for, in order.
+    :param updates: what webhooks were set to.
+    :param others: further webhooks that a list shows.
+    """
+
+    api: FakeFeaturebase
+    conn_ids: list[str] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    others: list[Webhook] = field(default_factory=list)
+
+    @contextmanager
+    def client(self, conn_id: str) -> Iterator[Any]:
+        self.conn_ids.append(conn_id)
+        yield SimpleNamespace(
+            get_webhook=self.api.get_webhook,
+            refresh_secret=self.api.refresh_secret,
+            update_webhook=self._update,
+            list_webhooks=self._list,
+            clock=SimpleNamespace(now=self.api.clock.server_now),
+            settings=SimpleNamespace(base_url=HOST),
+        )
+
+    def _update(self, webhook_id: str, **fields: Any) -> Webhook:
+        assert webhook_id == self.api.current.id
+        self.updates.append(fields)
+        return self.api.change(**fields)
+
+    def _list(self) -> Iterable[Webhook]:
+        return [self.api.current, *self.others]
+
+
+@pytest.fixture
+def featurebase(monkeypatch: pytest.MonkeyPatch) -> Featurebase:
+    found = Featurebase(FakeFeaturebase(Clock()))
+    monkeypatch.setattr(FeaturebaseHook, "get_conn", lambda hook: found.client(hook.featurebase_conn_id))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def stats(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    """What was counted, with its tags."""
+    counted: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, dict(tags))))
+    return counted
+
+
+@pytest.fixture(autouse=True)
+def timings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, str]]]:
+    """What was timed, in milliseconds, with its tags."""
+    timed: list[tuple[str, float, dict[str, str]]] = []
+    monkeypatch.setattr(base, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags))))
+    return timed

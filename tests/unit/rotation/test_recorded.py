@@ -1,0 +1,43 @@
+"""What other versions and other programs have written is read as far as it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from featurebase_provider.rotation.recorded import Instant, Text, read_record
+
+
+@dataclass(frozen=True)
+class Row:
+    name: Text
+    at: Instant = "2026-01-15T10:30:00+00:00"
+
+
+def test_a_record_is_read_and_fields_of_other_versions_are_left_out() -> None:
+    assert read_record(Row, {"name": "x", "at": "2026-01-15T10:30:00.5+02:00", "newer": 1}) == Row(
+        "x", "2026-01-15T10:30:00.5+02:00"
+    )
+
+
+@pytest.mark.parametrize("raw", [None, "x", [], {}, {"name": ""}, {"name": None}])
+def test_what_does_not_fit_is_none(raw: object) -> None:
+    assert read_record(Row, raw) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "fits"),
+    [
+        ("1969-12-31T23:59:59+00:00", False),
+        ("1970-01-01T00:00:00+00:00", True),
+        ("8999-12-31T23:59:59+00:00", True),
+        ("9000-01-01T00:00:00+00:00", False),
+        ("2026-01-15T10:30:00", False),
+        ("2026-01-15", False),
+        ("yesterday", False),
+    ],
+)
+def test_a_moment_has_an_offset_and_a_year_to_reckon_with(at: str, fits: bool) -> None:
+    """Adding a duration, or another clock's offset, to it must not leave Python's dates."""
+    assert (read_record(Row, {"name": "x", "at": at}) is not None) == fits

@@ -1,0 +1,67 @@
+"""The stand-in for Airflow's task runner is as strict as Airflow, so that a test can't pass by its leniency."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, AssetAlias, BaseOperator
+
+from featurebase_provider.airflow_compat import asset_event_extras, is_paused, remember, remembered, task_rows
+from tests.support.running_task import NOW, RunningTask
+
+READ, UNREAD, ALIAS = Asset("read"), Asset("unread"), AssetAlias("alias")
+
+
+def running(**facts: Any) -> RunningTask:
+    return RunningTask(BaseOperator(task_id="t", inlets=[READ], outlets=[READ, ALIAS]), **facts)
+
+
+def test_events_are_read_of_inlets_only() -> None:
+    task = running(asset_events={"read": [{"n": 1}, {"n": 2}], "unread": [{"n": 3}]})
+    assert asset_event_extras(task.context, READ) == [{"n": 1}, {"n": 2}]
+    with pytest.raises(KeyError):
+        asset_event_extras(task.context, UNREAD)
+
+
+def test_events_are_chosen_as_airflow_does() -> None:
+    events = [(NOW + timedelta(hours=number), {"n": number}) for number in (1, 2, 3)]
+    task = running(asset_events={"read": events})
+    assert asset_event_extras(task.context, READ, newest=2) == [{"n": 2}, {"n": 3}]
+    assert asset_event_extras(task.context, READ, since=NOW + timedelta(hours=3)) == [{"n": 3}]
+
+
+def test_only_outlets_emit() -> None:
+    task = running()
+    for asset in (READ, UNREAD):
+        task.context["outlet_events"][asset].extra = {"a": 1}
+    task.context["outlet_events"][ALIAS].add(UNREAD, extra={"b": 2})
+    assert task.emitted == {"read": {"a": 1}, "unread": {"b": 2}}
+    assert running().emitted == {"read": {}}
+
+
+def test_results_of_a_mapped_task_need_their_index() -> None:
+    ti = running(results={"mapped": [1, 2], "plain": 3}).context["ti"]
+    assert ti.xcom_pull(task_ids="mapped") == [1, 2]
+    assert [ti.xcom_pull(task_ids="mapped", map_indexes=index) for index in (0, 1, 2)] == [1, 2, None]
+    assert [ti.xcom_pull(task_ids="plain", map_indexes=index) for index in (-1, 0)] == [3, None]
+
+
+@pytest.mark.parametrize("branch", [-1, 4])
+def test_states_and_durations_are_the_branchs(branch: int) -> None:
+    task = running(states={"a": "success", "b": None}, durations={"a": 1.5}, map_index=branch)
+    assert task_rows(task.context) == [("a", "success", 1.5), ("b", None, None)]
+
+
+def test_an_older_airflow_lacks_what_it_lacks() -> None:
+    task = running(states={"a": "success"}, durations=None, task_state=None, paused=None)
+    assert task_rows(task.context) == [("a", "success", None)]
+    assert remember(task.context, "k", "v") is False
+    assert is_paused(task.context, "a_dag") is None
+
+
+def test_what_a_try_keeps_the_next_one_has() -> None:
+    kept: dict[str, str] = {}
+    assert remember(running(task_state=kept).context, "k", "v")
+    assert remembered(running(task_state=kept, try_number=2).context, "k") == "v"
