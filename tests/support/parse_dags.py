@@ -96,4 +96,3 @@ def _serialized(dag: Any) -> Any:
 
     serializer = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
     return serializer.to_dict(dag)
-
