@@ -16,8 +16,8 @@ compile() { # compile OUTPUT OPTION... <REQUIREMENTS
 
 echo "apache-airflow==$development" | compile constraints.txt --all-extras --group build --group test --group lint \
     --group mutants
-grep '^[0-9]' constraints/matrix.txt | while read -r version day bounds; do
+grep '^[0-9]' constraints/matrix.txt | while read -r version day; do
     # A day alone ends with the clock of the machine that locks.
-    printf '%s\n' "apache-airflow[statsd]==$version" $bounds |
+    echo "apache-airflow[statsd]==$version" |
         compile "constraints/airflow-$version.txt" --group integrity --exclude-newer "${day}T00:00:00Z"
 done

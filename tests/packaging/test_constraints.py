@@ -66,3 +66,11 @@ def test_matrix_files_pin_the_airflow_of_their_name() -> None:
     for path in FILES[1:]:
         airflow = [str(pin.specifier) for pin in pins(path) if pin.name == "apache-airflow"]
         assert airflow == [f"=={path.stem.removeprefix('airflow-')}"]
+
+
+def test_the_matrix_has_a_file_for_each_of_its_airflows() -> None:
+    """And a day for each, after which nothing that it pins was released."""
+    lines = (ROOT / "constraints" / "matrix.txt").read_text().splitlines()
+    rows = [re.fullmatch(r"(\S+) +\d{4}-\d\d-\d\d", line) for line in lines if not line.startswith("#")]
+    named = [row.group(1) if row else None for row in rows]
+    assert named == [path.stem.removeprefix("airflow-") for path in FILES[1:]], "run `make lock`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # The plain import of the SDK comes first: what it loads is Airflow's own doing.
+import airflow.sdk.bases.operator  # noqa: F401
 
 try:
     from airflow.dag_processing.dagbag import DagBag
