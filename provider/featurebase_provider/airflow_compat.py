@@ -16,6 +16,7 @@ except ImportError:  # before 3.2
         TaskDeferred,
     )
 
+from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 __all__ = [
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSkipException",
     "TaskDeferred",
     "async_masker",

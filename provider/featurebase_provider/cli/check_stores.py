@@ -79,8 +79,9 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     from featurebase_provider.operators.base import plan_asset, report_asset
     from featurebase_provider.operators.memory import PREFLIGHT, memory_of
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-    from featurebase_provider.rotation.history import History, recall
+    from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import plan_key
+    from featurebase_provider.rotation.recall import recall
 
     notes: list[str] = []
 
@@ -117,8 +118,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
 
 def _read(config: WebhookConfig) -> tuple[Webhook, str]:
     """The webhook, and the base URL of its Featurebase."""
-    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
-
+    from featurebase_provider.airflow_compat import AirflowNotFoundException
     from featurebase_provider.hooks.featurebase import FeaturebaseHook
     from featurebase_provider.operators.preflight import find_webhook
 

@@ -23,7 +23,7 @@ from featurebase_provider.operators.settle import SettleWebhookOperator
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SENSOR_RETRIES = 2
@@ -40,15 +40,17 @@ def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     wanted = get_parsing_context().dag_id
     if wanted in (AUDIT_DAG_ID, EMERGENCY_DAG_ID):
         return
-    for webhook in load_rotation_config(path or configured_path()).webhooks:
+    webhooks = load_rotation_config(path or configured_path()).webhooks
+    for webhook in webhooks:
         if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
-            yield rotation_dag(webhook)
+            yield rotation_dag(webhook, others=[one for one in webhooks if one is not webhook])
 
 
-def rotation_dag(webhook: WebhookConfig | Mapping[str, Any]) -> DAG:
+def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence[WebhookConfig] = ()) -> DAG:
     """Build the Dag ``featurebase_rotate__<name>``.
 
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
+    :param others: further entries; a run stops before anything changed where one means the same webhook.
     """
     config = WebhookConfig.model_validate(webhook)
     day = config.start_date
@@ -65,7 +67,7 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any]) -> DAG:
         default_args=default_args(config),
         params=trigger_form(),
     ) as dag:
-        _build(config)
+        _build(config, others=others)
     return dag
 
 
@@ -113,7 +115,11 @@ class _Common:
 
 
 def _build(
-    config: WebhookConfig, *, mode: str = "{{ params.mode }}", reason: str = "{{ params.reason or '' }}"
+    config: WebhookConfig,
+    *,
+    mode: str = "{{ params.mode }}",
+    reason: str = "{{ params.reason or '' }}",
+    others: Sequence[WebhookConfig] = (),
 ) -> None:
     """Make the tasks and their order."""
     common = _Common(config, mode, reason)
@@ -132,6 +138,7 @@ def _build(
         min_age=config.min_age,
         previous_for=config.previous_for,
         allow_inactive=config.allow_inactive,
+        others=others,
         inlets=records,
     )
     shared = common.arguments(preflight.task_id)

@@ -10,6 +10,7 @@ from airflow.sdk import Asset, BaseOperator
 
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowSkipException,
     count,
     has_queued_run,
@@ -24,8 +25,8 @@ from featurebase_provider.rotation.audit import AuditPorts, run_audit
 from featurebase_provider.rotation.audit_findings import ADVICE
 from featurebase_provider.rotation.audit_listing import Subject
 from featurebase_provider.rotation.audit_report import AuditReport
-from featurebase_provider.rotation.history import recall
 from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.recall import recall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,8 +211,6 @@ def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
 
 @contextmanager
 def _open_client(conn_id: str) -> Iterator[Client]:
-    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
-
     try:
         client = FeaturebaseHook(conn_id).get_conn()
     except AirflowNotFoundException:

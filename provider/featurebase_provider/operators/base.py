@@ -22,9 +22,10 @@ from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.errors import PlanUnreadable, StoreError
-from featurebase_provider.rotation.history import History, recall
+from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
+from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import RunTiming
 
@@ -290,6 +291,11 @@ def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, 
     from featurebase_provider.config.inline import parse_stores
 
     return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
+
+
+def previous_targets(stores: Sequence[Store | Mapping[str, Any]]) -> list[str]:
+    """Where these stores keep the previous secret."""
+    return [place for store in resolve_stores(stores) if (place := store.previous_target) is not None]
 
 
 def result_of(context: Context, task_id: str | None) -> Any:

@@ -10,12 +10,14 @@ from featurebase_provider.airflow_compat import AirflowSkipException, task_rows
 from featurebase_provider.operators.base import (
     STARTED,
     FeaturebaseOperator,
+    previous_targets,
     resolve_stores,
     this_run,
     timing_of,
     write_rule,
 )
 from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
@@ -61,6 +64,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
     :param min_age: a scheduled run that finds a younger secret is skipped.
     :param previous_for: how long a store keeps the previous secret.
     :param allow_inactive: whether a webhook that is not active may be rotated.
+    :param others: the other entries of the rotation file; one that means the same webhook stops the run.
     :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the Variable is gone.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
     :raises AirflowSkipException: a scheduled run is too late, the secret too young, or the run a backfill.
@@ -84,6 +88,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         min_age: timedelta | None = timedelta(days=1),
         previous_for: timedelta = timedelta(hours=8),
         allow_inactive: bool = False,
+        others: Sequence[WebhookConfig] = (),
         rotate_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +103,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         self.min_age = min_age
         self.previous_for = previous_for
         self.allow_inactive = allow_inactive
+        self.others = others
         self.rotate_task_id = rotate_task_id
 
     def run(self, context: Context) -> dict[str, Any]:
@@ -108,11 +114,17 @@ class PreflightRotationOperator(FeaturebaseOperator):
         with self.hook.get_conn() as client:
             webhook = find_webhook(client, self.webhook_id, self.webhook_name)
             self.webhook_id = webhook.id
+            check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
             memory = memory_of(context, client.settings.base_url, webhook.id)
             history = self.recall(context, memory, strict=True)
             # Plans of runs that refresh nothing are not remembered: they must evict none that has to be found again.
             kept = self._own_plan(context, memory, key, run, history) if mode == "rotate" else None
             now = client.clock.now()
+            if client.clock.skew is not None:
+                self.log.warning("%s", client.clock.skew)
+            left_behind = history.left_behind(previous_targets(self.stores))
+            if left_behind is not None:
+                self.log.warning("%s", left_behind)
             webhook = self._not_stale(client, webhook, history.lineage(now))
             if kept is None:
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)

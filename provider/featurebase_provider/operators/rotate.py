@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
     is_later_try,
+    previous_targets,
     resolve_stores,
     this_run,
     timing_of,
@@ -109,7 +111,11 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 leaked=lambda: self.leaked(memory),
             )
         self._tell(outcome)
-        self._keep_history(context, memory, outcome)
+        left_behind = history.left_behind(previous_targets(stores))
+        if left_behind is not None:
+            self.log.warning("%s", left_behind)
+            outcome = replace(outcome, notes=(*outcome.notes, left_behind))
+        self._keep_history(context, memory, outcome, previous_targets(stores))
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
         missing = [f"{one.label}: {one.problem}" for one in outcome.stores.values() if not one.holds_secret]
         if missing and strict:
@@ -196,10 +202,13 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 "this try. Clear preflight, or trigger a new run",
             )
 
-    def _keep_history(self, context: Context, memory: WebhookMemory, outcome: RotationOutcome) -> None:
+    def _keep_history(
+        self, context: Context, memory: WebhookMemory, outcome: RotationOutcome, previous_in: Sequence[str]
+    ) -> None:
         """Remember what is current and what was replaced; the rotation is over, so this fails nothing."""
-        history = self.recall(context, memory).after_rotation(outcome, run=this_run(context).mark)
         try:
+            history = self.recall(context, memory, strict=True)
+            history = history.after_rotation(outcome, run=this_run(context).mark, previous_in=previous_in)
             memory.write("history", history.as_json())
         except MemoryUnknown as exc:
             self.not_told(exc)

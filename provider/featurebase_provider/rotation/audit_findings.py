@@ -29,6 +29,7 @@ FindingKind = Literal[
     "store_unreachable",
     "previous_overdue",
     "previous_age_unknown",
+    "previous_left_behind",
     "history_unknown",
     "not_audited",
 ]
@@ -70,6 +71,8 @@ ADVICE: Mapping[str, str] = {
     "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
     "store_unreachable": "Mend the store or its connection; what it holds is not known.",
     "previous_overdue": _DISTRIBUTE,
+    "previous_left_behind": "Receivers that read it may accept an old secret. Remove it there, or name the place again "
+    "and distribute.",
     "history_unknown": "What earlier runs left can't be read, so ages and leaks are not known, and stores without "
     "metadata may count as foreign. Rotations of this webhook stop for the same reason; an emergency does not.",
     "previous_age_unknown": "No run tells since when. " + _DISTRIBUTE + " The time counts from that run.",

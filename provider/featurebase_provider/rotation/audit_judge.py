@@ -55,6 +55,11 @@ def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
     """Everything about a configured webhook that somebody has to look after."""
     webhook = evidence.webhook
     found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(subject, evidence)]
+    left_behind = evidence.history.left_behind(
+        place for store in subject.stores if (place := store.previous_target) is not None
+    )
+    if left_behind is not None:
+        found.append(subject.finding("previous_left_behind", left_behind))
     for held in evidence.stores:
         found += [replace(one, store=held.label) for one in _about_store(subject, evidence, held)]
     heals = webhook is not None and (webhook.status == "active" or subject.allow_inactive)

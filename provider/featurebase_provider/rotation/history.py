@@ -12,20 +12,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.age import SecretAge
-from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.recorded import Instant, Text, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 MOST_SECRETS = 80
 MOST_RUNS = 60
+MOST_PLACES = 20
 """Kept of each, the newest: with these a record stays within what memory takes."""
 
 LONGEST_LAG = timedelta(minutes=10)
@@ -59,12 +58,14 @@ class History:
     :param secrets: its secrets, the one that was seen current last at the end.
     :param leaked: fingerprints that must be left in no store.
     :param runs: Dag runs in which rotate was started, by ``ThisRun.mark``.
+    :param previous_in: where stores were to keep the previous secret, as ``Store.previous_target`` names it.
     """
 
     webhook_id: str
     secrets: tuple[KnownSecret, ...] = ()
     leaked: frozenset[str] = frozenset()
     runs: tuple[str, ...] = ()
+    previous_in: tuple[str, ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -119,6 +120,19 @@ class History:
             one.fingerprint for one in self.secrets if (at := moment_of(one.refreshed_at)) is not None and at > since
         )
 
+    def left_behind(self, previous_in: Iterable[str]) -> str | None:
+        """What to say of places that may still hold a previous secret, and that no store names any more; or None.
+
+        :param previous_in: where the stores keep the previous secret now.
+        """
+        left = [place for place in self.previous_in if place not in set(previous_in)]
+        if not left:
+            return None
+        return (
+            f"earlier runs were to keep the previous secret in {', '.join(left)}, which the rotation file no longer "
+            "names, so nobody removes it there. Remove it, or name the place again and trigger mode=distribute"
+        )
+
     def previous_is_over(self, fingerprint: str, *, now: datetime, previous_for: timedelta) -> bool:
         """Whether a previous secret, kept since ``fingerprint`` became current, has had its time."""
         since = self.current_since(fingerprint)
@@ -163,13 +177,17 @@ class History:
         runs = self.runs if run is None else (*(one for one in self.runs if one != run), run)
         return replace(self, secrets=tuple(secrets.values())[-MOST_SECRETS:], runs=runs[-MOST_RUNS:])
 
-    def after_rotation(self, outcome: RotationOutcome, *, run: str | None = None) -> History:
+    def after_rotation(
+        self, outcome: RotationOutcome, *, run: str | None = None, previous_in: Iterable[str] = ()
+    ) -> History:
         """The same and what a rotate task saw and did.
 
         :param run: the run's mark.
+        :param previous_in: where its stores keep the previous secret.
         """
         saw_another = outcome.how in SAW_ANOTHER and outcome.after != outcome.plan.before
-        return self.seeing(
+        places = tuple(dict.fromkeys((*self.previous_in, *previous_in)))[-MOST_PLACES:]
+        return replace(self, previous_in=places).seeing(
             outcome.after,
             outcome.distributed_at,
             refreshed_at=outcome.refreshed_at,
@@ -211,6 +229,7 @@ class History:
             ],
             "leaked": sorted(self.leaked),
             "runs": list(self.runs),
+            "previous_in": list(self.previous_in),
         }
 
     @classmethod
@@ -221,6 +240,7 @@ class History:
             tuple(one for entry in _list(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None),
             frozenset(_texts(raw.get("leaked"))),
             tuple(_texts(raw.get("runs"))),
+            tuple(_texts(raw.get("previous_in"))),
         )
 
     @classmethod
@@ -253,45 +273,6 @@ class History:
         moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
         earlier = (one for one in moments if one is not None and (until is None or one < until))
         return max(earlier, default=None)
-
-
-def recall(
-    memory: WebhookMemory,
-    *,
-    plan_keys: Iterable[str] = (),
-    events: Callable[[], tuple[Sequence[Any], Sequence[Any]]] | None = None,
-    tolerate: Callable[[MemoryUnknown], None] | None = None,
-) -> History:
-    """Read what earlier runs tell of a webhook.
-
-    :param plan_keys: plans whose runs may have died before they left more; see ``memory.plan_key``.
-    :param events: gives reports and plans that lie in asset events, oldest first; asked only where there is no
-        history record yet.
-    :param tolerate: takes the problem where a record is unknown, which then tells nothing; without it the problem
-        is raised.
-    :raises MemoryUnknown: a record can't be read, or is not ours.
-    """
-
-    def attempt(read: Callable[..., Any], *arguments: str, otherwise: Any) -> Any:
-        try:
-            return read(*arguments)
-        except MemoryUnknown as exc:
-            if tolerate is None:
-                raise
-            tolerate(exc)
-            return otherwise
-
-    record = attempt(memory.read, "history", otherwise={})
-    if record is not None:
-        history = History.from_json(record, memory.webhook_id)
-    else:
-        history = History.from_events(memory.webhook_id, *(events() if events is not None else ((), ())))
-    history = history.knowing(leaked=attempt(memory.leaked, otherwise=frozenset()))
-    for key in plan_keys:
-        plan: RotationPlan | None = attempt(memory.plan, key, otherwise=None)
-        if plan is not None:
-            history = history.knowing(known=[plan.before], leaked=plan.leaked)
-    return history
 
 
 def lineage_of(

@@ -1,0 +1,54 @@
+"""Holds a rotation whose webhook another entry of the rotation file means too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from featurebase_provider.airflow_compat import AirflowNotFoundException
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.hooks.featurebase import FeaturebaseHook
+from featurebase_provider.rotation.errors import PlanRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.featurebase.models import Webhook
+
+
+def check_only_entry(
+    webhook: Webhook, conn_id: str, others: Iterable[WebhookConfig], *, say: Callable[[str], None]
+) -> None:
+    """Insist that no other entry of the rotation file means this webhook.
+
+    One may name it by id and another by name, or each by a connection of its own; the file alone can't tell. Called
+    on the task's main thread: it may read other connections.
+
+    :param conn_id: the connection by which the webhook was read.
+    :param others: the other entries.
+    :param say: takes a sentence where another entry could not be looked at, which holds nothing up.
+    :raises PlanRefused: one does; the message names it.
+    """
+    for other in others:
+        if _means(other, webhook, conn_id, say):
+            raise PlanRefused(
+                webhook.id,
+                f"the entry {other.name!r} of the rotation file means this webhook too, so two Dags would rotate one "
+                "secret and undo each other's stores; nothing was changed. Keep one entry, with the stores of both",
+            )
+
+
+def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[str], None]) -> bool:
+    if other.webhook_id is not None:
+        return other.webhook_id.lower() == webhook.id.lower()
+    if other.webhook_name != webhook.name:
+        return False
+    if other.featurebase_conn_id == conn_id:
+        return True
+    # Another workspace may have a webhook of the same name.
+    try:
+        with FeaturebaseHook(other.featurebase_conn_id).get_conn() as client:
+            return any(one.id == webhook.id for one in client.list_webhooks())
+    except (FeaturebaseError, AirflowNotFoundException) as exc:
+        say(f"whether the entry {other.name!r} means this webhook too can't be told: {exc}")
+        return False
