@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
-from featurebase_provider.rotation.errors import RefreshRefused, StoresNotReady
+from featurebase_provider.rotation.errors import PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.history import History, lineage_of
 from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.memory import WebhookMemory, plan_key
@@ -33,15 +33,11 @@ HOST = "https://do.featurebase.app"
 
 
 class SteppedMemory(DictMemory):
-    """Airflow's Variables: others may go on before each read and write."""
+    """Airflow's Variables: others may go on before each read; a write follows its own read at once."""
 
     def read(self, name: str) -> str | None:
         stop_here()
         return super().read(name)
-
-    def write(self, name: str, text: str) -> None:
-        stop_here()
-        super().write(name, text)
 
 
 class Tasks:
@@ -101,7 +97,7 @@ class Tasks:
         if emergency:
             self.memory.add_leaked(plan.leaked)
         if plan.refreshes:
-            self.memory.keep_plan(key, plan)
+            plan = self.memory.keep_plan(key, plan)
         return plan.as_json()
 
     def key(self, run: DagRun) -> str:
@@ -142,7 +138,8 @@ class Tasks:
 
     def push(self, run: DagRun, label: str) -> dict[str, Any]:
         outcome = run.outcome
-        assert outcome is not None
+        if outcome is None:
+            raise PlanUnreadable(WEBHOOK_ID, "rotate left no result")
         history = recall(self.memory)
         store = next(one for one in self.stores if one.label == label)
         pushed = push_until_agreed(

@@ -22,7 +22,6 @@ from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.errors import PlanUnreadable, StoreError
-from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.recall import recall
@@ -32,6 +31,7 @@ from featurebase_provider.rotation.schedule import RunTiming
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.store import Store
     from featurebase_provider.stores.base import StoreConfig

@@ -33,7 +33,7 @@ from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from airflow.sdk import Context
@@ -150,8 +150,11 @@ class EmergencyPlanOperator(EmergencyTask):
             plan = self._own_plan(context, memory)
             if plan is None:
                 plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
-        self._remember(memory, lambda: memory.add_leaked(plan.leaked))
-        self._remember(memory, lambda: memory.keep_plan(self.plan_key(context), plan))
+        try:
+            memory.add_leaked(plan.leaked)
+            plan = memory.keep_plan(self.plan_key(context), plan)
+        except MemoryUnknown as exc:
+            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
         return plan.as_json()
 
     def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
@@ -170,12 +173,6 @@ class EmergencyPlanOperator(EmergencyTask):
                 plan.before,
             )
         return plan
-
-    def _remember(self, memory: WebhookMemory, keep: Callable[[], None]) -> None:
-        try:
-            keep()
-        except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
 
     def _new_plan(
         self,

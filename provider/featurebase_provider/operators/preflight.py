@@ -150,7 +150,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         else:
             self.log.info("The secret is another than the plan's, so there is nothing to prove before a refresh")
         if plan.refreshes:
-            memory.keep_plan(key, plan)
+            plan = memory.keep_plan(key, plan)
         return plan.as_json()
 
     def _own_plan(

@@ -166,8 +166,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             leaked=history.leaked,
             stores=[store.target for store in resolve_stores(self.stores)],
         )
-        memory.keep_plan(key, plan)
-        return plan
+        return memory.keep_plan(key, plan)
 
     def leaked(self, memory: WebhookMemory) -> frozenset[str]:
         """Fingerprints that emergencies say have leaked by now.

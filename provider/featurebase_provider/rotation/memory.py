@@ -95,6 +95,9 @@ class WebhookMemory:
         :raises MemoryUnknown: what lies there is not ours, or whether it was written is unknown.
         """
         self.read(what)  # unknown is never overwritten
+        self._put(what, record)
+
+    def _put(self, what: str, record: Mapping[str, Any]) -> None:
         text = json.dumps({"by": MANAGED_BY, "version": 1, "webhook_id": self.webhook_id, **record})
         self.memory.write(self.prefix + what, text)
 
@@ -111,12 +114,25 @@ class WebhookMemory:
         except PlanUnreadable:
             raise self._spoilt(f"{self.prefix}plan_{key}", "holds no plan that this version can read") from None
 
-    def keep_plan(self, key: str, plan: RotationPlan | None) -> None:
-        """Put a plan in place of an earlier one; None says that the earlier one holds no more.
+    def keep_plan(self, key: str, plan: RotationPlan) -> RotationPlan:
+        """Put a plan in place of another run's.
+
+        :returns: the plan that holds: another one, if another try of the same Dag run has made it meanwhile. Airflow
+            lost sight of one of the two, and the run may have refreshed by the other plan.
+        :raises MemoryUnknown: as :meth:`write`.
+        """
+        found = self.plan(key)
+        if found is not None and found.is_of_run_of(plan) and not found.is_same_as(plan):
+            return found
+        self._put(f"plan_{key}", {"plan": plan.as_json()})
+        return plan
+
+    def forget_plan(self, key: str) -> None:
+        """Say that the plan under this key holds no more.
 
         :raises MemoryUnknown: as :meth:`write`.
         """
-        self.write(f"plan_{key}", {"plan": plan.as_json() if plan is not None else None})
+        self.write(f"plan_{key}", {"plan": None})
 
     def leaked(self) -> frozenset[str]:
         """Fingerprints of the secrets that emergencies say have leaked.

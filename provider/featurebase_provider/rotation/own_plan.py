@@ -21,7 +21,7 @@ def own_plan(
     of_result: Callable[[], RotationPlan | None] = lambda: None,
     rotate_was_started: Callable[[], bool] = lambda: False,
 ) -> RotationPlan | None:
-    """The plan that an earlier try made in this Dag run, or None where a new one may be made.
+    """The plan that another try made in this Dag run, or None where a new one may be made.
 
     :param of_result: the plan that the run's rotate task names in its result, where it left one.
     :param rotate_was_started: whether anything tells that the run's rotate task was started before.
@@ -34,7 +34,7 @@ def own_plan(
     if not run.later_try:
         if found is not None and run.has_id_of(found):
             # Of a run that was deleted and made anew: a later try of this one must not take it for its own.
-            memory.keep_plan(key, None)
+            memory.forget_plan(key)
         return None
     left = of_result()
     if left is not None:

@@ -74,13 +74,15 @@ class ThisRun:
         return f"{self.name} {self.started or ''}"
 
     def made(self, plan: RotationPlan) -> bool:
-        """Whether an earlier try in this Dag run made the plan.
+        """Whether a try in this Dag run made the plan.
 
-        A run that was deleted and made anew can have the same id and the same ``run_after`` (seen on 3.1.8 and 3.3.2),
-        but it begins with a first try.
+        A run that was deleted and made anew can have the same id and the same ``run_after`` (seen on 3.1.8 and 3.3.2).
+        It has another start, as a cleared one has, but begins with a first try.
         """
-        same_start = self.cleared or plan.run_started is None or plan.run_started == self.started
-        return self.later_try and self.has_id_of(plan) and same_start
+        if not self.has_id_of(plan):
+            return False
+        same_start = plan.run_started is not None and plan.run_started == self.started
+        return same_start or (self.later_try and (self.cleared or plan.run_started is None))
 
     def has_id_of(self, plan: RotationPlan) -> bool:
         """Whether the plan is that of a Dag run with the same id; one of version 0.1.0 may lack the Dag's."""
@@ -139,6 +141,10 @@ class RotationPlan:
     def older(self) -> frozenset[str]:
         """Fingerprints of secrets that were replaced before the plan was made: Featurebase can't hold one again."""
         return frozenset(self.known) - {self.before}
+
+    def is_of_run_of(self, other: RotationPlan) -> bool:
+        """Whether both were made in the same Dag run."""
+        return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
 
     def is_same_as(self, other: RotationPlan | None) -> bool:
         """Whether another record is of this plan, whatever was learnt since."""

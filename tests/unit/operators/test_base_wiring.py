@@ -105,8 +105,16 @@ def test_plan_and_rotation_are_those_of_this_dag_run() -> None:
     assert running(work, results).execute() == (PLAN, ROTATED)
 
 
-def test_a_missing_plan_names_the_webhook_and_a_missing_rotation_is_none() -> None:
-    assert running(lambda operator, context: operator.rotation(context, "rotate")).execute() is None
+def test_who_works_alone_has_no_rotation_and_who_does_not_needs_its_result() -> None:
+    """ "It left nothing" is not "there is none": a task after rotate never works by itself."""
+    assert running(lambda operator, context: operator.rotation(context, None)).execute() is None
+    assert running(lambda operator, context: operator.left_by_rotate(context, "rotate")).execute() is None
+    for ask in ("rotation", "rotated"):
+        with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}.*left no result; clear rotate"):
+            running(lambda operator, context, ask=ask: getattr(operator, ask)(context, "rotate")).execute()
+
+
+def test_a_missing_plan_names_the_webhook() -> None:
     with pytest.raises(AirflowFailException, match=WEBHOOK_ID) as caught:
         running(lambda operator, context: operator.plan(context)).execute()
     assert isinstance(caught.value.__cause__, PlanUnreadable)

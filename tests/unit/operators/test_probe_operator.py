@@ -46,7 +46,7 @@ class Receiver:
 
 
 def probing(**arguments: Any) -> ProbeReceiverOperator:
-    usual = {"webhook_id": "a" * 24, "featurebase_conn_id": "fb_of_mine"}
+    usual = {"webhook_id": WEBHOOK_ID, "featurebase_conn_id": "fb_of_mine"}
     tasks = {"rotate_task_id": "rotate", "distributed_task_id": "distributed"}
     return ProbeReceiverOperator(task_id="probe", **{**usual, **tasks, **arguments})
 
@@ -80,7 +80,7 @@ def test_alone_it_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     operator = probing(rotate_task_id=None, distributed_task_id=None, probe_options=Receiver(featurebase).options())
     assert operator.execute(OneTask().context)["receiver_exposure_ms"] is None
-    assert featurebase.reads == ["a" * 24]
+    assert featurebase.reads == [WEBHOOK_ID]
 
 
 @pytest.mark.parametrize("hours", [0, 3, -3])

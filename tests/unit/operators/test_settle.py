@@ -29,7 +29,7 @@ def paused(*, failed_at: float = -50.0, changed_at: float = -49.5) -> Webhook:
 
 
 def settling(**arguments: Any) -> SettleWebhookOperator:
-    usual = {"webhook_id": "a" * 24, "featurebase_conn_id": "fb_of_mine"}
+    usual = {"webhook_id": WEBHOOK_ID, "featurebase_conn_id": "fb_of_mine"}
     tasks = {"rotate_task_id": "rotate", "probe_task_id": "probe"}
     return SettleWebhookOperator(task_id="settle", **{**usual, **tasks, **arguments})
 
@@ -57,10 +57,8 @@ def test_pause_of_the_rotations_making_is_undone(monkeypatch: pytest.MonkeyPatch
     ("webhook", "results", "arguments", "says"),
     [
         (paused(changed_at=-30.0), left_behind(), {}, "a person may have paused it"),
-        (paused(), {"probe": left_behind()["probe"]}, {}, "did not refresh"),
         (paused(), {"rotate": left_behind()["rotate"]}, {}, "no probe"),
         (paused(), left_behind(), {"probe_task_id": None}, "no probe"),
-        (paused(), left_behind(), {"rotate_task_id": "another"}, "did not refresh"),
         (paused(), left_behind(result="unproven"), {}, "no probe"),
         (paused(), left_behind(receiver_exposure_ms=1_000.0), {}, "when the receiver had the new secret"),
         (paused(), left_behind(receiver_exposure_ms=None), {}, "when the receiver had the new secret"),
@@ -79,6 +77,13 @@ def test_what_cannot_be_told_stays_and_says_what_to_do(
     assert featurebase.updates == []
 
 
+def test_a_rotate_task_that_left_nothing_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(paused()).behind(monkeypatch)
+    with pytest.raises(AirflowFailException, match="left no result; clear rotate"):
+        settling().execute(OneTask({"probe": left_behind()["probe"]}).context)
+    assert featurebase.updates == []
+
+
 @pytest.mark.parametrize("hours", [3, -3])
 def test_the_workers_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
     """A failure of a minute ago is not in the future because the worker's clock is behind."""
@@ -89,8 +94,8 @@ def test_the_workers_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch, hour
 
 def test_active_webhook_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     featurebase = OneFeaturebase(a_webhook("whsec_1")).behind(monkeypatch)
-    assert settling().execute(OneTask().context)["reactivated"] is False
-    assert (featurebase.updates, featurebase.reads) == ([], ["a" * 24])
+    assert settling().execute(OneTask(left_behind()).context)["reactivated"] is False
+    assert (featurebase.updates, featurebase.reads) == ([], [WEBHOOK_ID])
 
 
 def test_an_outage_says_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:

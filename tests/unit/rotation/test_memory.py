@@ -35,8 +35,20 @@ def test_a_plan_comes_back() -> None:
     memory.keep_plan(KEY, a_plan())
     assert memory.plan(KEY) == a_plan()
     assert memory.plan(plan_key("dag", "other")) is None
-    memory.keep_plan(KEY, None)
+    memory.forget_plan(KEY)
     assert memory.plan(KEY) is None
+
+
+def test_another_trys_plan_of_the_same_run_holds() -> None:
+    """Airflow lost sight of one of two tries; the run may have refreshed by the plan of the other."""
+    memory = a_memory()
+    first = memory.keep_plan(KEY, a_plan())
+    orphans = replace(a_plan(), before="sha256:newer")
+    assert memory.keep_plan(KEY, orphans) == first == memory.plan(KEY)
+    learnt = replace(first, known=("sha256:more",))
+    assert memory.keep_plan(KEY, learnt) == learnt == memory.plan(KEY)
+    later = replace(orphans, run_id="manual__2")
+    assert memory.keep_plan(KEY, later) == later == memory.plan(KEY)
 
 
 def test_what_has_leaked_only_grows() -> None:

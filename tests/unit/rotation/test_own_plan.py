@@ -44,8 +44,10 @@ def test_a_later_try_keeps_the_baseline(memory: WebhookMemory) -> None:
 def test_a_run_that_was_deleted_and_made_anew_takes_no_plan(memory: WebhookMemory) -> None:
     """It has the same id and may have the same due time; neither its first try nor a later one may play the old run."""
     keep(memory, a_plan())
-    assert own_plan(memory, KEY, THIS_RUN) is None
-    assert own_plan(memory, KEY, LATER_TRY) is None, "the first try has said that the plan holds no more"
+    anew = replace(THIS_RUN, started=(START + timedelta(days=1)).isoformat())
+    assert own_plan(memory, KEY, anew) is None
+    cleared = replace(anew, later_try=True, cleared=True)
+    assert own_plan(memory, KEY, cleared) is None, "the first try has said that the plan holds no more"
 
 
 def test_another_runs_plan_is_left_until_a_new_one_is_made(memory: WebhookMemory) -> None:

@@ -141,13 +141,14 @@ LATER_TRY = replace(THIS_RUN, later_try=True)
 def test_a_later_try_finds_its_own_plan() -> None:
     plan = a_plan()
     assert LATER_TRY.made(plan)
+    assert THIS_RUN.made(plan), "a first try that Airflow lost sight of finds the plan of the second"
     assert LATER_TRY.made(replace(plan, dag_id="", run_started=None)), "version 0.1.0 recorded less"
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        THIS_RUN,
+        replace(THIS_RUN, started=(START + timedelta(seconds=1)).isoformat()),
         replace(LATER_TRY, run_id="manual__2"),
         replace(LATER_TRY, dag_id="another"),
         replace(LATER_TRY, started=(START + timedelta(seconds=1)).isoformat()),

@@ -218,7 +218,7 @@ def test_no_odd_side_field_keeps_the_new_secret_from_the_stores(fault: Any) -> N
     outcome = run(api, store)
     assert (store.holds, outcome.after) == ("whsec_1", fingerprint("1"))
     other = a_store()
-    push_until_agreed(api, WEBHOOK_ID, other.arm(), Lineage(), a_rule(known=frozenset(outcome.plan.known)))
+    push_until_agreed(api, WEBHOOK_ID, other.arm(), Lineage(), a_rule(known=frozenset(outcome.known)))
     assert other.holds == "whsec_1"
 
 

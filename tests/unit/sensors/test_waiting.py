@@ -97,10 +97,9 @@ def featurebase(monkeypatch: pytest.MonkeyPatch) -> OneFeaturebase:
         (left_behind(distributed=-60, pushed={"push.a": -30, "push.b": None}), -30 + 7),
         (left_behind(distributed=-20, pushed={"push.a": -30}), -20 + 7),
         (left_behind(distributed=None, pushed={"push.b": -30}), -30 + 7),
-        ({}, 7),
         (left_behind(distributed=None), 7),
     ],
-    ids=["rotate", "last push", "one push", "rotate after a push", "push only", "alone", "nothing written"],
+    ids=["rotate", "last push", "one push", "rotate after a push", "push only", "nothing written"],
 )
 def test_results_count_from_the_last_push_plus_the_deliverys_timeout(
     featurebase: OneFeaturebase, results: dict[str, Any], counts_from: float
