@@ -47,8 +47,8 @@ class FaultyWorld(FeaturebaseWorld):
         webhooks = self.sandbox.state.webhooks
         refresh = webhooks.refresh_secret
 
-        def noted(webhook_id: str) -> Any:
-            webhook = refresh(webhook_id)
+        def noted(webhook_id: str, **how: Any) -> Any:
+            webhook = refresh(webhook_id, **how)
             self.issued.append(webhook.secret)
             return webhook
 
