@@ -79,7 +79,15 @@ def test_a_plug_in_is_found_without_any_change_here(install: Install) -> None:
     found = store_class("paper")
     assert issubclass(found, StoreConfig)
     assert found(type="paper").full_name == "paper (paper:drawer)"
-    assert not found(type="paper").keeps_previous
+    assert (found(type="paper").keeps_previous, found(type="paper").previous_target) == (False, None)
+
+
+def test_a_plug_in_may_keep_a_previous_secret_and_not_say_where(install: Install) -> None:
+    """As those do that were written before there was a name for the place."""
+    keeping = "\n    @property\n    def keeps_previous(self) -> bool:\n        return True\n"
+    install(GOOD_PLUGIN + keeping, "paper = acme_older_paper:PaperStore")
+    found = store_class("paper")(type="paper")
+    assert (found.keeps_previous, found.previous_target) == (True, None)
 
 
 @pytest.mark.parametrize(
