@@ -144,7 +144,7 @@ soak: setup ## many rotations under random faults, and a year in the calendar, w
 
 # Goes on where an earlier run stopped; MUTANTS="--help" tells the options.
 .PHONY: mutants
-mutants: setup ## change lines and see whether a test notices; MUTANTS="rotation/plan.py", MUTANTS="--sample 200 --seed 1"
+mutants: setup ## changes of the code that no test notices; MUTANTS="rotation/plan.py", or "--sample 200 --seed 1"
 	scripts/temp_airflow.sh $(BIN)/python -m mutants $(MUTANTS)
 
 .PHONY: schema

@@ -42,14 +42,14 @@ class Judges:
 
         :param at_import: the lines stand outside of functions, so that every test of the module has run them.
         """
+        own, folder = f"/{module.removesuffix('.py').replace('/', '/test_')}", f"/{module.partition('/')[0]}/"
         known = self.by_line.get(module, {})
         ran = [known[line] for line in lines if line in known]
-        chosen = known.values() if at_import or not all(ran) else ran
-        own, folder = f"/{module.removesuffix('.py').replace('/', '/test_')}", f"/{module.partition('/')[0]}/"
-        return sorted(
-            {test for tests in chosen for test in tests},
-            key=lambda test: (own not in test, folder not in test, self.seconds.get(test, 0), test),
-        )
+        chosen = {test for tests in ran for test in tests}
+        if at_import or not all(ran):
+            # Whoever runs any line of the module, or may look at what it defines.
+            chosen.update(*known.values(), (test for test in self.seconds if own in test))
+        return sorted(chosen, key=lambda test: (own not in test, folder not in test, self.seconds.get(test, 0), test))
 
 
 def digest_of(*folders: str) -> str:

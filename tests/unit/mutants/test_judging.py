@@ -20,12 +20,13 @@ OWN, NEAR, FAR = (f"tests/unit/{name}::t" for name in ("rotation/test_plan.py", 
 
 
 def test_the_tests_that_run_a_line_judge_it_the_nearest_and_quickest_first() -> None:
-    seconds = {OWN: 5.0, f"{OWN}2": 0.1, NEAR: 0.2, FAR: 0.0}
+    seconds = {OWN: 5.0, f"{OWN}2": 0.1, f"{OWN}_constant": 9.0, NEAR: 0.2, FAR: 0.0, f"{NEAR}_other": 0.0}
     judges = Judges(seconds, {"rotation/plan.py": {3: {FAR}, 4: {NEAR, OWN}, 9: {f"{OWN}2"}, 11: set()}})
+    everybody = [f"{OWN}2", OWN, f"{OWN}_constant", NEAR, FAR]
     assert judges.of("rotation/plan.py", range(3, 5), at_import=False) == [OWN, NEAR, FAR]
     assert judges.of("rotation/plan.py", range(7, 8), at_import=False) == []
-    assert judges.of("rotation/plan.py", range(11, 12), at_import=False) == [f"{OWN}2", OWN, NEAR, FAR]
-    assert judges.of("rotation/plan.py", range(1, 2), at_import=True) == [f"{OWN}2", OWN, NEAR, FAR]
+    assert judges.of("rotation/plan.py", range(11, 12), at_import=False) == everybody
+    assert judges.of("rotation/plan.py", range(1, 2), at_import=True) == everybody
 
 
 def test_what_one_test_sets_up_its_whole_file_judges(tmp_path: Path) -> None:

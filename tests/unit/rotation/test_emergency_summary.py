@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -38,9 +39,27 @@ def test_stores_that_are_left() -> None:
     assert (row.done, row.stores_done, row.stores_left, row.exposure_ms) == (False, 0, ("dead", "behind"), None)
 
 
+def test_the_longest_exposure_is_told_and_only_of_stores_that_are_done() -> None:
+    """A store whose last write failed isn't, whatever it held before."""
+    stores = [
+        {"label": "slow", "result": "written", "fingerprint": B, "exposure_ms": 50.0},
+        {"label": "fast", "result": "written", "fingerprint": B, "exposure_ms": 2.0},
+        {"label": "failed", "result": "failed", "fingerprint": B, "exposure_ms": 99.0},
+    ]
+    row = BranchRow.of("production", a_report(stores=stores))
+    assert (row.stores_done, row.stores_left, row.exposure_ms) == (2, ("failed",), 50.0)
+    assert row.as_json()["stores_left"] == ["failed"]
+
+
+def test_a_report_that_tells_little() -> None:
+    row = BranchRow.of("production", {"outcome": "not_started"})
+    assert (row.stores_done, row.stores_left, row.advice) == (0, (), "")
+    assert row == BranchRow("production", "not_started")
+
+
 def test_a_branch_without_a_report() -> None:
     row = BranchRow.of("production", None)
-    assert (row.done, row.outcome) == (False, "no report")
+    assert (row.done, row.outcome, row.stores_done) == (False, "no report", 0)
     assert "clear the branch's failed tasks" in row.advice
 
 
@@ -57,6 +76,38 @@ def test_the_table_shows_every_webhook_and_what_to_do() -> None:
     assert all(word in text for word in ("production", A, B, "40 ms", "dead", "no report"))
 
 
+TABLE = """\
+Emergency rotation
+┏━━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━┓
+┃ webhook      ┃ outcome    ┃ secret before ┃ secret after ┃ stores done ┃ stores left  ┃ exposure ┃
+┡━━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━┩
+│ production   │ rotated    │ sha256:aaaaaa │ sha256:bbbbb │ 2           │              │ 40 ms    │
+│              │            │ aaaaaaaaaa    │ bbbbbbbbbbb  │             │              │          │
+│ staging      │ incomplete │ sha256:aaaaaa │ sha256:bbbbb │ 0           │ dead, behind │          │
+│              │            │ aaaaaaaaaa    │ bbbbbbbbbbb  │             │              │          │
+│ [red]no such │ no report  │               │              │ 0           │              │          │
+└──────────────┴────────────┴───────────────┴──────────────┴─────────────┴──────────────┴──────────┘
+- staging: Mend it :smile:. Then go on. Then go on. Then go on. Then go on. Then go on. Then go on. Then go on.
+- [red]no such: See the log of the branch's first failed task; clear the branch's failed tasks."""
+
+
+def test_the_whole_table() -> None:
+    """Nothing of it is cut, and no line of advice is broken, so that it can be searched and copied."""
+    rows = [
+        BranchRow.of("production", a_report()),
+        BranchRow.of(
+            "staging",
+            a_report(outcome="incomplete", advice=f"Mend it :smile:.{' Then go on.' * 7}", stores=[LEFT, BEHIND]),
+        ),
+        BranchRow.of("[red]no\nsuch", None),
+    ]
+    assert summary_text(rows, width=100) == TABLE
+
+
+def test_the_table_is_as_wide_as_airflows_log() -> None:
+    assert len(summary_text([BranchRow.of("x" * 300, a_report())]).splitlines()[1]) == 160
+
+
 def test_all_done_passes() -> None:
     check_done([BranchRow.of("production", a_report())])
 
@@ -66,6 +117,8 @@ def test_one_that_is_not_done_is_named() -> None:
     with pytest.raises(EmergencyNotDone, match=r"1 of 2 webhooks are not done: staging \(no report\)") as caught:
         check_done(rows)
     assert not caught.value.retry_helps
+    assert caught.value.args == (("staging (no report)",), 2)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_none_at_all_is_no_success() -> None:
