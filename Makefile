@@ -119,7 +119,7 @@ screenshots: setup ## the pictures in docs/images anew
 	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser
 
 .PHONY: matrix
-matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel beside every supported Airflow
+matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel in every supported Airflow, with all daemons
 	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) $(ALL_CORES) tests/packaging/test_matrix.py
 
 .matrix/%/.setup: $(WHEEL) constraints/airflow-%.txt scripts/matrix_venv.sh
