@@ -97,6 +97,83 @@ class InProcessAirflow:
         with create_session() as session:
             return session.query(Variable).filter_by(key=key).one_or_none()
 
+    def variables(self, prefix: str) -> dict[str, str]:
+        """The Variables whose keys begin so."""
+        from airflow.models import Variable
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            found = session.query(Variable).filter(Variable.key.startswith(prefix, autoescape=True))
+            return {row.key: row.val for row in found}
+
+    def delete_variable(self, key: str) -> None:
+        """Delete a Variable, as somebody does in the UI."""
+        from airflow.models import Variable
+
+        Variable.delete(key)
+
+    def raw_variable(self, key: str) -> str:
+        """A Variable's value as the database has it."""
+        from airflow.models import Variable
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            return str(session.query(Variable).filter_by(key=key).one()._val)
+
+    def spoil_variable(self, key: str) -> None:
+        """Make a Variable that today's Fernet key can't decrypt."""
+        from airflow.models import Variable
+        from airflow.utils.session import create_session
+
+        self.set_variable(key, "{}")
+        with create_session() as session:
+            session.query(Variable).filter_by(key=key).update({"_val": "gAAAAABof-another-key", "is_encrypted": True})
+
+    def purge(self) -> None:
+        """Delete all asset events and XComs, as ``airflow db clean`` does."""
+        from airflow.models.asset import AssetEvent
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.query(XComModel).delete()
+            for event in session.query(AssetEvent):
+                session.delete(event)
+
+    def delete(self, run: Run) -> None:
+        """Delete a Dag run with all that belongs to it, as the UI does."""
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.delete(session.query(DagRun).filter_by(dag_id=run.dag.dag_id, run_id=run.run_id).one())
+
+    def consume_without_a_start(self, uri: str) -> None:
+        """Make a Dag run that an asset's newest event triggered, and that never began."""
+        from airflow.models.asset import AssetEvent, AssetModel
+        from airflow.utils.session import create_session
+        from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+        text = (
+            "# An Airflow Dag\nfrom airflow.sdk import DAG\n\nwith DAG('consumer', schedule=None) as dag:\n    pass\n"
+        )
+        dag = self.load_file("consumer", text)["consumer"]
+        with create_session() as session:
+            made = _scheduler_dag(dag).create_dagrun(
+                run_id=f"asset_triggered__{pendulum.now('UTC').isoformat()}",
+                run_after=pendulum.now("UTC"),
+                run_type=DagRunType.ASSET_TRIGGERED,
+                triggered_by=DagRunTriggeredByType.ASSET,
+                state="queued",
+                session=session,
+            )
+            found = session.query(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            event = found.filter(AssetModel.uri == uri).order_by(AssetEvent.id.desc()).first()
+            assert event is not None, f"{uri} has no event"
+            made = session.merge(made)
+            made.start_date = None
+            made.consumed_asset_events.append(event)
+
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
         """The ``extra`` of each event of an asset, oldest first."""
         from airflow.models.asset import AssetEvent, AssetModel
@@ -113,6 +190,17 @@ class InProcessAirflow:
         """
         text = DAG_FILE.format(entry=json.dumps(entry))
         return self.load_file(entry["name"], text)[f"featurebase_rotate__{entry['name']}"]
+
+    def load_rotation_file(self, name: str, entries: Sequence[Mapping[str, Any]]) -> dict[str, DAG]:
+        """Make the Dags of a whole rotation file known to Airflow.
+
+        :raises AssertionError: they do not load.
+        """
+        path = self._folder / f"{name}.yaml"
+        path.write_text(json.dumps({"webhooks": list(entries)}))  # JSON is YAML
+        text = "# An Airflow Dag\nfrom featurebase_provider.dag_factory import rotation_dags\n"
+        text += f"for dag in rotation_dags({str(path)!r}):\n    globals()[dag.dag_id] = dag\n"
+        return self.load_file(name, text)
 
     def load_file(self, name: str, text: str) -> dict[str, DAG]:
         """Make the Dags of a Dag file known to Airflow.
