@@ -17,9 +17,10 @@ from rich.table import Table
 
 from mutants.changes import Mutant, mutants_of
 from mutants.explained import item, read_page
-from mutants.judges import PACKAGE, Judges, TestsFail, digest_of, find_judges
+from mutants.forks import PACKAGE, load_heavy_modules
+from mutants.judges import Judges, TestsFail, digest_of, find_judges
 from mutants.kept import Kept
-from mutants.trials import Trial, judge, load_heavy_modules
+from mutants.trials import Trial, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,9 +94,7 @@ class Run:
             print(text)
         return 1 if new or wrong else 0
 
-    def _no_longer_true(
-        self, explained: Iterable[Change], every: set[Change], survived: set[Change]
-    ) -> Iterator[str] | list[str]:
+    def _no_longer_true(self, explained: Iterable[Change], every: set[Change], survived: set[Change]) -> list[str]:
         tried = {self.chosen[i].change for i in self.verdicts}
         texts = []
         for change in explained:
@@ -132,23 +131,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: exit status: 0; 1 where a survivor is not explained, or an explanation is no longer true.
     """
     options = _options().parse_args(arguments)
+    modules = _modules(options.modules)
     FOLDER.mkdir(exist_ok=True)
     results = FOLDER / "results.jsonl"
     if options.fresh:
         results.unlink(missing_ok=True)
-    modules = _modules(options.modules)
     every = [mutant for module in modules for mutant in mutants_of(PACKAGE / module, module)]
     chosen = every
     if options.sample and options.sample < len(every):
         some = random.Random(options.seed).sample(range(len(every)), options.sample)  # noqa: S311 - no secret
         chosen = [every[i] for i in sorted(some)]
     print(f"{len(chosen)} of {len(every)} mutants of {len(modules)} modules")
+    load_heavy_modules()
     try:
         judges = find_judges(FOLDER)
     except TestsFail as exc:
         print(exc, file=sys.stderr)
         return 1
-    load_heavy_modules()
     run = Run(modules, chosen, {})
     kept = Kept(results, digest_of(PACKAGE.as_posix(), "tests"))
     run.try_all(judges, kept, options.processes)

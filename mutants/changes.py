@@ -90,7 +90,7 @@ class _Collector(cst.CSTVisitor):
         super().__init__()
         self.found: list[Mutant] = []
         self._text, self._module, self._tree = text, module, tree
-        self._starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
+        self._starts: list[int] = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
         self._names: list[str] = []
         self._in_function = 0
 

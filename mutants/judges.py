@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mutants.forks import PACKAGE, run_forked, run_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 TESTS = tuple(
     f"tests/unit/{name}" for name in ("rotation", "operators", "sensors", "triggers", "dag_factory", "cli", "hostile")
 )
-PACKAGE = Path("provider/featurebase_provider")
 
 
 class TestsFail(Exception):
@@ -63,6 +62,8 @@ def digest_of(*folders: str) -> str:
 def find_judges(folder: Path) -> Judges:
     """Run all unit tests under coverage, or take what the last such run told where nothing has changed.
 
+    They run as they will for each mutant, in a forked process, so that what fails there fails here already.
+
     :param folder: where that is kept.
     :raises TestsFail: one fails.
     """
@@ -76,8 +77,8 @@ def find_judges(folder: Path) -> Judges:
             }
             return Judges(told["seconds"], by_line)
     kept.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "mutants.judges", str(folder)]
-    if subprocess.run(command, check=False).returncode:
+    print("running the tests as they are, to see which run which line", flush=True)
+    if run_forked(lambda: _run(folder)):
         raise TestsFail(
             f"{' '.join(TESTS)}: they fail as they are; mend that first, since no change can be judged by it"
         )
@@ -103,17 +104,14 @@ def _function(nodeid: str) -> str:
 
 def _run(folder: Path) -> int:
     """Run the tests, and write down who runs what."""
-    import pytest
-
-    data, plugin = folder / "coverage", _Durations()
-    arguments = [*TESTS, "-q", "--numprocesses=2", "--cov=featurebase_provider", "--cov-context=test", "--cov-report="]
-    rc = folder / "coveragerc"
-    rc.write_text(f"[run]\nsource_pkgs = featurebase_provider\ndata_file = {data.resolve()}\n")
-    status = pytest.main([*arguments, f"--cov-config={rc}", "-p", "no:cacheprovider"], plugins=[plugin])
+    data, rc, plugin = folder / "coverage", folder / "coveragerc", _Durations()
+    rc.write_text(f"[run]\ninclude = {PACKAGE.resolve()}/*\ndata_file = {data.resolve()}\n")
+    coverage = ("-p", "pytest_cov.plugin", "--cov", f"--cov-config={rc}", "--cov-context=test", "--cov-report=")
+    status = run_pytest([*coverage, *TESTS], plugins=[plugin])
     if status == 0:
         told = {"seconds": plugin.seconds, "by_line": _by_line(data, plugin.seconds)}
         (folder / "run.json").write_text(json.dumps(told))
-    return int(status)
+    return status
 
 
 def _by_line(data: Path, tests: Iterable[str]) -> dict[str, dict[int, list[str]]]:
@@ -137,7 +135,3 @@ def _by_line(data: Path, tests: Iterable[str]) -> dict[str, dict[int, list[str]]
             line: sorted(set().union(*(who(name) for name in names if name))) for line, names in contexts.items()
         }
     return told
-
-
-if __name__ == "__main__":
-    sys.exit(_run(Path(sys.argv[1])))

@@ -1,9 +1,7 @@
-"""Tries mutants: each in a process of its own, forked from one that has loaded everything but the project."""
+"""Tries mutants, each in a process of its own."""
 
 from __future__ import annotations
 
-import gc
-import importlib
 import os
 import signal
 import sys
@@ -11,21 +9,15 @@ import time
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.util import spec_from_loader
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mutants.judges import PACKAGE
+from mutants.forks import PACKAGE, fork, run_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.machinery import ModuleSpec
 
 Verdict = Literal["killed", "survived", "timed out"]
-PLUGINS = ("_hypothesis_pytestplugin", "pytest_asyncio.plugin")
-HEAVY = (
-    "airflow.models", "airflow.sdk", "airflow.sdk.bases.sensor", "fastapi", "hypothesis", "httpx", "pydantic",
-    "pytest", *PLUGINS, "rich.table", "tenacity",
-)  # fmt: skip
 FEW = 12
 """So many of the quickest tests are tried first; most mutants fall there, and the slow ones need not be loaded."""
 PATIENCE = 60.0
@@ -57,22 +49,6 @@ class _Running:
     left: tuple[str, ...]
 
 
-def load_heavy_modules() -> None:
-    """Load what every trial needs and no mutant changes, so that a trial takes a fraction of a second."""
-    os.environ["FEATUREBASE_TEST_HOME"] = os.environ[
-        "AIRFLOW_HOME"
-    ]  # in place before Airflow is; see tests/conftest.py
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(os.environ["AIRFLOW_HOME"], "hypothesis")
-    sys.path[:0] = [str(PACKAGE.parent.resolve()), str(Path.cwd())]
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # looking for plugins takes longer than most trials
-    for name in HEAVY:
-        importlib.import_module(name)
-    gc.freeze()  # pytest collects garbage twice as it ends, and need not look through all this
-    loaded = [name for name in sys.modules if name.startswith("featurebase_provider") and name.count(".") > 1]
-    if loaded:  # get_provider_info alone is: Airflow asks installed providers
-        raise RuntimeError(f"loaded before any change, so that none would be seen: {loaded}")
-
-
 def judge(trials: Iterable[Trial], processes: int, *, patience: float = PATIENCE) -> Iterator[tuple[Trial, Verdict]]:
     """Try mutants side by side.
 
@@ -83,6 +59,9 @@ def judge(trials: Iterable[Trial], processes: int, *, patience: float = PATIENCE
     try:
         while True:
             while len(running) < processes and (trial := next(waiting, None)) is not None:
+                if not trial.tests:
+                    yield trial, "survived"
+                    continue
                 pid, run = _start(trial, trial.tests[:FEW], trial.tests[FEW:], patience)
                 running[pid] = run
             if not running:
@@ -109,10 +88,7 @@ def judge(trials: Iterable[Trial], processes: int, *, patience: float = PATIENCE
 
 
 def _start(trial: Trial, tests: tuple[str, ...], left: tuple[str, ...], patience: float) -> tuple[int, _Running]:
-    pid = os.fork()
-    if not pid:
-        os.setsid()
-        _try(trial, tests)
+    pid = fork(lambda: _try(trial, tests))
     return pid, _Running(trial, time.monotonic() + patience + 10 * trial.seconds, left)
 
 
@@ -121,20 +97,14 @@ def _end(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _try(trial: Trial, tests: tuple[str, ...]) -> None:
-    """In the forked process: put the mutant into the module's place, run the tests, and end with their status."""
-    status = 1
-    try:
-        quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(quiet, stream)
-        sys.meta_path.insert(0, _InPlace(trial))
-        import pytest
-
-        plugins = [option for name in (*PLUGINS, "no:cacheprovider") for option in ("-p", name)]
-        status = int(pytest.main(["-x", "-q", *plugins, "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
-    finally:
-        os._exit(status)
+def _try(trial: Trial, tests: tuple[str, ...]) -> int:
+    """In the forked process: put the mutant into the module's place, and run the tests."""
+    os.setsid()  # what hangs is ended with all that it has started
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+    sys.meta_path.insert(0, _InPlace(trial))
+    return run_pytest(tests)
 
 
 class _InPlace(MetaPathFinder, SourceLoader):

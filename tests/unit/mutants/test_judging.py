@@ -11,7 +11,8 @@ from pathlib import Path
 from coverage import CoverageData
 
 from mutants.changes import Change, Mutant
-from mutants.judges import PACKAGE, Judges, _by_line, digest_of
+from mutants.forks import PACKAGE
+from mutants.judges import Judges, _by_line, digest_of
 from mutants.kept import Kept
 
 ROOT = Path(__file__).parents[3]
@@ -65,11 +66,13 @@ def test_a_digest_names_every_file(tmp_path: Path) -> None:
 TRY = """
 import json, sys
 from mutants import trials
-trials.load_heavy_modules()
+from mutants.forks import load_heavy_modules
+load_heavy_modules()
 module, test = "rotation/exposure.py", sys.argv[1]
 same = (trials.PACKAGE / module).read_text()
 def judged(patience, **sources):
     tried = [trials.Trial(key, module, source, (test,), 0.0) for key, source in sources.items()]
+    tried.append(trials.Trial("untested", module, "raise RuntimeError", (), 0.0))
     return {trial.key: verdict for trial, verdict in trials.judge(tried, 2, patience=patience)}
 ended = judged(600.0, same=same, wrong=same.replace("* 1000", "* 1001"), broken="raise RuntimeError")
 print(json.dumps({**ended, **judged(1.0, endless=same + "\\nwhile True: pass")}))
@@ -88,4 +91,5 @@ def test_trials(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
+    assert told.pop("untested") == "survived"
     assert told == {"same": "survived", "wrong": "killed", "broken": "killed", "endless": "timed out"}
