@@ -94,7 +94,7 @@ def task_rows(context: Context) -> list[tuple[str, str | None, float | None]]:
     if hasattr(ti, "get_task_breadcrumbs"):
         crumbs: Iterable[Mapping[str, Any]] = ti.get_task_breadcrumbs(dag_id=ti.dag_id, run_id=ti.run_id)
         durations = {
-            str(crumb["task_id"]): crumb.get("duration")
+            str(crumb["task_id"]): _duration(crumb.get("duration"))
             for crumb in crumbs
             if branch is None or crumb.get("map_index") == branch
         }
@@ -102,6 +102,11 @@ def task_rows(context: Context) -> list[tuple[str, str | None, float | None]]:
         (task_id, str(getattr(state, "value", state)) if state is not None else None, durations.get(task_id))
         for task_id, state in states.items()
     ]
+
+
+def _duration(seconds: float | None) -> float | None:
+    # A deferred task that was cleared ends before it began, by 3.2's reckoning.
+    return None if seconds is None or seconds < 0 else seconds
 
 
 def has_queued_run(context: Context, dag_id: str) -> bool:

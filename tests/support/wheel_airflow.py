@@ -93,7 +93,9 @@ class WheelAirflow:
             "retries": 0,
             "stores": [{"type": "airflow_variable", "name": VARIABLE}, file],
             "probe": {"timeout": "PT1M", "interval": "PT1S"},
-            "verify": {"timeout": "PT2M", "poll_interval": "PT1S"},
+            # The first look comes when the executor surely knows of the deferral: up to 5.5 s after it, and a task that
+            # goes on before that is failed by the scheduler.
+            "verify": {"timeout": "PT2M", "poll_interval": "PT10S"},
         }
 
     def run(self, dag_id: str, **conf: Any) -> Run:

@@ -1,10 +1,10 @@
-"""Airflow's stats as each supported minor has them, and bookkeeping that no task fails from."""
+"""What each supported minor tells, stood in for; `make matrix` asks the real ones."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import airflow.sdk.observability.stats
@@ -138,3 +138,19 @@ def test_a_tag_ends_no_line(monkeypatch: pytest.MonkeyPatch, value: Any, tag: st
     functions_in_sdk(monkeypatch, backend)
     airflow_compat.count("featurebase.rotate", {"webhook": value})
     assert backend.took == [("incr", ("featurebase.rotate",), {"tags": {"webhook": tag}})]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [({"duration": 3.7}, 3.7), ({"duration": -45.875}, None), ({"duration": None}, None), ({}, None)],
+    ids=["finished", "a cleared deferral on 3.2", "unfinished", "nothing told"],
+)
+def test_a_task_lasted_as_long_as_airflow_can_know(told: dict[str, Any], seconds: float | None) -> None:
+    ti = SimpleNamespace(
+        dag_id="dag",
+        run_id="run",
+        map_index=-1,
+        get_task_states=lambda **_: {"run": {"verify_delivery": "success"}},
+        get_task_breadcrumbs=lambda **_: [{"task_id": "verify_delivery", **told}],
+    )
+    assert airflow_compat.task_rows({"ti": ti}) == [("verify_delivery", "success", seconds)]  # type: ignore[typeddict-item]
