@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -68,7 +69,7 @@ class OverlappingRuns(RuleBasedStateMachine):
                     self.lose(run)
                     self.report(run)
                     run.reported = True
-        self.runs.append(DagRun(kind, f"{kind}__{len(self.runs)}", self.clock.server_now().isoformat()))
+        self.runs.append(DagRun(kind, f"{kind}__{len(self.runs)}", self.due()))
         self.begin(self.runs[-1], "preflight").advance(steps)
         self.record()
 
@@ -153,6 +154,10 @@ class OverlappingRuns(RuleBasedStateMachine):
         one = TaskTry(run, task, lambda: self.tasks.run(run, task, one.number))
         self.tries.append(one)
         return one
+
+    def due(self) -> str:
+        """When the next run is due: no two of a Dag are at the same moment."""
+        return (self.clock.server_now() + timedelta(microseconds=len(self.runs))).isoformat()
 
     def lose(self, run: DagRun) -> None:
         for one in self.alive:

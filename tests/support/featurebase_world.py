@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +14,7 @@ from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.server import ReceiverServer, SandboxServer
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
 
 API_VERSION = "2026-01-01.nova"
@@ -26,10 +28,12 @@ class FeaturebaseWorld:
     """A context manager; every one has a name, a connection id and a Variable of its own.
 
     :param folder: for the receiver's secret file.
+    :param previous_key: under which the receiver looks for a second secret.
+    :param moves_on: whether Featurebase's clock is moved on, so that the receiver has to follow it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, previous_key: str | None = None, moves_on: bool = False) -> None:
+        self.folder, self.previous_key, self.moves_on = folder, previous_key, moves_on
         self.issued: list[str] = []
         """Signing secrets that Featurebase has issued, as far as :meth:`note_secret` saw them."""
         number = next(_numbers)
@@ -48,7 +52,10 @@ class FeaturebaseWorld:
         self.secret_file.parent.mkdir(parents=True)
         self.secret_file.touch(mode=0o640)
         self.sandbox = self._open.enter_context(SandboxServer(self.api_key))
-        self.receiver = self._open.enter_context(ReceiverServer(self.secret_file, key=KEY))
+        clock = {"clock_url": f"{self.sandbox.url}/_sandbox/clock"} if self.moves_on else {}
+        self.receiver = self._open.enter_context(
+            ReceiverServer(self.secret_file, key=KEY, previous_key=self.previous_key, **clock)
+        )
         self.url = self.sandbox.url
         webhook = self.create_webhook("Production", f"{self.receiver.url}/webhook")
         self.webhook_id = webhook["id"]
@@ -87,6 +94,19 @@ class FeaturebaseWorld:
         """Let the next calls of the webhook go wrong: its refreshes, or with ``method="GET"`` its reads."""
         path = f"/v2/webhooks/{self.webhook_id}" + ("/secret" if method == "POST" else "")
         self.control("POST", "/faults", kind=kind, method=method, path=path, count=count, **how)
+
+    def behave(self, **switches: Any) -> None:
+        """Set what Featurebase's documentation leaves open."""
+        self.control("POST", "/behaviour", **switches)
+
+    def wait(self, span: timedelta) -> None:
+        """Let Featurebase's time move on; what is to be delivered again meanwhile is."""
+        self.control("POST", "/clock", advance=span.total_seconds())
+
+    @property
+    def now(self) -> datetime:
+        """Featurebase's time."""
+        return datetime.fromtimestamp(self.control("GET", "/clock")["now"], tz=timezone.utc)
 
     def force(self, **state: Any) -> None:
         """Put the webhook into a state that the API doesn't let clients set."""
