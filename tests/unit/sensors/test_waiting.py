@@ -242,6 +242,15 @@ def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> No
         a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
 
 
+def test_a_verdict_stands_whatever_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(shown(200, -1)).behind(monkeypatch)
+    event = {"webhook_id": WEBHOOK_ID, "kind": "failing"}
+    with pytest.raises(AirflowFailException, match="deliveries fail since the push"):
+        a_sensor(**IN_A_ROTATION).execute_complete(
+            OneTask(left_behind()).context, event, seconds_after_start(-53).isoformat()
+        )
+
+
 @pytest.mark.parametrize(("kind", "says"), [("failing", "deliveries fail"), ("inactive", "the webhook is 'paused'")])
 def test_bad_news_fails_the_task_for_good(monkeypatch: pytest.MonkeyPatch, kind: str, says: str) -> None:
     OneFeaturebase(NEW.model_copy(update={"status": "paused"})).behind(monkeypatch)
@@ -279,6 +288,27 @@ def test_every_store_is_compared_at_the_end(monkeypatch: pytest.MonkeyPatch) -> 
     assert task.pushed["return_value"]["kind"] == "healthy"
 
 
+def test_a_store_that_never_shows_what_it_holds_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(shown(200, -1)).behind(monkeypatch)
+    store = MemoryStore(value=secret("0"), readable=False)
+    assert a_sensor(stores=[store], **IN_A_ROTATION).execute(OneTask(left_behind()).context)["kind"] == "healthy"
+
+
+def test_an_outage_before_the_wait_says_what_state_things_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(DOWN).behind(monkeypatch)
+    for run in (
+        lambda sensor, context: sensor.execute(context),
+        lambda sensor, context: sensor.execute_complete(context, {"webhook_id": WEBHOOK_ID, "kind": "healthy"}),
+    ):
+        with pytest.raises(ApiUnavailable, match="The stores were brought to the new secret, deliveries were not"):
+            run(a_sensor(**IN_A_ROTATION), OneTask(left_behind()).context)
+
+
+def test_a_quarter_of_an_hour_is_waited_by_default() -> None:
+    sensor = WebhookDeliveryHealthSensor(task_id="verify", webhook_id=WEBHOOK_ID)
+    assert (sensor.wait, sensor.poll_interval, sensor.deferrable) == (timedelta(minutes=15), 15.0, True)
+
+
 class Slept:
     """Stands in for ``time`` in the sensor: sleeping moves Featurebase's clock on."""
 
@@ -307,6 +337,12 @@ def test_on_the_worker_it_polls_as_long(monkeypatch: pytest.MonkeyPatch, hours: 
     assert result["kind"] == "quiet"
     assert slept.seconds[:59] == pytest.approx([15.0] * 59)
     assert sum(slept.seconds) == pytest.approx(900, abs=0.1)
+
+
+def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, _ = polling(monkeypatch, shown(200, -1))
+    result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind()).context)
+    assert (result["kind"], slept.seconds) == ("healthy", [])
 
 
 def test_on_the_worker_too_reads_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,9 +389,10 @@ def test_all_of_airflows_sensor_arguments_are_known_of() -> None:
     assert theirs == set(UNUSED)
 
 
-def test_default_args_of_the_dag_do_not_hide_failing_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hides", ["soft_fail", "never_fail"])
+def test_default_args_of_the_dag_do_not_hide_failing_deliveries(monkeypatch: pytest.MonkeyPatch, hides: str) -> None:
     """Airflow's own way back from a deferral would skip the task: a green run whose deliveries fail."""
-    defaults = {"soft_fail": True, "never_fail": False, "mode": "reschedule", "poke_interval": 5, "timeout": 5}
+    defaults = {hides: True, "mode": "reschedule", "poke_interval": 5, "timeout": 5}
     with DAG("mine", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), default_args=defaults):
         sensor = a_sensor(**IN_A_ROTATION)
     assert (sensor.soft_fail, sensor.never_fail, sensor.mode) == (False, False, "poke")
