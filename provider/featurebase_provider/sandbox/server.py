@@ -20,6 +20,9 @@ from featurebase_provider.sandbox.receiver import create_receiver
 from featurebase_provider.sandbox.state import DEFAULT_API_KEY, SandboxState
 
 LOOPBACK = "127.0.0.1"
+IDLE_SECONDS = 75
+"""How long an idle connection is kept: longer than clients keep theirs (httpx 5 s), or both meet at its end, and a
+call gets no answer."""
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
@@ -42,6 +45,7 @@ class _Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             date_header=self._sandbox is None,  # a sandbox has a time of its own
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)

@@ -192,3 +192,14 @@ def test_answers_have_one_date_and_it_is_the_sandboxs(client):
     now = client.get("/_sandbox/clock").json()["now"]
     (date,) = client.get("/v2/webhooks").headers.get_list("Date")
     assert abs(parsedate_to_datetime(date).timestamp() - now) < 60
+
+
+def test_idle_connection_outlives_the_clients_patience(server, headers):
+    """uvicorn's own 5 s are httpx's too: now and then the server closed what the client was about to use."""
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/v2/webhooks", headers=headers)
+    assert connection.getresponse().read()
+    connection.sock.settimeout(httpx.Limits().keepalive_expiry + 0.5)
+    with pytest.raises(TimeoutError):
+        connection.sock.recv(1)
+    connection.close()
