@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 PACKAGE = Path("provider/featurebase_provider")
 PLUGINS = ("_hypothesis_pytestplugin", "pytest_asyncio.plugin")
 HEAVY = (
-    "airflow.models", "airflow.sdk", "airflow.sdk.bases.sensor", "fastapi", "hypothesis", "httpx", "pydantic",
-    "pytest", *PLUGINS, "rich.table", "tenacity",
+    "airflow.models.taskinstance", "airflow.providers.standard.operators.trigger_dagrun", "airflow.sdk",
+    "airflow.sdk.bases.sensor", "airflow.sdk.definitions.decorators", "airflow.serialization.serialized_objects",
+    "anyio._backends._asyncio", "croniter", "dotenv", "fastapi", "hypothesis", "httpx", "pydantic", "pytest", *PLUGINS,
+    "rich.table", "tenacity",
 )  # fmt: skip
 
 
