@@ -1,4 +1,4 @@
-"""A year of one webhook's rotations as Dag runs, Featurebase's clock moved on between them, each rule checked each time.
+"""A year of one webhook's rotations as Dag runs, its clock moved on between them, each rule checked each time.
 
 Monthly on schedule, some days in a row, by hand at Featurebase, pauses, late ticks, audits: what holds within minutes
 has to hold over months.

@@ -23,7 +23,7 @@ from featurebase_provider.rotation.rotate import rotate
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import GRACE, JudgedFeaturebase, JudgedStore, SteppedClock
 from tests.properties.stepping import current_try, stop_here
-from tests.unit.rotation.fakes import WEBHOOK_ID, DictMemory
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, DictMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Tasks:
         self.aside = WebhookMemory(aside, HOST, WEBHOOK_ID)
         """The same, for the judge, who takes no time."""
         # An earlier run has brought the stores to where they are.
-        self.aside.write("history", History(WEBHOOK_ID).seeing(api.secret.fingerprint, None).as_json())
+        self.aside.write("history", History(WEBHOOK_ID).seeing(api.secret.fingerprint, START.isoformat()).as_json())
 
     def run(self, run: DagRun, task: str, number: int) -> dict[str, Any]:
         running = current_try()
@@ -73,7 +73,13 @@ class Tasks:
         kept = None
         if run.kind != "distribute":
             left = run.outcome
-            kept = own_plan(self.memory, key, this_run, of_result=lambda: left.plan if left is not None else None)
+            kept = own_plan(
+                self.memory,
+                key,
+                this_run,
+                of_result=lambda: left.plan if left is not None else None,
+                rotate_was_started=lambda: bool(run.tries["rotate"]),
+            )
         history = recall(self.memory, plan_keys=[key, plan_key("rotation", "preflight")])
         webhook = self.api.get_webhook(WEBHOOK_ID)
         now = self.clock.server_now()
@@ -88,16 +94,17 @@ class Tasks:
             planned_at=now.isoformat(),
             known=history.known,
             leaked=history.leaked,
+            older=() if emergency else history.older_than(str(webhook.fingerprint)),
         )
         if run.kind == "normal" and webhook.fingerprint == plan.before:
             checks = check_stores(self.stores, self.rule(plan, history), current=plan.before)
             problems = [str(check.problem) for check in checks if check.problem is not None]
             if problems:
                 raise StoresNotReady(WEBHOOK_ID, "; ".join(problems))
-        if emergency:
-            self.memory.add_leaked(plan.leaked)
         if plan.refreshes:
             plan = self.memory.keep_plan(key, plan)
+        if emergency:
+            self.memory.add_leaked(plan.leaked)
         return plan.as_json()
 
     def key(self, run: DagRun) -> str:

@@ -14,6 +14,7 @@ from featurebase_provider.airflow_compat import (
     TaskDeferred,
     branch_of,
     count,
+    task_rows,
     time_milliseconds,
 )
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
@@ -172,6 +173,11 @@ class FeaturebaseOperator(BaseOperator):
         """Names this task's plan among the webhook's: the one of its preflight, or its own where it works alone."""
         ti = context["ti"]
         return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
+
+    def rotate_was_started(self, context: Context, rotate_task_id: str | None, history: History) -> bool:
+        """Whether anything tells that this Dag run's rotate task was tried before."""
+        states = {task_id: state for task_id, state, _ in task_rows(context)}
+        return states.get(str(rotate_task_id)) in STARTED or history.tells_of(this_run(context))
 
     def recall(
         self, context: Context, memory: WebhookMemory, *, strict: bool = False, plan_keys: Sequence[str] = ()

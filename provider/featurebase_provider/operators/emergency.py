@@ -151,8 +151,12 @@ class EmergencyPlanOperator(EmergencyTask):
             if plan is None:
                 plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
         try:
-            memory.add_leaked(plan.leaked)
+            # The plan first: a try that Airflow lost sight of must not call a newer secret leaked.
             plan = memory.keep_plan(self.plan_key(context), plan)
+        except MemoryUnknown as exc:
+            self.log.error("%s. The emergency goes ahead; a later try may refresh once more", exc)
+        try:
+            memory.add_leaked(plan.leaked)
         except MemoryUnknown as exc:
             self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
         return plan.as_json()
@@ -162,8 +166,12 @@ class EmergencyPlanOperator(EmergencyTask):
             rotated = self.left_by_rotate(context, self.rotate_task_id)
             return rotated.plan if rotated is not None else None
 
+        def started() -> bool:
+            return self.rotate_was_started(context, self.rotate_task_id, self.recall(context, memory))
+
+        run = this_run(context)
         try:
-            plan = own_plan(memory, self.plan_key(context), this_run(context), of_result=of_result)
+            plan = own_plan(memory, self.plan_key(context), run, of_result=of_result, rotate_was_started=started)
         except MemoryUnknown as exc:
             self.not_told(exc)
             plan = of_result() if is_later_try(context) else None

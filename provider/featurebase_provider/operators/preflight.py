@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import AirflowSkipException, task_rows
+from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
-    STARTED,
     FeaturebaseOperator,
     previous_targets,
     resolve_stores,
@@ -160,11 +159,10 @@ class PreflightRotationOperator(FeaturebaseOperator):
             rotated = self.left_by_rotate(context, self.rotate_task_id)
             return rotated.plan if rotated is not None else None
 
-        def rotate_was_started() -> bool:
-            states = {task_id: state for task_id, state, _ in task_rows(context)}
-            return states.get(str(self.rotate_task_id)) in STARTED or history.tells_of(run)
+        def started() -> bool:
+            return self.rotate_was_started(context, self.rotate_task_id, history)
 
-        return own_plan(memory, key, run, of_result=of_result, rotate_was_started=rotate_was_started)
+        return own_plan(memory, key, run, of_result=of_result, rotate_was_started=started)
 
     def _new_plan(
         self, context: Context, webhook: Webhook, history: History, host: str, now: datetime, mode: Mode
@@ -182,6 +180,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             known=history.known,
             drop_previous=history.previous_is_over(current, now=now, previous_for=self.previous_for),
             leaked=history.leaked,
+            older=history.older_than(current),
         )
 
     def _not_stale(self, client: Client, webhook: Webhook, lineage: Lineage) -> Webhook:

@@ -164,6 +164,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             planned_at=client.clock.now().isoformat(),
             known=history.known,
             leaked=history.leaked,
+            older=history.older_than(str(webhook.fingerprint)),
             stores=[store.target for store in resolve_stores(self.stores)],
         )
         return memory.keep_plan(key, plan)

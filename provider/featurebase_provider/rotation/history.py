@@ -77,17 +77,23 @@ class History:
         """Fingerprints of the secrets that a run saw replaced."""
         return frozenset(one.fingerprint for one in self.secrets if one.replaced_at is not None)
 
+    def older_than(self, fingerprint: str) -> tuple[str, ...]:
+        """Fingerprints of the secrets that were seen current before this one was, the oldest first."""
+        seen = [one.fingerprint for one in self.secrets if one.first_seen is not None]
+        return tuple(seen[: seen.index(fingerprint)] if fingerprint in seen else seen)
+
     def lineage(self, now: datetime) -> Lineage:
         """What is known of the order of the secrets, to tell a stale read.
 
         :param now: server time.
         """
+        seen = [one for one in self.secrets if one.first_seen is not None]
+        over = {one.fingerprint: one.replaced_at for one in self.secrets if one.replaced_at is not None}
+        over |= {one.fingerprint: one.replaced_at or str(seen[-1].first_seen) for one in seen[:-1]}
         settled = {
-            one.fingerprint
-            for one in self.secrets
-            if (at := moment_of(one.replaced_at)) is not None and now - at > LONGEST_LAG
+            fingerprint for fingerprint, at in over.items() if (then := moment_of(at)) and now - then > LONGEST_LAG
         }
-        return Lineage(replaced=set(self.replaced), doubtful=settled)
+        return Lineage(replaced=over, doubtful=settled)
 
     def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge:
         """Bound the age of the secret with this fingerprint.

@@ -115,16 +115,17 @@ class WebhookMemory:
             raise self._spoilt(f"{self.prefix}plan_{key}", "holds no plan that this version can read") from None
 
     def keep_plan(self, key: str, plan: RotationPlan) -> RotationPlan:
-        """Put a plan in place of another run's.
+        """Put a plan in place of an earlier run's; the plan of a run that was due later stays.
 
-        :returns: the plan that holds: another one, if another try of the same Dag run has made it meanwhile. Airflow
+        :returns: the plan that holds for the run: another one, if another try of it has made one meanwhile. Airflow
             lost sight of one of the two, and the run may have refreshed by the other plan.
         :raises MemoryUnknown: as :meth:`write`.
         """
         found = self.plan(key)
         if found is not None and found.is_of_run_of(plan) and not found.is_same_as(plan):
             return found
-        self._put(f"plan_{key}", {"plan": plan.as_json()})
+        if found is None or not found.is_due_after(plan):
+            self._put(f"plan_{key}", {"plan": plan.as_json()})
         return plan
 
     def forget_plan(self, key: str) -> None:

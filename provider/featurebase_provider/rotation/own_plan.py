@@ -39,7 +39,7 @@ def own_plan(
     left = of_result()
     if left is not None:
         return left
-    later = found is not None and run.is_before(found)
+    later = found is not None and found.is_due_after(run)
     if later or rotate_was_started():
         why = "a later Dag run has made its own" if later else "its rotate task was started, and its plan is gone"
         raise PlanUnreadable(

@@ -88,12 +88,6 @@ class ThisRun:
         """Whether the plan is that of a Dag run with the same id; one of version 0.1.0 may lack the Dag's."""
         return plan.run_id == self.run_id and plan.dag_id in ("", self.dag_id)
 
-    def is_before(self, plan: RotationPlan) -> bool:
-        """Whether the plan is that of a Dag run that was due later."""
-        if self.has_id_of(plan) or plan.run_after is None or self.run_after is None:
-            return False
-        return datetime.fromisoformat(plan.run_after) > datetime.fromisoformat(self.run_after)
-
 
 @dataclass(frozen=True, slots=True)
 class RotationPlan:
@@ -110,13 +104,14 @@ class RotationPlan:
     :param status: the webhook's status.
     :param planned_at: server time of the reading (ISO 8601).
     :param reason: what the person who triggered the run wrote.
-    :param known: fingerprints of older secrets that are ours: from earlier runs, and found in the stores.
+    :param known: fingerprints of secrets that are ours: from earlier runs, and found in the stores.
     :param drop_previous: whether the time of a previous secret that lies in a store is over.
     :param dag_id: the Dag whose run it is, as run ids repeat between Dags; empty in old plans of version 0.1.0.
     :param leaked: fingerprints of secrets that must be left in no store, as emergency runs say.
     :param run_after: when the Dag run was due (ISO 8601).
     :param run_started: when it began (ISO 8601).
     :param stores: the targets that were proven; None in plans of version 0.1.0.
+    :param older: fingerprints of secrets that were current before ``before`` was: Featurebase holds none of them again.
     """
 
     run_id: str
@@ -136,15 +131,17 @@ class RotationPlan:
     run_after: Instant | None = None
     run_started: Instant | None = None
     stores: tuple[str, ...] | None = None
-
-    @property
-    def older(self) -> frozenset[str]:
-        """Fingerprints of secrets that were replaced before the plan was made: Featurebase can't hold one again."""
-        return frozenset(self.known) - {self.before}
+    older: tuple[str, ...] = ()
 
     def is_of_run_of(self, other: RotationPlan) -> bool:
         """Whether both were made in the same Dag run."""
         return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
+
+    def is_due_after(self, other: RotationPlan | ThisRun) -> bool:
+        """Whether its Dag run was due later than the other one."""
+        if self.run_after is None or other.run_after is None:
+            return False
+        return datetime.fromisoformat(self.run_after) > datetime.fromisoformat(other.run_after)
 
     def is_same_as(self, other: RotationPlan | None) -> bool:
         """Whether another record is of this plan, whatever was learnt since."""
@@ -178,6 +175,7 @@ class RotationPlan:
             "known": list(self.known),
             "leaked": list(self.leaked),
             "stores": list(self.stores) if self.stores is not None else None,
+            "older": list(self.older),
         }
 
     @classmethod
@@ -231,6 +229,7 @@ def make_plan(
     drop_previous: bool = False,
     leaked: Iterable[str] = (),
     stores: Iterable[str] = (),
+    older: Iterable[str] = (),
 ) -> RotationPlan:
     """Turn what Featurebase shows into the baseline of a Dag run.
 
@@ -265,4 +264,5 @@ def make_plan(
         run_after=run.run_after,
         run_started=run.started,
         stores=tuple(stores),
+        older=tuple(older),
     )

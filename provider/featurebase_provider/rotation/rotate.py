@@ -157,7 +157,7 @@ def rotate(
         distributed_at=server_now().isoformat(),
         stores=outcomes,
         notes=(*refreshed.notes, *notes),
-        seen=tuple(sorted(swap.lineage.seen - plan.older)),
+        seen=tuple(sorted(swap.lineage.seen - set(plan.older))),
     )
 
 

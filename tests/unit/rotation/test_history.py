@@ -156,6 +156,16 @@ def test_a_claim_is_doubtful_once_it_is_too_old_for_a_lag() -> None:
     assert fresh.seen == old.seen == {A}
 
 
+def test_what_was_seen_current_before_another_is_older() -> None:
+    """Also where nobody saw the one replace the other; what was never seen current has no place in the order."""
+    history = History(WEBHOOK_ID).knowing(known=["sha256:held"]).seeing(A, NOW).seeing(B, NOW).seeing(C, NOW)
+    assert history.older_than(B) == (A,)
+    assert history.older_than("sha256:by hand") == (A, B, C)
+    assert history.older_than("sha256:held") == (A, B, C)
+    assert history.lineage(START).seen == {A, B}
+    assert history.lineage(START + HOUR).is_doubtful(A)
+
+
 @pytest.mark.parametrize("moment", [None, 12, "soon", "2026-01-15T10:30:00"])
 def test_what_is_no_aware_time_tells_nothing(moment: object) -> None:
     """Reports are asset events, which anybody with the right to can create."""
@@ -311,6 +321,5 @@ def test_one_spoilt_record_costs_no_other() -> None:
     assert (history.leaked, [type(one) for one in problems]) == ({C}, [MemorySpoilt])
 
 
-def test_an_unknown_secret_has_no_lineage(  # what nobody saw is neither replaced nor newest
-) -> None:
+def test_of_an_unknown_secret_nothing_is_stale() -> None:
     assert not History(WEBHOOK_ID).lineage(START).is_stale(a_webhook())

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
 from featurebase_provider.rotation.memory import MOST_LEAKED, WebhookMemory, plan_key
-from tests.unit.rotation.fakes import WEBHOOK_ID, DictMemory, a_memory, a_plan
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, DictMemory, a_memory, a_plan
 
 KEY = plan_key("dag", "preflight")
 
@@ -47,8 +48,10 @@ def test_another_trys_plan_of_the_same_run_holds() -> None:
     assert memory.keep_plan(KEY, orphans) == first == memory.plan(KEY)
     learnt = replace(first, known=("sha256:more",))
     assert memory.keep_plan(KEY, learnt) == learnt == memory.plan(KEY)
-    later = replace(orphans, run_id="manual__2")
+    later = replace(orphans, run_id="manual__2", run_after=(START + timedelta(days=1)).isoformat())
     assert memory.keep_plan(KEY, later) == later == memory.plan(KEY)
+    assert memory.keep_plan(KEY, first) == first
+    assert memory.plan(KEY) == later, "an older run that is cleared takes no later run's plan away"
 
 
 def test_what_has_leaked_only_grows() -> None:

@@ -279,14 +279,14 @@ def test_what_the_plan_knows_as_older_is_never_taken_for_new(api: FakeFeaturebas
     """A rotation by hand that moved no updatedAt, then one lagging read in a run that only distributes."""
     api.bumps_updated_at = False
     api.rotated()
-    plan = a_plan(api.current, mode="distribute", known=[fingerprint("0")])
+    plan = a_plan(api.current, mode="distribute", older=[fingerprint("0")])
     api.read_script.append("stale")
     refreshed = swap(api, plan=plan).run()
     assert (refreshed.how, refreshed.webhook.fingerprint) == ("not_asked", fingerprint("1"))
 
 
 def test_an_older_secret_that_stays_stops_the_refresh(api: FakeFeaturebase) -> None:
-    plan = a_plan(a_webhook("whsec_1"), known=[fingerprint("0")])
+    plan = a_plan(a_webhook("whsec_1"), older=[fingerprint("0")])
     with pytest.raises(StaleRead, match="known to have been replaced"):
         swap(api, plan=plan).run()
     assert api.posts == 0
@@ -295,7 +295,7 @@ def test_an_older_secret_that_stays_stops_the_refresh(api: FakeFeaturebase) -> N
 def test_an_older_secret_is_not_what_a_lost_refresh_led_to(api: FakeFeaturebase) -> None:
     api.bumps_updated_at = False
     api.rotated()
-    plan = a_plan(api.current, known=[fingerprint("0")])
+    plan = a_plan(api.current, older=[fingerprint("0")])
     api.post_script.append("lost_after")
     api.read_script.extend([None, "stale"])
     api.history.insert(-1, a_webhook("whsec_0"))
