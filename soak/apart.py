@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 15.0
 WANTED_BY_TASKS = (
     "airflow.sdk.configuration",
+    "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.log",
     "featurebase_provider.dag_factory",
     "featurebase_provider.stores.format_dotenv",
