@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from soak.world import SoakedWebhook, SoakWorld
 
 CHANGES: dict[str, Any] = {
-    "probe": {"timeout": "PT10S", "interval": "PT0.1S"},
     "verify": {"timeout": "PT20S", "poll_interval": "PT0.2S"},
     "min_age": "PT12H",  # a day would hold every second daily run: it comes a second too early
 }

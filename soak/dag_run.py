@@ -39,6 +39,7 @@ class DagRun:
     :param due: when it was due, where the scheduler made it; None for one that a person triggered.
     :param made: when it was made; ``started``: when it began, last.
     :param cleared: how often anything of it was cleared.
+    :param max_tries: of tasks that were cleared, the number of the last try that Airflow makes by itself, less one.
     :param told: what its task processes told: refreshes sent, stores written, deaths.
     :param clears: how often somebody had to clear tasks to bring it home.
     """
@@ -51,6 +52,7 @@ class DagRun:
     cleared: int = 0
     states: dict[str, str] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
+    max_tries: dict[str, int] = field(default_factory=dict)
     xcoms: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -126,6 +128,7 @@ class SmallAirflow:
             wanted |= self.dag.task_dict[task_id].get_flat_relative_ids(upstream=False)
         for task_id in wanted:
             run.states.pop(task_id, None)
+            run.max_tries[task_id] = run.tries[task_id] + int(self.dag.task_dict[task_id].retries or 0)
         run.started = None
         run.cleared += 1
 
@@ -185,6 +188,7 @@ class SmallAirflow:
             dag_id=self.dag.dag_id,
             run_id=run.run_id,
             try_number=run.tries[task_id],
+            max_tries=run.max_tries.get(task_id, int(self.dag.task_dict[task_id].retries or 0)),
             xcom_pull=lambda task_ids: run.xcoms.get(task_ids),
             xcom_push=lambda key, value: pushed.__setitem__(key, value),
             get_task_states=lambda **_: {run.run_id: dict(run.states)},

@@ -174,6 +174,15 @@ def test_run_of_the_scheduler_has_the_moment_it_was_due(tmp_path: Path) -> None:
     assert datetime.fromisoformat(now) - datetime.now(tz=timezone.utc) > timedelta(hours=23)
 
 
+def test_cleared_task_has_all_its_retries_again(tmp_path: Path) -> None:
+    """What Airflow tells a task of it: the number of its last try, less one."""
+    small = airflow(tmp_path, rotate=lambda context: [context["ti"].try_number, context["ti"].max_tries])
+    done = run(small)
+    assert done.xcoms["rotate"] == [1, 1]
+    small.clear(done, ["rotate"])
+    assert run(small, done).xcoms["rotate"] == [2, 2]
+
+
 def test_run_keeps_when_it_was_made_and_began_until_it_is_cleared(tmp_path: Path) -> None:
     """As Airflow: a clear makes it begin anew, and is counted; a retry does neither."""
 
