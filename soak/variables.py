@@ -55,7 +55,7 @@ class Variables:
         return sorted(unquote(file.name) for file in self._folder.iterdir() if not file.name.endswith("%"))
 
     def _put(self, key: str, value: str) -> None:
-        record = key.rpartition("__")[2]
+        record = key.rpartition("__")[2].partition("_")[0]  # without the key of a plan
         step(f"before the record {record}")
         whole = self._folder / f"{os.getpid()}%"  # no Variable's file is named so
         whole.write_text(value)

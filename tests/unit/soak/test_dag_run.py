@@ -131,7 +131,7 @@ def test_setting_a_variable_is_two_steps(tmp_path: Path) -> None:
     def remember(context: Any) -> None:
         VariableMemory("a").write("prefix__plan_1", str(context["ti"].try_number))
 
-    for step, where in ((0, "before the record plan_1"), (1, "after the record plan_1")):
+    for step, where in ((0, "before the record plan"), (1, "after the record plan")):
         folder = tmp_path / str(step)
         folder.mkdir()
         small = airflow(folder, preflight=remember, rotate=lambda context: VariableMemory("a").read("prefix__plan_1"))
