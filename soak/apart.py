@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 15.0
 WANTED_BY_TASKS = (
     "airflow.sdk.configuration",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.log",
+    "airflow.sdk.observability.stats",
     "featurebase_provider.dag_factory",
     "featurebase_provider.stores.format_dotenv",
+    "featurebase_provider.stores.format_json",
     "featurebase_provider.stores.local_file",
 )
 

@@ -12,6 +12,7 @@ from soak.calendar import LANES, year
 from soak.calendar_findings import Turn, judge_calendar
 from soak.core_part import entry_for, prepare_process
 from soak.dag_run import DagRun, SmallAirflow
+from soak.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from soak.world import SoakedWebhook, SoakWorld
 
 CHANGES: dict[str, Any] = {
-    "probe": {"timeout": "PT10S", "interval": "PT0.1S"},
     "verify": {"timeout": "PT20S", "poll_interval": "PT0.2S"},
     "min_age": "PT12H",  # a day would hold every second daily run: it comes a second too early
 }
@@ -58,14 +58,15 @@ class _Playing:
     def __init__(self, world: SoakWorld) -> None:
         self._world = world
         self._clock = _Clock(world)
+        variables = Variables(world.folder / "variables")
         events: AssetEvents = {}
         self._webhooks = dict(zip(LANES, world.webhooks, strict=True))
         entries = [entry_for(webhook, world.combination, **CHANGES) for webhook in world.webhooks]
         self._airflows = {
-            webhook.name: SmallAirflow(_rotation_dag(entry), world.folder / f"{webhook.name}.log", events)
+            webhook.name: SmallAirflow(_rotation_dag(entry), world.folder / f"{webhook.name}.log", variables, events)
             for webhook, entry in zip(world.webhooks, entries, strict=True)
         }
-        self._audits = SmallAirflow(_audit_dag(entries), world.folder / "audit.log", events)
+        self._audits = SmallAirflow(_audit_dag(entries), world.folder / "audit.log", variables, events)
         self._past: dict[str, list[DagRun]] = {webhook.name: [] for webhook in world.webhooks}
         self.turns: list[Turn] = []
         self.runs = 0

@@ -17,6 +17,7 @@ from soak.faults import draw
 from soak.findings import Injected, Rotation
 from soak.judging import judge
 from soak.task_process import watch_http
+from soak.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,8 @@ class _World:
 
         rng = random.Random(f"{self._seed}:{self._world.combination.name}:{webhook.name}")  # noqa: S311 - a test's dice
         dag = rotation_dag(entry_for(webhook, self._world.combination))
-        airflow = SmallAirflow(dag, self._world.folder / f"{webhook.name}.log")
+        variables = Variables(self._world.folder / "variables")
+        airflow = SmallAirflow(dag, self._world.folder / f"{webhook.name}.log", variables)
         await asyncio.sleep(number * self._apart / len(self._world.webhooks))
         for index in range(rotations):
             rotation = await _Rotating(self._world, webhook, airflow, draw(rng), f"manual__{index}").run()

@@ -1,7 +1,7 @@
 """Dag runs without Airflow's daemons and database: the real Dag and operators, and a stand-in for what Airflow keeps.
 
-What is stood in for is Airflow's side as the operators see it: XComs (gone when a new try starts), asset events (of
-tasks that succeeded; they outlive a clear), task states, retries, and clearing.
+What is stood in for is Airflow's side as the operators see it: XComs (gone when a new try starts), Variables (they
+outlive the process that set them), asset events (of tasks that succeeded), task states, retries, and clearing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.execution_time import task_runner
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.featurebase.errors import FeaturebaseError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from soak.faults import Kill
+    from soak.variables import Variables
 
 TRY_SECONDS = 60.0
 RETRY_DELAY = 0.2
@@ -34,6 +37,9 @@ class DagRun:
     """One Dag run and what Airflow keeps of it.
 
     :param due: when it was due, where the scheduler made it; None for one that a person triggered.
+    :param made: when it was made; ``started``: when it began, last.
+    :param cleared: how often anything of it was cleared.
+    :param max_tries: of tasks that were cleared, the number of the last try that Airflow makes by itself, less one.
     :param told: what its task processes told: refreshes sent, stores written, deaths.
     :param clears: how often somebody had to clear tasks to bring it home.
     """
@@ -41,8 +47,12 @@ class DagRun:
     run_id: str
     mode: str = "rotate"
     due: datetime | None = None
+    made: datetime | None = None
+    started: datetime | None = None
+    cleared: int = 0
     states: dict[str, str] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
+    max_tries: dict[str, int] = field(default_factory=dict)
     xcoms: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -73,14 +83,14 @@ class SmallAirflow:
 
     :param dag: as ``rotation_dag`` builds it, or another of this provider's; its stores are watched from here on.
     :param log: takes the output of the tasks.
-    :param events: the asset events that there are, where several Dags share them.
+    :param variables: the Variables that there are; ``events``: the asset events. Several Dags can share them.
     """
 
     ahead = 0.0
     """By how many seconds its clock, and that of its tasks, is ahead of the real one."""
 
-    def __init__(self, dag: DAG, log: Path, events: AssetEvents | None = None) -> None:
-        self.dag, self._log = dag, log
+    def __init__(self, dag: DAG, log: Path, variables: Variables, events: AssetEvents | None = None) -> None:
+        self.dag, self._log, self._variables = dag, log, variables
         self._events = {} if events is None else events
         for task in dag.tasks:
             for name in ("stores", "store"):
@@ -96,6 +106,8 @@ class SmallAirflow:
 
         :param kill: kills the first try of its task that comes to the step.
         """
+        run.made = run.made or self._now()
+        run.started = run.started or self._now()
         for task_id, task in self.dag.task_dict.items():
             if task_id in run.states:
                 continue
@@ -110,16 +122,18 @@ class SmallAirflow:
                 await asyncio.sleep(RETRY_DELAY)
 
     def clear(self, run: DagRun, task_ids: Iterable[str] | None = None) -> None:
-        """Forget the states of tasks and of all that come after them; default: of all tasks."""
+        """Forget the states of tasks and of all that come after them, default of all, and when the run began."""
         wanted = set(self.dag.task_dict if task_ids is None else task_ids)
         for task_id in list(wanted):
             wanted |= self.dag.task_dict[task_id].get_flat_relative_ids(upstream=False)
         for task_id in wanted:
             run.states.pop(task_id, None)
+            run.max_tries[task_id] = run.tries[task_id] + int(self.dag.task_dict[task_id].retries or 0)
+        run.started = None
+        run.cleared += 1
 
-    def asset_extras(self, what: str) -> list[dict[str, Any]]:
-        """The ``extra`` of each event of the webhook's assets of this kind (``rotation-report``), oldest first."""
-        return [event["extra"] for uri, events in self._events.items() if uri.endswith(f"/{what}") for event in events]
+    def _now(self) -> datetime:
+        return datetime.now(tz=timezone.utc) + timedelta(seconds=self.ahead)
 
     async def _try(self, run: DagRun, task_id: str, fatal: int | None, *, last: bool) -> bool:
         """Run one try; whether the task has its final state."""
@@ -140,13 +154,13 @@ class SmallAirflow:
             return False
         run.states[task_id] = "failed" if state == "up_for_retry" else state
         if state == "success":
-            now = datetime.now(tz=timezone.utc) + timedelta(seconds=self.ahead)
             for uri, extra in result["events"].items():
-                self._events.setdefault(uri, []).append({"extra": extra, "timestamp": now})
+                self._events.setdefault(uri, []).append({"extra": extra, "timestamp": self._now()})
         return True
 
     def _work(self, run: DagRun, task_id: str) -> dict[str, Any]:
         """Run in the task's own process."""
+        task_runner.SUPERVISOR_COMMS = self._variables  # type: ignore[assignment]
         task: Any = self.dag.task_dict[task_id]
         if task_id in ("preflight", "report"):
             task.mode, task.reason = run.mode, "soak"
@@ -174,6 +188,7 @@ class SmallAirflow:
             dag_id=self.dag.dag_id,
             run_id=run.run_id,
             try_number=run.tries[task_id],
+            max_tries=run.max_tries.get(task_id, int(self.dag.task_dict[task_id].retries or 0)),
             xcom_pull=lambda task_ids: run.xcoms.get(task_ids),
             xcom_push=lambda key, value: pushed.__setitem__(key, value),
             get_task_states=lambda **_: {run.run_id: dict(run.states)},
@@ -183,8 +198,12 @@ class SmallAirflow:
             "ti": ti,
             "run_id": run.run_id,
             "dag": self.dag,
+            "task": self.dag.task_dict[task_id],
             "dag_run": SimpleNamespace(
-                run_type="scheduled" if run.due else "manual", run_after=run.due or datetime.now(tz=timezone.utc)
+                run_type="scheduled" if run.due else "manual",
+                run_after=run.due or run.made,
+                start_date=run.started,
+                clear_number=run.cleared,
             ),
             "inlet_events": _ByUri(inlets, list),
             "outlet_events": _ByUri(outlets, SimpleNamespace),

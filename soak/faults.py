@@ -16,8 +16,8 @@ looking and sent another; see ``core_part.ENTRY`` for the times."""
 BROKEN_BODIES = ("truncated", "not_json", "wrong_type", "html")
 PASSING = (500, 503, 429)
 BUSIEST_TASKS = ("preflight", "rotate", "rotate", "rotate", "push.object_storage", "probe", "verify_delivery")
-KILL_STEPS = 18
-"""Rotate calls out about nine times, each call with a step before and one after it."""
+KILL_STEPS = 20
+"""Rotate calls out about ten times, each call with a step before and one after it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Kill:
-    """The task's process dies (SIGKILL) at its ``step``-th step: before or after a call of API, receiver or store."""
+    """The task's process dies (SIGKILL) at its ``step``-th step: around a call of API, receiver, store or memory."""
 
     task_id: str
     step: int

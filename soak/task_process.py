@@ -54,7 +54,8 @@ class Steps:
 _steps: Steps | None = None
 
 
-def _step(where: str) -> None:
+def step(where: str) -> None:
+    """Be at a step of the task that this process runs, if it runs one."""
     if _steps is not None:
         _steps.step(where)
 
@@ -71,11 +72,11 @@ def watch_http() -> None:
 
     def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         call = f"{request.method} {request.url.path}"
-        _step(f"before {call}")
+        step(f"before {call}")
         if _steps is not None and request.method == "POST" and request.url.path.endswith("/secret"):
             _steps.tell("sent")
         response = send(self, request)
-        _step(f"after {call}")
+        step(f"after {call}")
         return response
 
     httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
@@ -92,7 +93,7 @@ class WatchedStore:
 
     def arm(self) -> ArmedStore:
         """Arm it."""
-        _step("before arm")
+        step("before arm")
         return _WatchedArmed(self._store.arm())
 
 
@@ -105,19 +106,19 @@ class _WatchedArmed(ArmedStore):
         self._armed.connect()
 
     def prove_writable(self) -> Writability:
-        _step("before the proof")
+        step("before the proof")
         return self._armed.prove_writable()
 
     def read(self) -> StoredValue:
-        _step("before a read of the store")
+        step("before a read of the store")
         return self._armed.read()
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        _step("before the write")
+        step("before the write")
         self._armed.write(pair, held=held, mark=mark)
         if _steps is not None:
             _steps.tell("wrote", fingerprint=pair.current.fingerprint)
-        _step("after the write")
+        step("after the write")
 
     def close(self) -> None:
         self._armed.close()

@@ -1,8 +1,10 @@
-"""The soak's stand-in for Airflow keeps what Airflow keeps: retries, XComs, asset events, clears."""
+"""The soak's stand-in for Airflow keeps what Airflow keeps: retries, XComs, Variables, asset events, clears."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,12 +15,15 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.operators.memory import VariableMemory
 from soak.dag_run import AssetEvents, DagRun, SmallAirflow
+from soak.faults import Kill
+from soak.variables import Variables
 
 # The test runner has threads; what is forked here touches nothing of theirs.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
-PLAN = SimpleNamespace(uri="featurebase://webhooks/a/plan")
+REPORT = SimpleNamespace(uri="featurebase://webhooks/a/rotation-report")
 Work = Callable[[Any], Any]
 
 
@@ -35,7 +40,7 @@ def airflow(tmp_path: Path, events: AssetEvents | None = None, **works: Work) ->
             get_flat_relative_ids=lambda upstream, after=after: after,
         )
     dag: Any = SimpleNamespace(dag_id="dag", task_dict=tasks, tasks=list(tasks.values()))
-    return SmallAirflow(dag, tmp_path / "log", events)
+    return SmallAirflow(dag, tmp_path / "log", Variables(tmp_path / "variables"), events)
 
 
 def run(small: SmallAirflow, dag_run: DagRun | None = None) -> DagRun:
@@ -44,12 +49,11 @@ def run(small: SmallAirflow, dag_run: DagRun | None = None) -> DagRun:
     return dag_run
 
 
-def plan_once(context: Any) -> dict[str, Any]:
-    """As preflight: keep the plan that an event tells of, else make one."""
-    events = context["inlet_events"][PLAN]
-    plan = events[0].extra if events else {"made_by_try": context["ti"].try_number}
-    context["outlet_events"][PLAN].extra = plan
-    return dict(plan)
+def report(context: Any) -> list[Any]:
+    """What earlier reports told; and tell one more."""
+    earlier = [event.extra for event in context["inlet_events"][REPORT]]
+    context["outlet_events"][REPORT].extra = {"told_by_try": context["ti"].try_number}
+    return earlier
 
 
 def fails_first(context: Any) -> str:
@@ -85,22 +89,57 @@ def test_later_tasks_wait_for_earlier_ones_and_the_report_for_none(
     assert done.tries["rotate"] == 1
 
 
+def fails_after_telling(context: Any) -> list[Any]:
+    earlier = report(context)
+    if context["ti"].try_number == 1:
+        raise FeaturebaseError("after the report was made")
+    return earlier
+
+
 def test_asset_events_outlive_a_clear_and_failed_tries_leave_none(tmp_path: Path) -> None:
-    """The plan of a cleared run is the one that its first successful preflight made."""
-
-    def preflight(context: Any) -> dict[str, Any]:
-        plan = plan_once(context)
-        if context["ti"].try_number == 1:
-            raise FeaturebaseError("after the plan was made")
-        return plan
-
-    small = airflow(tmp_path, preflight=preflight)
+    small = airflow(tmp_path, report=fails_after_telling)
     done = run(small)
-    assert done.xcoms["preflight"] == {"made_by_try": 2}
+    assert done.xcoms["report"] == []
     small.clear(done)
     assert done.states == {}
     run(small, done)
-    assert (done.tries["preflight"], done.xcoms["preflight"]) == (3, {"made_by_try": 2})
+    assert (done.tries["report"], done.xcoms["report"]) == (3, [{"told_by_try": 2}])
+
+
+def test_variables_outlive_the_process_that_set_them(tmp_path: Path) -> None:
+    """Even one that fails or dies thereafter, unlike asset events; absent is absent, and the memory asks like this."""
+
+    def remember(context: Any) -> str | None:
+        memory, number = VariableMemory("a"), context["ti"].try_number
+        earlier = memory.read("a/record")
+        memory.write("a/record", f"by try {number}")
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return earlier
+
+    small = airflow(tmp_path, preflight=remember, rotate=lambda context: VariableMemory("a").read("a/record"))
+    done = run(small)
+    assert (done.tries["preflight"], done.xcoms["preflight"], done.xcoms["rotate"]) == (2, "by try 1", "by try 2")
+    small.clear(done)
+    assert run(small, done).xcoms["preflight"] == "by try 2"
+    assert Variables(tmp_path / "variables").keys() == ["a/record"]
+
+
+def test_setting_a_variable_is_two_steps(tmp_path: Path) -> None:
+    """Dead before the first, a task has set nothing; dead at the second, it has."""
+
+    def remember(context: Any) -> None:
+        VariableMemory("a").write("prefix__plan_1", str(context["ti"].try_number))
+
+    for step, where in ((0, "before the record plan"), (1, "after the record plan")):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        small = airflow(folder, preflight=remember, rotate=lambda context: VariableMemory("a").read("prefix__plan_1"))
+        dag_run = DagRun("manual__0")
+        small.dag.task_dict["preflight"].retries = 0
+        asyncio.run(small.run(dag_run, kill=Kill("preflight", step)))
+        assert dag_run.kills == [where]
+        assert Variables(folder / "variables").keys() == ["prefix__plan_1"][:step]
 
 
 def test_clearing_a_task_clears_what_follows_it(tmp_path: Path) -> None:
@@ -135,12 +174,42 @@ def test_run_of_the_scheduler_has_the_moment_it_was_due(tmp_path: Path) -> None:
     assert datetime.fromisoformat(now) - datetime.now(tz=timezone.utc) > timedelta(hours=23)
 
 
+def test_cleared_task_has_all_its_retries_again(tmp_path: Path) -> None:
+    """What Airflow tells a task of it: the number of its last try, less one."""
+    small = airflow(tmp_path, rotate=lambda context: [context["ti"].try_number, context["ti"].max_tries])
+    done = run(small)
+    assert done.xcoms["rotate"] == [1, 1]
+    small.clear(done, ["rotate"])
+    assert run(small, done).xcoms["rotate"] == [2, 2]
+
+
+def test_run_keeps_when_it_was_made_and_began_until_it_is_cleared(tmp_path: Path) -> None:
+    """As Airflow: a clear makes it begin anew, and is counted; a retry does neither."""
+
+    def told(context: Any) -> list[Any]:
+        run = context["dag_run"]
+        facts = [run.run_after.isoformat(), run.start_date.isoformat(), run.clear_number]
+        if context["ti"].try_number == 1:
+            raise FeaturebaseError("not yet")
+        return facts
+
+    small = airflow(tmp_path, preflight=told, rotate=told)
+    done = run(small)
+    first = done.xcoms["preflight"]
+    assert done.xcoms["rotate"] == first
+    assert first[2] == 0
+    small.clear(done)
+    run_after, started, cleared = run(small, done).xcoms["preflight"]
+    assert (run_after, cleared) == (first[0], 1)
+    assert started > first[1]
+
+
 def test_dags_can_share_asset_events(tmp_path: Path) -> None:
     """As the audit's Dag reads what the rotations' Dags told, dated by the clock that is ahead."""
     events: AssetEvents = {}
-    rotating, auditing = (airflow(tmp_path, events, preflight=plan_once) for _ in range(2))
+    rotating, auditing = (airflow(tmp_path, events, report=report) for _ in range(2))
     rotating.ahead = 86_400.0
     run(rotating)
-    assert run(auditing, DagRun("audit__0")).xcoms["preflight"] == {"made_by_try": 1}
-    (event, _) = events[PLAN.uri]
+    assert run(auditing, DagRun("audit__0")).xcoms["report"] == [{"told_by_try": 1}]
+    (event, _) = events[REPORT.uri]
     assert event["timestamp"] - datetime.now(tz=timezone.utc) > timedelta(hours=23)

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 def two_steps() -> dict[str, Any]:
-    task_process._step("first")
+    task_process.step("first")
     assert task_process._steps is not None
     task_process._steps.tell("wrote", fingerprint="sha256:1")
-    task_process._step("second")
+    task_process.step("second")
     return {"pid": os.getpid()}
 
 
