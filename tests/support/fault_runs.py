@@ -228,6 +228,7 @@ def normalised(text: str, world: FeaturebaseWorld) -> str:
         (re.escape(world.name), "{name}"),
         (re.escape(world.url), "{host}"),
         (r"sha256:[0-9a-f]{16}", "sha256:..."),
+        (r"(featurebase_rotation__|__plan_)[0-9a-f]{8,12}", r"\1{hash}"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "{time}"),
         (r"(answered) [45]\d\d\b", r"\1 {status}"),
         (r" \(type \w+(, code sandbox_fault)?\)", ""),

@@ -154,7 +154,7 @@ class EmergencyPlanOperator(EmergencyTask):
             memory.add_leaked(plan.leaked)
             plan = memory.keep_plan(self.plan_key(context), plan)
         except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
+            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc.summary)
         return plan.as_json()
 
     def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
