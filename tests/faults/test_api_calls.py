@@ -76,12 +76,13 @@ class Stage:
 
     def _put_up(self, fault: Fault) -> None:
         call, world = self.call, self.world
-        if call.task == "settle":
-            world.pause()
         if call.when == "poll":  # what the sensor reads before it defers must not decide
             world.deliver_unseen()
         if not fault.how:
             world.force(extra={"newField": {"deep": [1, None]}}, topics=["post.created", "topic.of_tomorrow"])
+        if call.task == "settle" and self.ended is not None:  # last: any later change hints at a person
+            world.pause(self.ended)
+        if not fault.how:
             return
         if call.first:
             world.put_up(**call.first)

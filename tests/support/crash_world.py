@@ -98,7 +98,8 @@ class CrashWorld:
         """Have Featurebase pause the webhook, as after deliveries that failed just now."""
         now = datetime.now(tz=timezone.utc).isoformat()
         failed = {"code": 401, "message": "Unauthorized", "timestamp": now}
-        self.control("POST", f"/webhooks/{self.webhook_id}", status="paused", lastStatus=failed)
+        health = {"consecutiveFailures": 7, "errorsSinceLastSuccess": 7}
+        self.control("POST", f"/webhooks/{self.webhook_id}", status="paused", lastStatus=failed, health=health)
 
     def calls(self, method: str, suffix: str = "") -> list[Call]:
         """The API calls on the webhook."""

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fault_cases import BY_AIRFLOW, BY_HAND, DONE, GRACE_SECONDS, NOT_STARTED, TIMEOUT_SECONDS
@@ -137,16 +138,16 @@ class FaultyWorld(FeaturebaseWorld):
         """Let calls go wrong."""
         self.control("POST", "/faults", method=method, path=path.format(id=self.webhook_id), **how)
 
-    def pause(self) -> None:
-        """Have Featurebase pause the webhook after a delivery that was refused."""
-        last = {"code": 401, "message": "Unauthorized", "timestamp": self.webhook_now()}
+    def pause(self, run: Run) -> None:
+        """Have Featurebase pause the webhook after a delivery that was refused in the moment after the refresh."""
+        webhook = self.sandbox.state.webhooks.find(self.webhook_id)
+        assert webhook is not None
+        rotated = run.xcoms["rotate"]
+        moment = max(datetime.fromisoformat(rotated[name]) for name in ("refreshed_at", "updated_at"))
+        moment += timedelta(seconds=0.5)
+        last = {"code": 401, "message": "Unauthorized", "timestamp": moment.isoformat()}
         self.force(status="paused", lastStatus=last, health={"consecutiveFailures": 50, "errorsSinceLastSuccess": 50})
-
-    def webhook_now(self) -> str:
-        """The time, as the API writes it."""
-        from datetime import datetime, timezone
-
-        return datetime.now(tz=timezone.utc).isoformat()
+        webhook.updated_at_ms = int(moment.timestamp() * 1000)
 
 
 def outcome_of(run: Run, world: FaultyWorld, *, refreshed: bool = False) -> str:
@@ -228,6 +229,7 @@ def normalised(text: str, world: FeaturebaseWorld) -> str:
         (re.escape(world.name), "{name}"),
         (re.escape(world.url), "{host}"),
         (r"sha256:[0-9a-f]{16}", "sha256:..."),
+        (r"(featurebase_rotation__|__plan_)[0-9a-f]{8,12}", r"\1{hash}"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "{time}"),
         (r"(answered) [45]\d\d\b", r"\1 {status}"),
         (r" \(type \w+(, code sandbox_fault)?\)", ""),

@@ -103,21 +103,22 @@ def _lines(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Itera
 
 def main(folder: Path) -> None:
     """Put the rows of a run into the page."""
+    from tests.support import memory_faults, store_faults
     from tests.support.fault_cases import CALLS, faults_of
     from tests.support.fault_runs import Row
-    from tests.support.store_faults import SECTIONS, ordered_faults
 
     rows = {}
     for file in folder.glob("*.jsonl"):
         for line in file.read_text(encoding="utf-8").splitlines():
             row = Row(**json.loads(line))
             rows[row.section, row.fault] = row
-    order = [(call.words, fault.words) for call in CALLS for fault in faults_of(call)] + ordered_faults()
+    order = [(call.words, fault.words) for call in CALLS for fault in faults_of(call)]
+    order += memory_faults.ordered_faults() + store_faults.ordered_faults()
     missing = [key for key in order if key not in rows]
     if missing:
         raise SystemExit(f"the run left out {missing}")
     page = PAGE.read_text(encoding="utf-8")
-    sections = [*(call.words for call in CALLS), *SECTIONS]
+    sections = [*(call.words for call in CALLS), *memory_faults.SECTIONS, *store_faults.SECTIONS]
     table = rendered((rows[key] for key in order), sections)
     head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
     PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")

@@ -22,7 +22,7 @@ from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseH
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.errors import PlanUnreadable, StoreError
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, StoreError
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.recall import recall
@@ -74,13 +74,13 @@ def featurebase_asset(uri: str) -> Asset:
 def task_errors(standing: str = "") -> Iterator[None]:
     """End the task for good where a retry can't help; let Airflow retry everything else.
 
-    :param standing: what state things are in if a call to Featurebase takes no effect, or a store fails; default:
-        nothing was changed.
+    :param standing: what state things are in if a call to Featurebase takes no effect, or a store or the memory
+        fails; default: nothing was changed.
     """
     try:
         yield
     except FeaturebaseError as exc:
-        if standing and isinstance(exc, ApiError | StoreError):
+        if standing and isinstance(exc, ApiError | MemoryUnknown | StoreError):
             exc.standing = standing
         if exc.retry_helps:
             raise
@@ -196,9 +196,10 @@ class FeaturebaseOperator(BaseOperator):
             tolerate=None if strict else self.not_told,
         )
 
-    def not_told(self, problem: FeaturebaseError) -> None:
+    def not_told(self, problem: MemoryUnknown) -> None:
         """Say that something of what earlier runs told is missing, where that holds nothing up."""
-        self.log.warning("%s. This task goes on without it", str(problem).rstrip("."))
+        to_do = "" if problem.retry_helps else f". {problem.advice}"
+        self.log.warning("%s. This task goes on without it%s", problem.summary, to_do)
 
     def _checked(self, plan: RotationPlan) -> RotationPlan:
         if self.webhook_id and plan.webhook_id.lower() != self.webhook_id.lower():

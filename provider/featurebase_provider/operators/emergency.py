@@ -154,11 +154,11 @@ class EmergencyPlanOperator(EmergencyTask):
             # The plan first: a try that Airflow lost sight of must not call a newer secret leaked.
             plan = memory.keep_plan(self.plan_key(context), plan)
         except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; a later try may refresh once more", exc)
+            self.log.error("%s. The emergency goes ahead; a later try may refresh once more", exc.summary)
         try:
             memory.add_leaked(plan.leaked)
         except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc)
+            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc.summary)
         return plan.as_json()
 
     def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:

@@ -159,7 +159,7 @@ def _ask_history(case: _Case, ports: AuditPorts) -> None:
     try:
         case.history = ports.history_of(case.subject, case.listing.host, case.webhook_id)
     except MemoryUnknown as exc:
-        case.findings.append(case.subject.finding("history_unknown", exc.problem))
+        case.findings.append(case.subject.finding("history_unknown", f"{exc.problem}. {exc.advice}"))
 
 
 def _audit_stores(cases: Sequence[_Case], batch: Sequence[StoresToRead], ports: AuditPorts, *, in_time: bool) -> None:

@@ -69,11 +69,21 @@ class MemoryUnknown(RotationError):
     """
 
     advice: ClassVar[str] = "A retry reads it again"
+    standing: str = "Nothing was changed"
+    """What state things are in now; a task that knows more says it here. Not in ``args``."""
 
     def __init__(self, webhook_id: str, name: str, why: str) -> None:
-        super().__init__(webhook_id, f"the Variable {name}, where earlier runs are remembered, {why}. {self.advice}")
+        super().__init__(webhook_id, f"the Variable {name}, where earlier runs are remembered, {why}")
         self.args = (webhook_id, name, why)
         self.name, self.why = name, why
+
+    @property
+    def summary(self) -> str:
+        """What happened, without a full stop: for what goes on without the record."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.summary}. {self.standing}. {self.advice}"
 
 
 class MemorySpoilt(MemoryUnknown):
@@ -81,9 +91,9 @@ class MemorySpoilt(MemoryUnknown):
 
     retry_helps = False
     advice = (
-        "It was not overwritten. Find out who set it (a person, a secrets backend, an AIRFLOW_VAR_... environment "
-        "variable), and remove that; without the Variable a run goes by the newest reports, and a store without "
-        "metadata may need adopt: true once"
+        "The Variable was not overwritten. Find out who set it (a person, a secrets backend, an AIRFLOW_VAR_... "
+        "environment variable), and remove that; without the Variable a run goes by the newest reports, and a store "
+        "without metadata may need adopt: true once"
     )
 
 

@@ -193,14 +193,26 @@ class History:
         """
         saw_another = outcome.how in SAW_ANOTHER and outcome.after != outcome.plan.before
         places = tuple(dict.fromkeys((*self.previous_in, *previous_in)))[-MOST_PLACES:]
-        return replace(self, previous_in=places).seeing(
-            outcome.after,
-            outcome.distributed_at,
-            refreshed_at=outcome.refreshed_at,
-            replaced=[outcome.plan.before] if saw_another else (),
-            known=outcome.known,
-            run=run,
+        return (
+            replace(self, previous_in=places)
+            ._having_seen(outcome.plan.before, outcome.plan.planned_at)
+            .seeing(
+                outcome.after,
+                outcome.distributed_at,
+                refreshed_at=outcome.refreshed_at,
+                replaced=[outcome.plan.before] if saw_another else (),
+                known=outcome.known,
+                run=run,
+            )
         )
+
+    def _having_seen(self, fingerprint: str, at: str) -> History:
+        """The same, where a secret that was current at that moment has its place in the order."""
+        secrets = {one.fingerprint: one for one in self.secrets}
+        one = secrets.get(fingerprint, KnownSecret(fingerprint))
+        if one.first_seen is None:
+            secrets[fingerprint] = replace(one, first_seen=at, last_seen=at)
+        return replace(self, secrets=tuple(secrets.values()))
 
     def after_report(self, report: RotationReport, *, run: str | None = None) -> History:
         """The same and what the end of a Dag run shows.

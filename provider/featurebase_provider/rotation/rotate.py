@@ -166,7 +166,7 @@ def _told(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> f
     try:
         return leaked()
     except MemoryUnknown as exc:
-        say(f"{exc}. The stores are written by what was known before")
+        say(f"{exc.summary}. The stores are written by what was known before")
         return frozenset()
 
 

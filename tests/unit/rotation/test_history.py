@@ -222,10 +222,19 @@ def test_a_rotation_is_remembered() -> None:
     stores = {"a": StoreOutcome("a", "memory://a", "written", B)}
     outcome = RotationOutcome(plan, "answered", B, refreshed_at=NOW, distributed_at=NOW, stores=stores)
     history = History(WEBHOOK_ID).after_rotation(outcome, run=THIS_RUN.mark)
-    assert history.known == ("sha256:older", fingerprint("0"), B)
+    assert history.known == (fingerprint("0"), "sha256:older", B)
     assert history.replaced == {fingerprint("0")}
     assert history.age(B, now=START + DAY) == SecretAge(DAY, DAY)
     assert history.tells_of(THIS_RUN)
+
+
+def test_a_secret_that_a_run_found_refreshed_is_younger_than_its_plan() -> None:
+    """The worker died after the refresh, so nobody knows when that was; ``min_age`` holds all the same."""
+    outcome = RotationOutcome(a_plan(), "already_done", B, distributed_at=(START + HOUR).isoformat())
+    age = History(WEBHOOK_ID).after_rotation(outcome).age(B, now=START + 2 * HOUR)
+    assert age == SecretAge(HOUR, 2 * HOUR)
+    again = History(WEBHOOK_ID).after_rotation(outcome).after_rotation(outcome)
+    assert again.known == (fingerprint("0"), B)
 
 
 @pytest.mark.parametrize("how", ["not_asked", "answered"])

@@ -115,6 +115,7 @@ def test_an_outage_is_no_absence() -> None:
     with pytest.raises(MemoryUnknown) as caught:
         memory.leaked()
     assert caught.value.retry_helps
+    assert str(caught.value).endswith("could not be read. Nothing was changed. A retry reads it again")
     with pytest.raises(MemoryUnknown):
         memory.write("history", {})
     assert store.writes == []
