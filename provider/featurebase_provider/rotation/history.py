@@ -287,9 +287,12 @@ class History:
         return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
 
     def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
+        older = self.older_than(fingerprint)
         others = (one for one in self.secrets if one.fingerprint != fingerprint)
-        moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
-        earlier = (one for one in moments if one is not None and (until is None or one < until))
+        seen = [(one, at) for one in others for text in (one.first_seen, one.last_seen) if (at := moment_of(text))]
+        earlier = [at for _, at in seen if until is None or at < until]
+        # Featurebase's Date has whole seconds: what was seen before may seem to have been seen at the same time.
+        earlier += [until for one, _ in seen if until is not None and one.fingerprint in older]
         return max(earlier, default=None)
 
 

@@ -233,6 +233,11 @@ def test_a_secret_that_a_run_found_refreshed_is_younger_than_its_plan() -> None:
     outcome = RotationOutcome(a_plan(), "already_done", B, distributed_at=(START + HOUR).isoformat())
     age = History(WEBHOOK_ID).after_rotation(outcome).age(B, now=START + 2 * HOUR)
     assert age == SecretAge(HOUR, 2 * HOUR)
+    same_second = RotationOutcome(
+        a_plan(), "already_done", B, distributed_at=(START - timedelta(seconds=1)).isoformat()
+    )
+    age = History(WEBHOOK_ID).after_rotation(same_second).age(B, now=START + HOUR)
+    assert age.at_most == HOUR + timedelta(seconds=1)
     again = History(WEBHOOK_ID).after_rotation(outcome).after_rotation(outcome)
     assert again.known == (fingerprint("0"), B)
 
