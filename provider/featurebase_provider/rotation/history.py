@@ -30,6 +30,9 @@ MOST_PLACES = 20
 LONGEST_LAG = timedelta(minutes=10)
 """For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
 
+CLOCK_STEPS = timedelta(seconds=2)
+"""Featurebase's ``Date`` has whole seconds: what two tasks saw one after the other may seem to be this much in reverse."""
+
 SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
 """How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
 
@@ -287,12 +290,10 @@ class History:
         return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
 
     def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
-        older = self.older_than(fingerprint)
         others = (one for one in self.secrets if one.fingerprint != fingerprint)
-        seen = [(one, at) for one in others for text in (one.first_seen, one.last_seen) if (at := moment_of(text))]
-        earlier = [at for _, at in seen if until is None or at < until]
-        # Featurebase's Date has whole seconds: what was seen before may seem to have been seen at the same time.
-        earlier += [until for one, _ in seen if until is not None and one.fingerprint in older]
+        moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
+        limit = until + CLOCK_STEPS if until is not None else None
+        earlier = [min(at, until or at) for at in moments if at is not None and (limit is None or at < limit)]
         return max(earlier, default=None)
 
 
