@@ -44,7 +44,8 @@ class CrashWorld:
         self.service = CrashService(folder)
         self.webhook_id = ""
         self._open = ExitStack()
-        self._http = httpx.Client(timeout=30, trust_env=False)
+        # No connection is kept: the sandbox closes idle ones after as many seconds as httpx keeps them.
+        self._http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
     def __enter__(self) -> CrashWorld:
         self._open.callback(self._http.close)

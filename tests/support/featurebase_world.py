@@ -43,7 +43,8 @@ class FeaturebaseWorld:
         self.api_key = f"sk_{secrets.token_hex(16)}"
         self.secret_file = folder / "receiver" / "webhook.env"
         self._open = ExitStack()
-        self._http = httpx.Client(timeout=30, trust_env=False)
+        # No connection is kept: the sandbox closes idle ones after as many seconds as httpx keeps them.
+        self._http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         self.webhook_id = ""
         self.url = ""
         self.careless_url = ""
