@@ -31,7 +31,7 @@ LONGEST_LAG = timedelta(minutes=10)
 """For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
 
 CLOCK_STEPS = timedelta(seconds=2)
-"""Featurebase's ``Date`` has whole seconds: what two tasks saw one after the other may seem to be this much in reverse."""
+"""Featurebase's ``Date`` has whole seconds: what two tasks saw in turn may seem to be in reverse order by as much."""
 
 SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
 """How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
