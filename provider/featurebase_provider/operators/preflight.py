@@ -169,7 +169,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
     ) -> RotationPlan:
         current, timing = secret_of(webhook).fingerprint, timing_of(context)
         self._skip(why_late(timing, now=now, late_start=self.late_start))
-        self._skip(why_too_young(timing, age=history.age(current, now=now).at_most, min_age=self.min_age))
+        age = history.age(current, now=now).at_most
+        self._skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
         return make_plan(
             webhook,
             this_run(context),

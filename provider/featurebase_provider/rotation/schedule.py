@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,17 @@ def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) 
     )
 
 
-def why_too_young(timing: RunTiming, *, age: timedelta | None, min_age: timedelta | None) -> str | None:
+def why_too_young(
+    timing: RunTiming, *, age: timedelta | None, min_age: timedelta | None, late_start: timedelta | None
+) -> str | None:
     """Why a scheduled run leaves a young secret alone, or None.
+
+    A refresh comes after its tick, later by up to ``late_start``. The secret is younger by that when the next tick
+    comes: a daily schedule with a ``min_age`` of a day has to rotate each day.
 
     :param age: how old the secret is at most; None where that is not known, which holds nothing back.
     """
-    if not timing.scheduled or min_age is None or age is None or age >= min_age:
+    if not timing.scheduled or min_age is None or age is None or age + (late_start or timedelta()) >= min_age:
         return None
     return (
         f"the secret is {in_words(age)} old at most, less than min_age ({in_words(min_age)}); nothing was changed. "

@@ -48,7 +48,7 @@ def test_a_backfill_refreshes_nothing() -> None:
 
 
 def test_a_scheduled_run_leaves_a_young_secret_alone() -> None:
-    why = why_too_young(SCHEDULED, age=HOUR, min_age=DAY)
+    why = why_too_young(SCHEDULED, age=HOUR, min_age=DAY, late_start=HOUR)
     assert why is not None
     assert "1 h old at most, less than min_age (1 d); nothing was changed" in why
 
@@ -59,7 +59,13 @@ def test_a_scheduled_run_leaves_a_young_secret_alone() -> None:
     ids=["old enough", "no bound", "age unknown", "by hand"],
 )
 def test_other_secrets_are_old_enough(timing: RunTiming, age: timedelta | None, min_age: timedelta | None) -> None:
-    assert why_too_young(timing, age=age, min_age=min_age) is None
+    assert why_too_young(timing, age=age, min_age=min_age, late_start=timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize(("age", "held"), [(DAY - timedelta(seconds=5), False), (DAY - 2 * HOUR, True)])
+def test_a_daily_schedule_rotates_each_day(age: timedelta, held: bool) -> None:
+    """The refresh comes seconds after its tick, so the next tick finds a secret that is seconds short of a day."""
+    assert (why_too_young(SCHEDULED, age=age, min_age=DAY, late_start=HOUR) is not None) is held
 
 
 @pytest.mark.parametrize(
