@@ -28,7 +28,6 @@ class RunningTask:
     :param asset_events: earlier events by the asset's name, oldest first: each its ``extra``, or moment and ``extra``.
     :param states: of the Dag run's tasks.
     :param durations: of its finished tasks in seconds; None where Airflow does not tell (3.1).
-    :param task_state: what 3.3 keeps for later tries of the task; None where Airflow has no such store.
     """
 
     operator: Any
@@ -44,7 +43,6 @@ class RunningTask:
     conf: dict[str, Any] = field(default_factory=dict)
     states: dict[str, str | None] = field(default_factory=dict)
     durations: dict[str, float] | None = field(default_factory=dict)
-    task_state: dict[str, str] | None = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     """How many runs of a Dag are queued, by its id."""
     paused: dict[str, bool] | None = field(default_factory=dict)
@@ -63,8 +61,6 @@ class RunningTask:
             "inlet_events": _Inlets(self),
             "outlet_events": self._outlets,
         }
-        if self.task_state is not None:
-            self.context["task_state_store"] = _TaskState(self.task_state)
 
     def execute(self) -> Any:
         """Run the task as Airflow does."""
@@ -172,14 +168,3 @@ class _Events(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._events)
-
-
-class _TaskState:
-    def __init__(self, kept: dict[str, str]) -> None:
-        self._kept = kept
-
-    def get(self, key: str) -> str | None:
-        return self._kept.get(key)
-
-    def set(self, key: str, value: str) -> None:
-        self._kept[key] = value

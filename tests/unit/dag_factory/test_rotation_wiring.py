@@ -28,6 +28,7 @@ ENTRY: dict[str, Any] = {
     "probe": {
         "timeout": timedelta(minutes=7),
         "interval": timedelta(seconds=3),
+        "steady": timedelta(seconds=9),
         "successes": 4,
         "reject_check": False,
         "body": {"topic": "t"},
@@ -57,6 +58,7 @@ WHO = {
 PROBE = {
     "timeout": 420.0,
     "interval": 3.0,
+    "steady": 9.0,
     "successes": 4,
     "reject_check": False,
     "body": {"topic": "t"},
@@ -106,7 +108,7 @@ def test_every_task_runs_on_the_files_terms(dag: DAG) -> None:
         assert (known["retries"], known["max_retry_delay"]) == (retries, timedelta(minutes=6)), task.task_id
         assert known["retry_delay"] == timedelta(seconds=11 if pushes else 31), task.task_id
         assert known["retry_exponential_backoff"], task.task_id
-        waits = timedelta(minutes=7) if task.task_id == "probe" else timedelta()
+        waits = timedelta(minutes=7, seconds=9) if task.task_id == "probe" else timedelta()
         assert known["execution_timeout"] == timedelta(minutes=16) + waits, task.task_id
 
 
@@ -130,6 +132,7 @@ def test_the_sensor_never_retries_more_often_than_other_tasks() -> None:
                 "min_age": CONFIG.min_age,
                 "previous_for": CONFIG.previous_for,
                 "allow_inactive": True,
+                "others": (),
                 "rotate_task_id": "rotate",
             },
         ),
@@ -186,6 +189,7 @@ def test_the_sensor_never_retries_more_often_than_other_tasks() -> None:
                 "push_task_ids": dict(zip(LABELS, PUSHES, strict=True)),
                 "probe_task_id": "probe",
                 "verify_task_id": "verify_delivery",
+                "task_ids": ["preflight", "rotate", *PUSHES, "distributed", "probe", "settle", "verify_delivery"],
             },
         ),
     ],
@@ -194,23 +198,19 @@ def test_every_task_is_told_what_it_needs(dag: DAG, task_id: str, knows: dict[st
     assert told(dag.get_task(task_id)) == {**WHO, **knows}
 
 
-def test_the_sensor_outlasts_its_own_wait(dag: DAG) -> None:
-    assert told_airflow(dag.get_task("verify_delivery"))["timeout"] == timedelta(minutes=31).total_seconds()
-
-
 def test_what_each_task_reads_and_emits(dag: DAG) -> None:
-    """A task without the inlet knows of no emergency; an event of the wrong asset restarts the wrong receivers."""
+    """Old events are read where there is no record yet; one of the wrong asset restarts the wrong receivers."""
     found = {task.task_id: events(task) for task in dag.tasks}
     both = {PLAN, REPORT}
     assert found == {
-        "preflight": (both, {PLAN}),
+        "preflight": (both, set()),
         "rotate": (both, set()),
-        **dict.fromkeys(PUSHES, (both, set())),
+        **dict.fromkeys(PUSHES, (set(), set())),
         "distributed": (set(), {SECRET}),
         "probe": (set(), set()),
         "settle": (set(), set()),
         "verify_delivery": (set(), set()),
-        "report": (set(), {REPORT}),
+        "report": (both, {REPORT}),
     }
 
 
@@ -245,13 +245,17 @@ def test_what_is_not_configured_is_not_there() -> None:
 
 
 def test_a_webhook_by_name_is_named_to_preflight_and_found_by_the_others() -> None:
-    """The name renders to itself whatever looks like Jinja in it; the id is what preflight has found."""
+    """The name renders to itself whatever looks like Jinja in it; the others take the id from the plan."""
     entry = {**ENTRY, "webhook_id": None, "webhook_name": "A {{ name }}"}
     tasks = {task.task_id: told(task) for task in rotation_dag(entry).tasks}
-    assert tasks["preflight"]["webhook_id"] == ""
     assert tasks["preflight"]["webhook_name"].startswith("{{ '")
-    template = "{{ (ti.xcom_pull(task_ids='preflight') or {}).get('webhook_id', '') }}"
-    assert {known["webhook_id"] for task_id, known in tasks.items() if task_id != "preflight"} == {template}
+    assert {known["webhook_id"] for known in tasks.values()} == {""}
+    assert {known["plan_task_id"] for task_id, known in tasks.items() if task_id != "preflight"} == {"preflight"}
+
+
+def test_preflight_knows_the_other_entries() -> None:
+    other = WebhookConfig.model_validate({**ENTRY, "name": "other"})
+    assert told(rotation_dag(ENTRY, others=[other]).get_task("preflight"))["others"] == [other]
 
 
 def test_a_group_has_its_own_mode_names_and_terms() -> None:

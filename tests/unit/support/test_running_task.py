@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
-from featurebase_provider.airflow_compat import asset_event_extras, is_paused, remember, remembered, task_rows
+from featurebase_provider.airflow_compat import asset_event_extras, is_paused, task_rows
 from tests.support.running_task import NOW, RunningTask
 
 READ, UNREAD, ALIAS = Asset("read"), Asset("unread"), AssetAlias("alias")
@@ -29,7 +29,6 @@ def test_events_are_chosen_as_airflow_does() -> None:
     events = [(NOW + timedelta(hours=number), {"n": number}) for number in (1, 2, 3)]
     task = running(asset_events={"read": events})
     assert asset_event_extras(task.context, READ, newest=2) == [{"n": 2}, {"n": 3}]
-    assert asset_event_extras(task.context, READ, since=NOW + timedelta(hours=3)) == [{"n": 3}]
 
 
 def test_only_outlets_emit() -> None:
@@ -55,13 +54,6 @@ def test_states_and_durations_are_the_branchs(branch: int) -> None:
 
 
 def test_an_older_airflow_lacks_what_it_lacks() -> None:
-    task = running(states={"a": "success"}, durations=None, task_state=None, paused=None)
+    task = running(states={"a": "success"}, durations=None, paused=None)
     assert task_rows(task.context) == [("a", "success", None)]
-    assert remember(task.context, "k", "v") is False
     assert is_paused(task.context, "a_dag") is None
-
-
-def test_what_a_try_keeps_the_next_one_has() -> None:
-    kept: dict[str, str] = {}
-    assert remember(running(task_state=kept).context, "k", "v")
-    assert remembered(running(task_state=kept, try_number=2).context, "k") == "v"
