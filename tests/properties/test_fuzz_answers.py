@@ -19,10 +19,10 @@ from featurebase_provider.featurebase.retries import LONGEST_WAIT, seconds_to_wa
 from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.health import last_result
-from featurebase_provider.rotation.plan import RotationPlan, make_plan
+from featurebase_provider.rotation.plan import RotationPlan
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import START, WEBHOOK_ID
+from tests.unit.rotation.fakes import WEBHOOK_ID, a_plan
 
 API_KEY = "sk_fuzz_api_key_value"
 SIGNING = "whsec_fuzz_signing_value"
@@ -155,8 +155,7 @@ def test_an_answer_with_a_good_id_and_secret_is_read_whatever_else_it_holds(
         assert not [secret for secret in (API_KEY, SIGNING) if secret in hidden_parts_of(webhook)]
         assert SIGNING not in last_result(webhook)
         assert all(part.isprintable() for part in webhook.unread)
-        at = START.isoformat()
-        plan = make_plan(webhook, run_id="r", host="h", mode="rotate", planned_at=at, allow_inactive=True)
+        plan = a_plan(webhook)
         assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
     assert {SIGNING, *header_texts_of(document)} <= {*told}
 

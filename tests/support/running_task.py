@@ -39,6 +39,7 @@ class RunningTask:
     map_index: int = -1
     run_type: str = "manual"
     run_after: datetime = NOW
+    clear_number: int = 0
     params: dict[str, Any] = field(default_factory=dict)
     conf: dict[str, Any] = field(default_factory=dict)
     states: dict[str, str | None] = field(default_factory=dict)
@@ -56,7 +57,14 @@ class RunningTask:
             "ti": _TaskInstance(self),
             "run_id": self.run_id,
             "dag": SimpleNamespace(task_dict={**dict.fromkeys(self.states), self.operator.task_id: self.operator}),
-            "dag_run": SimpleNamespace(run_type=self.run_type, run_after=self.run_after, conf=self.conf),
+            "task": self.operator,
+            "dag_run": SimpleNamespace(
+                run_type=self.run_type,
+                run_after=self.run_after,
+                start_date=self.run_after,
+                clear_number=self.clear_number,
+                conf=self.conf,
+            ),
             "params": self.params,
             "inlet_events": _Inlets(self),
             "outlet_events": self._outlets,

@@ -13,7 +13,9 @@ import pytest
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators import base
-from tests.unit.rotation.fakes import Clock, FakeFeaturebase
+from featurebase_provider.operators import memory as operators_memory
+from featurebase_provider.rotation.memory import WebhookMemory
+from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
 
 HOST = "https://do.featurebase.app"
 
@@ -41,7 +43,7 @@ class Featurebase:
             refresh_secret=self.api.refresh_secret,
             update_webhook=self._update,
             list_webhooks=self._list,
-            clock=SimpleNamespace(now=self.api.clock.server_now),
+            clock=SimpleNamespace(now=self.api.clock.server_now, skew=None),
             settings=SimpleNamespace(base_url=HOST),
         )
 
@@ -59,6 +61,14 @@ def featurebase(monkeypatch: pytest.MonkeyPatch) -> Featurebase:
     found = Featurebase(FakeFeaturebase(Clock()))
     monkeypatch.setattr(FeaturebaseHook, "get_conn", lambda hook: found.client(hook.featurebase_conn_id))
     return found
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
+    """The webhook's records, in a dictionary in place of Airflow's Variables."""
+    kept = DictMemory()
+    monkeypatch.setattr(operators_memory, "VariableMemory", lambda webhook_id: kept)
+    return WebhookMemory(kept, HOST, WEBHOOK_ID)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from featurebase_provider.rotation.age import SecretAge, rounded
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History
+from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History, lineage_of
 from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.recall import recall
@@ -337,3 +337,42 @@ def test_one_spoilt_record_costs_no_other() -> None:
 
 def test_of_an_unknown_secret_nothing_is_stale() -> None:
     assert not History(WEBHOOK_ID).lineage(START).is_stale(a_webhook())
+
+
+def an_outcome(**facts: Any) -> RotationOutcome:
+    return RotationOutcome(**{"plan": a_plan(), "how": "answered", "after": fingerprint("1"), **facts})
+
+
+def shown(name: str, days: float = 0) -> Any:
+    return a_webhook(f"whsec_{name}", updated_at=START + timedelta(days=days))
+
+
+def test_a_run_knows_what_it_replaced_and_what_is_newest() -> None:
+    """Its own secret is never stale, whatever updatedAt says; an unknown one is, if it is older."""
+    lineage = lineage_of(a_plan(leaked=["sha256:l"], older=["sha256:o"]), an_outcome(updated_at=START.isoformat()))
+    assert lineage.seen == {fingerprint("0"), fingerprint("1"), "sha256:l", "sha256:o"}
+    assert (lineage.is_stale(shown("0", 1)), lineage.is_stale(shown("1", -1))) == (True, False)
+    assert (lineage.is_stale(shown("9", -1)), lineage.is_stale(shown("9", 1))) == (True, False)
+
+
+def test_a_run_that_replaced_nothing_knows_only_what_is_older() -> None:
+    assert lineage_of(a_plan(), None).seen == frozenset()
+    assert lineage_of(a_plan(older=["sha256:o"]), an_outcome(how="not_asked", after=fingerprint("0"))).seen == {
+        "sha256:o"
+    }
+
+
+def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
+    history = History(WEBHOOK_ID).seeing(fingerprint("1"), NOW).seeing(fingerprint("2"), NOW)
+    lineage = lineage_of(a_plan(), an_outcome(updated_at=START.isoformat()), history, START)
+    assert lineage.newest is None
+    assert (lineage.is_stale(shown("1")), lineage.is_stale(shown("2", -1))) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("how", "minutes", "doubtful"), [("already_done", 11, True), ("already_done", 9, False), ("answered", 11, False)]
+)
+def test_what_a_run_did_not_replace_itself_is_doubtful_after_a_while(how: Any, minutes: int, doubtful: bool) -> None:
+    outcome = an_outcome(how=how, distributed_at=NOW)
+    lineage = lineage_of(a_plan(), outcome, History(WEBHOOK_ID), START + timedelta(minutes=minutes))
+    assert lineage.is_doubtful(fingerprint("0")) is doubtful
