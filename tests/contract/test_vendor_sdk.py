@@ -36,7 +36,8 @@ def sdk(request: pytest.FixtureRequest) -> Path:
     npm, node = shutil.which("npm"), shutil.which("node")
     if not npm or not node:
         missing("Node.js (node and npm) is not installed")
-    folder: Path = request.config.cache.mkdir("vendor_sdk")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")  # two installing into one folder break each other
+    folder: Path = request.config.cache.mkdir(f"vendor_sdk_{worker}")
     manifest = (SCRIPT_FOLDER / "package.json").read_text()
     installed = folder / "installed.json"
     if not installed.exists() or installed.read_text() != manifest:
