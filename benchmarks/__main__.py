@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import distribution, parse_time
+from benchmarks import distribution, history, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = {
             "distribution": distribution.measure(options.runs),
             "arming": distribution.measure_arming(options.runs),
+            "history": history.measure(options.runs),
             "parse_time": parse_time.measure(options.runs),
         }
     except parse_time.ParseFailed as exc:
