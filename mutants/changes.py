@@ -83,6 +83,9 @@ def _compiles(source: str) -> bool:
     return True
 
 
+ALL = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))])
+
+
 class _Collector(cst.CSTVisitor):
     METADATA_DEPENDENCIES = (PositionProvider, WhitespaceInclusivePositionProvider, ParentNodeProvider)
 
@@ -99,7 +102,7 @@ class _Collector(cst.CSTVisitor):
             if node.default is not None:
                 node.default.visit(self)
             return False
-        if isinstance(node, NEVER) or _is_for_people(node) or _is_for_types(node):
+        if isinstance(node, NEVER) or _is_for_people(node) or _is_for_types(node) or m.matches(node, ALL):
             return False
         if isinstance(node, cst.ClassDef | cst.FunctionDef):
             self._names.append(node.name.value)
@@ -125,9 +128,7 @@ class _Collector(cst.CSTVisitor):
         if isinstance(node, cst.Tuple | cst.List | cst.BinaryOperation) and isinstance(parent, cst.Index):
             return True  # the types in Annotated[...] and the like
         if isinstance(node, cst.Assign | cst.AnnAssign) and not self._in_function:
-            return m.matches(
-                node, m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))]) | m.Assign(value=m.Call(func=TYPES))
-            )
+            return m.matches(node, m.Assign(value=m.Call(func=TYPES)))
         return False
 
     def _note(self, node: cst.CSTNode, other: cst.CSTNode) -> None:
