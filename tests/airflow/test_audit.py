@@ -12,10 +12,12 @@ import httpx
 import yaml
 
 from featurebase_provider.rotation.audit_report import AuditReport
+from featurebase_provider.rotation.memory import WebhookMemory
 from featurebase_provider.sandbox.server import SandboxServer
 from tests.support.expectations import in_stores
 from tests.support.featurebase_world import API_VERSION, KEY, TOPIC
 from tests.support.in_process_airflow import Run
+from tests.unit.rotation.fakes import DictMemory
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -75,26 +77,14 @@ def is_paused(dag: DAG) -> bool:
         return bool(session.get(DagModel, dag.dag_id).is_paused)
 
 
-def date_back(uri: str, by: timedelta) -> None:
-    """Let all that an asset's events tell have happened that much earlier."""
-    from airflow.models.asset import AssetEvent, AssetModel
-    from airflow.utils.session import create_session
-
-    def earlier(text: str | None) -> str | None:
-        return (datetime.fromisoformat(text) - by).isoformat() if text else text
-
-    with create_session() as session:
-        found = session.query(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        for event in found.filter(AssetModel.uri == uri):
-            event.extra = {
-                **event.extra,
-                "at": earlier(event.extra["at"]),
-                "refreshed_at": earlier(event.extra.get("refreshed_at")),
-            }
-
-
-def reports(world: FeaturebaseWorld) -> str:
-    return f"featurebase://webhooks/{world.name}/rotation-report"
+def date_back(airflow: InProcessAirflow, world: FeaturebaseWorld, webhook_id: str, by: timedelta) -> None:
+    """Let all that is remembered of a webhook's secrets have happened that much earlier."""
+    name = f"{WebhookMemory(DictMemory(), world.url, webhook_id).prefix}history"
+    record = json.loads(airflow.variables(name)[name])
+    for one in record["secrets"]:
+        moments = {key: text for key, text in one.items() if key != "fingerprint"}
+        one |= {key: (datetime.fromisoformat(text) - by).isoformat() for key, text in moments.items()}
+    airflow.set_variable(name, json.dumps(record))
 
 
 def test_drift_is_found_healed_and_gone(airflow: InProcessAirflow, world: FeaturebaseWorld, tmp_path: Path) -> None:
@@ -140,7 +130,7 @@ def test_previous_secret_ends_when_its_time_is_over(
     airflow.start(rotation)
     assert f"{KEY}_PREVIOUS={first}" in world.secret_file.read_text()
     assert airflow.start(dags[AUDIT]).state == "success"
-    date_back(reports(world), timedelta(hours=9))
+    date_back(airflow, world, world.webhook_id, timedelta(hours=9))
 
     overdue = airflow.start(dags[AUDIT])
 
@@ -182,7 +172,7 @@ def test_four_webhooks_in_one_audit(airflow: InProcessAirflow, world: Featurebas
         entries.append(world.entry(name=full_name, webhook_id=webhook["id"], stores=[store], probe=None))
     dags = load(airflow, tmp_path, entries)
     airflow.start(dags[f"featurebase_rotate__{world.name}-overdue"])
-    date_back(f"featurebase://webhooks/{world.name}-overdue/rotation-report", timedelta(days=120))
+    date_back(airflow, world, ids["overdue"], timedelta(days=120))
     airflow.start(dags[f"featurebase_rotate__{world.name}-drifted"], {"mode": "dry_run"})
     world.api("POST", f"/v2/webhooks/{ids['drifted']}/secret")
     failed = {"code": 502, "message": "Bad Gateway", "timestamp": "2026-11-20T04:12:00Z"}

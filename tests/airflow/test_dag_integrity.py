@@ -153,17 +153,16 @@ def test_probe_and_settle_are_optional(shipped: dict[str, Any]) -> None:
 
 
 def test_assets(production: dict[str, Any]) -> None:
-    """Each task emits what the design says, and preflight reads plans and reports."""
+    """Each task emits what the design says; old plans and reports are read where there is no record yet."""
     base = "featurebase://webhooks/production"
     outlets = {task_id: task["outlets"] for task_id, task in production["tasks"].items() if task["outlets"]}
     assert outlets == {
-        "preflight": [f"{base}/plan"],
         "distributed": [f"{base}/signing-secret"],
         "report": [f"{base}/rotation-report"],
     }
     inlets = {task_id: task["inlets"] for task_id, task in production["tasks"].items() if task["inlets"]}
-    writers = ("preflight", "rotate", *PUSHES)
-    assert inlets == {task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in writers}
+    readers = ("preflight", "rotate", "report")
+    assert inlets == {task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in readers}
 
 
 def test_audit(shipped: dict[str, Any]) -> None:
