@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.support.featurebase_world import FeaturebaseWorld
     from tests.support.in_process_airflow import InProcessAirflow, Run
 
-JINJA = "{{ 7 * 191 }}{% set x = 1 %}{{ conn.featurebase_default.password }}{{ var.value.x }}"
-RENDERED = "1337"
+JINJA = "{{ 7 * 191919191917 }}{% set x = 1 %}{{ conn.featurebase_default.password }}{{ var.value.x }}"
+RENDERED = str(7 * 191919191917)
 FORGED = (
     "\r\n\x1b[2K[2026-01-01T00:00:00+00:00] INFO - forged\x85\u2028\u202e\x9b31m\x00 "
     "[bold red]markup[/] <script>x</script>"
@@ -182,7 +182,7 @@ def test_a_mode_beyond_the_form_in_a_dag_of_ones_own_changes_nothing(
 @pytest.mark.parametrize(
     "name",
     [
-        "Shop {{ 7 * 191 }}",
+        "Shop {{ 7 * 191919191917 }}",
         "{% raw %}{% endraw %} \\ ' \" }} {# x",
         "{{ '{{' }}é😀\\U0001f600",
         "plain {name}",
@@ -210,8 +210,8 @@ def test_hostile_names_in_the_emergency_form_are_refused_alone(
     caplog.set_level(logging.DEBUG)
     hostile_webhook(world)
     dag = emergency(airflow, world.entry())
-    run = airflow.start(dag, {"webhooks": ["{{ 7 * 191 }}", FORGED[:90], world.name], "reason": HOSTILE})
+    run = airflow.start(dag, {"webhooks": ["{{ 7 * 191919191917 }}", FORGED[:90], world.name], "reason": HOSTILE})
     assert world.refreshes() == 1
     assert "no webhook of this name" in run.error("webhook.plan[0]")
-    assert "{{ 7 * 191 }}" in run.error("webhook.plan[0]")
+    assert "{{ 7 * 191919191917 }}" in run.error("webhook.plan[0]")
     expect_texts_only(recorded(airflow, world, run), caplog, run)

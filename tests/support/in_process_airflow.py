@@ -145,7 +145,8 @@ class InProcessAirflow:
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session
 
-        with create_session() as session:
+        with warnings.catch_warnings(), create_session() as session:
+            warnings.simplefilter("ignore")  # the ORM's, of a Dag that was loaded more than once
             session.delete(session.query(DagRun).filter_by(dag_id=run.dag.dag_id, run_id=run.run_id).one())
 
     def consume_without_a_start(self, uri: str) -> None:

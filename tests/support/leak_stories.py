@@ -6,6 +6,7 @@ import secrets
 import uuid
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -108,9 +109,12 @@ class LeakStories:
         with EchoingFeaturebase(self._real.worlds["echo"]) as echo:
             self._prepare(echo)
             rotations = [name for name in OUTCOMES if name in self._real.worlds]
+            failing = Thread(target=self._fail_deliveries, args=(self._real.worlds["deliveries-fail"],))
+            failing.start()
             for name in sorted(rotations, key=lambda name: name != "crash"):  # that one takes longest
                 self.runs[name] = self._real.trigger(name, reason="leak test")
             self._crash(self._real.worlds["crash"])
+            failing.join()
             self._wait(*rotations)
             self._run_whole(EMERGENCY, webhooks=["flowing"], reason="leak test")
             self._run_whole(AUDIT)
@@ -152,16 +156,22 @@ class LeakStories:
         url = f"{service}/v1/kv/{HTTP_KEY}/signing"
         requests.put(url, failing.secret, headers={"X-Consul-Token": consul_kv.WRITER}, timeout=30).raise_for_status()
         worlds["receiver-down"].move(f"{DEAD}/webhook")
-        failing.force(
+        worlds["careless"].secret_file.write_text(worlds["careless"].secret)
+        worlds["crash"].fault("hang", commit=True)
+
+    def _fail_deliveries(self, world: FeaturebaseWorld) -> None:
+        """Once the secret is new, show failures, whose message quotes what the receiver was sent."""
+        before = world.secret
+        wait_for("the refresh", lambda: world.secret != before, seconds=RUN_SECONDS)
+        world.force(
             lastStatus={
                 "code": 401,
-                "message": f"bad key {failing.secret} or {HEADER_VALUE}, Bearer {failing.api_key}",
-                "timestamp": (datetime.now(tz=timezone.utc) + timedelta(hours=1)).isoformat(),
+                "message": f"bad key {world.secret} or {HEADER_VALUE}, Bearer {world.api_key}",
+                # Later than the last push, and not so far ahead that it is taken for no result at all.
+                "timestamp": (datetime.now(tz=timezone.utc) + timedelta(seconds=30)).isoformat(),
             },
             health={"consecutiveFailures": 3, "errorsSinceLastSuccess": 3},
         )
-        worlds["careless"].secret_file.write_text(worlds["careless"].secret)
-        worlds["crash"].fault("hang", commit=True)
 
     def _connect(self, world: FeaturebaseWorld, **changes: str) -> None:
         """Change a world's connection, as a person does in the UI."""
