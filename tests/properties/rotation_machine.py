@@ -268,9 +268,9 @@ class OverlappingRuns(RuleBasedStateMachine):
             self.somebody_clears_the_foreign_values()
             for run in self.runs:
                 self.report(run)
-            for run in self.runs:
-                if run.kind == "emergency":  # until they have refreshed, what has leaked is written by nobody
-                    self.has_a_plan(run) and self.goes_through(run, "rotate")
+            for run in list(self.runs):  # until they have refreshed, what has leaked is written by nobody
+                if run.kind == "emergency" and not (self.has_a_plan(run) and self.goes_through(run, "rotate")):
+                    self.an_emergency_is_triggered_anew()
             for run in self.runs:
                 self.clear(run)
                 self.rules_hold()
@@ -279,6 +279,13 @@ class OverlappingRuns(RuleBasedStateMachine):
         finally:
             for one in self.alive:
                 one.kill()
+
+    def an_emergency_is_triggered_anew(self) -> None:
+        """As a run that refuses to go on advises: a later run's plan has taken the place of its own."""
+        run = DagRun("emergency", f"emergency__{len(self.runs)}", self.due())
+        self.runs.append(run)
+        assert self.has_a_plan(run)
+        self.goes_through(run, "rotate")
 
     def nothing_leaked_is_left(self) -> None:
         for store in self.stores.values():
