@@ -233,6 +233,14 @@ class FeaturebaseOperator(BaseOperator):
         """
         return self.rotated(context, task_id) if task_id and result_of(context, task_id) is not None else None
 
+    def plan_left_by_rotate(self, context: Context, task_id: str | None) -> RotationPlan | None:
+        """The plan that rotate's result in this Dag run names, if it left one.
+
+        :raises PlanUnreadable: as :meth:`left_by_rotate`.
+        """
+        rotated = self.left_by_rotate(context, task_id)
+        return rotated.plan if rotated is not None else None
+
     def time(self, what: str, milliseconds: float) -> None:
         """Report a duration to Airflow's stats as ``featurebase.<what>``."""
         time_milliseconds(f"featurebase.{what}", milliseconds, {"webhook": self.display_name})

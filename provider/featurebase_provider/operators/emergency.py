@@ -163,8 +163,7 @@ class EmergencyPlanOperator(EmergencyTask):
 
     def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
         def of_result() -> RotationPlan | None:
-            rotated = self.left_by_rotate(context, self.rotate_task_id)
-            return rotated.plan if rotated is not None else None
+            return self.plan_left_by_rotate(context, self.rotate_task_id)
 
         def started() -> bool:
             return self.rotate_was_started(context, self.rotate_task_id, self.recall(context, memory))

@@ -156,8 +156,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         self, context: Context, memory: WebhookMemory, key: str, run: ThisRun, history: History
     ) -> RotationPlan | None:
         def of_result() -> RotationPlan | None:
-            rotated = self.left_by_rotate(context, self.rotate_task_id)
-            return rotated.plan if rotated is not None else None
+            return self.plan_left_by_rotate(context, self.rotate_task_id)
 
         def started() -> bool:
             return self.rotate_was_started(context, self.rotate_task_id, history)
