@@ -103,7 +103,7 @@ class Tasks:
                 raise StoresNotReady(WEBHOOK_ID, "; ".join(problems))
         if plan.refreshes:
             plan = self.memory.keep_plan(key, plan)
-        if emergency:
+        if emergency and plan.is_same_as(self.memory.plan(key)):
             self.memory.add_leaked(plan.leaked)
         return plan.as_json()
 
@@ -120,6 +120,8 @@ class Tasks:
         def may_post() -> None:
             if run.kind == "normal" and not plan.is_same_as(self.memory.plan(self.key(run))):
                 raise RefreshRefused(WEBHOOK_ID, "the plan is another run's by now")
+            if run.kind == "emergency":
+                self.memory.add_leaked(plan.leaked)
 
         swap = CompareAndSwap(
             api=self.api,
@@ -127,6 +129,7 @@ class Tasks:
             grace=GRACE,
             later_attempt=number > 1,
             newer=history.refreshed_after(plan.planned_at),
+            doubtful=plan.doubtful(self.clock.server_now()),
             may_post=may_post,
             sleep=self.clock.sleep_in_a_try,
             monotonic=self.clock.monotonic,

@@ -6,7 +6,7 @@ import re
 
 _VALUE = re.compile(r"^\s*(?:bearer\s+)?(?:sk_|whsec_)", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
-_INSIDE = re.compile(r"(?:sk_|whsec_)[^\s'\",;:\]}]*", re.IGNORECASE)
+_INSIDE = re.compile(r"(?:(?<![a-z])sk_|sk_(?:live|test)_|whsec_)[^\s'\",;:\]}]*", re.IGNORECASE)
 _FIELD = re.compile(
     r"api_?key|passw(or)?d|passwd|passphrase|^pass$|token|credential|authorization|private_?key"
     r"|access_?key|signing_?secret|webhook_?secret|client_?secret|secret_?key|^secret$|^login$",
@@ -37,7 +37,7 @@ def redacted(text: str) -> str:
 
 def shown_key(key: str) -> str:
     """A mapping's key as it may appear in a message: only a plain name is repeated."""
-    return key if _PLAIN_KEY.fullmatch(key) and not is_credential(key) else "?"
+    return key if _PLAIN_KEY.fullmatch(key) and redacted(key) == key else "?"
 
 
 def shown_value(value: object) -> str:

@@ -150,15 +150,19 @@ class EmergencyPlanOperator(EmergencyTask):
             plan = self._own_plan(context, memory)
             if plan is None:
                 plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
+        key = self.plan_key(context)
         try:
-            # The plan first: a try that Airflow lost sight of must not call a newer secret leaked.
-            plan = memory.keep_plan(self.plan_key(context), plan)
+            plan = memory.keep_plan(key, plan)
+            # Not of a plan that a later run's kept out: that may be a try that Airflow lost sight of, and what it calls
+            # leaked the secret that the later run has just made.
+            if plan.is_same_as(memory.plan(key)):
+                memory.add_leaked(plan.leaked)
         except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; a later try may refresh once more", exc.summary)
-        try:
-            memory.add_leaked(plan.leaked)
-        except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc.summary)
+            self.log.error(
+                "%s. The emergency goes ahead; a later try may refresh once more, and other runs may not know yet what "
+                "has leaked",
+                exc.summary,
+            )
         return plan.as_json()
 
     def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
@@ -240,7 +244,11 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
     def check_may_post(
         self, context: Context, plan: RotationPlan, memory: WebhookMemory, targets: tuple[str, ...], now: datetime
     ) -> None:
-        """Nothing holds an emergency back."""
+        """Nothing holds an emergency back; what it replaces counts as leaked for everybody, by now at the latest."""
+        try:
+            memory.add_leaked(plan.leaked)
+        except MemoryUnknown as exc:
+            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc.summary)
 
 
 class EmergencyPushOperator(EmergencyTask):

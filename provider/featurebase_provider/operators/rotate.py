@@ -98,6 +98,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 later_attempt=is_later_try(context),
                 allow_inactive=self.allow_inactive,
                 newer=history.refreshed_after(plan.planned_at),
+                doubtful=plan.doubtful(client.clock.now()),
                 may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
                 say=lambda text: self.log.warning("%s", text),
             )

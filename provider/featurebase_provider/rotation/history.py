@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.age import SecretAge
-from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.lineage import LONGEST_LAG, Lineage
 from featurebase_provider.rotation.recorded import Instant, Text, read_record
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ MOST_SECRETS = 80
 MOST_RUNS = 60
 MOST_PLACES = 20
 """Kept of each, the newest: with these a record stays within what memory takes."""
-
-LONGEST_LAG = timedelta(minutes=10)
-"""For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
 
 CLOCK_STEPS = timedelta(seconds=2)
 """Featurebase's ``Date`` has whole seconds: what two tasks saw in turn may seem to be in reverse order by as much."""
@@ -311,7 +308,7 @@ def lineage_of(
         return told.with_replaced(plan.older if rotated is not None else ())
     newest = rotated.after if rotated.after not in told.seen else None
     return told.with_replaced(
-        {plan.before, *plan.older, *plan.leaked},
+        {plan.before, *plan.older, *plan.leaked} - {rotated.after},
         newest=newest,
         updated_at=moment_of(rotated.updated_at) if newest else None,
         doubtful={plan.before} if _is_doubtful(rotated, now) else (),

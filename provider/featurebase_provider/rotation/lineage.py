@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from featurebase_provider.rotation.errors import SecretMissing, StaleRead
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+
+LONGEST_LAG = timedelta(minutes=10)
+"""For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
 
 
 class ReadsWebhooks(Protocol):

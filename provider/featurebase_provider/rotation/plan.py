@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurebase_provider.rotation.convergence import Previous
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
 from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.lineage import LONGEST_LAG
 from featurebase_provider.rotation.recorded import Instant, Text, read_record
 
 if TYPE_CHECKING:
@@ -136,6 +137,15 @@ class RotationPlan:
     def is_of_run_of(self, other: RotationPlan) -> bool:
         """Whether both were made in the same Dag run."""
         return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
+
+    def doubtful(self, now: datetime) -> frozenset[str]:
+        """Those of ``older`` that Featurebase may hold all the same, if it goes on showing one.
+
+        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.lineage.Lineage`.
+
+        :param now: server time.
+        """
+        return frozenset(self.older if now - datetime.fromisoformat(self.planned_at) > LONGEST_LAG else ())
 
     def is_due_after(self, other: RotationPlan | ThisRun) -> bool:
         """Whether its Dag run was due later than the other one."""

@@ -60,6 +60,7 @@ class CompareAndSwap:
     :param may_post: called just before the POST; raises RefreshRefused to hold it back.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
     :param newer: fingerprints that are known to have been refreshed to after the plan was made, so none has leaked.
+    :param doubtful: what the plan calls older too long ago for a lag; see ``RotationPlan.doubtful``.
     :param say: takes sentences for the log.
     """
 
@@ -70,6 +71,7 @@ class CompareAndSwap:
     later_attempt: bool = False
     allow_inactive: bool = False
     newer: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
     may_post: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
     sleep: Callable[[float], None] = time.sleep
@@ -106,8 +108,8 @@ class CompareAndSwap:
         if self.plan.is_emergency:
             # Whichever of its secrets Featurebase shows: none of them is to stay, and nothing may hold this up.
             return self.api.get_webhook(self.plan.webhook_id)
-        since = Lineage(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at))
-        return read_current(
+        since = Lineage(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at), doubtful=self.doubtful)
+        webhook = read_current(
             self.api,
             self.plan.webhook_id,
             since,
@@ -115,6 +117,9 @@ class CompareAndSwap:
             sleep=self.sleep,
             monotonic=self.monotonic,
         )
+        # One that the plan calls older, and that stays, is newer than the plan's baseline, which was a stale read.
+        self._over -= self.doubtful & {secret_of(webhook).fingerprint}
+        return webhook
 
     def _moved_on(self, webhook: Webhook) -> bool:
         """Whether the secret is newer than the plan's: neither that one nor one that the plan knows as older."""

@@ -33,7 +33,7 @@ class DotenvFormat:
 
     def read(self, text: str) -> Contents:
         """Read our variables; an empty value counts as absent."""
-        bindings = self._bindings(text)
+        bindings = self._bindings(self._head_and_rest(text)[1])
         return Contents(
             self._last(bindings, self._key),
             self._last(bindings, self._previous_key) if self._previous_key else None,
@@ -41,7 +41,7 @@ class DotenvFormat:
 
     def edit(self, text: str | None, wanted: Contents) -> str:
         """Set or remove our variables, keeping ``export``, the style of quotes and comments on the line."""
-        head, text = (BOM, text[1:]) if text and text.startswith(BOM) else ("", text or "")
+        head, text = self._head_and_rest(text or "")
         text = self._set(text, self._key, wanted.current or "", after=None)
         if self._previous_key:
             if wanted.previous:
@@ -49,6 +49,11 @@ class DotenvFormat:
             else:
                 text = "".join(map(self._without_previous, self._bindings(text)))
         return head + text
+
+    @staticmethod
+    def _head_and_rest(text: str) -> tuple[str, str]:
+        rest = text.lstrip(BOM)  # all of them: python-dotenv's parser loses one
+        return text[: len(text) - len(rest)], rest
 
     def _without_previous(self, binding: Binding) -> str:
         text = binding.original.string
@@ -62,7 +67,7 @@ class DotenvFormat:
 
         if "\0" in text:
             raise StoreRefused(self._store, "it holds binary data, not dotenv; nothing was changed")
-        bindings = list(parse_stream(io.StringIO(text.removeprefix(BOM))))
+        bindings = list(parse_stream(io.StringIO(text)))
         for binding in bindings:
             for key in (self._key, self._previous_key):
                 if binding.error and key and self._definition(key).match(binding.original.string):

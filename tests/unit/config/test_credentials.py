@@ -77,6 +77,14 @@ def test_a_field_for_a_credential_is_sent_to_the_connection(faults, one_webhook,
         assert "hunter2" not in message
 
 
+def test_a_credential_glued_to_a_name_is_not_repeated(faults, one_webhook):
+    """A paste that went astray; a name that only has ``sk_`` within is said as it is."""
+    ((_, field, _),) = faults("dsk_live_4f9a8b7c6defaults: {}\n" + one_webhook())
+    assert field == "?"
+    ((_, field, _),) = faults("task_name: x\n" + one_webhook())
+    assert field == "task_name"
+
+
 def test_escaped_control_characters_are_refused(faults, one_webhook):
     """A NUL or a bell that came in as an escape is found wherever the field would accept text."""
     assert faults(one_webhook(r'owner: "a\0b"', r'tags: ["\a"]')) == [

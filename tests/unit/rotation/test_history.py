@@ -362,6 +362,13 @@ def test_a_run_that_replaced_nothing_knows_only_what_is_older() -> None:
     }
 
 
+def test_what_rotate_ended_with_is_current_whatever_the_plan_calls_it() -> None:
+    """The plan may rest on a stale read; see ``RotationPlan.doubtful``."""
+    outcome = an_outcome(how="already_done", after=fingerprint("1"))
+    lineage = lineage_of(a_plan(older=[fingerprint("1")]), outcome, History(WEBHOOK_ID).seeing(fingerprint("1"), None))
+    assert not lineage.is_stale(a_webhook("whsec_1"))
+
+
 def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
     history = History(WEBHOOK_ID).seeing(fingerprint("1"), NOW).seeing(fingerprint("2"), NOW)
     lineage = lineage_of(a_plan(), an_outcome(updated_at=START.isoformat()), history, START)

@@ -292,6 +292,21 @@ def test_an_older_secret_that_stays_stops_the_refresh(api: FakeFeaturebase) -> N
     assert api.posts == 0
 
 
+def test_an_older_secret_that_stays_long_after_the_plan_is_what_is_current(api: FakeFeaturebase) -> None:
+    """The plan rests on a stale read of a secret that no run had seen: nothing is refreshed by it."""
+    plan = a_plan(a_webhook("whsec_unheard_of"), older=[fingerprint("0"), fingerprint("even older")])
+    assert plan.doubtful(START + timedelta(minutes=10)) == frozenset()
+    doubtful = plan.doubtful(START + timedelta(minutes=11))
+    refreshed = swap(api, plan=plan, doubtful=doubtful).run()
+    assert (refreshed.how, refreshed.webhook.fingerprint, api.posts) == ("already_done", fingerprint("0"), 0)
+
+
+def test_a_doubt_about_others_refreshes_as_planned(api: FakeFeaturebase) -> None:
+    plan = a_plan(api.current, older=[fingerprint("older")])
+    refreshed = swap(api, plan=plan, doubtful=plan.doubtful(START + timedelta(hours=1))).run()
+    assert (refreshed.how, api.posts) == ("answered", 1)
+
+
 def test_an_older_secret_is_not_what_a_lost_refresh_led_to(api: FakeFeaturebase) -> None:
     api.bumps_updated_at = False
     api.rotated()

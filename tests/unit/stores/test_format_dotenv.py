@@ -40,6 +40,7 @@ ALONE = DotenvFormat("a store", "KEY", None)
         ("", Contents("b", "a"), "KEY=b\nOLD=a\n"),
         (None, Contents("b"), "KEY=b\n"),
         ("\ufeffKEY=a\n", Contents("b"), "\ufeffKEY=b\n"),
+        ("\ufeff\ufeff\n", Contents("b"), "\ufeff\ufeff\nKEY=b\n"),
         ("KEY=a\nA=1\nKEY=b\n", Contents("c"), "KEY=c\nA=1\nKEY=c\n"),
         ("KEY=a\n\nOLD=b\n\n# end\n", Contents("a"), "KEY=a\n\n\n# end\n"),
         ("KEYS=1\nMY_KEY=2\n", Contents("a"), "KEYS=1\nMY_KEY=2\nKEY=a\n"),
