@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from soak.calendar_findings import CalendarFigures
-    from soak.dag_run import AssetEvents
     from soak.world import SoakedWebhook, SoakWorld
 
 CHANGES: dict[str, Any] = {
@@ -59,14 +58,13 @@ class _Playing:
         self._world = world
         self._clock = _Clock(world)
         variables = Variables(world.folder / "variables")
-        events: AssetEvents = {}
         self._webhooks = dict(zip(LANES, world.webhooks, strict=True))
         entries = [entry_for(webhook, world.combination, **CHANGES) for webhook in world.webhooks]
         self._airflows = {
-            webhook.name: SmallAirflow(_rotation_dag(entry), world.folder / f"{webhook.name}.log", variables, events)
+            webhook.name: SmallAirflow(_rotation_dag(entry), world.folder / f"{webhook.name}.log", variables)
             for webhook, entry in zip(world.webhooks, entries, strict=True)
         }
-        self._audits = SmallAirflow(_audit_dag(entries), world.folder / "audit.log", variables, events)
+        self._audits = SmallAirflow(_audit_dag(entries), world.folder / "audit.log", variables)
         self._past: dict[str, list[DagRun]] = {webhook.name: [] for webhook in world.webhooks}
         self.turns: list[Turn] = []
         self.runs = 0
@@ -218,14 +216,11 @@ def _audit_dag(entries: Sequence[dict[str, Any]]) -> DAG:
     """The audit alone: what it finds is looked at here."""
     from airflow.sdk import DAG
 
-    from featurebase_provider.operators.audit import AuditWebhooksOperator, audit_asset
-    from featurebase_provider.operators.base import plan_asset, report_asset
+    from featurebase_provider.operators.audit import AuditWebhooksOperator
 
     with DAG("featurebase_audit", schedule=None) as dag:
         AuditWebhooksOperator(
             task_id="audit",
             webhooks=entries,
-            inlets=[asset(entry["name"]) for entry in entries for asset in (report_asset, plan_asset)],
-            outlets=[audit_asset()],
         )
     return dag

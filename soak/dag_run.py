@@ -1,26 +1,27 @@
 """Dag runs without Airflow's daemons and database: the real Dag and operators, and a stand-in for what Airflow keeps.
 
 What is stood in for is Airflow's side as the operators see it: XComs (gone when a new try starts), Variables (they
-outlive the process that set them), asset events (of tasks that succeeded), task states, retries, and clearing.
+outlive the process that set them), task states, retries, and clearing. Asset events are told to nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from soak.task_process import CRASHED, KILLED, WatchedStore, run_in_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from airflow.sdk import DAG
@@ -74,24 +75,19 @@ class DagRun:
         return [str(line["error"]) for line in self.told if line["kind"] == CRASHED]
 
 
-AssetEvents = dict[str, list[dict[str, Any]]]
-"""By the asset's URI, oldest first."""
-
-
 class SmallAirflow:
     """Runs one Dag.
 
     :param dag: as ``rotation_dag`` builds it, or another of this provider's; its stores are watched from here on.
     :param log: takes the output of the tasks.
-    :param variables: the Variables that there are; ``events``: the asset events. Several Dags can share them.
+    :param variables: the Variables that there are. Several Dags can share them.
     """
 
     ahead = 0.0
     """By how many seconds its clock, and that of its tasks, is ahead of the real one."""
 
-    def __init__(self, dag: DAG, log: Path, variables: Variables, events: AssetEvents | None = None) -> None:
+    def __init__(self, dag: DAG, log: Path, variables: Variables) -> None:
         self.dag, self._log, self._variables = dag, log, variables
-        self._events = {} if events is None else events
         for task in dag.tasks:
             for name in ("stores", "store"):
                 if hasattr(task, name):
@@ -145,7 +141,7 @@ class SmallAirflow:
         result = next((line for line in told if line["kind"] == "result"), None)
         run.told += [line for line in told if line is not result]
         if result is None:
-            result = {"state": "up_for_retry", "error": "the process ended without a result", "xcoms": {}, "events": {}}
+            result = {"state": "up_for_retry", "error": "the process ended without a result", "xcoms": {}}
         run.xcoms.update(result["xcoms"])
         state = str(result["state"])
         if result["error"]:
@@ -153,9 +149,6 @@ class SmallAirflow:
         if state == "up_for_retry" and not last:
             return False
         run.states[task_id] = "failed" if state == "up_for_retry" else state
-        if state == "success":
-            for uri, extra in result["events"].items():
-                self._events.setdefault(uri, []).append({"extra": extra, "timestamp": self._now()})
         return True
 
     def _work(self, run: DagRun, task_id: str) -> dict[str, Any]:
@@ -165,8 +158,7 @@ class SmallAirflow:
         if task_id in ("preflight", "report"):
             task.mode, task.reason = run.mode, "soak"
         pushed: dict[str, Any] = {}
-        outlets: dict[str, SimpleNamespace] = defaultdict(SimpleNamespace)
-        context = self._context(run, task_id, pushed, outlets)
+        context = self._context(run, task_id, pushed)
         state, error = "success", None
         try:
             pushed["return_value"] = task.execute(context)
@@ -177,12 +169,9 @@ class SmallAirflow:
         except FeaturebaseError as exc:
             state, error = "up_for_retry", f"{type(exc).__name__}: {exc}"
         xcoms = {task_id: pushed["return_value"]} if "return_value" in pushed else {}
-        events = {uri: outlet.extra for uri, outlet in outlets.items() if hasattr(outlet, "extra")}
-        return {"state": state, "error": error, "xcoms": xcoms, "events": events}
+        return {"state": state, "error": error, "xcoms": xcoms}
 
-    def _context(
-        self, run: DagRun, task_id: str, pushed: dict[str, Any], outlets: Mapping[str, SimpleNamespace]
-    ) -> Any:
+    def _context(self, run: DagRun, task_id: str, pushed: dict[str, Any]) -> Any:
         ti = SimpleNamespace(
             task_id=task_id,
             dag_id=self.dag.dag_id,
@@ -193,7 +182,6 @@ class SmallAirflow:
             xcom_push=lambda key, value: pushed.__setitem__(key, value),
             get_task_states=lambda **_: {run.run_id: dict(run.states)},
         )
-        inlets = {uri: [SimpleNamespace(**event) for event in events] for uri, events in self._events.items()}
         return {
             "ti": ti,
             "run_id": run.run_id,
@@ -204,23 +192,11 @@ class SmallAirflow:
                 run_after=run.due or run.made,
                 start_date=run.started,
                 clear_number=run.cleared,
+                conf={},
             ),
-            "inlet_events": _ByUri(inlets, list),
-            "outlet_events": _ByUri(outlets, SimpleNamespace),
+            "params": {},
+            "outlet_events": OutletEventAccessors(),
         }
-
-
-class _ByUri:
-    """Finds by an asset what is kept by its URI."""
-
-    def __init__(self, kept: Mapping[str, Any], absent: type) -> None:
-        self._kept, self._absent = kept, absent
-
-    def __getitem__(self, asset: Any) -> Any:
-        try:
-            return self._kept[asset.uri]
-        except KeyError:
-            return self._absent()
 
 
 def _blocked(run: DagRun, upstream: Iterable[str]) -> str | None:

@@ -8,7 +8,9 @@ from urllib.parse import quote, unquote
 
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time.comms import (
+    AssetEventsResult,
     ErrorResponse,
+    GetAssetEventByAsset,
     GetVariable,
     GetVariableKeys,
     MaskSecret,
@@ -48,6 +50,8 @@ class Variables:
             return None
         if isinstance(message, MaskSecret):
             return None
+        if isinstance(message, GetAssetEventByAsset):
+            return AssetEventsResult(asset_events=[])
         raise TypeError(f"the soak's stand-in for Airflow does not know {type(message).__name__}")
 
     def keys(self) -> list[str]:

@@ -57,16 +57,18 @@ def async_masker() -> Callable[[JsonValue], Any] | None:
     return amask_secret
 
 
-def asset_event_extras(context: Context, asset: Asset, *, newest: int | None = None) -> list[Mapping[str, Any]] | None:
-    """The ``extra`` of the events of an inlet asset, oldest first; None where Airflow can't give them.
+def asset_event_extras(asset: Asset, *, newest: int | None = None) -> list[Mapping[str, Any]] | None:
+    """The ``extra`` of the events of an asset, oldest first; None where Airflow can't give them.
 
     Airflow (3.1 to 3.3) can't while any Dag run that consumed one of them has no start date: none at all, for nobody.
+    The asset is no inlet of the task: a task with an inlet whose URI another asset has too does not even start.
 
-    :param asset: one of the running task's ``inlets``.
     :param newest: read no more than this many, the newest; 3.1 can only read them all.
     """
+    from airflow.sdk.execution_time.context import InletEventsAccessors
+
     try:
-        events: Any = context["inlet_events"][asset]
+        events: Any = InletEventsAccessors([asset])[asset]
         if newest is not None and hasattr(events, "limit"):
             events = events.ascending(False).limit(newest)
         return [event.extra or {} for event in sorted(events, key=lambda event: event.timestamp)]

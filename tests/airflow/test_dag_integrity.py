@@ -153,30 +153,19 @@ def test_probe_and_settle_are_optional(shipped: dict[str, Any]) -> None:
 
 
 def test_assets(production: dict[str, Any]) -> None:
-    """Each task emits what the design says; old plans and reports are read where there is no record yet."""
-    base = "featurebase://webhooks/production"
+    """Through an alias: a task whose outlet or inlet has the URI of somebody else's asset does not start."""
     outlets = {task_id: task["outlets"] for task_id, task in production["tasks"].items() if task["outlets"]}
-    assert outlets == {
-        "distributed": [f"{base}/signing-secret"],
-        "report": [f"{base}/rotation-report"],
-    }
-    inlets = {task_id: task["inlets"] for task_id, task in production["tasks"].items() if task["inlets"]}
-    readers = ("preflight", "rotate", "report")
-    assert inlets == {task_id: [f"{base}/plan", f"{base}/rotation-report"] for task_id in readers}
+    assert outlets == {"distributed": ["featurebase://events"], "report": ["featurebase://events"]}
+    assert not any(task["inlets"] for task in production["tasks"].values())
 
 
 def test_audit(shipped: dict[str, Any]) -> None:
-    """Daily, one at a time; it reads every webhook's plans and reports, and triggers what its second task chose."""
+    """Daily, one at a time; it triggers what its second task chose."""
     audit = shipped["dags"]["featurebase_audit"]
     assert (audit["catchup"], audit["max_active_runs"], audit["timezone"]) == (False, 1, "UTC")
     assert (audit["params"]["heal"]["default"], sorted(audit["params"])) == (False, ["heal"])
     assert audit["edges"] == [["audit", "drifted"], ["audit", "findings"], ["drifted", "heal"]]
-    assert audit["tasks"]["audit"]["outlets"] == ["featurebase://audit/report"]
-    assert audit["tasks"]["audit"]["inlets"] == [
-        f"featurebase://webhooks/{name}/{what}"
-        for name in ("production", "staging")
-        for what in ("plan", "rotation-report")
-    ]
+    assert (audit["tasks"]["audit"]["outlets"], audit["tasks"]["audit"]["inlets"]) == (["featurebase://events"], [])
     assert all(0 < task["execution_timeout"] <= 3600 for task in audit["tasks"].values())
     assert audit["tasks"]["heal"]["type"] == "TriggerDagRunOperator"
 

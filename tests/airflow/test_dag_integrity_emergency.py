@@ -79,8 +79,7 @@ def test_branch_is_named_and_retried(dag: dict[str, Any]) -> None:
 def test_events_go_through_an_alias(dag: dict[str, Any]) -> None:
     """As outlets of their own, every webhook's assets would get an event whenever any branch succeeds."""
     outlets = {task_id: task["outlets"] for task_id, task in dag["tasks"].items() if task["outlets"]}
-    assert outlets == {f"webhook.{name}": ["featurebase://emergency"] for name in ("push", "report")}
-    assert "featurebase://webhooks/staging/plan" in dag["tasks"]["webhook.rotate"]["inlets"]
+    assert outlets == {f"webhook.{name}": ["featurebase://events"] for name in ("push", "confirm", "report")}
 
 
 def test_page_says_what_the_button_does(dag: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.emergency import load
+from tests.support.emergency import ALL, load
 from tests.support.expectations import asset, everywhere, in_stores
 from tests.support.featurebase_world import FeaturebaseWorld
 
@@ -41,10 +41,10 @@ def branch(run: Run, index: int = 0) -> dict[str, str]:
     }
 
 
-def test_all_by_default(airflow: InProcessAirflow, worlds: list[FeaturebaseWorld]) -> None:
+def test_all_webhooks(airflow: InProcessAirflow, worlds: list[FeaturebaseWorld]) -> None:
     """Every configured webhook is refreshed once, its stores are done, its assets have their events."""
     earlier = [world.secret for world in worlds]
-    run = airflow.start(load(airflow, *(world.entry() for world in worlds)), {"reason": "a leak"})
+    run = airflow.start(load(airflow, *(world.entry() for world in worlds)), {**ALL, "reason": "a leak"})
     assert run.state == "success", run.errors
     assert set(run.states.values()) == {"success"}
     for index, world in enumerate(worlds):
@@ -104,7 +104,7 @@ def test_branch_without_its_connection_holds_nobody_up(airflow: InProcessAirflow
     lost = world.entry(
         name=f"{world.name}-lost", featurebase_conn_id="nowhere", stores=[world.variable_store(name="x")]
     )
-    run = airflow.start(load(airflow, lost, world.entry(probe=None)))
+    run = airflow.start(load(airflow, lost, world.entry(probe=None)), ALL)
     assert (run.state, world.refreshes()) == ("failed", 1)
     assert (branch(run, 0)["plan"], branch(run, 1)["confirm"]) == ("failed", "success")
     assert "nowhere" in run.error("webhook.plan[0]")
@@ -117,7 +117,7 @@ def test_dead_store_stops_nothing_and_is_brought_home(airflow: InProcessAirflow,
     folder, away = world.secret_file.parent, world.secret_file.parent.with_name("away")
     folder.rename(away)
     dag = load(airflow, world.entry(probe=None), push_retries=1)
-    run = airflow.start(dag, pause_after="webhook.rotate[0]")
+    run = airflow.start(dag, ALL, pause_after="webhook.rotate[0]")
     assert world.refreshes() == 1
     stores = run.xcoms["webhook.rotate[0]"]["stores"]
     assert {label: one["result"] for label, one in stores.items()} == {
@@ -137,7 +137,7 @@ def test_dead_store_stops_nothing_and_is_brought_home(airflow: InProcessAirflow,
 def test_store_that_stays_dead_is_named(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """The run fails in the end, and its report names what is left, and what holds the secret."""
     world.secret_file.parent.rename(world.secret_file.parent.with_name("away"))
-    run = airflow.start(load(airflow, world.entry(probe=None)))
+    run = airflow.start(load(airflow, world.entry(probe=None)), ALL)
     assert (run.state, world.refreshes()) == ("failed", 1)
     report = run.xcoms["webhook.report[0]"]
     assert report["outcome"] == "incomplete"
@@ -154,7 +154,7 @@ def test_store_that_stays_dead_is_named(airflow: InProcessAirflow, world: Featur
 def test_foreign_value_is_never_overwritten(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """The secret is replaced everywhere else; the store is named at once, without retries that could not help."""
     airflow.set_variable(world.variable, "somebody else's")
-    run = airflow.start(load(airflow, world.entry(probe=None), push_retries=5))
+    run = airflow.start(load(airflow, world.entry(probe=None), push_retries=5), ALL)
     assert (run.state, run.tries["webhook.push[0]"], world.refreshes()) == ("failed", 1, 1)
     assert "A foreign value is never overwritten: remove it, or say adopt: true" in run.error("webhook.push[0]")
     assert airflow.variable(world.variable).val == "somebody else's"
@@ -165,7 +165,7 @@ def test_foreign_value_is_never_overwritten(airflow: InProcessAirflow, world: Fe
 @pytest.mark.parametrize("status", ["paused", "suspended"])
 def test_inactive_webhook_is_refreshed_too(airflow: InProcessAirflow, world: FeaturebaseWorld, status: str) -> None:
     world.force(status=status)
-    run = airflow.start(load(airflow, world.entry(probe=None)))
+    run = airflow.start(load(airflow, world.entry(probe=None)), ALL)
     assert (run.state, world.refreshes(), world.webhook["status"]) == ("success", 1, status), run.errors
     assert in_stores(airflow, world) == everywhere(world.secret)
 
@@ -177,7 +177,7 @@ def test_cleared_run_refreshes_nothing_more(
     """Nobody's plan but this run's own counts, although a rotation run has the same id."""
     same_id = f"the-same-id-in-two-Dags.{world.name}"
     normal = airflow.start(airflow.load(world.entry()), run_id=same_id)
-    run = airflow.start(load(airflow, world.entry(probe=None)), run_id=same_id)
+    run = airflow.start(load(airflow, world.entry(probe=None)), ALL, run_id=same_id)
     assert (normal.state, run.state, world.refreshes()) == ("success", "success", 2), run.errors
     secret = world.secret
     airflow.clear(run, tasks)
@@ -190,14 +190,14 @@ def test_cleared_run_refreshes_nothing_more(
 
 def test_refresh_with_a_lost_answer_is_found(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     world.fault("drop_response")
-    run = airflow.start(load(airflow, world.entry(probe=None)))
+    run = airflow.start(load(airflow, world.entry(probe=None)), ALL)
     assert (run.state, world.refreshes(), world.calls("POST", "/secret")) == ("success", 1, 1), run.errors
     assert run.xcoms["webhook.report[0]"]["how"] == "found_after_lost_answer"
 
 
 def test_receiver_that_refuses_fails_its_branch(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """The stores are done and compared all the same."""
-    run = airflow.start(load(airflow, world.entry(stores=[world.variable_store()])))
+    run = airflow.start(load(airflow, world.entry(stores=[world.variable_store()])), ALL)
     assert (run.state, branch(run)["probe"], branch(run)["confirm"]) == ("failed", "failed", "success")
     assert run.xcoms["webhook.report[0]"]["outcome"] == "failed"
 
@@ -207,18 +207,18 @@ def test_documented_triggers_are_taken(airflow: InProcessAirflow, world: Feature
     page = (Path(__file__).parents[2] / "docs" / "emergency.md").read_text()
     confs = [json.loads(conf) for conf in re.findall(r"--conf '(.*)'$", page, flags=re.MULTILINE)]
     confs += [json.loads(body)["conf"] for body in re.findall(r"-d '(.*)'$", page, flags=re.MULTILINE)]
-    assert len(confs) == 2
+    assert len(confs) == 3
     dag = load(airflow, world.entry())
     for conf in confs:
         assert set(conf) == {"webhooks", "reason"}
         params = copy.deepcopy(dag.params)
         params.update(conf)
-        assert params.validate()["webhooks"] == ["production"]
+        assert params.validate()["webhooks"] in (["production"], ["all"])
 
 
 def test_webhook_by_name(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     entry = world.entry(webhook_name="Production", probe=None)
     del entry["webhook_id"]
-    run = airflow.start(load(airflow, entry))
+    run = airflow.start(load(airflow, entry), ALL)
     assert (run.state, world.refreshes()) == ("success", 1), run.errors
     assert run.xcoms["webhook.report[0]"]["webhook_id"] == world.webhook_id

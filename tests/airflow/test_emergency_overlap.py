@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.emergency import load
+from tests.support.emergency import ALL, load
 
 if TYPE_CHECKING:
     from tests.support.featurebase_world import FeaturebaseWorld
@@ -51,7 +51,7 @@ def test_emergency_after_each_step_of_a_rotation(airflow: InProcessAirflow, worl
     airflow.set_variable(world.variable, json.dumps({"current": world.secret}))
     normal = airflow.load(keeping(world))
     run = airflow.start(normal, pause_after=step)
-    emergency = airflow.start(load(airflow, keeping(world)))
+    emergency = airflow.start(load(airflow, keeping(world)), ALL)
     assert emergency.state == "success", emergency.errors
     assert held(airflow, world) == everywhere(world.secret)
     airflow.go_on(run)
@@ -79,7 +79,7 @@ def test_rotation_after_each_step_of_an_emergency(
     leaked = world.secret
     airflow.set_variable(world.variable, json.dumps({"current": leaked}))
     normal = airflow.load(keeping(world))
-    run = airflow.start(load(airflow, keeping(world)), pause_after=step)
+    run = airflow.start(load(airflow, keeping(world)), ALL, pause_after=step)
     rotation = airflow.start(normal)
     assert rotation.state == "success", rotation.errors
     if step != "choose":
@@ -100,7 +100,7 @@ def test_store_that_slept_through_the_emergency(airflow: InProcessAirflow, world
     airflow.set_variable(world.variable, json.dumps({"current": leaked}))
     folder, away = world.secret_file.parent, world.secret_file.parent.with_name("away")
     folder.rename(away)
-    emergency = airflow.start(load(airflow, keeping(world)))
+    emergency = airflow.start(load(airflow, keeping(world)), ALL)
     assert emergency.state == "failed"
     away.rename(folder)
     assert leaked in world.secret_file.read_text()
@@ -115,7 +115,7 @@ def test_distribute_does_not_hand_out_a_leaked_secret(airflow: InProcessAirflow,
     """The emergency's refresh failed, so Featurebase still holds what has leaked: no store is given it anew."""
     airflow.set_variable(world.variable, "")
     world.fault("status", status=403, count=1)
-    emergency = airflow.start(load(airflow, world.entry(probe=None)))
+    emergency = airflow.start(load(airflow, world.entry(probe=None)), ALL)
     assert (emergency.state, world.refreshes()) == ("failed", 0)
     run = airflow.start(airflow.load(world.entry()), {"mode": "distribute"})
     assert run.state == "failed"
@@ -129,6 +129,6 @@ def test_distribute_does_not_hand_out_a_leaked_secret(airflow: InProcessAirflow,
 def test_purged_events_do_not_resurrect_a_secret(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """The plan of a run that was made after the emergency carries on what has leaked."""
     leaked = world.fingerprint
-    airflow.start(load(airflow, world.entry(probe=None)))
+    airflow.start(load(airflow, world.entry(probe=None)), ALL)
     run = airflow.start(airflow.load(world.entry()), pause_after="preflight")
     assert leaked in run.xcoms["preflight"]["leaked"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.rotation.memory import WebhookMemory
+from tests.support.emergency import ALL
 from tests.support.emergency import load as load_emergency
 from tests.support.expectations import asset, everywhere, file_with, in_stores
 from tests.support.featurebase_world import FeaturebaseWorld
@@ -145,10 +146,11 @@ def test_a_run_that_was_deleted_and_made_anew_rotates(
 ) -> None:
     """It has the id of the old one, whose plan is still remembered: in an emergency the leak must not stay."""
     dag = load_emergency(airflow, world.entry()) if emergency else airflow.load(world.entry())
-    first = airflow.start(dag, run_id=f"again.{world.name}.{emergency}")
+    conf = ALL if emergency else None
+    first = airflow.start(dag, conf, run_id=f"again.{world.name}.{emergency}")
     assert first.state == "success", first.errors
     airflow.delete(first)
-    second = airflow.start(dag, run_id=first.run_id)
+    second = airflow.start(dag, conf, run_id=first.run_id)
     assert second.state == "success", second.errors
     assert world.refreshes() == 2
     assert in_stores(airflow, world) == everywhere(world.secret)
@@ -247,7 +249,7 @@ def test_what_is_unknown_stops_a_rotation_and_no_emergency(
         assert (run.states["preflight"], world.refreshes()) == ("failed", 0)
         assert name in run.error("preflight")
     leaked = world.secret
-    urgent = airflow.start(emergency)
+    urgent = airflow.start(emergency, ALL)
     assert urgent.state == "success", urgent.errors
     assert (world.refreshes(), world.secret != leaked) == (1, True)
     assert in_stores(airflow, world) == everywhere(world.secret)
@@ -283,7 +285,7 @@ def test_one_odd_row_of_airflows_database_holds_nothing_up(
         airflow.delete_variable(name)
     airflow.clear(poisoned, ["push.object_storage", "distributed", "probe", "verify_delivery", "report"])
     assert poisoned.state == "success", poisoned.errors
-    emergency = airflow.start(load_emergency(airflow, world.entry()))
+    emergency = airflow.start(load_emergency(airflow, world.entry()), ALL)
     assert emergency.state == "success", emergency.errors
     later = airflow.start(airflow.load(world.entry()))
     assert later.state == "success", later.errors

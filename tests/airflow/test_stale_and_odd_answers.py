@@ -11,6 +11,7 @@ import pytest
 from featurebase_provider.operators import preflight
 from featurebase_provider.rotation.history import History
 from tests.airflow.test_memory import prefix
+from tests.support.emergency import ALL
 from tests.support.emergency import load as load_emergency
 from tests.support.expectations import everywhere, in_stores
 
@@ -37,7 +38,7 @@ def test_one_stale_read_brings_no_old_secret_back(airflow: InProcessAirflow, wor
     assert in_stores(airflow, world) == everywhere(world.secret)
     later = airflow.start(airflow.load(world.entry()))
     assert later.state == "success", later.errors
-    emergency = airflow.start(load_emergency(airflow, world.entry()))
+    emergency = airflow.start(load_emergency(airflow, world.entry()), ALL)
     assert emergency.state == "success", emergency.errors
     assert world.refreshes() == 4
     assert in_stores(airflow, world) == everywhere(world.secret)
@@ -100,7 +101,7 @@ def test_what_featurebase_goes_on_showing_calls_a_wrong_report_back(
 def test_a_wrong_report_never_locks_an_emergency_out(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     airflow.set_variable(world.variable, world.secret)
     remember(airflow, world, world.now)
-    run = airflow.start(load_emergency(airflow, world.entry()))
+    run = airflow.start(load_emergency(airflow, world.entry()), ALL)
     assert run.state == "success", run.errors
     assert world.refreshes() == 1
     assert in_stores(airflow, world) == everywhere(world.secret)

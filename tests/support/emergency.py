@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tests.support.in_process_airflow import InProcessAirflow
 
+ALL = {"webhooks": ["all"]}
 DAG_FILE = """\
 # An Airflow Dag
 import json

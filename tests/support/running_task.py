@@ -1,15 +1,15 @@
 """One try of a task, with Airflow's side of it in memory: for tests of what an operator asks, and what it leaves.
 
-Stands in for the task runner as far as this provider's operators see it. It is strict where Airflow is: events can be
-read of the task's inlets only, an event counts only if its asset is an outlet, and a result of a mapped task must be
-asked for with its map index. Whole Dag runs are :mod:`tests.support.in_process_airflow`'s.
+Stands in for the task runner as far as this provider's operators see it. It is strict where Airflow is: an event
+counts only if its asset is an outlet, and a result of a mapped task must be asked for with its map index. Whole Dag
+runs are :mod:`tests.support.in_process_airflow`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,14 +25,12 @@ class RunningTask:
 
     :param operator: the task.
     :param results: what other tasks of the Dag run have left, by task id; of a mapped task a list of all branches'.
-    :param asset_events: earlier events by the asset's name, oldest first: each its ``extra``, or moment and ``extra``.
     :param states: of the Dag run's tasks.
     :param durations: of its finished tasks in seconds; None where Airflow does not tell (3.1).
     """
 
     operator: Any
     results: dict[str, Any] = field(default_factory=dict)
-    asset_events: dict[str, Sequence[Any]] = field(default_factory=dict)
     dag_id: str = "a_dag"
     run_id: str = "manual__1"
     try_number: int = 1
@@ -66,7 +64,6 @@ class RunningTask:
                 conf=self.conf,
             ),
             "params": self.params,
-            "inlet_events": _Inlets(self),
             "outlet_events": self._outlets,
         }
 
@@ -138,41 +135,3 @@ class _TaskInstance:
 
     def _get_dag(self, dag_id: str) -> Any:
         return SimpleNamespace(is_paused=(self._running.paused or {}).get(dag_id, False))
-
-
-class _Inlets:
-    def __init__(self, running: RunningTask) -> None:
-        self._running = running
-
-    def __getitem__(self, asset: Any) -> _Events:
-        if asset not in self._running.operator.inlets:
-            raise KeyError(asset)
-        found = self._running.asset_events.get(asset.name, ())
-        first = NOW - timedelta(minutes=len(found))
-        told = [
-            one if isinstance(one, tuple) else (first + timedelta(minutes=number), one)
-            for number, one in enumerate(found)
-        ]
-        return _Events([SimpleNamespace(timestamp=moment, extra=extra) for moment, extra in told])
-
-
-class _Events(Sequence[Any]):
-    """Events of one asset, as Airflow 3.2 and later lets a task choose among them."""
-
-    def __init__(self, events: Sequence[Any]) -> None:
-        self._events = list(events)
-
-    def after(self, moment: str) -> _Events:
-        return _Events([event for event in self._events if event.timestamp >= datetime.fromisoformat(moment)])
-
-    def ascending(self, ascending: bool = True) -> _Events:
-        return _Events(sorted(self._events, key=lambda event: event.timestamp, reverse=not ascending))
-
-    def limit(self, most: int) -> _Events:
-        return _Events(self._events[:most])
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._events[index]
-
-    def __len__(self) -> int:
-        return len(self._events)

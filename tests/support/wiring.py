@@ -22,9 +22,9 @@ def told_airflow(task: Any) -> dict[str, Any]:
     return {name: getattr(value, "value", value) for name, value in known.items()}
 
 
-def events(task: Any) -> tuple[set[str], set[str]]:
+def events(task: Any) -> tuple[frozenset[str], frozenset[str]]:
     """The assets that a task reads, and those of which it may emit events."""
-    return {one.name for one in task.inlets}, {one.name for one in task.outlets}
+    return frozenset(one.name for one in task.inlets), frozenset(one.name for one in task.outlets)
 
 
 def edges(dag: Any) -> set[tuple[str, str]]:

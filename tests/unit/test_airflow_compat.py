@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import datetime, timezone
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import airflow.sdk.observability.stats
 import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import AssetEventsResult, ErrorResponse
 
 from featurebase_provider import airflow_compat
 
@@ -154,3 +159,33 @@ def test_a_task_lasted_as_long_as_airflow_can_know(told: dict[str, Any], seconds
         get_task_breadcrumbs=lambda **_: [{"task_id": "verify_delivery", **told}],
     )
     assert airflow_compat.task_rows({"ti": ti}) == [("verify_delivery", "success", seconds)]  # type: ignore[typeddict-item]
+
+
+class Supervisor:
+    """Answers for asset events; None refuses, as Airflow does while a consumer's run has no start date."""
+
+    def __init__(self, hours: list[int] | None) -> None:
+        self.hours = hours
+        self.asked: list[Any] = []
+
+    def send(self, msg: Any) -> Any:
+        self.asked.append(msg)
+        if self.hours is None:
+            return ErrorResponse(error=ErrorType.API_SERVER_ERROR)
+        answer = [{"id": hour, "timestamp": datetime(2026, 1, 1, hour, tzinfo=timezone.utc), "extra": {"hour": hour},
+                   "asset": {"name": "a", "uri": "featurebase://a", "group": "g"}, "created_dagruns": []}
+                  for hour in self.hours]  # fmt: skip
+        return AssetEventsResult.model_validate({"asset_events": answer})
+
+
+@pytest.mark.parametrize(("hours", "told"), [([3, 1, 2], [1, 2, 3]), ([], []), (None, None)])
+def test_asset_events_are_read_of_assets_that_are_no_inlets(
+    monkeypatch: pytest.MonkeyPatch, hours: list[int] | None, told: list[int] | None
+) -> None:
+    supervisor = Supervisor(hours)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    extras = airflow_compat.asset_event_extras(Asset(name="a", uri="x-featurebase://a"), newest=7)
+    assert (extras and [one["hour"] for one in extras]) == (told or extras)
+    assert (extras is None) == (hours is None)
+    (asked,) = supervisor.asked
+    assert (asked.name, asked.limit, asked.ascending) == ("a", 7, False)

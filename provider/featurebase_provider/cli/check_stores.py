@@ -76,7 +76,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     """
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
     from featurebase_provider.cli.webhook_check import check_webhook
-    from featurebase_provider.operators.base import plan_asset, report_asset
+    from featurebase_provider.operators.assets import plan_asset, report_asset
     from featurebase_provider.operators.memory import PREFLIGHT, memory_of
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
     from featurebase_provider.rotation.history import History

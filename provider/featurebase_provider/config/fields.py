@@ -22,6 +22,7 @@ PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _QUARTERLY = "0 0 1 */3 *"  # the one preset that croniter does not know by itself
 _CONNECTION_ID = r"[\w#!()\-.:/\\]{1,200}"  # what Airflow's own check of connection ids lets pass
 _NAME = r"[a-z0-9_-]{1,100}"
+ALL_WEBHOOKS = "all"
 _WEBHOOK_ID = r"[0-9a-fA-F]{24}"
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _UNSTABLE_CRON = re.compile(r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)")
@@ -134,6 +135,12 @@ def between(low: str, high: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _not_all(value: str) -> str:
+    if value == ALL_WEBHOOKS:
+        raise ValueError("stands for all webhooks where an emergency is triggered, so no webhook can be called so")
+    return value
+
+
 Schedule = Annotated[str, AfterValidator(_schedule)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 StartDate = Annotated[date, BeforeValidator(_start_date), WithJsonSchema({"type": "string", "format": "date"})]
@@ -146,7 +153,10 @@ ConnectionId = Annotated[
     _text_type(_CONNECTION_ID),
 ]
 WebhookName = Annotated[
-    str, _matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"), _text_type(_NAME)
+    str,
+    _matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"),
+    AfterValidator(_not_all),
+    _text_type(_NAME),
 ]
 WebhookId = Annotated[
     str,

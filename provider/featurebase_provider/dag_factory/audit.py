@@ -16,9 +16,7 @@ from featurebase_provider.operators.audit import (
     AuditFindingsOperator,
     AuditWebhooksOperator,
     SelectHealsOperator,
-    audit_asset,
 )
-from featurebase_provider.operators.base import plan_asset, report_asset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +40,6 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
 
     config = load_rotation_config(path or configured_path())
     day = config.audit.start_date
-    names = [webhook.name for webhook in config.webhooks]
     arguments: dict[str, Any] = {
         "owner": config.audit.owner,
         "retries": 2,
@@ -70,8 +67,6 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
             ignore=config.audit.ignore,
             time_limit=TIME_LIMIT.total_seconds(),
             execution_timeout=TIME_LIMIT + timedelta(minutes=15),
-            inlets=[asset for name in names for asset in (report_asset(name), plan_asset(name))],
-            outlets=[audit_asset()],
         )
         drifted = SelectHealsOperator(task_id="drifted", audit_task_id=audit.task_id, heal="{{ params.heal }}")
         heal = TriggerDagRunOperator.partial(

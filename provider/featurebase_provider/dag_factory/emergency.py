@@ -11,10 +11,8 @@ from featurebase_provider.config import WebhookConfig, configured_path, load_rot
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS, trigger_form
 from featurebase_provider.dag_factory.texts import emergency_doc
-from featurebase_provider.operators.base import plan_asset, report_asset
+from featurebase_provider.operators.choose import ChooseWebhooksOperator
 from featurebase_provider.operators.emergency import (
-    EVENTS,
-    ChooseWebhooksOperator,
     EmergencyPlanOperator,
     EmergencyProbeOperator,
     EmergencyPushOperator,
@@ -96,7 +94,7 @@ def emergency_rotation_dag(
                 minItems=1,
                 examples=list(by_name),
                 title="Webhooks",
-                description="Whose secret has leaked. All by default.",
+                description='Whose secret has leaked. By CLI and REST they have to be named; ["all"] means all.',
             ),
             "reason": trigger_form()["reason"],
         },
@@ -125,18 +123,16 @@ def _build(webhooks: Mapping[str, WebhookConfig], pushing: Mapping[str, Any]) ->
 
 def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mapping[str, Any]) -> None:
     reason = "{{ params.reason or '' }}"
-    records = [asset(name) for name in webhooks for asset in (plan_asset, report_asset)]
     common: dict[str, Any] = {"webhooks": webhooks, "webhook": webhook, "map_index_template": "{{ task.webhook }}"}
     plan = EmergencyPlanOperator(
         task_id="plan",
         **common,
         reason=reason,
         rotate_task_id=f"{BRANCH}.rotate",
-        inlets=records,
     )
-    rotate = EmergencyRotateOperator(task_id="rotate", **common, plan_task_id=plan.task_id, inlets=records)
+    rotate = EmergencyRotateOperator(task_id="rotate", **common, plan_task_id=plan.task_id)
     after: dict[str, Any] = {**common, "rotate_task_id": rotate.task_id}
-    push = EmergencyPushOperator(task_id="push", **after, **pushing, outlets=[EVENTS])
+    push = EmergencyPushOperator(task_id="push", **after, **pushing)
     probe = EmergencyProbeOperator(
         task_id="probe",
         **after,
@@ -151,8 +147,6 @@ def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mappin
         probe_task_id=probe.task_id,
         mode="emergency",
         reason=reason,
-        inlets=records,
-        outlets=[EVENTS],
         trigger_rule="all_done",
     )
     checks: list[BaseOperator] = [probe, confirm]

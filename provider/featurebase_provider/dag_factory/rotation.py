@@ -12,7 +12,6 @@ from featurebase_provider.config import WebhookConfig, configured_path, load_rot
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS, default_args, trigger_form
 from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
-from featurebase_provider.operators.base import plan_asset, report_asset, secret_asset
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
@@ -67,7 +66,7 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
         default_args=default_args(config),
         params=trigger_form(),
     ) as dag:
-        _build(config, others=others)
+        _build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
     return dag
 
 
@@ -75,15 +74,16 @@ def rotation_task_group(
     webhook: WebhookConfig | Mapping[str, Any],
     *,
     group_id: str | None = None,
-    mode: str = "rotate",
-    reason: str = "",
+    mode: str = "{{ params.mode | default('rotate') }}",
+    reason: str = "{{ params.reason | default('', true) }}",
 ) -> TaskGroup:
     """Put a webhook's rotation into the Dag that is being built.
 
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
     :param group_id: default: ``rotate_<name>``.
-    :param mode: ``rotate``, ``distribute`` or ``dry_run``. (templated)
-    :param reason: for the report. (templated)
+    :param mode: ``rotate``, ``distribute`` or ``dry_run``; default: what the run's conf or the Dag's param ``mode``
+        says, else ``rotate``. A run that asks for another than this changes nothing. (templated)
+    :param reason: for the report; default: the param ``reason``. (templated)
     """
     config = WebhookConfig.model_validate(webhook)
     arguments: Any = default_args(config)
@@ -107,6 +107,8 @@ class _Common:
             "featurebase_conn_id": self.config.featurebase_conn_id,
             "dashboard_url": self.config.dashboard_url,
             "plan_task_id": preflight_id,
+            # What a dry run leaves alone hangs on this, so no default_args may say otherwise.
+            "trigger_rule": "all_success",
         }
 
     @property
@@ -117,14 +119,13 @@ class _Common:
 def _build(
     config: WebhookConfig,
     *,
-    mode: str = "{{ params.mode }}",
-    reason: str = "{{ params.reason or '' }}",
+    mode: str,
+    reason: str,
     others: Sequence[WebhookConfig] = (),
+    strict_conf: bool = False,
 ) -> None:
     """Make the tasks and their order."""
     common = _Common(config, mode, reason)
-    # Read once, where the rotation's memory has no record of the webhook yet.
-    records = [plan_asset(config.name), report_asset(config.name)]
     options = probe_options(config)
     preflight = PreflightRotationOperator(
         task_id="preflight",
@@ -139,7 +140,7 @@ def _build(
         previous_for=config.previous_for,
         allow_inactive=config.allow_inactive,
         others=others,
-        inlets=records,
+        strict_conf=strict_conf,
     )
     shared = common.arguments(preflight.task_id)
     rotate = RotateWebhookSecretOperator(
@@ -149,7 +150,6 @@ def _build(
         refresh_grace=config.refresh_grace,
         late_start=config.late_start,
         allow_inactive=config.allow_inactive,
-        inlets=records,
     )
     preflight.rotate_task_id = rotate.task_id
     pushes = _pushes(config, shared, rotate.task_id)
@@ -159,7 +159,6 @@ def _build(
         **shared,
         rotate_task_id=rotate.task_id,
         push_task_ids=list(push_ids.values()),
-        outlets=[secret_asset(config.name)],
     )
     after: list[Any] = [distributed]
     probe_id = None
@@ -200,8 +199,6 @@ def _build(
         probe_task_id=probe_id,
         verify_task_id=verify.task_id,
         task_ids=[task.task_id for task in (preflight, rotate, *pushes.values(), *after)],
-        inlets=records,
-        outlets=[report_asset(config.name)],
     ).as_teardown()
     preflight >> rotate >> list(pushes.values()) >> distributed
     for earlier, later in zip(after, after[1:], strict=False):

@@ -19,7 +19,8 @@ from featurebase_provider.airflow_compat import (
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.featurebase.errors import SettingsInvalid
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.operators.base import featurebase_asset, plan_asset, pulled, report_asset, task_errors
+from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
+from featurebase_provider.operators.base import pulled, task_errors
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.audit import AuditPorts, run_audit
 from featurebase_provider.rotation.audit_findings import ADVICE
@@ -65,6 +66,7 @@ class AuditWebhooksOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.add_outlets([EVENTS])
         self.webhooks = webhooks
         self.ignore = ignore
         self.time_limit = time_limit
@@ -78,7 +80,7 @@ class AuditWebhooksOperator(BaseOperator):
                 history_of=lambda subject, host, webhook_id: recall(
                     memory_of(context, host, webhook_id),
                     plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
-                    events=lambda: events_of(context, report_asset(subject.name), plan_asset(subject.name)),
+                    events=lambda: events_of(report_asset(subject.name), plan_asset(subject.name)),
                 ),
                 say=lambda text: self.log.info("%s", text),
             )
@@ -86,7 +88,7 @@ class AuditWebhooksOperator(BaseOperator):
         self.log.info("Audit\n%s", report.as_text())
         for one in report.open:
             count("featurebase.audit.finding", {"webhook": one.webhook or "", "kind": one.kind})
-        context["outlet_events"][audit_asset()].extra = report.as_event()
+        context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         return report.as_json()
 
 

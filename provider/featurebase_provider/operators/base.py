@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.context import render_template_to_string
 
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
@@ -19,10 +20,12 @@ from featurebase_provider.airflow_compat import (
 )
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
+from featurebase_provider.operators.assets import plan_asset, report_asset
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
+from featurebase_provider.rotation.asked import check_asked
 from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, StoreError
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.recall import recall
@@ -30,6 +33,7 @@ from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import RunTiming
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.sdk import Context
 
     from featurebase_provider.rotation.history import History
@@ -37,37 +41,8 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
     from featurebase_provider.stores.base import StoreConfig
 
-ASSET_PREFIX = "featurebase://webhooks"
 STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
 """States of a task that was tried."""
-
-
-def plan_asset(name: str) -> Asset:
-    """The asset whose events kept the plans of version 0.1.0; read where a webhook has no history record yet."""
-    return _asset(name, "plan")
-
-
-def secret_asset(name: str) -> Asset:
-    """The asset that says that a webhook has a new signing secret, for Dags that restart what reads it."""
-    return _asset(name, "signing-secret")
-
-
-def report_asset(name: str) -> Asset:
-    """The asset whose events are the audit trail of a webhook's rotations."""
-    return _asset(name, "rotation-report")
-
-
-def _asset(name: str, what: str) -> Asset:
-    return featurebase_asset(f"{ASSET_PREFIX}/{name}/{what}")
-
-
-def featurebase_asset(uri: str) -> Asset:
-    """An asset with a ``featurebase://`` URI."""
-    asset = Asset(name=uri, uri=f"x-{uri}", group="featurebase")
-    # Any scheme but file and x-... makes Airflow load the asset handlers of all installed providers, boto3 with the
-    # amazon one's, each time a Dag file is parsed. Ours needs no handler, so it is put in afterwards.
-    object.__setattr__(asset, "uri", uri)
-    return asset
 
 
 @contextmanager
@@ -113,6 +88,12 @@ class FeaturebaseOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not (webhook_id or plan_task_id or self.finds_webhook):
+            raise ValueError(
+                f"{type(self).__name__} {self.task_id} has no webhook_id, and no plan_task_id to take it from"
+            )
+        # Results are what the tasks of a rotation tell each other; no default_args may take them away.
+        self.do_xcom_push = True
         self.webhook_id = webhook_id
         self.featurebase_conn_id = featurebase_conn_id
         self.webhook = webhook
@@ -125,6 +106,8 @@ class FeaturebaseOperator(BaseOperator):
         result = "failed"
         try:
             with task_errors(self.standing(context)):
+                if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
+                    raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
                 value = self.run(context)
             result = "done"
             return value
@@ -137,10 +120,25 @@ class FeaturebaseOperator(BaseOperator):
         finally:
             count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
 
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render to text, also in a Dag that renders to native objects: an id of digits is no number."""
+        if not isinstance(content, str):
+            return super().render_template(content, context, jinja_env, seen_oids)
+        env = context["dag"].get_template_env(force_sandboxed=True)
+        return render_template_to_string(env.from_string(content), context)
+
     def learn_webhook(self, context: Context) -> None:
         """Take the webhook's id from the plan, where the configuration names the webhook otherwise."""
         self.webhook_id = self.webhook_id or str((pulled(context, self.plan_task_id) or {}).get("webhook_id") or "")
 
+    finds_webhook: ClassVar[bool] = False
+    """Whether the task learns the webhook's id by itself."""
     stat: ClassVar[str] = "task"
     """Names the task's counter in Airflow's stats: ``featurebase.<stat>``."""
 
@@ -192,7 +190,7 @@ class FeaturebaseOperator(BaseOperator):
         return recall(
             memory,
             plan_keys=[self.plan_key(context), *plan_keys],
-            events=lambda: events_of(context, report_asset(name), plan_asset(name)),
+            events=lambda: events_of(report_asset(name), plan_asset(name)),
             tolerate=None if strict else self.not_told,
         )
 
@@ -269,6 +267,21 @@ def timing_of(context: Context) -> RunTiming:
     run: Any = context["dag_run"]
     run_type = str(getattr(run.run_type, "value", run.run_type))
     return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
+
+
+def check_conf(context: Context, webhook: str, told: Mapping[str, object], *, strict: bool) -> None:
+    """Insist that what somebody asked of the Dag run is what its tasks go by; see :func:`~.rotation.asked.check_asked`.
+
+    :raises PlanRefused: it is not; nothing was changed.
+    """
+    check_asked(
+        webhook,
+        getattr(context["dag_run"], "conf", None),
+        told,
+        params=context["params"],
+        declared=list(getattr(context["dag"], "params", ())),
+        strict=strict,
+    )
 
 
 def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled, secret_asset
+from featurebase_provider.operators.assets import EVENTS, secret_asset
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled
 from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class SecretDistributedOperator(FeaturebaseOperator):
 
     def __init__(self, *, rotate_task_id: str, push_task_ids: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.add_outlets([EVENTS])
         self.rotate_task_id = rotate_task_id
         self.push_task_ids = push_task_ids
 
@@ -53,6 +55,6 @@ class SecretDistributedOperator(FeaturebaseOperator):
             "fingerprint": held.pop(),
             "refreshed_at": rotated.refreshed_at,
         }
-        context["outlet_events"][secret_asset(self.display_name)].extra = extra
+        context["outlet_events"][EVENTS].add(secret_asset(self.display_name), extra=extra)
         self.log.info("All stores hold %s", extra["fingerprint"])
         return extra

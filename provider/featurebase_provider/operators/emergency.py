@@ -7,14 +7,11 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias, BaseOperator
-
 from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
     is_later_try,
-    secret_asset,
-    task_errors,
     this_run,
     write_rule,
 )
@@ -22,7 +19,6 @@ from featurebase_provider.operators.memory import PREFLIGHT, memory_of
 from featurebase_provider.operators.preflight import find_webhook
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.health import one_line
@@ -45,42 +41,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.rotate import RotationOutcome
 
-EVENTS = AssetAlias(name="featurebase://emergency", group="featurebase")
-"""Through which a branch emits events of its own webhook's assets: a task's outlets are the same for all branches, and
-each of them would get an event whenever any branch succeeds."""
-
-
-class ChooseWebhooksOperator(BaseOperator):
-    """Take the webhooks that the person chose, one branch each.
-
-    A name that is not in the rotation file stays in: its branch fails by itself, says so, and holds up no other.
-
-    :param known: names of the configured webhooks.
-    :returns: the names, in the order chosen, none twice.
-    :raises AirflowFailException: none was chosen.
-    """
-
-    def __init__(self, *, known: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.known = known
-
-    def execute(self, context: Context) -> list[str]:
-        """Read the trigger form."""
-        # Cleaned here, as each name becomes a map index, an XCom and a line in logs; a configured one stays as it is.
-        chosen = list(dict.fromkeys(map(one_line, context["params"]["webhooks"] or [])))
-        with task_errors():
-            if not chosen:
-                raise EmergencyNotDone((), 0)
-        unknown = [name for name in chosen if name not in self.known]
-        if unknown:
-            self.log.error(
-                "Not in the rotation file: %s. Known: %s. The other chosen webhooks go ahead",
-                ", ".join(unknown),
-                ", ".join(self.known),
-            )
-        self.log.warning("Emergency rotation of %s webhooks: %s", len(chosen), ", ".join(chosen))
-        return chosen
-
 
 class EmergencyTask(FeaturebaseOperator):
     """Base of the tasks of one webhook's branch; which webhook that is, each branch is told by name.
@@ -90,6 +50,7 @@ class EmergencyTask(FeaturebaseOperator):
     """
 
     template_fields: Sequence[str] = ("webhook",)
+    finds_webhook = True
 
     def __init__(self, *, webhooks: Mapping[str, WebhookConfig], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -148,6 +109,13 @@ class EmergencyPlanOperator(EmergencyTask):
             host = client.settings.base_url
             memory = memory_of(context, host, webhook.id)
             plan = self._own_plan(context, memory)
+            if plan is not None and webhook.fingerprint != plan.before:
+                self.log.warning(
+                    "The secret is %s, no longer the plan's %s. A Dag run refreshes a webhook at most once, however "
+                    "often it is cleared or reset: to refresh again, trigger a new run",
+                    webhook.fingerprint,
+                    plan.before,
+                )
             if plan is None:
                 plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
         key = self.plan_key(context)
@@ -225,7 +193,14 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(late_start=None, allow_inactive=True, require_all_stores=False, **kwargs)
+        super().__init__(
+            stores=(),
+            without_stores="they are those of the branch's webhook",
+            late_start=None,
+            allow_inactive=True,
+            require_all_stores=False,
+            **kwargs,
+        )
 
     def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
         """Refresh and distribute."""
@@ -267,6 +242,7 @@ class EmergencyPushOperator(EmergencyTask):
 
     def __init__(self, *, rotate_task_id: str, announce: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.add_outlets([EVENTS])
         self.rotate_task_id = rotate_task_id
         self.announce = announce
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.operators.base import pulled, report_asset, result_of, task_errors
-from featurebase_provider.operators.emergency import EVENTS, EmergencyTask
+from featurebase_provider.operators.base import pulled, result_of, task_errors
+from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.config import WebhookConfig
-    from featurebase_provider.rotation.report import RotationReport
 
 
 class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
@@ -53,9 +52,6 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
                 if outcome is not None:
                     outcomes[label] = outcome
         return outcomes
-
-    def _emit(self, context: Context, report: RotationReport) -> None:
-        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
 
 
 class EmergencySummaryOperator(BaseOperator):

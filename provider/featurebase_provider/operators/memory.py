@@ -74,17 +74,10 @@ def memory_of(context: Context | None, host: str, webhook_id: str) -> WebhookMem
     return WebhookMemory(VariableMemory(webhook_id), host, webhook_id, getattr(run, "team_name", None))
 
 
-def events_of(
-    context: Context, report: Asset, plan: Asset
-) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+def events_of(report: Asset, plan: Asset) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
     """Reports and plans that lie in asset events, oldest first: what version 0.1.0 had for a memory.
 
     None where they can't be read: one consumer run without a start date makes Airflow (3.1 to 3.3) refuse all.
     """
-    return _extras(context, report), _extras(context, plan)
-
-
-def _extras(context: Context, asset: Asset) -> Sequence[Mapping[str, Any]]:
-    if not any(getattr(inlet, "name", None) == asset.name for inlet in context["task"].inlets):
-        return ()
-    return asset_event_extras(context, asset, newest=NEWEST_EVENTS) or ()
+    reports, plans = (asset_event_extras(asset, newest=NEWEST_EVENTS) or () for asset in (report, plan))
+    return reports, plans

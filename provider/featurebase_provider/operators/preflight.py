@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
+    check_conf,
     previous_targets,
     resolve_stores,
     this_run,
@@ -65,6 +66,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
     :param allow_inactive: whether a webhook that is not active may be rotated.
     :param others: the other entries of the rotation file; one that means the same webhook stops the run.
     :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the Variable is gone.
+    :param strict_conf: whether the run's conf may hold ``mode``, ``reason`` and params of the Dag only; else only keys
+        that look like these two are refused.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
     :raises AirflowSkipException: a scheduled run is too late, the secret too young, or the run a backfill.
     :raises AirflowFailException: there is a reason not to start; the message names every one.
@@ -72,13 +75,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
     """
 
     template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "webhook_name", "mode", "reason")
+    finds_webhook = True
     stat = "preflight"
 
     def __init__(
         self,
         *,
         webhook_name: str | None = None,
-        stores: Sequence[Store | Mapping[str, Any]] = (),
+        stores: Sequence[Store | Mapping[str, Any]],
         mode: str = "rotate",
         reason: str = "",
         probe: bool = False,
@@ -89,9 +93,12 @@ class PreflightRotationOperator(FeaturebaseOperator):
         allow_inactive: bool = False,
         others: Sequence[WebhookConfig] = (),
         rotate_task_id: str | None = None,
+        strict_conf: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not self.webhook_id and not webhook_name:
+            raise ValueError(f"{type(self).__name__} {self.task_id} has neither webhook_id nor webhook_name")
         self.webhook_name = webhook_name
         self.stores = stores
         self.mode = mode
@@ -104,9 +111,12 @@ class PreflightRotationOperator(FeaturebaseOperator):
         self.allow_inactive = allow_inactive
         self.others = others
         self.rotate_task_id = rotate_task_id
+        self.strict_conf = strict_conf
 
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
+        told = {"mode": self.mode, "reason": context["params"].get("reason")}
+        check_conf(context, self.display_name, told, strict=self.strict_conf)
         mode = checked_mode(self.mode, self.webhook_id)
         self._skip(why_no_backfill(timing_of(context)))
         run, key = this_run(context), self.plan_key(context)
@@ -263,8 +273,12 @@ def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:
     :raises PlanRefused: no webhook has the name, or several have.
     :raises ApiError: Featurebase could not be read.
     """
-    if webhook_id or name is None:
+    if webhook_id:
         return client.get_webhook(webhook_id)
+    if not name:
+        raise PlanRefused(
+            "(none)", "neither webhook_id nor webhook_name has a value once rendered; nothing was changed"
+        )
     found = [webhook for webhook in client.list_webhooks() if webhook.name == name]
     if len(found) != 1:
         ids = ", ".join(webhook.id for webhook in found)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
-from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, report_asset, this_run
+from featurebase_provider.operators.assets import EVENTS, report_asset
+from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, this_run
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemoryUnknown
@@ -64,6 +65,7 @@ class RotationReportOperator(FeaturebaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.add_outlets([EVENTS])
         self.preflight_task_id = preflight_task_id
         self.rotate_task_id = rotate_task_id
         self.push_task_ids = push_task_ids
@@ -84,7 +86,7 @@ class RotationReportOperator(FeaturebaseOperator):
         self.log.info("Rotation report\n%s", report.as_text())
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
-        self._emit(context, report)
+        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
         return report.as_json()
 
     def _report(
@@ -146,9 +148,6 @@ class RotationReportOperator(FeaturebaseOperator):
             memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
         except MemoryUnknown as exc:
             self.not_told(exc)
-
-    def _emit(self, context: Context, report: RotationReport) -> None:
-        context["outlet_events"][report_asset(self.display_name)].extra = report.as_json()
 
     def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
         outcomes = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
+    check_conf,
     is_later_try,
     previous_targets,
     resolve_stores,
@@ -47,6 +48,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     refreshes, so a retry after a crash finds it and goes on to the stores. What it leaves out is preflight's proofs.
 
     :param stores: where the secret goes; stores, or mappings as in the rotation file.
+    :param without_stores: why there are none, where the secret is to be refreshed and written nowhere.
     :param refresh_grace: how long to look for the effect of a refresh that got no answer.
     :param late_start: a scheduled run later than this after its ``run_after`` does not refresh.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
@@ -55,6 +57,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     :param fail_on_store_error: whether a store that was not written fails the task, for Dags without push tasks.
         Default: only without a plan.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.rotate.RotationOutcome`. Never the secret.
+    :raises ValueError: when it is made without stores, and without a word why; or without a webhook.
     :raises AirflowSkipException: the run is a dry run.
     :raises AirflowFailException: the refresh was refused; the secret is unchanged.
     :raises RefreshOutcomeUnknown: no usable answer and no change within the grace; a retry compares again.
@@ -65,7 +68,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     def __init__(
         self,
         *,
-        stores: Sequence[Store | Mapping[str, Any]] = (),
+        stores: Sequence[Store | Mapping[str, Any]],
+        without_stores: str = "",
         refresh_grace: timedelta = timedelta(seconds=60),
         late_start: timedelta | None = timedelta(hours=1),
         allow_inactive: bool = False,
@@ -74,7 +78,13 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not stores and not without_stores.strip():
+            raise ValueError(
+                f"{type(self).__name__} {self.task_id} has no stores: it would refresh the secret and write it "
+                "nowhere, and every delivery would fail. Name the stores, or say in without_stores why there are none"
+            )
         self.stores = stores
+        self.without_stores = without_stores
         self.refresh_grace = refresh_grace
         self.late_start = late_start
         self.allow_inactive = allow_inactive
@@ -137,6 +147,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         """The plan, and the memory that has it."""
         host = client.settings.base_url
         if self.plan_task_id is None:
+            check_conf(context, self.display_name, {"mode": "rotate"}, strict=False)
             memory = memory_of(context, host, self.webhook_id)
             return self._own_plan(context, client, memory), memory
         plan = self.plan(context)

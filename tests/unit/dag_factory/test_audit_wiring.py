@@ -13,12 +13,6 @@ from featurebase_provider.dag_factory import audit_dag
 from tests.support.wiring import edges, events, told, told_airflow
 from tests.unit.dag_factory.conftest import ROTATION_FILE
 
-RECORDS = {
-    f"featurebase://webhooks/{name}/{what}"
-    for name in ("production", "staging")
-    for what in ("plan", "rotation-report")
-}
-
 
 @pytest.fixture
 def dag(rotation_file: Path) -> DAG:
@@ -78,7 +72,7 @@ def test_how_the_tasks_run(dag: DAG) -> None:
 
 def test_order_and_events(dag: DAG) -> None:
     assert edges(dag) == {("audit", "drifted"), ("drifted", "heal"), ("audit", "findings")}
-    assert events(dag.get_task("audit")) == (RECORDS, {"featurebase://audit/report"})
+    assert events(dag.get_task("audit")) == (set(), {"featurebase://events"})
 
 
 def test_defaults(tmp_path: Path) -> None:

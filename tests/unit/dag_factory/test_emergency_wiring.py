@@ -13,12 +13,7 @@ from featurebase_provider.config import load_rotation_config
 from featurebase_provider.dag_factory import emergency_rotation_dag
 from tests.support.wiring import edges, events, told_airflow
 
-EVENTS = "featurebase://emergency"
-RECORDS = {
-    f"featurebase://webhooks/{name}/{what}"
-    for name in ("production", "staging")
-    for what in ("plan", "rotation-report")
-}
+EVENTS = "featurebase://events"
 REASON = "{{ params.reason or '' }}"
 
 
@@ -52,7 +47,7 @@ def test_the_form_offers_all_webhooks_and_takes_any_name(dag: DAG) -> None:
         "title": "Webhooks",
     }
     assert expected.items() <= form.schema.items()
-    assert "All by default" in str(form.description)
+    assert '["all"] means all' in str(form.description)
     assert dag.params["reason"] == ""
 
 
@@ -123,10 +118,7 @@ def test_order_and_events(dag: DAG) -> None:
     }
     assert ("choose", "webhook.plan") in found
     assert {task.task_id: events(task) for task in dag.tasks if task.inlets or task.outlets} == {
-        "webhook.plan": (RECORDS, set()),
-        "webhook.rotate": (RECORDS, set()),
-        "webhook.push": (set(), {EVENTS}),
-        "webhook.report": (RECORDS, {EVENTS}),
+        f"webhook.{name}": (set(), {EVENTS}) for name in ("push", "confirm", "report")
     }
 
 

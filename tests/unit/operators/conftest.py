@@ -68,6 +68,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
     """The webhook's records, in a dictionary in place of Airflow's Variables."""
     kept = DictMemory()
     monkeypatch.setattr(operators_memory, "VariableMemory", lambda webhook_id: kept)
+    monkeypatch.setattr(operators_memory, "asset_event_extras", lambda asset, newest: ())
     return WebhookMemory(kept, HOST, WEBHOOK_ID)
 
 

@@ -183,7 +183,7 @@ def test_preflight_probes_once_and_shortly(monkeypatch: pytest.MonkeyPatch, hour
     featurebase.get_webhook(WEBHOOK_ID)
     receiver = Receiver(featurebase)
     options = receiver.options(successes=20, steady=60.0, timeout=600.0)
-    preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, probe_options=options)
+    preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
     preflight._probe(NEW, featurebase.clock)
     assert len(receiver.events) == 2
 
@@ -192,7 +192,7 @@ def test_preflight_probes_once_and_shortly(monkeypatch: pytest.MonkeyPatch, hour
 def test_preflight_leaves_a_receiver_that_is_down_to_airflows_retries(refuses: int, retried: bool) -> None:
     featurebase = OneFeaturebase(NEW)
     options = Receiver(featurebase, held="0", refuses=refuses).options()
-    preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, probe_options=options)
+    preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
     with pytest.raises(Exception, match="'receiver.example' .* Nothing was changed") as caught:
         preflight._probe(NEW, featurebase.clock)
     assert getattr(caught.value, "retry_helps", None) is retried

@@ -1,4 +1,4 @@
-"""The soak's stand-in for Airflow keeps what Airflow keeps: retries, XComs, Variables, asset events, clears."""
+"""The soak's stand-in for Airflow keeps what Airflow keeps: retries, XComs, Variables, clears."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ import pytest
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.operators.memory import VariableMemory
-from soak.dag_run import AssetEvents, DagRun, SmallAirflow
+from soak.dag_run import DagRun, SmallAirflow
 from soak.faults import Kill
 from soak.variables import Variables
 
 # The test runner has threads; what is forked here touches nothing of theirs.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
-REPORT = SimpleNamespace(uri="featurebase://webhooks/a/rotation-report")
 Work = Callable[[Any], Any]
 
 
-def airflow(tmp_path: Path, events: AssetEvents | None = None, **works: Work) -> SmallAirflow:
+def airflow(tmp_path: Path, **works: Work) -> SmallAirflow:
     """A Dag preflight -> rotate -> verify_delivery -> report whose tasks do what they are given."""
     order = ["preflight", "rotate", "verify_delivery", "report"]
     tasks = {}
@@ -40,20 +39,13 @@ def airflow(tmp_path: Path, events: AssetEvents | None = None, **works: Work) ->
             get_flat_relative_ids=lambda upstream, after=after: after,
         )
     dag: Any = SimpleNamespace(dag_id="dag", task_dict=tasks, tasks=list(tasks.values()))
-    return SmallAirflow(dag, tmp_path / "log", Variables(tmp_path / "variables"), events)
+    return SmallAirflow(dag, tmp_path / "log", Variables(tmp_path / "variables"))
 
 
 def run(small: SmallAirflow, dag_run: DagRun | None = None) -> DagRun:
     dag_run = dag_run or DagRun("manual__0")
     asyncio.run(small.run(dag_run))
     return dag_run
-
-
-def report(context: Any) -> list[Any]:
-    """What earlier reports told; and tell one more."""
-    earlier = [event.extra for event in context["inlet_events"][REPORT]]
-    context["outlet_events"][REPORT].extra = {"told_by_try": context["ti"].try_number}
-    return earlier
 
 
 def fails_first(context: Any) -> str:
@@ -89,25 +81,16 @@ def test_later_tasks_wait_for_earlier_ones_and_the_report_for_none(
     assert done.tries["rotate"] == 1
 
 
-def fails_after_telling(context: Any) -> list[Any]:
-    earlier = report(context)
-    if context["ti"].try_number == 1:
-        raise FeaturebaseError("after the report was made")
-    return earlier
-
-
-def test_asset_events_outlive_a_clear_and_failed_tries_leave_none(tmp_path: Path) -> None:
-    small = airflow(tmp_path, report=fails_after_telling)
+def test_a_clear_forgets_the_states_and_goes_on_counting(tmp_path: Path) -> None:
+    small = airflow(tmp_path, report=lambda context: context["ti"].try_number)
     done = run(small)
-    assert done.xcoms["report"] == []
     small.clear(done)
     assert done.states == {}
-    run(small, done)
-    assert (done.tries["report"], done.xcoms["report"]) == (3, [{"told_by_try": 2}])
+    assert run(small, done).xcoms["report"] == 2
 
 
 def test_variables_outlive_the_process_that_set_them(tmp_path: Path) -> None:
-    """Even one that fails or dies thereafter, unlike asset events; absent is absent, and the memory asks like this."""
+    """Even one that fails or dies thereafter; absent is absent, and the memory asks like this."""
 
     def remember(context: Any) -> str | None:
         memory, number = VariableMemory("a"), context["ti"].try_number
@@ -202,14 +185,3 @@ def test_run_keeps_when_it_was_made_and_began_until_it_is_cleared(tmp_path: Path
     run_after, started, cleared = run(small, done).xcoms["preflight"]
     assert (run_after, cleared) == (first[0], 1)
     assert started > first[1]
-
-
-def test_dags_can_share_asset_events(tmp_path: Path) -> None:
-    """As the audit's Dag reads what the rotations' Dags told, dated by the clock that is ahead."""
-    events: AssetEvents = {}
-    rotating, auditing = (airflow(tmp_path, events, report=report) for _ in range(2))
-    rotating.ahead = 86_400.0
-    run(rotating)
-    assert run(auditing, DagRun("audit__0")).xcoms["report"] == [{"told_by_try": 1}]
-    (event, _) = events[REPORT.uri]
-    assert event["timestamp"] - datetime.now(tz=timezone.utc) > timedelta(hours=23)

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
-from featurebase_provider.airflow_compat import asset_event_extras, is_paused, task_rows
-from tests.support.running_task import NOW, RunningTask
+from featurebase_provider.airflow_compat import is_paused, task_rows
+from tests.support.running_task import RunningTask
 
-READ, UNREAD, ALIAS = Asset("read"), Asset("unread"), AssetAlias("alias")
+OUTLET, OTHER, ALIAS = Asset("outlet"), Asset("other"), AssetAlias("alias")
 
 
 def running(**facts: Any) -> RunningTask:
-    return RunningTask(BaseOperator(task_id="t", inlets=[READ], outlets=[READ, ALIAS]), **facts)
-
-
-def test_events_are_read_of_inlets_only() -> None:
-    task = running(asset_events={"read": [{"n": 1}, {"n": 2}], "unread": [{"n": 3}]})
-    assert asset_event_extras(task.context, READ) == [{"n": 1}, {"n": 2}]
-    with pytest.raises(KeyError):
-        asset_event_extras(task.context, UNREAD)
-
-
-def test_events_are_chosen_as_airflow_does() -> None:
-    events = [(NOW + timedelta(hours=number), {"n": number}) for number in (1, 2, 3)]
-    task = running(asset_events={"read": events})
-    assert asset_event_extras(task.context, READ, newest=2) == [{"n": 2}, {"n": 3}]
+    return RunningTask(BaseOperator(task_id="t", outlets=[OUTLET, ALIAS]), **facts)
 
 
 def test_only_outlets_emit() -> None:
     task = running()
-    for asset in (READ, UNREAD):
+    for asset in (OUTLET, OTHER):
         task.context["outlet_events"][asset].extra = {"a": 1}
-    task.context["outlet_events"][ALIAS].add(UNREAD, extra={"b": 2})
-    assert task.emitted == {"read": {"a": 1}, "unread": {"b": 2}}
-    assert running().emitted == {"read": {}}
+    task.context["outlet_events"][ALIAS].add(OTHER, extra={"b": 2})
+    assert task.emitted == {"outlet": {"a": 1}, "other": {"b": 2}}
+    assert running().emitted == {"outlet": {}}
 
 
 def test_results_of_a_mapped_task_need_their_index() -> None:

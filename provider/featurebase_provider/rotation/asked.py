@@ -1,0 +1,107 @@
+"""Compares what somebody asked of a Dag run with what its tasks were told, before anything is changed.
+
+Airflow does not: it takes keys of the conf that are no params, and where ``[core] dag_run_conf_overrides_params`` is
+False, tasks get the params' defaults whatever the conf says (3.1 to 3.3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from featurebase_provider.rotation.errors import PlanRefused
+from featurebase_provider.rotation.health import one_line
+from featurebase_provider.rotation.plan import MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+ALIKE, ALIKE_WITHIN = 0.6, 0.8
+"""From this ratio of ``difflib`` on, a key counts as a slip of the pen: two letters off ``mode`` do, and one within the
+value of another key."""
+
+
+def check_asked(
+    webhook: str,
+    conf: object,
+    told: Mapping[str, object],
+    *,
+    params: Mapping[str, object],
+    declared: Collection[str] = (),
+    strict: bool,
+) -> None:
+    """Insist that everything in a Dag run's conf was understood and has arrived.
+
+    :param webhook: for messages.
+    :param conf: the Dag run's conf.
+    :param told: what the task goes by, by the key of the conf that says it.
+    :param params: the params that Airflow gives the task.
+    :param declared: names of the Dag's params, which may be its author's own.
+    :param strict: whether every key must be one of these; else only those that look like one of ``told``.
+    :raises PlanRefused: there is another key, or another value; nothing was changed.
+    """
+    problems = [
+        problem
+        for key, value in (conf.items() if isinstance(conf, Mapping) else ())
+        if (problem := _problem(str(key), value, told, params, declared, strict=strict)) is not None
+    ]
+    if problems:
+        raise PlanRefused(webhook, f"{'; '.join(problems)}. Nothing was changed; trigger a new run")
+
+
+def _problem(
+    key: str,
+    value: object,
+    told: Mapping[str, object],
+    params: Mapping[str, object],
+    declared: Collection[str],
+    *,
+    strict: bool,
+) -> str | None:
+    if key in told:
+        return _difference(key, value, told[key], params)
+    if key in declared:
+        return None
+    meant = _meant(key, value, told)
+    if meant is None and not strict:
+        return None
+    hint = f"; did you mean {meant}?" if meant is not None else ""
+    own = "" if strict else ". If it is your Dag's own, declare it as a param of the Dag"
+    return f"the run's conf has {one_line(json.dumps(key), 60)}, which is none of {', '.join(told)}{hint}{own}"
+
+
+def _difference(key: str, asked: object, told: object, params: Mapping[str, object]) -> str | None:
+    if asked == told:
+        return None
+    because = (
+        "the Dag file sets it for this task, whatever a run asks"
+        if params.get(key) == asked
+        else "Airflow did not pass it on ([core] dag_run_conf_overrides_params is False, or the task has own params)"
+    )
+    return f"the run asks for {key} {_shown(asked)}, and this task was told {_shown(told)}: {because}"
+
+
+def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIKE) -> str | None:
+    """What somebody who wrote this key most likely meant, as it has to be written."""
+    for mode in MODES:
+        if "mode" in known and _plain(key) == _plain(mode):
+            return json.dumps({"mode": mode})
+    alike = get_close_matches(_plain(key)[:60], known, n=1, cutoff=cutoff)
+    if alike:
+        return json.dumps(alike[0])
+    inner = [value] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    for one in inner:
+        for name, held in one.items() if isinstance(one, Mapping) else ():
+            if str(name) in known or _meant(str(name), held, known, ALIKE_WITHIN) is not None:
+                return f"{json.dumps(str(name))} at the top of the conf"
+    return None
+
+
+def _plain(key: str) -> str:
+    return "".join(filter(str.isalnum, key.lower()))
+
+
+def _shown(value: object) -> str:
+    return one_line(json.dumps(value, default=str), 60)
