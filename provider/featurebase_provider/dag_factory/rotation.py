@@ -187,6 +187,8 @@ def _build(
         push_task_ids=list(push_ids.values()),
         probe_task_id=probe_id,
         retries=min(config.retries, SENSOR_RETRIES),
+        # A worker waits as long, where the triggerer can't.
+        execution_timeout=config.verify.timeout + config.execution_timeout,
     )
     after.append(verify)
     report = RotationReportOperator(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow.sdk import BaseSensorOperator
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
+UNWATCHED: Final = "unwatched"
+"""What a triggerer says that could not begin."""
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
 """How much later than the end of the wait the trigger's event may come before Airflow gives it up."""
 UNUSED: Mapping[str, tuple[Any, str]] = {
@@ -124,13 +126,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             if rotated is not None and rotated.plan.status != "active" != webhook.status:
                 self.log.info("The webhook was %s before the rotation: no delivery will come", rotated.plan.status)
                 return self._conclude(context, client, "quiet", counts_from)
-            wait = DeliveryWait(
-                HealthWatch(counts_from),
-                until=self._until(context, pushed, now),
-                poll_interval=self.poll_interval,
-                clock=client.clock,
-                say=lambda text: self.log.warning("%s", text),
-            )
+            wait = self._wait_for(client, counts_from, self._until(context, pushed, now))
             self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
             end: WaitEnd | None = wait.take(webhook)
             if end is None and not self.deferrable:
@@ -147,24 +143,41 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
                 poll_interval=wait.pause,
             ),
             method_name="execute_complete",
-            kwargs={"counts_from": counts_from.isoformat()},
+            kwargs={"counts_from": counts_from.isoformat(), "until": wait.until.isoformat()},
             timeout=left + TRIGGERER_MAY_LAG,
         )
         return None
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any] | None = None, counts_from: str | None = None
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None = None,
+        counts_from: str | None = None,
+        until: str | None = None,
     ) -> dict[str, Any]:
-        """Take the trigger's verdict, and compare the stores.
+        """Take the trigger's verdict, or watch in its place, and compare the stores.
 
         :param counts_from: server time (ISO 8601) after which results count; None from a sensor of version 0.1.
+        :param until: server time (ISO 8601) at which the wait ends; None likewise.
         """
         self.learn_webhook(context)
         with task_errors(self.standing(context)), self.hook.get_conn() as client:
-            kind = checked_event(event, webhook_id=self.webhook_id)["kind"]
-            return self._conclude(
-                context, client, kind, datetime.fromisoformat(counts_from) if counts_from is not None else None
-            )
+            told = checked_event(event, webhook_id=self.webhook_id)["kind"]
+            since = datetime.fromisoformat(counts_from) if counts_from is not None else None
+            if told == UNWATCHED:
+                end = datetime.fromisoformat(until) if until is not None else client.clock.now()
+                self.log.warning("The triggerer could not watch the deliveries; this worker does, until %s", end)
+                told = self._poll(client, self._wait_for(client, since or client.clock.now(), end))
+            return self._conclude(context, client, told, since)
+
+    def _wait_for(self, client: Client, counts_from: datetime, until: datetime) -> DeliveryWait:
+        return DeliveryWait(
+            HealthWatch(counts_from),
+            until=until,
+            poll_interval=self.poll_interval,
+            clock=client.clock,
+            say=lambda text: self.log.warning("%s", text),
+        )
 
     def _until(self, context: Context, pushed: datetime | None, now: datetime) -> datetime:
         """When the wait is over, in server time."""
@@ -248,7 +261,11 @@ def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> Delive
 
     :raises DeliveryHealthUnreadable: it is missing, of another webhook, or of no known kind.
     """
-    if not isinstance(event, Mapping) or event.get("webhook_id") != webhook_id or event.get("kind") not in KINDS:
+    if (
+        not isinstance(event, Mapping)
+        or event.get("webhook_id") != webhook_id
+        or event.get("kind") not in (*KINDS, UNWATCHED)
+    ):
         raise DeliveryHealthUnreadable(
             webhook_id, "the trigger's event is not a verdict on this webhook; clear this task"
         )

@@ -24,11 +24,12 @@ __all__ = ["MAX_POLL_FAILURES", "DeliveryHealthEvent", "WebhookDeliveryHealthTri
 class DeliveryHealthEvent(TypedDict):
     """The trigger's event: it is stored in the metadata database, so it names and judges, and quotes nothing.
 
-    ``kind`` is the verdict, or ``unreadable`` where Featurebase could not be read too often in a row.
+    ``kind`` is the verdict; or ``unreadable`` where Featurebase could not be read too often in a row; or ``unwatched``
+    where the triggerer could not begin, for want of the connection, say.
     """
 
     webhook_id: str
-    kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable"]
+    kind: Literal["healthy", "failing", "quiet", "inactive", "unreadable", "unwatched"]
 
 
 class WebhookDeliveryHealthTrigger(BaseTrigger):
@@ -81,10 +82,25 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll; yield one event."""
-        async with await FeaturebaseHook(self.featurebase_conn_id).aget_conn() as client:
+        try:
+            client = await FeaturebaseHook(self.featurebase_conn_id).aget_conn()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker has what it needs, or says what is wrong
+            self.log.warning(
+                "This triggerer can't watch the deliveries (%s); it hands them back to a worker. Connection %r has to "
+                "be where the triggerer finds it, too",
+                type(exc).__name__,
+                self.featurebase_conn_id,
+            )
+            await asyncio.sleep(self.poll_interval)
+            yield self._event("unwatched")
+            return
+        async with client:
             kind = await self._wait(client)
+        yield self._event(kind)
+
+    def _event(self, kind: WaitEnd | Literal["unwatched"]) -> TriggerEvent:
         event = DeliveryHealthEvent(webhook_id=self.webhook_id, kind=kind)
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
+        return TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
 
     async def _wait(self, client: AsyncClient) -> WaitEnd:
         wait = DeliveryWait(

@@ -129,7 +129,8 @@ def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase
         "deadline": (START + WAIT).timestamp(),
         "poll_interval": 20.0,
     }
-    assert (deferred.method_name, deferred.kwargs) == ("execute_complete", {"counts_from": counts_from})
+    assert deferred.method_name == "execute_complete"
+    assert deferred.kwargs == {"counts_from": counts_from, "until": (START + WAIT).isoformat()}
     assert deferred.timeout == WAIT + timedelta(minutes=5)
     assert featurebase.connections == ["fb_of_mine"]
     assert featurebase.reads == [WEBHOOK_ID]
@@ -328,6 +329,17 @@ def polling(
     slept = Slept(featurebase)
     monkeypatch.setattr(module, "time", slept)
     return slept, featurebase
+
+
+def test_what_the_triggerer_cannot_watch_the_worker_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For as long as the trigger would have, or once at least; the connection may be the workers' alone."""
+    event = {"webhook_id": WEBHOOK_ID, "kind": "unwatched"}
+    since, until = seconds_after_start(-53).isoformat(), seconds_after_start(600).isoformat()
+    for arguments, waited in (((since, until), 600), ((since,), 15), ((), 15)):
+        slept, _ = polling(monkeypatch, NEW)
+        result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event, *arguments)
+        assert result["kind"] == "quiet"
+        assert sum(slept.seconds) == pytest.approx(waited, abs=0.1)
 
 
 @pytest.mark.parametrize("hours", [0, 3, -3])

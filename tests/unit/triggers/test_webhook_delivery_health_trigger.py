@@ -110,6 +110,16 @@ async def test_success_after_the_push_is_healthy(vendor: Vendor, make: Make) -> 
 
 
 @pytest.mark.asyncio
+async def test_a_triggerer_without_the_connection_hands_back(vendor: Vendor, make: Make) -> None:
+    """After a pause: an event right after the deferral fails the task (Airflow 3.3)."""
+    began = time.monotonic()
+    assert await events_of(make(featurebase_conn_id="the_workers_own", poll_interval=0.3)) == [
+        event(vendor, "unwatched")
+    ]
+    assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.asyncio
 async def test_success_before_the_push_does_not_count(vendor: Vendor, make: Make) -> None:
     vendor.delivered(200, ago=120)
     assert await events_of(make(deadline=time.time())) == [event(vendor, "quiet")]
