@@ -21,7 +21,7 @@ from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-def
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
@@ -85,25 +85,34 @@ def branch_of(context: Context) -> int | None:
 def task_rows(context: Context) -> list[tuple[str, str | None, float | None]]:
     """Id, state and duration in seconds of every task of the running Dag run, or of the task's own branch.
 
-    3.1 tells states but no durations; the newer minors tell durations of finished tasks.
+    3.1 tells states but no durations; the newer minors tell durations of finished tasks. One that can't be had holds
+    nothing up.
     """
     ti: Any = context["ti"]
     branch = branch_of(context)
     suffix = "" if branch is None else f"_{branch}"
     found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], map_index=branch).get(ti.run_id, {})
     states = {task_id.removesuffix(suffix): state for task_id, state in found.items()}
-    durations: dict[str, float | None] = {}
-    if hasattr(ti, "get_task_breadcrumbs"):
-        crumbs: Iterable[Mapping[str, Any]] = ti.get_task_breadcrumbs(dag_id=ti.dag_id, run_id=ti.run_id)
-        durations = {
-            str(crumb["task_id"]): _duration(crumb.get("duration"))
-            for crumb in crumbs
-            if branch is None or crumb.get("map_index") == branch
-        }
+    durations = _durations(ti, branch)
     return [
         (task_id, str(getattr(state, "value", state)) if state is not None else None, durations.get(task_id))
         for task_id, state in states.items()
     ]
+
+
+def _durations(ti: Any, branch: int | None) -> dict[str, float | None]:
+    if not hasattr(ti, "get_task_breadcrumbs"):
+        return {}
+    try:
+        crumbs: list[Mapping[str, Any]] = list(ti.get_task_breadcrumbs(dag_id=ti.dag_id, run_id=ti.run_id))
+    except AirflowRuntimeError:
+        log.warning("Airflow does not tell how long the tasks took; nothing else is affected")
+        return {}
+    return {
+        str(crumb["task_id"]): _duration(crumb.get("duration"))
+        for crumb in crumbs
+        if branch is None or crumb.get("map_index") == branch
+    }
 
 
 def _duration(seconds: float | None) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 import airflow.sdk.observability.stats
 import pytest
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import AssetEventsResult, ErrorResponse
 
@@ -159,6 +159,20 @@ def test_a_task_lasted_as_long_as_airflow_can_know(told: dict[str, Any], seconds
         get_task_breadcrumbs=lambda **_: [{"task_id": "verify_delivery", **told}],
     )
     assert airflow_compat.task_rows({"ti": ti}) == [("verify_delivery", "success", seconds)]  # type: ignore[typeddict-item]
+
+
+def test_durations_that_cannot_be_had_hold_nothing_up() -> None:
+    def crumbs(**_: Any) -> Any:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    ti = SimpleNamespace(
+        dag_id="a",
+        run_id="r",
+        map_index=-1,
+        get_task_breadcrumbs=crumbs,
+        get_task_states=lambda **_: {"r": {"t": "success"}},
+    )
+    assert airflow_compat.task_rows({"ti": ti}) == [("t", "success", None)]  # type: ignore[typeddict-item]
 
 
 class Supervisor:
