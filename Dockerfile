@@ -16,6 +16,6 @@ RUN --mount=type=bind,from=build,source=/tmp/wheel,target=/tmp/wheel \
         --constraint "${HOME}/constraints.txt" \
     && pip check \
     # A named volume takes the owner of the folder that it covers.
-    && mkdir -p /opt/airflow/shared
+    && mkdir -p /opt/airflow/shared /opt/airflow/sandbox
 COPY --chown=airflow:0 dags /opt/airflow/dags
 USER airflow

@@ -55,9 +55,9 @@ test: setup ## every check and test; ends with a table of times and the total
 	$(BIN)/python scripts/test_summary.py $(REPORT); exit $$status
 
 .PHONY: lint
-lint: setup ## style, spelling, shell syntax
+lint: setup ## style, spelling, shell syntax, workflows
 	@$(TIMED) $@ $(SHELL) -euc '$(BIN)/ruff check $(CODE); $(BIN)/ruff format --check $(CODE); \
-	    $(BIN)/codespell; for script in scripts/*.sh; do sh -n $$script; done; bash -n .ci/run'
+	    $(BIN)/codespell; $(BIN)/zizmor --offline --quiet --strict-collection .github/workflows; for script in scripts/*.sh; do sh -n $$script; done; bash -n .ci/run'
 
 .PHONY: types
 types: setup ## mypy, strict

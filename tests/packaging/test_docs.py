@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from featurebase_provider.stores.registry import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN_PAGE = ROOT / "docs" / "writing-a-store.md"  # tests/contract/test_plugin_store.py runs that one
+DAG_PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "local-files.md", "operators.md"))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -80,8 +82,8 @@ def test_reading_rotation_files_of_every_store_type_loads_no_client(tmp_path: Pa
     assert loaded == []
 
 
-@pytest.mark.parametrize("text", blocks("python", [ROOT / "README.md"]))
-def test_every_dag_of_the_readme_can_be_built(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", blocks("python", DAG_PAGES))
+def test_every_dag_file_can_be_built(text: str, tmp_path: Path) -> None:
     """With the rotation file that the README shows."""
     rotation_file = tmp_path / "rotation.yaml"
     rotation_file.write_text(blocks("yaml", [ROOT / "README.md"])[0].values[0])
@@ -98,6 +100,22 @@ def test_links_and_images_exist(page: Path) -> None:
         target for target in targets if target[0] != "#" and not (page.parent / target.partition("#")[0]).exists()
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("text", [one for one in blocks("", [ROOT / "README.md"]) if "--constraint" in one.values[0]])
+def test_the_readme_installs_a_checkout(text: str, tmp_path: Path) -> None:
+    """Into a bare environment. uv finds all that is needed under the constraints; pip, which takes long, only ours."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("provider", "constraints"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    new, tools = tmp_path / "new", Path(sys.executable).parent
+    subprocess.run([tools / "uv", "venv", "--quiet", "--seed", "--python", sys.executable, new], check=True)
+    assert (new / "bin" / "pip").exists()
+    env = {**os.environ, "VIRTUAL_ENV": str(new), "PATH": f"{new / 'bin'}:{tools}:{os.environ['PATH']}"}
+    text = re.sub(r"^pip install", "pip install --no-deps", text, flags=re.MULTILINE)
+    subprocess.run(["sh", "-euc", text], cwd=tmp_path, env=env, check=True, timeout=600)
+    assert (new / "bin" / "featurebase-sandbox").exists()
 
 
 def test_the_commands_of_the_readme_are_make_targets() -> None:

@@ -33,6 +33,11 @@ def api_router(state: SandboxState) -> APIRouter:
     def shown(request: Request, webhook: Webhook) -> dict[str, Any]:
         return webhook.as_json(state.behaviour.time_text(request.method))
 
+    def changed(request: Request, document: dict[str, Any], status: int = 200) -> Response:
+        call_of(request.scope).committed = True
+        state.keep()
+        return JSONResponse(document, status)
+
     @router.get("")
     async def list_webhooks(request: Request) -> Response:
         query = request.query_params
@@ -49,7 +54,7 @@ def api_router(state: SandboxState) -> APIRouter:
     @router.post("")
     async def create_webhook(request: Request) -> Response:
         webhook = state.webhooks.create(read_body(CreateInput, await request.body()))
-        return _changed(request, shown(request, webhook), status=201)
+        return changed(request, shown(request, webhook), status=201)
 
     @router.get("/{webhook_id}")
     async def get_webhook(request: Request, webhook_id: str) -> Response:
@@ -61,23 +66,18 @@ def api_router(state: SandboxState) -> APIRouter:
         webhook_id = read_webhook_id(webhook_id)
         state.webhooks.get(webhook_id)  # an unknown webhook is told before a faulty body
         wanted = read_body(UpdateInput, await request.body())
-        return _changed(request, shown(request, state.webhooks.update(webhook_id, wanted)))
+        return changed(request, shown(request, state.webhooks.update(webhook_id, wanted)))
 
     @router.delete("/{webhook_id}")
     async def delete_webhook(request: Request, webhook_id: str) -> Response:
         webhook_id = read_webhook_id(webhook_id)
         state.webhooks.delete(webhook_id)
-        return _changed(request, {"id": webhook_id, "object": "webhook", "deleted": True})
+        return changed(request, {"id": webhook_id, "object": "webhook", "deleted": True})
 
     @router.post("/{webhook_id}/secret")
     async def refresh_secret(request: Request, webhook_id: str) -> Response:
         moves = state.behaviour.updated_at == "moves"
         webhook = state.webhooks.refresh_secret(read_webhook_id(webhook_id), moves_updated_at=moves)
-        return _changed(request, shown(request, webhook))
+        return changed(request, shown(request, webhook))
 
     return router
-
-
-def _changed(request: Request, document: dict[str, Any], status: int = 200) -> Response:
-    call_of(request.scope).committed = True
-    return JSONResponse(document, status)

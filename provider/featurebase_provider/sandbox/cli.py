@@ -61,7 +61,7 @@ def _sandbox(options: argparse.Namespace) -> FastAPI:
 
     switches = {name: value for name, value in vars(options).items() if name in Behaviour.model_fields}
     try:
-        return create_sandbox(options.api_key, **switches)
+        return create_sandbox(options.api_key, state=options.state, **switches)
     except ValidationError as error:
         problems = [f"{_option(str(one['loc'][0]))}: {one['msg']}" for one in error.errors()]
         raise SandboxUnusable("; ".join(problems)) from None
@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="the local Featurebase", description="Run the local Featurebase.")
     _add_address(serve, port=8787)
     serve.add_argument("--api-key", default="sk_sandbox", help="the key that the API accepts (%(default)s)")
+    serve.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep the webhooks in this file, and begin with them another time"
+    )
     _add_switches(serve)
 
     receiver = commands.add_parser(

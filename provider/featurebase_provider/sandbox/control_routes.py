@@ -229,6 +229,7 @@ def _force(state: SandboxState, webhook_id: str, wanted: ForceInput) -> dict[str
         if figures.get("lastSuccessAt") is not None:
             figures["lastSuccessAt"] = _unix_ms(figures["lastSuccessAt"])
         webhook.health.force(figures)
+    state.keep()
     return webhook.as_json(state.behaviour.time_text("POST"))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from featurebase_provider.sandbox.behaviour import Behaviour, Reads
@@ -15,6 +16,7 @@ from featurebase_provider.sandbox.deliveries import Deliveries
 from featurebase_provider.sandbox.faults import FaultBook
 from featurebase_provider.sandbox.journal import Journal
 from featurebase_provider.sandbox.rate_limit import DEFAULT_CALLS_PER_MINUTE, RateLimit
+from featurebase_provider.sandbox.state_file import StateFile
 from featurebase_provider.sandbox.webhooks import DEFAULT_WEBHOOK_LIMIT, Webhooks
 
 DEFAULT_API_KEY = "sk_sandbox"
@@ -30,6 +32,7 @@ class SandboxSettings:
     :param behaviour: how the switches stand at the start and after a reset.
     :param calls_per_minute: rate limit of the API key.
     :param webhook_limit: webhooks that the workspace may have.
+    :param state: where the webhooks are kept, to begin with them another time.
     :param now: Unix seconds, as long as the sandbox's clock was not moved on.
     """
 
@@ -38,11 +41,15 @@ class SandboxSettings:
     behaviour: Behaviour = Behaviour()
     calls_per_minute: int = DEFAULT_CALLS_PER_MINUTE
     webhook_limit: int = DEFAULT_WEBHOOK_LIMIT
+    state: Path | None = None
     now: Callable[[], float] = time.time
 
 
 class SandboxState:
-    """The state of a sandbox. To be used on its event loop's thread."""
+    """The state of a sandbox. To be used on its event loop's thread.
+
+    :raises SandboxUnusable: the file of the settings' ``state`` can't be used.
+    """
 
     webhooks: Webhooks
     journal: Journal
@@ -56,7 +63,11 @@ class SandboxState:
         self.settings = settings
         self.faults = FaultBook()
         self._late: set[asyncio.Task[None]] = set()
+        self._file = StateFile(settings.state) if settings.state is not None else None
         self._begin()
+        if self._file is not None:
+            self.webhooks.restore(self._file.load())
+            self.keep()  # what can't be written is told at the start
 
     def behave(self, behaviour: Behaviour) -> None:
         """Set the switches; the turns of reads begin anew."""
@@ -68,15 +79,22 @@ class SandboxState:
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
+    def keep(self) -> None:
+        """Note the webhooks, if the settings say where. For whatever changes one."""
+        if self._file is not None:
+            self._file.save(self.webhooks.all())
+
     async def reset(self) -> None:
         """Forget everything and end all that is under way: deliveries, emissions, late and held calls."""
         ended = self.deliveries
         self._begin()
+        self.keep()
         await self._end(ended)
 
     async def aclose(self) -> None:
         """End everything that is under way."""
         await self._end(self.deliveries)
+        self.keep()  # with what the deliveries told of the webhooks' health
 
     async def _end(self, deliveries: Deliveries) -> None:
         self.faults.clear()

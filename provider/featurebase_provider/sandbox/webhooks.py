@@ -171,6 +171,16 @@ class Webhooks:
         self.issued: list[IssuedSecret] = []
         """Every signing secret that was ever in force, oldest first, those of deleted webhooks too."""
 
+    def restore(self, kept: Iterable[Webhook]) -> None:
+        """Begin with webhooks of an earlier sandbox."""
+        for webhook in sorted(kept, key=lambda one: one.id):
+            self._current[webhook.id] = webhook
+            self._issue(webhook, by="--state")
+
+    def all(self) -> list[Webhook]:
+        """The webhooks as they are now."""
+        return [*self._current.values()]
+
     def find(self, webhook_id: str) -> Webhook | None:
         """The webhook as it is now, or None."""
         return self._current.get(webhook_id)

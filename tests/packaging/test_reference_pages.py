@@ -1,0 +1,141 @@
+"""The pages name every argument, extra and figure that the code has, and no other."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import BaseOperator
+
+from featurebase_provider.featurebase import settings
+from featurebase_provider.get_provider_info import get_provider_info
+from featurebase_provider.operators.base import FeaturebaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "provider" / "featurebase_provider"
+INFO = get_provider_info()
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text()
+
+
+def chapter(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next of any level."""
+    (found,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def rows(text: str) -> dict[str, str]:
+    """The rows of tables: what is in code in the first cell, and the rest."""
+    return dict(re.findall(r"^\| `([^`]+)` \|(.+)\|$", text, flags=re.MULTILINE))
+
+
+def operators() -> Iterator[type[BaseOperator]]:
+    """Every operator and sensor that Airflow is told of."""
+    for kind in ("operators", "sensors"):
+        for module in INFO[kind][0]["python-modules"]:
+            for found in vars(importlib.import_module(module)).values():
+                if inspect.isclass(found) and issubclass(found, BaseOperator) and found.__module__ == module:
+                    yield found
+
+
+OPERATORS = sorted(operators(), key=lambda one: one.__name__)
+
+
+def own_arguments(operator: type[BaseOperator]) -> set[str]:
+    """What an operator takes beside what its base takes."""
+    made: Any = vars(operator).get("__init__")
+    if made is None:
+        return set()
+    taken = inspect.signature(inspect.unwrap(made)).parameters.values()
+    return {one.name for one in taken if one.kind is one.KEYWORD_ONLY}
+
+
+def named(operator: type[BaseOperator]) -> dict[str, str]:
+    """The arguments that the operator's chapter names, each with what is said of it."""
+    text = chapter(page("operators"), f"`{operator.__name__}`")
+    return rows(text) or {name: rest for name, rest in re.findall(r"`(\w+)`([^`]*)", text) if name.islower()}
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda one: one.__name__)
+def test_page_has_every_argument_of_an_operator(operator: type[BaseOperator]) -> None:
+    assert own_arguments(operator) <= named(operator).keys()
+    if rows(chapter(page("operators"), f"`{operator.__name__}`")):
+        assert named(operator).keys() == own_arguments(operator)
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda one: one.__name__)
+def test_page_tells_which_arguments_are_templated(operator: type[BaseOperator]) -> None:
+    said = {name for name, rest in named(operator).items() if "(templated)" in rest}
+    assert said == named(operator).keys() & set(operator.template_fields)
+
+
+def test_page_has_what_all_operators_take() -> None:
+    taken = rows(chapter(page("operators"), "What all operators take"))
+    assert taken.keys() == own_arguments(FeaturebaseOperator)
+    assert {name for name, rest in taken.items() if "(templated)" in rest} == set(FeaturebaseOperator.template_fields)
+
+
+def test_page_has_every_call_of_the_client() -> None:
+    from featurebase_provider.featurebase.client import Client
+
+    calls = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if name.endswith(("webhook", "secret"))}
+    calls |= {"list_webhooks"}
+    assert {re.sub(r"client\.(\w+).*", r"\1", call) for call in rows(chapter(page("operators"), "The hook"))} == calls
+
+
+def test_page_has_every_extra_of_the_connection_with_its_default() -> None:
+    shown = rows(chapter(page("connection"), "Extras"))
+    defaults = {
+        "api_version": settings.DEFAULT_API_VERSION,
+        "timeout": f"{settings.DEFAULT_TIMEOUT:g}",
+        "max_retries": str(settings.DEFAULT_MAX_RETRIES),
+    }
+    assert {name: rest.split("`")[1] for name, rest in shown.items()} == defaults
+    assert shown.keys() == INFO["connection-types"][0]["conn-fields"].keys()
+    read = re.findall(r'extra\.get\("(\w+)"', (PACKAGE / "hooks" / "featurebase.py").read_text())
+    assert shown.keys() == set(read)
+
+
+def figures() -> set[str]:
+    """The names of all figures: a counter for each kind of task, and what the code names itself."""
+    tasks = {f"featurebase.{one.stat}" for one in OPERATORS if issubclass(one, FeaturebaseOperator)}
+    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    named_itself = re.findall(r'count\(\s*"([\w.]+)"', code)
+    measured = [f"featurebase.{what}" for what in re.findall(r'\.time\("(\w+)"', code)]
+    # A base class runs no task.
+    return {*tasks, *named_itself, *measured} - {f"featurebase.{FeaturebaseOperator.stat}"}
+
+
+def test_page_has_every_figure_with_its_unit_and_tags() -> None:
+    text = chapter(page("alerts"), "Figures")
+    shown = rows(text.split("What is worth an alert")[0])
+    assert shown.keys() == figures()
+    for name, rest in shown.items():
+        unit, tags = [cell.strip() for cell in rest.split("|")[:2]]
+        if name.endswith("exposure"):
+            assert (unit, tags) == ("milliseconds", "`webhook`")
+        elif name == "featurebase.audit.finding":
+            assert (unit, tags) == ("findings", "`webhook`, `kind`")
+        else:
+            assert (unit, tags) == ("tries", "`webhook`, `result`")
+    assert {found for found in re.findall(r"`(featurebase\.[\w.]+)`", page("alerts"))} <= figures()
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        here = ahead.pop()
+        seen.add(here)
+        links = re.findall(r"\]\(([^)#]+\.md)", here.read_text())
+        ahead += [path for link in links if (path := (here.parent / link).resolve()) not in seen and path.exists()]
+    assert set((ROOT / "docs").rglob("*.md")) <= seen
