@@ -55,17 +55,21 @@ class ChooseWebhooksOperator(BaseOperator):
 
     A name that is not in the rotation file stays in: its branch fails by itself, says so, and holds up no other.
 
-    :param known: names of the configured webhooks.
+    :param known: names of the entries in the rotation file.
+    :param file_error: what is wrong with the rotation file.
     :returns: the names, in the order chosen, none twice.
     :raises AirflowFailException: none was chosen.
     """
 
-    def __init__(self, *, known: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, known: Sequence[str], file_error: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = known
+        self.file_error = file_error
 
     def execute(self, context: Context) -> list[str]:
         """Read the trigger form."""
+        if self.file_error:
+            self.log.error("The rotation file is wrong; the webhooks that it says right go ahead. %s", self.file_error)
         # Cleaned here, as each name becomes a map index, an XCom and a line in logs; a configured one stays as it is.
         chosen = list(dict.fromkeys(map(one_line, context["params"]["webhooks"] or [])))
         with task_errors():
@@ -87,17 +91,27 @@ class EmergencyTask(FeaturebaseOperator):
 
     :param webhooks: the configured webhooks, by name. Never stored: it stays in the Dag file's process.
     :param webhook: the branch's webhook. (templated)
+    :param wrong: entries of the rotation file that are wrong, each with what is wrong with it.
     """
 
     template_fields: Sequence[str] = ("webhook",)
 
-    def __init__(self, *, webhooks: Mapping[str, WebhookConfig], **kwargs: Any) -> None:
+    def __init__(
+        self, *, webhooks: Mapping[str, WebhookConfig], wrong: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.webhooks = webhooks
+        self.wrong = wrong or {}
 
     def run(self, context: Context) -> Any:
         """Work on the branch's webhook."""
         config = self.webhooks.get(self.display_name)
+        if (problem := self.wrong.get(self.display_name)) is not None:
+            raise PlanRefused(
+                one_line(self.display_name),
+                f"its entry in the rotation file is wrong: {problem}. Nothing was changed for this webhook. Mend the "
+                "entry, then trigger the Dag again for it; the other chosen webhooks go ahead",
+            )
         if config is None:
             raise PlanRefused(
                 one_line(self.display_name),
