@@ -94,6 +94,16 @@ def test_a_wrong_entry_takes_no_other_away(
     assert "webhooks[1].webhook_id: " in rows[wrong.name]["advice"]
 
 
+def test_a_missing_connection_holds_nobody_up(airflow: InProcessAirflow, worlds: list[FeaturebaseWorld]) -> None:
+    """Its branch fails at its first try, and the summary is there as soon as the others are done."""
+    lost, found, _ = worlds
+    dag = load(airflow, lost.entry(featurebase_conn_id="nowhere"), found.entry(probe=None), retries=20)
+    run = airflow.start(dag)
+    assert [len(run.errors["webhook.plan[0]"]), len(run.errors["summary"])] == [1, 1]
+    assert "connection 'nowhere': there is no such Airflow connection here" in run.error("webhook.plan[0]")
+    assert [row["outcome"] for row in run.xcoms["summary"]] == ["nothing_changed", "rotated"]
+
+
 def test_unknown_name_holds_nobody_up(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """Its branch fails, naming the known ones, before anything changed; it is rendered as nothing but text."""
     unknown = "{{ conn.get('" + world.conn_id + "').password }}"

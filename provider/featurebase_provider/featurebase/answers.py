@@ -207,7 +207,9 @@ def _error_class(call: ApiCall[Any], status: int, fault: _Fault) -> type[ApiErro
     if status == 408 or status >= 500:  # whatever the body says: nobody knows what became of the call
         return ApiUnavailable
     error = _ERROR_FOR_TYPE.get(fault.type, _ERROR_FOR_STATUS.get(status, InvalidRequest))
-    if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None:
+    # Without Featurebase's own words it may be a gateway's 404, for a base URL that leads elsewhere.
+    said = fault.type or fault.code
+    if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None and said:
         return WebhookNotFound
     return error
 

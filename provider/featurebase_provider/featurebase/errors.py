@@ -1,7 +1,8 @@
 """The one exception family of this provider, and its part that the Featurebase API causes.
 
 FeaturebaseError
-├── SettingsInvalid            the connection's fields make no client            do not retry
+├── SettingsInvalid            the connection is missing, or makes no client     do not retry
+├── SettingsUnknown            Airflow could not be asked for the connection     retry
 ├── SignatureRejected          a delivery's signature or timestamp is wrong      do not retry
 ├── ApiError                   a call to the Featurebase API did not succeed
 │   ├── InvalidRequest         400, 409, 422 and other 4xx; or never sent        do not retry
@@ -36,6 +37,17 @@ class SettingsInvalid(FeaturebaseError):
     """The Airflow connection (or the arguments) do not describe a usable Featurebase client."""
 
     retry_helps = False
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class SettingsUnknown(FeaturebaseError):
+    """Airflow could not be asked for the connection, which is not the same as that there is none."""
 
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(source, problem)
@@ -141,7 +153,9 @@ class InvalidRequest(ApiError):
     """Featurebase refused the request as it is, or (``status`` None) it was refused here and never sent."""
 
     retry_helps = False
-    _to_do = "the same request will be refused again: check the rotation file and the connection's API version"
+    _to_do = (
+        "the same request will be refused again: check the rotation file, and the connection's base URL and API version"
+    )
 
     def _event(self) -> str:
         return f"{self.method} {self.path} was not sent" if self.status is None else super()._event()

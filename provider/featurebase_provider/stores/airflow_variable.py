@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.airflow_channel import get_variable, put_variable, require_task
 from featurebase_provider.stores.base import StoreConfig, secret_or_none
 from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.object_storage_formats import Contents, RawFormat
-from featurebase_provider.stores.variable_channel import get_variable, put_variable, require_task
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage_formats import TextFormat

@@ -47,8 +47,8 @@ def test_message_names_call_answer_cause_and_state() -> None:
     """One line tells what failed, where, why, what state things are in and what to do."""
     assert str(ERRORS[2]) == (
         "Featurebase answered 400 to POST /v2/webhooks (type invalid_request_error, code bad, param url): "
-        "no. Nothing was changed; the same request will be refused again: check the rotation file and the "
-        "connection's API version."
+        "no. Nothing was changed; the same request will be refused again: check the rotation file, and the "
+        "connection's base URL and API version."
     )
     assert "asks to wait 12 s" in str(ERRORS[6])
     assert str(ERRORS[0]) == "connection featurebase_default: the API key is empty"
