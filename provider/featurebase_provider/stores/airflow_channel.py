@@ -6,6 +6,7 @@ a refusal before Airflow 3.3. ``get_connection`` does the same. Airflow's SDK is
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
@@ -64,6 +65,16 @@ def is_listed(name: str, key: str) -> bool | None:
         return None
     answer = _ask(name, GetVariableKeys(prefix=key, limit=10))
     return key in answer.keys if isinstance(answer, VariableKeysResult) else None
+
+
+def supervisor_logs_values() -> bool:
+    """Whether the supervisor's logger is at DEBUG, where it writes each Variable that a task sets into its own log.
+
+    Airflow's logger is asked, as only Airflow knows which settings count in which version.
+    """
+    from airflow.sdk.execution_time import supervisor
+
+    return bool(supervisor.log.bind().is_enabled_for(logging.DEBUG))
 
 
 def is_connection_missing(conn_id: str) -> bool:
