@@ -13,6 +13,7 @@ FeaturebaseError
 │   ├── ApiUnavailable         408 and 5xx                                       retry
 │   ├── UnexpectedAnswer       not JSON, truncated, wrong type, a redirect       retry
 │   └── ApiUnreachable         no answer at all                                  retry
+│       └── CertificateRefused the server's certificate can't be verified        retry
 ├── RotationError              (``rotation.errors``) what a rotation can run into
 ├── StoreError                 (``rotation.errors``) what a config store can run into
 └── ConfigError                (``config``) the rotation file is wrong
@@ -24,6 +25,8 @@ in ``__str__``. No error ever holds a secret, an ``Authorization`` header or a r
 from __future__ import annotations
 
 from typing import ClassVar
+
+from featurebase_provider.featurebase.certificates import ADVICE
 
 
 class FeaturebaseError(Exception):
@@ -256,3 +259,9 @@ class ApiUnreachable(ApiError):
 
     def _event(self) -> str:
         return super()._event() if self.was_sent else f"{self.method} {self.path} could not be sent"
+
+
+class CertificateRefused(ApiUnreachable):
+    """The server's TLS certificate could not be verified, so nothing was sent."""
+
+    _to_do = f"check the connection's base URL; {ADVICE}"

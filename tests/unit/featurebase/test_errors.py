@@ -9,6 +9,7 @@ from featurebase_provider.featurebase.errors import (
     ApiUnavailable,
     ApiUnreachable,
     AuthenticationFailed,
+    CertificateRefused,
     FeaturebaseError,
     InvalidRequest,
     PermissionDenied,
@@ -30,6 +31,7 @@ ERRORS = [
     ApiUnavailable("POST", "/v2/webhooks/x/secret", 503),
     UnexpectedAnswer("GET", "/v2/webhooks", 200, detail="the body is not JSON", body_broken=True),
     ApiUnreachable("GET", "/v2/webhooks", detail="ConnectError", was_sent=False),
+    CertificateRefused("GET", "/v2/webhooks", detail="ConnectError", was_sent=False),
 ]
 
 
@@ -102,4 +104,4 @@ def test_unsent_and_unanswered_calls_read_differently() -> None:
 def test_errors_say_whether_a_retry_helps() -> None:
     """What the same request cannot mend is told from what passes."""
     helps = {type(error).__name__ for error in ERRORS if error.retry_helps}
-    assert helps == {"RateLimited", "ApiUnavailable", "UnexpectedAnswer", "ApiUnreachable"}
+    assert helps == {"RateLimited", "ApiUnavailable", "UnexpectedAnswer", "ApiUnreachable", "CertificateRefused"}
