@@ -306,11 +306,23 @@ def held(airflow: InProcessAirflow, world: FeaturebaseWorld) -> list[Any]:
     ]
 
 
+NO_CONNECTION = "there is no such Airflow connection here; create it, or correct featurebase_conn_id"
+
+
 def test_missing_connection(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
-    """Airflow's own error names the connection; nothing was changed."""
-    run = airflow.start(airflow.load(world.entry(featurebase_conn_id="featurebase_nowhere")))
+    """No retry waits for it; nothing was changed."""
+    run = airflow.start(airflow.load(world.entry(featurebase_conn_id="featurebase_nowhere", retries=3)))
     assert (run.state, run.states["report"], world.refreshes()) == ("failed", "success", 0)
-    assert "featurebase_nowhere" in run.error("preflight")
+    assert run.errors == {"preflight": [f"connection 'featurebase_nowhere': {NO_CONNECTION}"]}
+
+
+def test_a_connection_that_is_taken_away_under_way(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
+    """The report, which would read Featurebase, is written all the same."""
+    run = airflow.start(airflow.load(world.entry(retries=3)), pause_after="preflight")
+    airflow.disconnect(world.conn_id)
+    airflow.go_on(run)
+    assert (run.state, run.states["report"], world.refreshes()) == ("failed", "success", 0)
+    assert run.errors == {"rotate": [f"connection {world.conn_id!r}: {NO_CONNECTION}"]}
 
 
 def test_malformed_id_never_leaves_the_worker(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:

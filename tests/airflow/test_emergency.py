@@ -74,6 +74,36 @@ def test_chosen_webhooks_only(airflow: InProcessAirflow, worlds: list[Featurebas
     assert branch(run)["probe"] == "skipped"
 
 
+def test_a_wrong_entry_takes_no_other_away(
+    airflow: InProcessAirflow, worlds: list[FeaturebaseWorld], tmp_path: Path
+) -> None:
+    """All are chosen: the right ones are rotated, and the run fails and says which entry is wrong."""
+    right, wrong, also_right = worlds
+    entries = [right.entry(probe=None), wrong.entry(webhook_id="not an id"), also_right.entry(probe="yes")]
+    run = airflow.start(load(airflow, *entries, rotation_file=tmp_path / "rotation.yaml"))
+    assert [world.refreshes() for world in worlds] == [1, 0, 1]
+    assert run.state == "failed"
+    assert run.xcoms["choose"] == [right.name, also_right.name, wrong.name]
+    said = run.error("webhook.plan[2]")
+    assert "its entry in the rotation file is wrong" in said
+    assert "webhooks[1].webhook_id: " in said
+    rows = {row["webhook"]: row for row in run.xcoms["summary"]}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        right.name: "rotated", wrong.name: "wrong entry", also_right.name: "rotated",
+    }  # fmt: skip
+    assert "webhooks[1].webhook_id: " in rows[wrong.name]["advice"]
+
+
+def test_a_missing_connection_holds_nobody_up(airflow: InProcessAirflow, worlds: list[FeaturebaseWorld]) -> None:
+    """Its branch fails at its first try, and the summary is there as soon as the others are done."""
+    lost, found, _ = worlds
+    dag = load(airflow, lost.entry(featurebase_conn_id="nowhere"), found.entry(probe=None), retries=20)
+    run = airflow.start(dag)
+    assert [len(run.errors["webhook.plan[0]"]), len(run.errors["summary"])] == [1, 1]
+    assert "connection 'nowhere': there is no such Airflow connection here" in run.error("webhook.plan[0]")
+    assert [row["outcome"] for row in run.xcoms["summary"]] == ["nothing_changed", "rotated"]
+
+
 def test_unknown_name_holds_nobody_up(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     """Its branch fails, naming the known ones, before anything changed; it is rendered as nothing but text."""
     unknown = "{{ conn.get('" + world.conn_id + "').password }}"

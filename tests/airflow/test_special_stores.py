@@ -46,6 +46,16 @@ def current(case: GithubRepositoryCase | KubernetesSecretCase) -> str | None:
     return seen.current if seen else None
 
 
+def test_a_variable_with_a_line_break_too_many_is_ours(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
+    """Somebody pasted the secret into the form: the rotation does not stop, and the exact secret is written."""
+    airflow.set_variable(world.variable, f"{world.secret}\n")
+    run = airflow.start(airflow.load(world.entry(stores=[world.variable_store()], probe=None)), DISTRIBUTE)
+    assert (run.errors, world.refreshes()) == ({}, 0)
+    found = airflow.variable(world.variable)
+    assert found is not None
+    assert found.val == world.secret
+
+
 def test_a_store_that_cannot_be_read_gets_the_secret_and_is_reported_so(
     airflow: InProcessAirflow, world: FeaturebaseWorld, github: GithubRepositoryCase
 ) -> None:

@@ -41,6 +41,20 @@ def test_a_foreign_value_is_refused_and_stays(case: StoreCase) -> None:
     assert case.evidence() == before
 
 
+def test_white_space_around_our_value_is_ours_and_goes(case: StoreCase) -> None:
+    """Whoever pasted the secret with a line break has not made it somebody else's."""
+    config = readable_config(case)
+    for value in (NEW, HELD):
+        case.put(f"{value} \n")
+        armed = ready(config)
+        if armed.read().current in (SigningSecret(NEW), SigningSecret(HELD)):
+            not_applicable("its format has no white space around a value")
+        assert converge(armed, SigningSecret(NEW), rule(config, HELD))
+        seen = case.seen()
+        assert seen is not None
+        assert (seen.current, seen.previous) == (NEW, HELD if case.keeps_previous and value is HELD else None)
+
+
 def test_adopt_replaces_a_foreign_value_and_keeps_nothing_of_it(case: StoreCase) -> None:
     """Receivers that accept the previous secret must not go on accepting somebody else's value."""
     config = case.config(adopt=True)

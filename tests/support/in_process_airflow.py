@@ -83,6 +83,14 @@ class InProcessAirflow:
             session.query(Connection).filter_by(conn_id=conn_id).delete()
             session.add(Connection(conn_id=conn_id, conn_type="featurebase", **fields))
 
+    def disconnect(self, conn_id: str) -> None:
+        """Take a connection away, as somebody does in the UI."""
+        from airflow.models import Connection
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.query(Connection).filter_by(conn_id=conn_id).delete()
+
     def set_variable(self, key: str, value: str, description: str | None = None) -> None:
         """Set a Variable, as somebody does in the UI."""
         from airflow.models import Variable

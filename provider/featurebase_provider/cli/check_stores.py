@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid
+from featurebase_provider.featurebase.errors import FeaturebaseError
 
 if TYPE_CHECKING:
     import argparse
@@ -118,15 +118,8 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
 
 def _read(config: WebhookConfig) -> tuple[Webhook, str]:
     """The webhook, and the base URL of its Featurebase."""
-    from featurebase_provider.airflow_compat import AirflowNotFoundException
     from featurebase_provider.hooks.featurebase import FeaturebaseHook
     from featurebase_provider.operators.preflight import find_webhook
 
-    conn_id = config.featurebase_conn_id
-    try:
-        with FeaturebaseHook(conn_id).get_conn() as client:
-            return find_webhook(client, config.webhook_id or "", config.webhook_name), client.settings.base_url
-    except AirflowNotFoundException:
-        raise SettingsInvalid(
-            f"connection {conn_id!r}", "there is no such Airflow connection; create it, or correct featurebase_conn_id"
-        ) from None
+    with FeaturebaseHook(config.featurebase_conn_id).get_conn() as client:
+        return find_webhook(client, config.webhook_id or "", config.webhook_name), client.settings.base_url

@@ -1,8 +1,9 @@
-"""The console script ``featurebase``, for Airflow 3.1, which takes no commands from providers."""
+"""The console script ``featurebase``: the commands for Airflow 3.1, which takes none from providers, and for CI."""
 
 from __future__ import annotations
 
 import argparse
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from featurebase_provider.cli import definition
@@ -18,16 +19,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="featurebase", description=definition.GROUP_HELP)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check = commands.add_parser(
-        definition.CHECK_STORES,
-        help=definition.CHECK_STORES_HELP,
-        description=definition.CHECK_STORES_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    for flags, options in definition.CHECK_STORES_ARGUMENTS:
-        check.add_argument(*flags, **options)
+    for command in definition.COMMANDS:
+        one = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for flags, options in command.arguments:
+            one.add_argument(*flags, **options)
+        one.set_defaults(function=command.function)
     arguments = parser.parse_args(argv)
-
-    from featurebase_provider.cli.check_stores import run
-
-    run(arguments)
+    resolve_name(arguments.function)(arguments)

@@ -5,36 +5,77 @@ Every ``airflow`` command of Airflow 3.2 and newer imports this module: it impor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
 GROUP_HELP = "Rotate Featurebase webhook signing secrets"
 
-CHECK_STORES = "check-stores"
-CHECK_STORES_HELP = "Check every configured store: can it be written, and does it hold Featurebase's current secret?"
-CHECK_STORES_DESCRIPTION = """\
+
+class Command(NamedTuple):
+    """One command.
+
+    :param function: dotted path of what takes the parsed arguments; it may raise SystemExit.
+    :param arguments: each argument's flags, and the options that argparse knows.
+    """
+
+    name: str
+    help: str
+    description: str
+    function: str
+    arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
+
+
+CHECK_STORES = Command(
+    "check-stores",
+    "Check every configured store: can it be written, and does it hold Featurebase's current secret?",
+    """\
 Arms every store of the rotation file as the preflight task does, lets each prove that it can be written, and compares
 what it holds with Featurebase, by fingerprint. Changes nothing, and prints no secret. It needs what a task needs: the
 stores' clients and connections; and Airflow's database, for connections, Variables and earlier reports.
 
 Exit status: 0 every store is ready and holds the current secret (or can't be compared); 1 there are findings;
-2 the command or the rotation file is wrong."""
-CHECK_STORES_ARGUMENTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+2 the command or the rotation file is wrong.""",
+    "featurebase_provider.cli.check_stores.run",
     (
-        ("-w", "--webhook"),
-        {
-            "action": "append",
-            "metavar": "NAME",
-            "help": "A webhook's name in the rotation file; repeat it for several. Default: all",
-        },
-    ),
-    (
-        ("-o", "--output"),
-        {"choices": ("table", "json"), "default": "table", "help": "How to print it. Default: table"},
+        (
+            ("-w", "--webhook"),
+            {
+                "action": "append",
+                "metavar": "NAME",
+                "help": "A webhook's name in the rotation file; repeat it for several. Default: all",
+            },
+        ),
+        (
+            ("-o", "--output"),
+            {"choices": ("table", "json"), "default": "table", "help": "How to print it. Default: table"},
+        ),
     ),
 )
+
+VALIDATE = Command(
+    "validate",
+    "Check a rotation file offline, for CI and pre-commit",
+    """\
+Reads rotation files as Airflow does and prints all that is wrong with them, each fault with its line and field. It
+needs no network, no connection and no Airflow database. A plug-in's store type is known where the plug-in is installed.
+
+Exit status: 0 every file is right; 1 a file has faults; 2 the command is wrong, or a file can't be read.""",
+    "featurebase_provider.cli.validate.run",
+    (
+        (
+            ("files",),
+            {"nargs": "*", "metavar": "FILE", "help": "A rotation file. Default: the one that Airflow is told to read"},
+        ),
+        (
+            ("-o", "--output"),
+            {"choices": ("text", "json"), "default": "text", "help": "How to print it. Default: text"},
+        ),
+    ),
+)
+
+COMMANDS = (CHECK_STORES, VALIDATE)
 
 
 def get_featurebase_cli_commands() -> list[CLICommand]:
@@ -45,17 +86,18 @@ def get_featurebase_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="featurebase",
             help=GROUP_HELP,
-            subcommands=(
+            subcommands=tuple(
                 ActionCommand(
-                    name=CHECK_STORES,
-                    help=CHECK_STORES_HELP,
-                    description=CHECK_STORES_DESCRIPTION,
-                    func=lazy_load_command("featurebase_provider.cli.check_stores.run"),
+                    name=command.name,
+                    help=command.help,
+                    description=command.description,
+                    func=lazy_load_command(command.function),
                     args=tuple(
                         Arg(flags, **options)  # type: ignore[no-untyped-call]
-                        for flags, options in CHECK_STORES_ARGUMENTS
+                        for flags, options in command.arguments
                     ),
-                ),
+                )
+                for command in COMMANDS
             ),
         )
     ]

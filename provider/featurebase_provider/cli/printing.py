@@ -29,6 +29,7 @@ PIPED_WIDTH = 200
 _WORDS: dict[Holding, str] = {
     "matches": "matches Featurebase",
     "unfinished": "matches Featurebase, not finished",
+    "padded": "differs in white space",
     "differs": "differs",
     "foreign": "not ours",
     "absent": "nothing",
@@ -36,7 +37,15 @@ _WORDS: dict[Holding, str] = {
     "not_compared": "not compared",
     "unknown": "-",
 }
-_COLOURS = {"yes": "green", "no": "red", "matches": "green", "differs": "red", "foreign": "red", "absent": "yellow"}
+_COLOURS = {
+    "yes": "green",
+    "no": "red",
+    "matches": "green",
+    "padded": "red",
+    "differs": "red",
+    "foreign": "red",
+    "absent": "yellow",
+}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.check import PADDED, check_stores
 from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.errors import MemorySpoilt
 from featurebase_provider.rotation.history import History
@@ -57,6 +57,8 @@ def finding(store: StoreCheck) -> str | None:
             f"store {store.name}: it holds another secret ({store.fingerprint}) than Featurebase, so receivers that "
             f"read it refuse deliveries. {_PUSH}"
         )
+    if store.holding == "padded":
+        return f"store {store.name}: {PADDED}. {_PUSH}"
     if store.holding == "unfinished":
         return f"store {store.name}: it holds the secret, but what belongs to writing it is not done. {_PUSH}"
     return None

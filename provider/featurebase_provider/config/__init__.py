@@ -10,15 +10,18 @@ from featurebase_provider.config.errors import ConfigError, Fault
 from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.locate import configured_path
 from featurebase_provider.config.models import AuditConfig, ProbeConfig, RotationConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.right_entries import RightEntries, load_right_entries
 
 __all__ = [
     "AuditConfig",
     "ConfigError",
     "Fault",
     "ProbeConfig",
+    "RightEntries",
     "RotationConfig",
     "VerifyConfig",
     "WebhookConfig",
     "configured_path",
+    "load_right_entries",
     "load_rotation_config",
 ]

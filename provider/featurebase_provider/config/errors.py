@@ -22,6 +22,11 @@ class Fault:
     field: str
     message: str
 
+    def within(self, path: str) -> str:
+        """The fault with its file and line, as editors and people find them: ``path:line: field: message``."""
+        place = f"{path}:{self.line}" if self.line and path else path
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
 
 class ConfigError(FeaturebaseError):
     """The rotation file cannot be used; no rotation Dag is built from it, and nothing else was changed.
@@ -40,11 +45,11 @@ class ConfigError(FeaturebaseError):
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         what = f"{count} in the rotation file" if self.path else "there is no rotation file"
         lines = [f"{what}; no rotation Dag is built until that is mended:"]
-        lines += [self._line(fault) for fault in self.faults[:_SHOWN]]
+        lines += [fault.within(self.path) for fault in self.faults[:_SHOWN]]
         if (hidden := len(self.faults) - _SHOWN) > 0:
             lines.append(f"... and {hidden} more")
         return "\n".join(lines)
 
-    def _line(self, fault: Fault) -> str:
-        place = f"{self.path}:{fault.line}" if fault.line and self.path else self.path
-        return ": ".join(part for part in (place, fault.field, fault.message) if part)
+
+class FileUnusable(ConfigError):
+    """There is no rotation file that could be checked: none is configured, or it can't be read as text."""

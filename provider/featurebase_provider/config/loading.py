@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,45 @@ _TOP = ("audit", "defaults", "webhooks")
 _OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A rotation file, right or wrong.
+
+    :param root: what it says; None where it is no YAML.
+    :param webhooks: its entries that are mappings.
+    :param faults: everything that is wrong, in the order of the file.
+    """
+
+    path: str
+    root: Node | None
+    webhooks: tuple[CheckedWebhook, ...]
+    faults: tuple[Fault, ...]
+
+
 def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     """Read, merge and check the rotation file.
 
     :param path: the YAML file.
     :raises ConfigError: the file is missing or wrong; holds every fault with its line and field.
     """
+    file = check_file(path)
+    if file.faults:
+        raise ConfigError(file.path, file.faults)
+    webhooks = tuple(webhook.config for webhook in file.webhooks if webhook.config is not None)
+    audit = file.root.child("audit") if file.root is not None else None
+    says = audit.plain() if audit is not None else None
+    return RotationConfig(path=file.path, webhooks=webhooks, audit=AuditConfig.model_validate(says or {}))
+
+
+def check_file(path: str | os.PathLike[str]) -> CheckedFile:
+    """Read and check the rotation file, and keep what is right beside what is wrong.
+
+    :param path: the YAML file.
+    :raises ConfigError: the file can't be read as text.
+    """
     text = read_text(Path(path))
     checked: list[CheckedWebhook] = []
+    root = None
     try:
         root, faults = read_document(text)
         faults += _check_root(root, checked)
@@ -45,12 +77,7 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
             faults = _screened(faults, root)
     except Unreadable as exc:
         faults = [exc.fault]
-    if faults:
-        raise ConfigError(str(path), tuple(sorted(set(faults))))
-    webhooks = tuple(webhook.config for webhook in checked if webhook.config is not None)
-    audit = root.child("audit") if root is not None else None
-    says = audit.plain() if audit is not None else None
-    return RotationConfig(path=str(path), webhooks=webhooks, audit=AuditConfig.model_validate(says or {}))
+    return CheckedFile(str(path), root, tuple(checked), tuple(sorted(set(faults))))
 
 
 def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:

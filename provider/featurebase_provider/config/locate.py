@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featurebase_provider.config.errors import ConfigError, Fault
+from featurebase_provider.config.errors import Fault, FileUnusable
 from featurebase_provider.config.reading import how_to_set
 
 SECTION = "featurebase"
@@ -16,18 +16,18 @@ _FIELD = f"[{SECTION}] {OPTION}"
 def configured_path() -> Path:
     """The rotation file that ``[featurebase] rotation_config`` names.
 
-    :raises ConfigError: the setting is missing, empty, or no absolute path.
+    :raises FileUnusable: the setting is missing, empty, or no absolute path.
     """
     value = str(_airflow_conf().get(SECTION, OPTION, fallback=None) or "").strip()
     if not value:
-        raise ConfigError("", (Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),))
+        raise FileUnusable("", (Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),))
     try:
         path = Path(value).expanduser()
     except RuntimeError:  # ~name of a user that does not exist
         path = Path(value)
     if not path.is_absolute():
         # Airflow's processes have different working directories.
-        raise ConfigError("", (Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),))
+        raise FileUnusable("", (Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),))
     return path
 
 

@@ -63,7 +63,11 @@ def _switched(value: Any) -> Any:
     """``true`` switches the probe on as it comes, ``false`` off."""
     if value is True:
         return {}
-    return None if value is False else value
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, ProbeConfig)):
+        return value
+    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here")
 
 
 class ProbeConfig(_Model):

@@ -6,7 +6,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from featurebase_provider.config.errors import ConfigError, Fault
+from featurebase_provider.config.errors import ConfigError, Fault, FileUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def read_text(path: Path) -> str:
     """Read the rotation file.
 
-    :raises ConfigError: it is missing, no regular file, unreadable, larger than 1 MiB, or not UTF-8 text.
+    :raises FileUnusable: it is missing, no regular file, unreadable, or larger than 1 MiB.
+    :raises ConfigError: it is not UTF-8 text, or holds control characters.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block whoever reads it
@@ -58,5 +59,5 @@ def _decoded(path: Path, raw: bytes) -> str:
     return text
 
 
-def _unusable(path: Path, problem: str) -> ConfigError:
-    return ConfigError(str(path), (Fault(0, "", problem),))
+def _unusable(path: Path, problem: str) -> FileUnusable:
+    return FileUnusable(str(path), (Fault(0, "", problem),))

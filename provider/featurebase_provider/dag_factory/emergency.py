@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_parsing_context, task_group
 
-from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
+from featurebase_provider.config import RightEntries, WebhookConfig, configured_path, load_right_entries
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS, trigger_form
 from featurebase_provider.dag_factory.texts import emergency_doc
@@ -46,6 +46,9 @@ def emergency_rotation_dag(
 ) -> DAG | None:
     """Build the Dag ``featurebase_emergency_rotation``; it has no schedule, and nothing waits before it refreshes.
 
+    An entry of the rotation file that is wrong takes no other away: its branch alone fails, and the run says what is
+    wrong. Call this in a Dag file of its own, since ``rotation_dags`` and ``audit_dag`` raise for such a file.
+
     :param path: the rotation file; default: ``[featurebase] rotation_config``.
     :param webhooks: the webhooks, in place of the rotation file's; a mapping has that file's fields.
     :param retries: of every task but those that write stores.
@@ -54,21 +57,23 @@ def emergency_rotation_dag(
     :param push_retry_delay: time before the first of these; it doubles each time.
     :param max_retry_delay: the longest time between two tries.
     :returns: the Dag; None where Airflow parses the file for the sake of another of this provider's Dags.
-    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    :raises ConfigError: the file is missing, or none of its entries is right; the message lists every fault with its
+        line.
     """
     wanted = get_parsing_context().dag_id
     if wanted is not None and (wanted == AUDIT_DAG_ID or wanted.startswith(DAG_ID_PREFIX)):
         return None
     if webhooks is None:
-        configs = load_rotation_config(path or configured_path()).webhooks
+        entries = load_right_entries(path or configured_path())
     else:
-        configs = tuple(WebhookConfig.model_validate(one) for one in webhooks)
-    by_name = {config.name: config for config in configs}
+        entries = RightEntries(tuple(WebhookConfig.model_validate(one) for one in webhooks))
+    configs = entries.webhooks
+    names = [*(config.name for config in configs), *entries.wrong]
     with DAG(
         dag_id=EMERGENCY_DAG_ID,
         dag_display_name="EMERGENCY: replace leaked signing secrets at once",
         description="Replaces leaked signing secrets of Featurebase webhooks at once, without any check beforehand",
-        doc_md=emergency_doc(configs),
+        doc_md=emergency_doc(configs, entries.wrong),
         schedule=None,
         catchup=False,
         # A run that waits for a store must hold up no other run, and 100 webhooks are 100 branches.
@@ -88,42 +93,49 @@ def emergency_rotation_dag(
         },
         params={
             "webhooks": Param(
-                list(by_name),
+                names,
                 type="array",
                 items={"type": "string", "maxLength": 100},
                 minItems=1,
-                examples=list(by_name),
+                examples=names,
                 title="Webhooks",
                 description='Whose secret has leaked. By CLI and REST they have to be named; ["all"] means all.',
             ),
             "reason": trigger_form()["reason"],
         },
     ) as dag:
-        _build(by_name, {"retries": push_retries, "retry_delay": push_retry_delay})
+        _build(entries, {"retries": push_retries, "retry_delay": push_retry_delay})
     return dag
 
 
-def _build(webhooks: Mapping[str, WebhookConfig], pushing: Mapping[str, Any]) -> None:
+def _build(entries: RightEntries, pushing: Mapping[str, Any]) -> None:
     """Make the tasks and their order."""
-    choose = ChooseWebhooksOperator(task_id="choose", known=tuple(webhooks))
+    webhooks = {config.name: config for config in entries.webhooks}
+    file_error = None if entries.error is None else str(entries.error)
+    choose = ChooseWebhooksOperator(task_id="choose", known=(*webhooks, *entries.wrong), file_error=file_error)
 
     @task_group(group_id=BRANCH, tooltip="One branch per chosen webhook; none waits for another")
     def branch(webhook: str) -> None:
-        _branch(webhooks, webhook, pushing)
+        _branch(webhooks, webhook, pushing, entries.wrong)
 
     branches = branch.expand(webhook=choose.output)
     summary = EmergencySummaryOperator(
         task_id="summary",
         choose_task_id=choose.task_id,
         report_task_id=f"{BRANCH}.report",
+        wrong=entries.wrong,
+        file_error=file_error,
         trigger_rule="all_done",
     )
     branches >> summary
 
 
-def _branch(webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mapping[str, Any]) -> None:
+def _branch(
+    webhooks: Mapping[str, WebhookConfig], webhook: str, pushing: Mapping[str, Any], wrong: Mapping[str, str]
+) -> None:
     reason = "{{ params.reason or '' }}"
     common: dict[str, Any] = {"webhooks": webhooks, "webhook": webhook, "map_index_template": "{{ task.webhook }}"}
+    common["wrong"] = wrong
     plan = EmergencyPlanOperator(
         task_id="plan",
         **common,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from featurebase_provider.config import RotationConfig, WebhookConfig
 
@@ -77,12 +77,17 @@ somebody has to look after something: the task `findings` names it, with a table
 """
 
 
-def emergency_doc(webhooks: Sequence[WebhookConfig]) -> str:
-    """What pressing the button does, for somebody in a hurry."""
+def emergency_doc(webhooks: Sequence[WebhookConfig], wrong: Mapping[str, str]) -> str:
+    """What pressing the button does, for somebody in a hurry, and which entries of the rotation file it can't help."""
     rows = "\n".join(
         f"| {markdown_safe(one.name)} | {markdown_safe(one.webhook_id or f'named {one.webhook_name}')} | "
         f"{markdown_safe(', '.join(store.label for store in one.stores))} |"
         for one in webhooks
+    )
+    left_out = "".join(
+        f"* **{markdown_safe(name)} can't be rotated here**, its entry in the rotation file is wrong: "
+        f"{markdown_safe(problem)}\n"
+        for name, problem in wrong.items()
     )
     return f"""### A signing secret has leaked: replace it at once
 
@@ -94,8 +99,8 @@ and the previous secret is removed from the stores that keep one.
 | --- | --- | --- |
 {rows}
 
-* **One branch per webhook**, none waits for another. A store that is down is retried for hours; mend it and the next
-  try writes it. A store with a foreign value is never overwritten: `push` fails and names it.
+{left_out}* **One branch per webhook**, none waits for another. A store that is down is retried for hours; mend it and
+  the next try writes it. A store with a foreign value is never overwritten: `push` fails and names it.
 * **A failed task** can be cleared at any time; a run refreshes a webhook at most once.
 * A rotation that is under way may go on: it can't bring the leaked secret back.
 * `summary` shows all webhooks in one table, and fails unless every one is done.

@@ -13,11 +13,13 @@ import httpx
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from featurebase_provider.featurebase.certificates import is_certificate_error
 from featurebase_provider.featurebase.errors import (
     ApiError,
     ApiUnavailable,
     ApiUnreachable,
     AuthenticationFailed,
+    CertificateRefused,
     InvalidRequest,
     PermissionDenied,
     RateLimited,
@@ -130,7 +132,8 @@ def unreachable(call: ApiCall[Any], failure: httpx.RequestError, secrets: Sequen
     if isinstance(failure, httpx.ConnectError) and str(failure):
         # The system's or the TLS library's words. Other errors' texts may quote a header.
         detail = f"{detail}: {clean_text(str(failure), secrets=secrets)}"
-    return ApiUnreachable(call.method, call.path, detail=detail, was_sent=not isinstance(failure, _NEVER_SENT))
+    kind = CertificateRefused if is_certificate_error(failure) else ApiUnreachable
+    return kind(call.method, call.path, detail=detail, was_sent=not isinstance(failure, _NEVER_SENT))
 
 
 def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now: float) -> T | ApiError:
@@ -207,7 +210,9 @@ def _error_class(call: ApiCall[Any], status: int, fault: _Fault) -> type[ApiErro
     if status == 408 or status >= 500:  # whatever the body says: nobody knows what became of the call
         return ApiUnavailable
     error = _ERROR_FOR_TYPE.get(fault.type, _ERROR_FOR_STATUS.get(status, InvalidRequest))
-    if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None:
+    # Without Featurebase's own words it may be a gateway's 404, for a base URL that leads elsewhere.
+    said = fault.type or fault.code
+    if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None and said:
         return WebhookNotFound
     return error
 

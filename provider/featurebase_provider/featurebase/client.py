@@ -69,7 +69,7 @@ class _Session:
                 timeout=self.settings.http_timeout,
                 follow_redirects=False,
                 # Plain http is for loopback: through a proxy the key would leave this machine in the clear.
-                trust_env=self.settings.base_url.startswith("https:"),
+                trust_env=httpx.URL(self.settings.base_url).scheme == "https",
                 transport=transport,
             )
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:

@@ -1,7 +1,8 @@
 """The one exception family of this provider, and its part that the Featurebase API causes.
 
 FeaturebaseError
-├── SettingsInvalid            the connection's fields make no client            do not retry
+├── SettingsInvalid            the connection is missing, or makes no client     do not retry
+├── SettingsUnknown            Airflow could not be asked for the connection     retry
 ├── SignatureRejected          a delivery's signature or timestamp is wrong      do not retry
 ├── ApiError                   a call to the Featurebase API did not succeed
 │   ├── InvalidRequest         400, 409, 422 and other 4xx; or never sent        do not retry
@@ -12,6 +13,7 @@ FeaturebaseError
 │   ├── ApiUnavailable         408 and 5xx                                       retry
 │   ├── UnexpectedAnswer       not JSON, truncated, wrong type, a redirect       retry
 │   └── ApiUnreachable         no answer at all                                  retry
+│       └── CertificateRefused the server's certificate can't be verified        retry
 ├── RotationError              (``rotation.errors``) what a rotation can run into
 ├── StoreError                 (``rotation.errors``) what a config store can run into
 └── ConfigError                (``config``) the rotation file is wrong
@@ -23,6 +25,8 @@ in ``__str__``. No error ever holds a secret, an ``Authorization`` header or a r
 from __future__ import annotations
 
 from typing import ClassVar
+
+from featurebase_provider.featurebase.certificates import ADVICE
 
 
 class FeaturebaseError(Exception):
@@ -36,6 +40,17 @@ class SettingsInvalid(FeaturebaseError):
     """The Airflow connection (or the arguments) do not describe a usable Featurebase client."""
 
     retry_helps = False
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(source, problem)
+        self.source, self.problem = source, problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class SettingsUnknown(FeaturebaseError):
+    """Airflow could not be asked for the connection, which is not the same as that there is none."""
 
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(source, problem)
@@ -141,7 +156,9 @@ class InvalidRequest(ApiError):
     """Featurebase refused the request as it is, or (``status`` None) it was refused here and never sent."""
 
     retry_helps = False
-    _to_do = "the same request will be refused again: check the rotation file and the connection's API version"
+    _to_do = (
+        "the same request will be refused again: check the rotation file, and the connection's base URL and API version"
+    )
 
     def _event(self) -> str:
         return f"{self.method} {self.path} was not sent" if self.status is None else super()._event()
@@ -242,3 +259,9 @@ class ApiUnreachable(ApiError):
 
     def _event(self) -> str:
         return super()._event() if self.was_sent else f"{self.method} {self.path} could not be sent"
+
+
+class CertificateRefused(ApiUnreachable):
+    """The server's TLS certificate could not be verified, so nothing was sent."""
+
+    _to_do = f"check the connection's base URL; {ADVICE}"

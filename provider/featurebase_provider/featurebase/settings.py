@@ -51,7 +51,7 @@ class ApiSettings:
             object.__setattr__(self, "api_key", SecretStr(self.api_key))
         for problem in (
             _key_problem(self.api_key.get_secret_value()),
-            _url_problem(self.base_url),
+            url_problem(self.base_url),
             _version_problem(self.api_version),
             _timeout_problem("timeout", self.timeout),
             _timeout_problem("connect_timeout", self.connect_timeout),
@@ -75,7 +75,8 @@ def _key_problem(key: str) -> str | None:
     return None
 
 
-def _url_problem(base_url: str) -> str | None:
+def url_problem(base_url: str) -> str | None:
+    """What is wrong with a base URL, or None."""
     if not isinstance(base_url, str) or re.search(r"[\s@?#\\]", base_url):
         return "the base URL must hold no user name, password, query, fragment or space"
     try:
@@ -84,6 +85,10 @@ def _url_problem(base_url: str) -> str | None:
         return "the base URL is not a URL; it looks like https://do.featurebase.app"
     if url.scheme not in ("https", "http") or not url.host:
         return "the base URL must start with https:// and name a host"
+    if url.port is not None and not 0 < url.port < 65536:
+        return f"the base URL's port {url.port} is none; it must be from 1 to 65535"
+    if re.search(r"/v2(/webhooks)?/?$", url.path):
+        return f"the base URL must not hold /v2, which each call adds; it looks like {DEFAULT_BASE_URL}"
     if url.scheme == "http" and not is_loopback_host(url.host):
         return (
             f"plain http to {url.host} would send the API key and signing secrets readable by others; "

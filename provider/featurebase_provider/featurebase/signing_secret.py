@@ -43,6 +43,12 @@ class SigningSecret:
         """The secret itself. Call it only where it is written to a store, signed with, or masked."""
         return self.__value  # type: ignore[attr-defined, no-any-return]
 
+    @property
+    def trimmed(self) -> SigningSecret:
+        """The same without blanks and line breaks around it, as editors and ``echo`` add them."""
+        value = self.reveal().strip()
+        return SigningSecret(value) if value not in ("", self.reveal()) else self
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a signing secret cannot be changed")
 

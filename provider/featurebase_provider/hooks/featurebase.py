@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import httpx
 from airflow.sdk import BaseHook
 from pydantic import SecretStr
 
+from featurebase_provider.airflow_compat import AirflowNotFoundException
 from featurebase_provider.featurebase.client import AsyncClient, Client
-from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid
+from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid, SettingsUnknown
 from featurebase_provider.featurebase.settings import (
     DEFAULT_API_VERSION,
     DEFAULT_BASE_URL,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     ApiSettings,
+    url_problem,
 )
 from featurebase_provider.hooks.masking import amask, mask
+from featurebase_provider.stores.airflow_channel import is_connection_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +55,7 @@ def _settings(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
         raise SettingsInvalid(source, "the password field is empty; put a Featurebase API key (sk_...) there")
     return ApiSettings(
         api_key=SecretStr(connection.password),
-        base_url=_base_url(connection),
+        base_url=_base_url(source, connection),
         api_version=str(extra.get("api_version") or DEFAULT_API_VERSION),
         timeout=_number(source, "timeout", extra.get("timeout"), DEFAULT_TIMEOUT),
         max_retries=_whole(source, "max_retries", extra.get("max_retries"), DEFAULT_MAX_RETRIES),
@@ -55,24 +63,48 @@ def _settings(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
     )
 
 
-def _base_url(connection: Connection) -> str:
-    """The host field as a URL; a bare host name means https, and the port field may complete it."""
+def _base_url(source: str, connection: Connection) -> str:
+    """The host field as a URL; a bare host means https, and the port field may complete it."""
     host = (connection.host or "").strip().rstrip("/")
     if not host:
+        if connection.port:
+            raise SettingsInvalid(source, "it has a port and no host; fill in the host field, or empty the port field")
         return DEFAULT_BASE_URL
-    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    if connection.port and ":" not in url.split("://", 1)[1].rpartition("]")[2]:
-        url = f"{url}:{connection.port}"
+    scheme, found, rest = host.partition("://")
+    if not found:
+        scheme, rest = connection.schema or "https", host
+    authority, slash, path = rest.partition("/")
+    with suppress(ValueError):
+        authority = f"[{IPv6Address(authority)}]"  # Airflow takes the brackets off, where the connection is a URI
+    url = f"{scheme}://{authority}{slash}{path}"
+    if problem := url_problem(url):
+        raise SettingsInvalid(source, problem)
+    # Not asked of httpx, which drops a port that is the scheme's own.
+    if connection.port and urlsplit(url).port is None:
+        return str(httpx.URL(url).copy_with(port=connection.port))
     return url
+
+
+def extra_problem(extra: str | None) -> str | None:
+    """What is wrong with a connection's ``extra``, or None; Airflow itself takes text that is no JSON for none."""
+    try:
+        value = json.loads(extra or "{}")
+    except (ValueError, RecursionError):
+        return "the extra field is no JSON"
+    if value is None or isinstance(value, dict):
+        return None
+    return 'the extra field must be a JSON object, such as {"timeout": 10}'
 
 
 def _number(source: str, name: str, value: Any, default: float) -> float:
     if value is None or value == "":
         return float(default)
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise SettingsInvalid(source, f"extra field {name!r} is not a number") from None
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise SettingsInvalid(source, f"extra field {name!r} is not a number")
 
 
 def _whole(source: str, name: str, value: Any, default: int) -> int:
@@ -105,7 +137,8 @@ class FeaturebaseHook(BaseHook):
 
         Call it on the task's main thread, and close the client (it is a context manager).
 
-        :raises SettingsInvalid: the connection's fields make no client.
+        :raises SettingsInvalid: there is no such connection, or its fields make no client.
+        :raises SettingsUnknown: Airflow could not be asked for the connection.
         """
         settings = settings_from(*self._fields())
         mask(settings.api_key.get_secret_value())
@@ -114,20 +147,48 @@ class FeaturebaseHook(BaseHook):
     async def aget_conn(self) -> AsyncClient:
         """The same for an event loop, where Airflow's sync accessors may deadlock.
 
-        :raises SettingsInvalid: the connection's fields make no client.
+        :raises SettingsInvalid: there is no such connection, or its fields make no client.
         """
         settings = settings_from(*await self._afields())
         await amask(settings.api_key.get_secret_value())
         return AsyncClient(settings, on_secret=amask)
 
     def _fields(self) -> tuple[Connection, Mapping[str, Any]]:
-        connection = self.get_connection(self.featurebase_conn_id)
-        return connection, connection.extra_dejson
+        try:
+            connection = self.get_connection(self.featurebase_conn_id)
+        except (AirflowNotFoundException, PermissionError):  # the latter from 3.3 on, where Airflow denies it
+            connection = None
+        if connection is None:
+            raise self._no_connection(is_missing=is_connection_missing(self.featurebase_conn_id))
+        if problem := extra_problem(connection.extra):
+            del connection  # error trackers send what an error's frames hold, and a connection shows its password
+            raise SettingsInvalid(self._source, problem)
+        return connection, connection.extra_dejson or {}
 
     async def _afields(self) -> tuple[Connection, Mapping[str, Any]]:
-        connection = await self.aget_connection(self.featurebase_conn_id)
+        try:
+            connection = await self.aget_connection(self.featurebase_conn_id)
+        except (AirflowNotFoundException, PermissionError):  # the latter from 3.3 on, where Airflow denies it
+            connection = None
+        if connection is None:
+            # A trigger has no channel that could be asked once more here: an outage looks the same.
+            raise self._no_connection(is_missing=True)
+        if problem := extra_problem(connection.extra):
+            del connection  # error trackers send what an error's frames hold, and a connection shows its password
+            raise SettingsInvalid(self._source, problem)
         extra = await connection.aextra_dejson() if hasattr(connection, "aextra_dejson") else None
-        return connection, connection.extra_dejson if extra is None else extra
+        return connection, (connection.extra_dejson if extra is None else extra) or {}
+
+    @property
+    def _source(self) -> str:
+        return f"connection {self.featurebase_conn_id!r}"
+
+    def _no_connection(self, *, is_missing: bool) -> SettingsInvalid | SettingsUnknown:
+        if is_missing:
+            problem = "there is no such Airflow connection here; create it, or correct featurebase_conn_id"
+            return SettingsInvalid(self._source, problem)
+        problem = "Airflow did not give it, nor say that there is none: an outage, or this task may not read it"
+        return SettingsUnknown(self._source, f"{problem}. A later try is safe")
 
     def test_connection(self) -> tuple[bool, str]:
         """Answer the connection form's Test button: list one webhook with the key and the version."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,12 @@ from airflow.sdk import Asset, BaseOperator
 
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
-    AirflowNotFoundException,
     AirflowSkipException,
     count,
     has_queued_run,
     is_paused,
 )
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.featurebase.errors import SettingsInvalid
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import pulled, task_errors
@@ -30,7 +27,7 @@ from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.recall import recall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -211,11 +208,5 @@ def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _open_client(conn_id: str) -> Iterator[Client]:
-    try:
-        client = FeaturebaseHook(conn_id).get_conn()
-    except AirflowNotFoundException:
-        raise SettingsInvalid(f"connection {conn_id!r}", "Airflow has no such connection") from None
-    with client:
-        yield client
+def _open_client(conn_id: str) -> Client:
+    return FeaturebaseHook(conn_id).get_conn()

@@ -23,17 +23,21 @@ class ChooseWebhooksOperator(BaseOperator):
 
     A name that is not in the rotation file stays in: its branch fails by itself, says so, and holds up no other.
 
-    :param known: names of the configured webhooks.
+    :param known: names of the entries in the rotation file.
+    :param file_error: what is wrong with the rotation file.
     :returns: the names, in the order chosen, none twice.
     :raises AirflowFailException: none was chosen, the run's conf names none, or it holds what was not understood.
     """
 
-    def __init__(self, *, known: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, known: Sequence[str], file_error: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = known
+        self.file_error = file_error
 
     def execute(self, context: Context) -> list[str]:
         """Read the trigger form."""
+        if self.file_error:
+            self.log.error("The rotation file is wrong; the webhooks that it says right go ahead. %s", self.file_error)
         params = context["params"]
         told = {"webhooks": params["webhooks"], "reason": params.get("reason")}
         with task_errors():

@@ -47,18 +47,28 @@ class EmergencyTask(FeaturebaseOperator):
 
     :param webhooks: the configured webhooks, by name. Never stored: it stays in the Dag file's process.
     :param webhook: the branch's webhook. (templated)
+    :param wrong: entries of the rotation file that are wrong, each with what is wrong with it.
     """
 
     template_fields: Sequence[str] = ("webhook",)
     finds_webhook = True
 
-    def __init__(self, *, webhooks: Mapping[str, WebhookConfig], **kwargs: Any) -> None:
+    def __init__(
+        self, *, webhooks: Mapping[str, WebhookConfig], wrong: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.webhooks = webhooks
+        self.wrong = wrong or {}
 
     def run(self, context: Context) -> Any:
         """Work on the branch's webhook."""
         config = self.webhooks.get(self.display_name)
+        if (problem := self.wrong.get(self.display_name)) is not None:
+            raise PlanRefused(
+                one_line(self.display_name),
+                f"its entry in the rotation file is wrong: {problem}. Nothing was changed for this webhook. Mend the "
+                "entry, then trigger the Dag again for it; the other chosen webhooks go ahead",
+            )
         if config is None:
             raise PlanRefused(
                 one_line(self.display_name),

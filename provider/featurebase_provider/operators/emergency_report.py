@@ -14,7 +14,7 @@ from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -36,7 +36,7 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Report, but for a webhook that there is not."""
         if self.display_name not in self.webhooks:
-            raise AirflowSkipException("Skipped: no webhook of this name is in the rotation file")
+            raise AirflowSkipException("Skipped: the rotation file has no right entry of this name")
         report: dict[str, Any] = super().run(context)
         return report
 
@@ -59,24 +59,40 @@ class EmergencySummaryOperator(BaseOperator):
 
     :param choose_task_id: the task that took the choice.
     :param report_task_id: the branches' report task.
+    :param wrong: entries of the rotation file that are wrong, each with what is wrong with it.
+    :param file_error: all that is wrong with the rotation file.
     :returns: a row per webhook; see :class:`~featurebase_provider.rotation.emergency_summary.BranchRow`.
     :raises AirflowFailException: a webhook is not done; the message names each.
     """
 
-    def __init__(self, *, choose_task_id: str, report_task_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        choose_task_id: str,
+        report_task_id: str,
+        wrong: Mapping[str, str] | None = None,
+        file_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.choose_task_id = choose_task_id
         self.report_task_id = report_task_id
+        self.wrong = wrong or {}
+        self.file_error = file_error
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Gather, show, judge."""
         names = result_of(context, self.choose_task_id) or []
         ti: Any = context["ti"]
         reports = [ti.xcom_pull(task_ids=self.report_task_id, map_indexes=index) for index in range(len(names))]
-        rows = [BranchRow.of(name, report) for name, report in zip(names, reports, strict=True)]
+        rows = [
+            BranchRow.of(name, report, wrong=self.wrong.get(name)) for name, report in zip(names, reports, strict=True)
+        ]
         result = [row.as_json() for row in rows]
         ti.xcom_push(key="return_value", value=result)
         self.log.info("Summary\n%s", summary_text(rows))
+        if self.file_error:
+            self.log.error("The rotation file is wrong. %s", self.file_error)
         with task_errors():
             check_done(rows)
         return result

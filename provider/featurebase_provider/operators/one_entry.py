@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from featurebase_provider.airflow_compat import AirflowNotFoundException
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.errors import PlanRefused
@@ -49,6 +48,6 @@ def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[
     try:
         with FeaturebaseHook(other.featurebase_conn_id).get_conn() as client:
             return any(one.id == webhook.id for one in client.list_webhooks())
-    except (FeaturebaseError, AirflowNotFoundException) as exc:
+    except FeaturebaseError as exc:
         say(f"whether the entry {other.name!r} means this webhook too can't be told: {exc}")
         return False

@@ -18,7 +18,7 @@ from featurebase_provider.operators.base import (
 )
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.one_entry import check_only_entry
-from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.check import PADDED, check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.lineage import read_current, secret_of
@@ -234,6 +234,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
         """
         checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before)
         for check in checks:
+            if check.holding == "padded":
+                self.log.warning("Store %s: %s. The exact secret is written over it", check.name, PADDED)
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)

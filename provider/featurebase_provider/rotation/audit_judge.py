@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.age import rounded
 from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
+from featurebase_provider.rotation.check import PADDED
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.audit_stores import HeldByStore
     from featurebase_provider.rotation.history import History
 
-DRIFTED = frozenset({"differs", "absent", "unfinished", "foreign"})
+DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
 """What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""
 
 
@@ -114,6 +115,8 @@ def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Ite
     current = evidence.webhook.fingerprint if evidence.webhook is not None else None
     if held.holding == "differs":
         yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
+    elif held.holding == "padded":
+        yield subject.finding("store_differs", f"{held.target}: {PADDED}")
     elif held.holding == "absent":
         yield subject.finding("store_absent", f"{held.target} holds no secret")
     elif held.holding == "unfinished":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from featurebase_provider.featurebase.errors import FeaturebaseError
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.check import Holding
     from featurebase_provider.rotation.store import Store, StoredValue
 
@@ -100,10 +101,18 @@ def _held(
         label=store.label,
         target=store.target,
         holding=holding_of(value, wanted.current, problem),
-        fingerprint=value.current.fingerprint if value is not None and value.current is not None else None,
-        previous=value.previous.fingerprint if value is not None and value.previous is not None else None,
+        fingerprint=_fingerprint(value.current if value is not None else None, wanted.leaked),
+        previous=_fingerprint(value.previous if value is not None else None, wanted.leaked),
         problem=str(problem) if problem is not None else None,
     )
+
+
+def _fingerprint(secret: SigningSecret | None, leaked: frozenset[str]) -> str | None:
+    """A secret's fingerprint; white space around a leaked one hides nothing."""
+    if secret is None:
+        return None
+    exact = secret.trimmed.fingerprint
+    return exact if exact in leaked else secret.fingerprint
 
 
 def _foreign(wanted: StoresToRead, store: Store, value: StoredValue) -> StoreForeignValue | None:

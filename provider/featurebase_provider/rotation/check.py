@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.rotation.concurrency import run_at_once
-from featurebase_provider.rotation.convergence import check_ours, is_ours
+from featurebase_provider.rotation.convergence import check_ours, is_ours, is_padded
 from featurebase_provider.rotation.distribution import ArmedStores, arming, job_for, rule_for, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.convergence import WriteRule
     from featurebase_provider.rotation.store import Store, StoredValue, Writability
 
-Holding = Literal["matches", "unfinished", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"]
+Holding = Literal[
+    "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
+]
+PADDED = "it holds Featurebase's secret with white space around it (a line break, say), which a receiver may not accept"
+"""What ``padded`` means, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,9 @@ class StoreCheck:
     :param label: the store's label.
     :param target: what would be written.
     :param holding: what it holds: ``matches`` (Featurebase's current secret), ``unfinished`` (the same, but what
-        belongs to writing it is not done), ``differs`` (another value, which may be replaced), ``foreign`` (one that
-        may not), ``absent``, ``not_readable``, ``not_compared`` (a value, while Featurebase's is not known), or
-        ``unknown`` (the store could not be read).
+        belongs to writing it is not done), ``padded`` (the same but for white space around it), ``differs`` (another
+        value, which may be replaced), ``foreign`` (one that may not), ``absent``, ``not_readable``, ``not_compared``
+        (a value, while Featurebase's is not known), or ``unknown`` (the store could not be read).
     :param fingerprint: of the value that it holds, where there is one to be seen.
     :param writability: what it could prove about a later write; None where it was not asked, or failed.
     :param problem: why a rotation could not write it.
@@ -116,6 +120,8 @@ def holding_of(held: StoredValue | None, current: str | None, problem: Featureba
         return "not_compared"
     if held.current.fingerprint == current:
         return "matches" if held.finished else "unfinished"
+    if is_padded(held, current):
+        return "padded"
     return "foreign" if isinstance(problem, StoreForeignValue) else "differs"
 
 

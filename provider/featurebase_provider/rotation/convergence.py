@@ -64,11 +64,13 @@ class WriteRule:
             return False
         # A run that refreshes nothing finds a store that was left behind: Featurebase replaced its secret long ago.
         over = self.previous is Previous.EXPIRED and self.replaces is None
-        return not over and replaced.fingerprint not in self.leaked
+        return not over and replaced.trimmed.fingerprint not in self.leaked
 
     def may_stay(self, previous: SigningSecret | None) -> bool:
         """Whether a previous secret that lies in the store already may stay there."""
-        over = self.previous is Previous.EXPIRED and previous is not None and previous.fingerprint != self.replaces
+        over = (
+            self.previous is Previous.EXPIRED and previous is not None and previous.trimmed.fingerprint != self.replaces
+        )
         return self.may_keep(previous) and not over
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
@@ -94,7 +96,7 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     if held.current is None:
         return
     fingerprint = held.current.fingerprint
-    if fingerprint == current or is_ours(held, rule):
+    if current in _names(held.current) or is_ours(held, rule):
         return
     raise StoreForeignValue(
         name,
@@ -105,12 +107,27 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
 
 
 def is_ours(held: StoredValue, rule: WriteRule) -> bool:
-    """Whether a value is known to be this webhook's: from this run, from earlier ones, or by a mark that names it."""
+    """Whether a value is known to be this webhook's: from this run, from earlier ones, or by a mark that names it.
+
+    One that differs from such a value in white space around it is ours too, and is written over with the exact one.
+    """
     if held.current is None:
         return False
-    fingerprint, mark = held.current.fingerprint, held.mark
-    marked = mark is not None and (mark.webhook_id, mark.fingerprint) == (rule.webhook_id, fingerprint)
-    return marked or fingerprint in rule.known or fingerprint in rule.leaked
+    names, mark = _names(held.current), held.mark
+    marked = mark is not None and mark.webhook_id == rule.webhook_id and mark.fingerprint in names
+    return marked or not names.isdisjoint(rule.known | rule.leaked)
+
+
+def is_padded(held: StoredValue, current: str) -> bool:
+    """Whether a store holds the secret of fingerprint ``current`` but for white space around it."""
+    return (
+        held.current is not None and held.current.fingerprint != current and held.current.trimmed.fingerprint == current
+    )
+
+
+def _names(value: SigningSecret) -> frozenset[str]:
+    """A value's fingerprints, with and without the white space around it."""
+    return frozenset({value.fingerprint, value.trimmed.fingerprint})
 
 
 def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> SecretPair | None:
@@ -120,12 +137,13 @@ def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> S
     this webhook's or has leaked (receivers would accept it), and it never equals the current one. A store that can't
     be read is to be written each time.
     """
-    if held.current == secret:
+    if held.current == secret or is_padded(held, secret.fingerprint):
         kept = held.previous if held.previous != secret and rule.may_stay(held.previous) else None
-        return None if kept == held.previous and held.finished else SecretPair(secret, kept)
+        is_done = held.current == secret and kept == held.previous and held.finished
+        return None if is_done else SecretPair(secret, kept)
     if held.current is None or not rule.may_keep(held.current):
         return SecretPair(secret, None)
-    return SecretPair(secret, held.current if is_ours(held, rule) else None)
+    return SecretPair(secret, held.current.trimmed if is_ours(held, rule) else None)
 
 
 def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule: WriteRule) -> None:

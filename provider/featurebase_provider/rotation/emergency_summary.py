@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class BranchRow:
     """One webhook of an emergency run.
 
-    :param outcome: the report's, or ``no report`` where the branch left none.
+    :param outcome: the report's, ``no report`` where the branch left none, or ``wrong entry``.
     :param stores_left: labels of the stores that do not hold the new secret.
     :param exposure_ms: the longest of its stores' exposures, where this run sent the refresh.
     """
@@ -41,8 +41,16 @@ class BranchRow:
         return self.outcome == "rotated"
 
     @classmethod
-    def of(cls, webhook: str, report: Mapping[str, Any] | None) -> BranchRow:
-        """Sum up one branch's report, or its absence."""
+    def of(cls, webhook: str, report: Mapping[str, Any] | None, *, wrong: str | None = None) -> BranchRow:
+        """Sum up one branch's report, or its absence.
+
+        :param wrong: what is wrong with the webhook's entry in the rotation file.
+        """
+        if wrong is not None:
+            advice = (
+                f"Nothing was changed. Its entry in the rotation file is wrong: {wrong}. Mend it, then trigger anew."
+            )
+            return cls(webhook, "wrong entry", advice=advice)
         if report is None:
             return cls(
                 webhook,

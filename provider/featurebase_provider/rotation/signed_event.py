@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import ssl
 import time
 import uuid
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from featurebase_provider import __version__
+from featurebase_provider.featurebase.certificates import ADVICE, is_certificate_error
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.rotation.destination import (
     Destination,
@@ -28,6 +28,7 @@ from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.health import SUCCESS_CODES, one_line
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from featurebase_provider.featurebase.models import Webhook
@@ -230,9 +231,6 @@ def _forwarded(webhook: Webhook) -> dict[str, str]:
 
 
 def _why_no_connection(error: BaseException) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "its TLS certificate could not be verified"
-        cause = cause.__cause__ or cause.__context__
+    if is_certificate_error(error):
+        return f"its TLS certificate could not be verified; {ADVICE}"
     return type(error).__name__

@@ -12,6 +12,7 @@ from airflow.sdk import BaseSensorOperator
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
+from featurebase_provider.rotation.convergence import is_padded
 from featurebase_provider.rotation.delivery_wait import DeliveryWait, WaitEnd
 from featurebase_provider.rotation.distribution import arming
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
@@ -241,7 +242,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
                 if not held.readable:
                     self.log.info("Store %s can't be compared: it never shows what it holds", ready.armed[label].name)
                 elif held.current != current:
-                    wrong.append(f"store {ready.armed[label].name} holds {held.shown}")
+                    space = ", which differs in white space only" if is_padded(held, current.fingerprint) else ""
+                    wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
             raise StoresUnread(
                 webhook.id,

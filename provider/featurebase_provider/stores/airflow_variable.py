@@ -9,10 +9,15 @@ from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.airflow_channel import (
+    get_variable,
+    put_variable,
+    require_task,
+    supervisor_logs_values,
+)
 from featurebase_provider.stores.base import StoreConfig, secret_or_none
 from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.object_storage_formats import Contents, RawFormat
-from featurebase_provider.stores.variable_channel import get_variable, put_variable, require_task
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage_formats import TextFormat
@@ -117,16 +122,13 @@ class AirflowVariableStore(StoreConfig):
 
     def _check_debug_log(self) -> None:
         """At DEBUG, Airflow's supervisor writes each Variable that a task sets into its own log, before any masking."""
-        from airflow.configuration import conf
-
-        levels = dict(re.findall(r"([\w.]+)\s*=\s*(\w+)", conf.get("logging", "namespace_levels", fallback="") or ""))
-        level = levels.get("supervisor") or conf.get("logging", "logging_level", fallback="INFO")
-        if level.upper() in {"DEBUG", "NOTSET"}:
+        if supervisor_logs_values():
             raise StoreUnusable(
                 self.full_name,
-                f"the log level is {level.upper()}, at which Airflow itself writes a Variable's value into the "
+                "Airflow's logger supervisor is at the level DEBUG, at which it writes a Variable's value into the "
                 "worker's log; nothing was changed",
-                'Set [logging] namespace_levels to "supervisor=INFO" (Airflow 3.2 and newer), or logging_level to INFO',
+                'Set [logging] namespace_levels to "supervisor=INFO" (Airflow 3.2 and newer; without blanks around =), '
+                "or logging_level to INFO",
             )
 
     def _check_shadows(self) -> None:

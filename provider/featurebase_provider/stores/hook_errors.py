@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable, StoreUnusable
+from featurebase_provider.stores.airflow_channel import is_connection_missing
 from featurebase_provider.stores.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ def hook_errors(store: str, *, conn_id: str, extra: str) -> Iterator[None]:
             f"pip install 'airflow-provider-featurebase[{extra}]' on the workers",
         ) from None
     except AirflowNotFoundException:
+        if not is_connection_missing(conn_id):
+            raise StoreUnreachable(
+                store, f"Airflow could not be asked for its connection {conn_id}; nothing was changed"
+            ) from None
         raise StoreUnusable(
             store,
             f"there is no Airflow connection {conn_id}; nothing was changed",
             "Create it, or correct conn_id",
         ) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreUnusable(
             store,
             f"the Airflow connection {conn_id} makes no client ({type(error).__name__}); nothing was changed",

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from jsonpath_ng.ext.parser import parse
 from requests import RequestException
+from requests.exceptions import SSLError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
@@ -43,6 +44,12 @@ class _Answer:
     status: int
     headers: Mapping[str, str]
     data: bytes
+
+
+_CERTIFICATE_ADVICE = (
+    "Check the certificate of the connection's host; for authorities of your own have REQUESTS_CA_BUNDLE name them on "
+    "every worker. A retry reads it before it writes"
+)
 
 
 class HttpValue(ArmedStore):
@@ -179,7 +186,9 @@ class HttpValue(ArmedStore):
                 return _Answer(response.status_code, response.headers, self._content(response))
         except RequestException as error:
             raise StoreUnreachable(
-                self.name, f"the value could not be {done} ({type(error).__name__})"
+                self.name,
+                f"the value could not be {done} ({type(error).__name__})",
+                _CERTIFICATE_ADVICE if isinstance(error, SSLError) else "",
             ) from None  # a client's text may quote the request
 
     def _content(self, response: Response) -> bytes:

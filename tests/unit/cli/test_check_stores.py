@@ -105,11 +105,11 @@ def test_a_webhook_that_featurebase_does_not_have_is_a_finding(
 def test_a_missing_connection_is_a_finding(
     world: FeaturebaseWorld, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And as Airflow's database can't be asked here, the note says that it may be there after all."""
+    """As Airflow's database can't be asked here, it may be there after all, and nobody claims that it isn't."""
     configure(world.entry(featurebase_conn_id="nowhere", stores=[world.file_store()]))
     assert ended() == 1
     shown = capsys.readouterr().out
-    assert "connection 'nowhere': there is no such Airflow connection" in shown
+    assert "connection 'nowhere': Airflow did not give it, nor say that there is none" in shown
     assert "Note: MetastoreBackend could not be asked" in shown
 
 

@@ -34,6 +34,7 @@ def test_airflow_offers_the_command() -> None:
     arguments = get_parser().parse_args(["featurebase", "check-stores", "-w", "a", "--webhook", "b", "-o", "json"])
     assert (arguments.webhook, arguments.output) == (["a", "b"], "json")
     assert arguments.func.__name__ == "run"
+    assert get_parser().parse_args(["featurebase", "validate", "a.yaml", "b.yaml"]).files == ["a.yaml", "b.yaml"]
 
 
 def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +46,9 @@ def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.Monkey
     assert [(one.webhook, one.output) for one in called] == [(["a"], "table"), (None, "table")]
 
 
-@pytest.mark.parametrize("words", [[], ["check"], ["check-stores", "-o", "xml"], ["check-stores", "production"]])
+@pytest.mark.parametrize(
+    "words", [[], ["check"], ["check-stores", "-o", "xml"], ["check-stores", "production"], ["validate", "-o", "table"]]
+)
 def test_wrong_use_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         console.main(words)
@@ -58,4 +61,4 @@ def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
         console.main(["check-stores", "--help"])
     shown = capsys.readouterr().out
     assert "1 there are findings" in shown
-    assert definition.CHECK_STORES_DESCRIPTION in shown
+    assert definition.CHECK_STORES.description in shown

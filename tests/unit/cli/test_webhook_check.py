@@ -6,6 +6,7 @@ import pytest
 
 from featurebase_provider.cli.webhook_check import WebhookCheck, check_webhook
 from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import MemorySpoilt, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, api_unreachable, failing, secret
@@ -77,6 +78,13 @@ def test_a_spoilt_memory_is_a_finding() -> None:
     found = check_webhook(a_config(MemoryStore(value=OLD)), lambda config: (a_webhook("whsec_0"), HOST), history_of)
     assert "featurebase_rotation__x__history" in found.findings[0]
     assert found.fingerprint == secret("0").fingerprint
+
+
+def test_white_space_around_the_secret_is_a_finding_of_its_own() -> None:
+    padded = MemoryStore("a", value=SigningSecret(f"{secret('0').reveal()}\n"))
+    (found,) = check(padded).findings
+    assert "it holds Featurebase's secret with white space around it (a line break, say)" in found
+    assert "mode distribute" in found
 
 
 def test_every_store_with_a_problem_is_a_finding() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from featurebase_provider.stores.registry import BUILT_IN
 
+PROBE = "must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here"
+
 
 @pytest.mark.parametrize(
     "schedule",
@@ -84,8 +86,10 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
         ("probe: {successes: true}", "must be a whole number"),
         ("probe: {reject_check: no}", "must be true or false, without quotes"),
         ("probe: {body: [1]}", "must be a mapping (key: value)"),
-        ("probe: on", "must be a mapping (key: value)"),
-        ("probe: 5", "must be a mapping (key: value)"),
+        ("probe: on", PROBE),
+        ("probe: yes", PROBE),
+        ("probe: 1", PROBE),
+        ("probe: []", PROBE),
         ("probe: {allow_hosts: receiver}", "must be a list; for example [receiver.internal]"),
         ("verify: true", "must be a mapping (key: value)"),
         ("verify: null", "must be a mapping (key: value), and nothing stands here"),

@@ -90,6 +90,27 @@ def test_every_task_is_told_what_it_needs(dag: DAG, rotation_file: Path, name: s
     assert task.map_index_template == "{{ task.webhook }}"
 
 
+def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
+    """The form offers it, so that who means all learns what is left."""
+    rotation_file.write_text(rotation_file.read_text().replace("webhook_name: Staging", "webhook_nmae: Staging"))
+    dag = emergency_rotation_dag(rotation_file)
+    assert dag is not None
+    assert dag.params["webhooks"] == ["production", "staging"]
+    problem = (
+        f"{rotation_file}:11: webhooks[1].webhook_id: is required, or webhook_name in its place; "
+        f"{rotation_file}:12: webhooks[1].webhook_nmae: is no field here; did you mean webhook_name?"
+    )
+    for task in dag.tasks:
+        if task.task_id != "choose":
+            assert list(task.wrong) == ["staging"]
+            assert task.wrong["staging"].startswith(problem)
+    choose, summary = dag.get_task("choose"), dag.get_task("summary")
+    assert choose.known == ("production", "staging")
+    assert choose.file_error == summary.file_error
+    assert "2 faults in the rotation file" in str(choose.file_error)
+    assert "staging can't be rotated here" in (dag.doc_md or "").replace("\\", "")
+
+
 def test_how_the_tasks_run(dag: DAG) -> None:
     """Ahead of every other task; what writes stores goes on for hours, and what reports runs in any case."""
     for task in dag.tasks:

@@ -75,7 +75,7 @@ def test_the_audits_page(audit: dict[str, Any], says: list[str]) -> None:
 
 
 def test_the_emergencys_page_lists_every_webhook() -> None:
-    page = emergency_doc([webhook(), webhook(name="other", webhook_id=None, webhook_name="A hook")])
+    page = emergency_doc([webhook(), webhook(name="other", webhook_id=None, webhook_name="A hook")], {})
     rows = page.partition("| --- | --- | --- |\n")[2].partition("\n\n")[0].splitlines()
     assert rows == [
         "| production | 507f1f77bcf86cd799439011 | airflow\\_variable\\, file |",

@@ -9,6 +9,7 @@ from featurebase_provider.featurebase.errors import (
     ApiUnavailable,
     ApiUnreachable,
     AuthenticationFailed,
+    CertificateRefused,
     FeaturebaseError,
     InvalidRequest,
     PermissionDenied,
@@ -30,6 +31,7 @@ ERRORS = [
     ApiUnavailable("POST", "/v2/webhooks/x/secret", 503),
     UnexpectedAnswer("GET", "/v2/webhooks", 200, detail="the body is not JSON", body_broken=True),
     ApiUnreachable("GET", "/v2/webhooks", detail="ConnectError", was_sent=False),
+    CertificateRefused("GET", "/v2/webhooks", detail="ConnectError", was_sent=False),
 ]
 
 
@@ -47,8 +49,8 @@ def test_message_names_call_answer_cause_and_state() -> None:
     """One line tells what failed, where, why, what state things are in and what to do."""
     assert str(ERRORS[2]) == (
         "Featurebase answered 400 to POST /v2/webhooks (type invalid_request_error, code bad, param url): "
-        "no. Nothing was changed; the same request will be refused again: check the rotation file and the "
-        "connection's API version."
+        "no. Nothing was changed; the same request will be refused again: check the rotation file, and the "
+        "connection's base URL and API version."
     )
     assert "asks to wait 12 s" in str(ERRORS[6])
     assert str(ERRORS[0]) == "connection featurebase_default: the API key is empty"
@@ -102,4 +104,4 @@ def test_unsent_and_unanswered_calls_read_differently() -> None:
 def test_errors_say_whether_a_retry_helps() -> None:
     """What the same request cannot mend is told from what passes."""
     helps = {type(error).__name__ for error in ERRORS if error.retry_helps}
-    assert helps == {"RateLimited", "ApiUnavailable", "UnexpectedAnswer", "ApiUnreachable"}
+    assert helps == {"RateLimited", "ApiUnavailable", "UnexpectedAnswer", "ApiUnreachable", "CertificateRefused"}

@@ -85,3 +85,10 @@ def test_empty_secret_is_refused() -> None:
 
 def test_a_model_makes_one_from_text() -> None:
     assert Holder.model_validate({"secret": VALUE}).secret == SigningSecret(VALUE)
+
+
+def test_white_space_around_it_can_be_left_out() -> None:
+    exact = SigningSecret("whsec_a b")
+    assert exact.trimmed is exact
+    assert SigningSecret("\t whsec_a b \r\n").trimmed == exact
+    assert SigningSecret(" \n").trimmed.reveal() == " \n"

@@ -6,17 +6,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from airflow.sdk import Connection
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import supervisor, task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
 
-from featurebase_provider.featurebase.errors import SettingsInvalid
+from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsInvalid, SettingsUnknown
 from featurebase_provider.hooks.featurebase import FeaturebaseHook, settings_from
+from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.sandbox.server import SandboxServer
+from featurebase_provider.stores.hook_errors import hook_errors
 from tests.support.frame_locals import places_that_tell
 
 Configure = Callable[..., FeaturebaseHook]
 
 
 def connection(**fields: Any) -> Connection:
+    if "uri" in fields:
+        return Connection(conn_id="fb", **fields)
     return Connection(**{"conn_id": "fb", "conn_type": "featurebase", "password": "sk_live", **fields})
 
 
@@ -37,6 +45,14 @@ def test_defaults() -> None:
         ({"host": "127.0.0.1", "port": 8787, "schema": "http"}, "http://127.0.0.1:8787"),
         ({"host": "http://127.0.0.1:8787", "port": 99}, "http://127.0.0.1:8787"),
         ({"host": "[::1]", "port": 8787, "schema": "http"}, "http://[::1]:8787"),
+        ({"host": "::1", "port": 8787, "schema": "http"}, "http://[::1]:8787"),
+        ({"host": "http://::1/fb", "port": 8787}, "http://[::1]:8787/fb"),
+        ({"uri": "featurebase://http://:sk_live@[::1]:8787"}, "http://[::1]:8787"),
+        ({"host": "https://gw/fb", "port": 8443}, "https://gw:8443/fb"),
+        ({"host": "gw/fb/", "port": 8443}, "https://gw:8443/fb"),
+        ({"uri": "featurebase://:sk_live@https%3A%2F%2Fgw%2Ffb:8443"}, "https://gw:8443/fb"),
+        ({"host": "https://gw:443/fb", "port": 8443}, "https://gw:443/fb"),
+        ({"host": "https://gw/v2x"}, "https://gw/v2x"),
     ],
 )
 def test_base_url(fields: dict[str, Any], base_url: str) -> None:
@@ -66,6 +82,16 @@ def test_extras() -> None:
         ({}, {"max_retries": -1}, "max_retries"),
         ({}, {"api_version": "2025-12-12.clover"}, "has no webhook endpoints"),
         ({"host": "http://featurebase.example"}, {}, "use https"),
+        ({}, {"timeout": True}, "'timeout' is not a number"),
+        ({}, {"max_retries": False}, "'max_retries' is not a number"),
+        ({}, {"timeout": 10**400}, "'timeout' is not a number"),
+        ({"port": 8443}, {}, "it has a port and no host"),
+        ({"host": "https://gw", "port": 70000}, {}, "port 70000"),
+        ({"host": "https://do.featurebase.app/v2"}, {}, "must not hold /v2, which each call adds"),
+        ({"host": "do.featurebase.app/v2/webhooks/"}, {}, "must not hold /v2, which each call adds"),
+        ({"host": "gw/f b", "port": 1}, {}, "space"),
+        ({"host": "me:sk_live@gw", "port": 1}, {}, "no user name, password"),
+        ({"host": "https://gw:x", "port": 1}, {}, "is not a URL"),
     ],
 )
 def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: dict[str, Any], says: str) -> None:
@@ -77,7 +103,7 @@ def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: d
     assert places_that_tell(caught.value, "sk_live") == []
 
 
-@pytest.mark.parametrize("fields", [{"extra": {"timeout": -1}}, {"host": "http://featurebase.example"}])
+@pytest.mark.parametrize("fields", [{"extra": {"timeout": -1}}, {"extra": [1]}, {"host": "http://featurebase.example"}])
 def test_no_frame_of_a_wrong_field_holds_the_key(configure: Configure, fields: dict[str, Any]) -> None:
     """Error trackers send the locals of an error's frames, and Airflow's connections show their password."""
     hook = configure(password="sk_quite_right", **fields)
@@ -119,6 +145,9 @@ def test_test_connection(configure: Configure) -> None:
         ({"password": ""}, "password field is empty"),
         ({"host": "http://127.0.0.1:9", "extra": {"max_retries": 0}}, "could not be sent"),
         ({"host": "http://featurebase.example"}, "use https"),
+        ({"extra": [1]}, "the extra field must be a JSON object"),
+        ({"extra": '"timeout"'}, "the extra field must be a JSON object"),
+        ({"extra": "timeout=3"}, "the extra field is no JSON"),
     ],
 )
 def test_test_connection_says_what_is_wrong(configure: Configure, fields: dict[str, Any], says: str) -> None:
@@ -143,3 +172,73 @@ async def test_async_client_is_the_same(configure: Configure) -> None:
 async def test_async_client_refuses_what_the_sync_one_refuses(configure: Configure) -> None:
     with pytest.raises(SettingsInvalid, match="connection 'fb'"):
         await configure(host="http://featurebase.example").aget_conn()
+
+
+def test_test_connection_without_a_connection() -> None:
+    ok, text = FeaturebaseHook("nowhere").test_connection()
+    assert (ok, text) == (
+        False,
+        "connection 'nowhere': there is no such Airflow connection here; create it, or correct featurebase_conn_id",
+    )
+
+
+@pytest.mark.asyncio
+async def test_async_client_without_a_connection() -> None:
+    with pytest.raises(SettingsInvalid, match="there is no such Airflow connection here"):
+        await FeaturebaseHook("nowhere").aget_conn()
+
+
+@pytest.mark.parametrize("extra", ["null", "{}", ""])
+def test_an_extra_that_says_nothing(configure: Configure, extra: str) -> None:
+    with configure(extra=extra).get_conn() as client:
+        assert client.settings.timeout == 10
+
+
+class Supervisor:
+    """A task's channel that answers each question alike."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def send(self, message: Any) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND), SettingsInvalid),
+        (ErrorResponse(error=ErrorType.API_SERVER_ERROR), SettingsUnknown),
+        (ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"status_code": 500}), SettingsUnknown),
+        (OSError("broken"), SettingsUnknown),
+    ],
+)
+def test_an_outage_is_no_missing_connection(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, kind: type[FeaturebaseError]
+) -> None:
+    """Airflow's own accessor says "isn't defined" to both; only what is really missing ends the task for good."""
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(answer), raising=False)
+    monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: [ExecutionAPISecretsBackend()])
+    with pytest.raises(kind, match="connection 'fb': ") as caught:
+        FeaturebaseHook("fb").get_conn()
+    assert caught.value.retry_helps is (kind is SettingsUnknown)
+    with (
+        pytest.raises(StoreUnusable if kind is SettingsInvalid else StoreUnreachable, match="fb"),
+        hook_errors("store", conn_id="fb", extra="redis"),
+    ):
+        BaseHook.get_connection("fb")
+
+
+def test_a_secrets_backend_that_cannot_be_asked_is_no_missing_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def get_connection(self, conn_id: str) -> None:
+            raise RuntimeError("sealed")
+
+    missing = ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(missing), raising=False)
+    backends = [Broken(), ExecutionAPISecretsBackend()]
+    monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: backends)
+    with pytest.raises(SettingsUnknown):
+        FeaturebaseHook("fb").get_conn()

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import ssl
+import subprocess
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable
@@ -16,8 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from featurebase_provider.featurebase.answers import LARGEST_BODY
+from featurebase_provider.featurebase.certificates import ADVICE
 from featurebase_provider.featurebase.client import AsyncClient, Client
-from featurebase_provider.featurebase.errors import ApiUnreachable, UnexpectedAnswer
+from featurebase_provider.featurebase.errors import ApiUnreachable, CertificateRefused, UnexpectedAnswer
 from featurebase_provider.featurebase.settings import ApiSettings
 from tests.support.scripted_server import answer, scripted_server
 from tests.support.self_signed import self_signed
@@ -63,12 +65,35 @@ def test_a_server_with_a_certificate_of_nobody_gets_no_request(call: Call, tmp_p
     context.load_cert_chain(certificate, key)
     with (
         scripted_server(said(answer(200, WEBHOOK)), tls=context) as server,
-        pytest.raises(ApiUnreachable, match="certificate verify failed") as caught,
+        pytest.raises(CertificateRefused, match="certificate verify failed") as caught,
     ):
         call("refresh_secret", base_url=f"https://{server.address}")
     assert server.connections == 1
     assert server.requests == []
     assert not caught.value.was_sent
+    assert "SSL_CERT_FILE (a file) or SSL_CERT_DIR (a folder)" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_advice_names_what_counts(
+    call: Call, authority: Authority, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The client trusts an authority by the variables that the advice recommends, and by no other."""
+    folder = authority.path.parent / "authorities"
+    folder.mkdir()
+    hashed = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", authority.path], check=True, capture_output=True, text=True
+    )
+    (folder / f"{hashed.stdout.strip()}.0").write_bytes(authority.path.read_bytes())
+    for one in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(one)
+    monkeypatch.setenv(name, str(folder if name == "SSL_CERT_DIR" else authority.path))
+    with scripted_server(said(answer(200, WEBHOOK)), tls=authority.server("127.0.0.1")) as server:
+        if name in ADVICE.partition(";")[0]:
+            assert call("get_webhook", base_url=f"https://{server.address}").id == ID
+        else:
+            with pytest.raises(CertificateRefused, match=f"{name}|base URL"):
+                call("get_webhook", base_url=f"https://{server.address}")
 
 
 def test_a_certificate_has_to_be_for_the_servers_name(call: Call, authority: Authority) -> None:

@@ -55,6 +55,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
     ("held", "kind", "heals"),
     [
         (HeldByStore("vault", "v", "differs", OLD), "store_differs", True),
+        (HeldByStore("vault", "v", "padded", OLD), "store_differs", True),
         (HeldByStore("vault", "v", "absent"), "store_absent", True),
         (HeldByStore("vault", "v", "unfinished", CURRENT), "store_unfinished", True),
         (HeldByStore("vault", "v", "foreign", OLD, problem="it belongs to others"), "store_foreign", False),

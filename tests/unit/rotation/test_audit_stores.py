@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
@@ -43,6 +46,13 @@ def test_a_row_shows_fingerprints_of_both_secrets() -> None:
     assert read_stores([wanted("first", store)]) == {
         "first": (HeldByStore("a", "memory://a", "matches", CURRENT, fingerprint("old")),)
     }
+
+
+def test_white_space_around_a_leaked_secret_hides_nothing() -> None:
+    padded = SigningSecret(f"{secret('old').reveal()}\n")
+    reading = replace(wanted("first", MemoryStore("a", value=padded)), leaked=frozenset({fingerprint("old")}))
+    (row,) = read_stores([reading])["first"]
+    assert (row.holding, row.fingerprint) == ("differs", fingerprint("old"))
 
 
 def test_without_featurebases_secret_nothing_is_judged() -> None:

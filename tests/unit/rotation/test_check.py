@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import StoreCheck, check_stores
 from featurebase_provider.rotation.errors import StoreForeignValue, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import StoreMark, Writability
@@ -41,6 +42,7 @@ def check_one(store: MemoryStore, current: str | None = CURRENT.fingerprint) -> 
     ("facts", "holding"),
     [
         ({"value": CURRENT}, "matches"),
+        ({"value": SigningSecret(f"{CURRENT.reveal()}\n")}, "padded"),
         ({"value": CURRENT, "finished": False}, "unfinished"),
         ({"value": OLD}, "differs"),
         ({"value": THEIRS, "adopt": True}, "differs"),

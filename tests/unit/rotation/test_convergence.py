@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.convergence import (
     WRITE_ATTEMPTS,
     Previous,
@@ -25,6 +26,11 @@ OLD, NEW = secret("0"), secret("1")
 KNOWN = frozenset({OLD.fingerprint})
 
 
+def padded(value: SigningSecret) -> SigningSecret:
+    """As an editor or ``echo`` leaves it."""
+    return SigningSecret(f" {value.reveal()}\r\n")
+
+
 def mark(webhook_id: str = WEBHOOK_ID) -> StoreMark:
     return StoreMark(webhook_id, OLD.fingerprint, "https://airflow.example")
 
@@ -36,10 +42,25 @@ def mark(webhook_id: str = WEBHOOK_ID) -> StoreMark:
         (StoredValue(NEW), {}),
         (StoredValue(OLD), {"known": KNOWN}),
         (StoredValue(OLD, mark=mark()), {}),
+        (StoredValue(padded(NEW)), {}),
+        (StoredValue(padded(OLD)), {"known": KNOWN}),
+        (StoredValue(padded(OLD)), {"leaked": KNOWN}),
+        (StoredValue(padded(OLD), mark=mark()), {}),
         (StoredValue(secret("foreign")), {"adopt": True}),
         (StoredValue(None, readable=False), {"adopt": True}),
     ],
-    ids=["absent", "current", "known", "marked", "adopted", "not readable, adopted"],
+    ids=[
+        "absent",
+        "current",
+        "known",
+        "marked",
+        "padded current",
+        "padded known",
+        "padded leaked",
+        "padded and marked",
+        "adopted",
+        "not readable, adopted",
+    ],  # fmt: skip
 )
 def test_ours_may_be_written(held: StoredValue, rule: dict[str, Any]) -> None:
     check_ours("a store", held, a_rule(**rule), current=NEW.fingerprint)
@@ -49,10 +70,20 @@ def test_ours_may_be_written(held: StoredValue, rule: dict[str, Any]) -> None:
     "held",
     [
         StoredValue(secret("foreign")),
+        StoredValue(padded(secret("foreign"))),
+        StoredValue(padded(secret("foreign")), mark=StoreMark("0" * 24, fingerprint("foreign"), "https://a.example")),
+        StoredValue(SigningSecret(f"{OLD.reveal()[:-1]} {OLD.reveal()[-1]}")),
         StoredValue(secret("foreign"), mark=mark("0" * 24)),
         StoredValue(secret("foreign"), mark=mark()),
     ],
-    ids=["unmarked", "another webhook's", "changed under our mark"],
+    ids=[
+        "unmarked",
+        "padded",
+        "padded, another webhook's",
+        "blank inside",
+        "another webhook's",
+        "changed under our mark",
+    ],
 )
 def test_a_foreign_value_is_refused(held: StoredValue) -> None:
     """The message names both fingerprints and the way out, never a value."""
@@ -61,7 +92,7 @@ def test_a_foreign_value_is_refused(held: StoredValue) -> None:
     ) as caught:
         check_ours("a store", held, a_rule(known=KNOWN), current=NEW.fingerprint)
     assert str(caught.value).startswith("store a store: ")
-    assert fingerprint("foreign") in str(caught.value)
+    assert held.shown in str(caught.value)
     assert NEW.fingerprint in str(caught.value)
     assert "whsec_" not in str(caught.value)
 
@@ -70,6 +101,22 @@ def test_what_cannot_be_read_cannot_be_judged() -> None:
     """Whose value it is stays unknown, so it takes an ``adopt: true`` to replace it."""
     with pytest.raises(StoreForeignValue, match="^store a store: it never shows what it holds.*say adopt: true"):
         check_ours("a store", StoredValue(None, readable=False), a_rule(known=KNOWN), current=NEW.fingerprint)
+
+
+def test_white_space_around_the_secret_is_written_over_and_is_no_previous_one() -> None:
+    store = MemoryStore(value=padded(NEW), previous=OLD)
+    rule = a_rule(known=KNOWN, keeps_previous=True)
+    assert converge(store.arm(), NEW, rule)
+    assert not converge(store.arm(), NEW, rule)
+    assert (store.holds, store.previous) == (NEW.reveal(), OLD)
+
+
+def test_what_is_kept_as_previous_is_the_exact_secret() -> None:
+    pair = desired_pair(StoredValue(padded(OLD)), NEW, a_rule(known=KNOWN, keeps_previous=True))
+    assert pair == SecretPair(NEW, OLD)
+    assert desired_pair(StoredValue(padded(OLD)), NEW, a_rule(leaked=KNOWN, keeps_previous=True)) == SecretPair(NEW)
+    lying = StoredValue(NEW, padded(OLD))
+    assert desired_pair(lying, NEW, a_rule(leaked=KNOWN, keeps_previous=True)) == SecretPair(NEW)
 
 
 KEEPS = {"keeps_previous": True, "known": frozenset({OLD.fingerprint})}

@@ -63,6 +63,15 @@ def test_a_branch_without_a_report() -> None:
     assert "clear the branch's failed tasks" in row.advice
 
 
+def test_a_branch_whose_entry_is_wrong() -> None:
+    row = BranchRow.of("production", None, wrong="rotation.yaml:3: webhooks[0].webhook_id: is required")
+    assert (row.done, row.outcome) == (False, "wrong entry")
+    assert row.advice == (
+        "Nothing was changed. Its entry in the rotation file is wrong: rotation.yaml:3: webhooks[0].webhook_id: is "
+        "required. Mend it, then trigger anew."
+    )
+
+
 def test_the_table_shows_every_webhook_and_what_to_do() -> None:
     """A name that somebody typed stays on its line, and is no markup."""
     rows = [

@@ -349,7 +349,8 @@ def test_a_certificate_that_cannot_be_verified_is_named(receiver: Receiver) -> N
 
     outcome = a_probe(receiver, transport=httpx.MockTransport(handshake), timeout=1).run(secret("1"))
     assert outcome.result == "unreachable"
-    assert "no answer (its TLS certificate could not be verified)" in outcome.detail
+    assert "no answer (its TLS certificate could not be verified; for authorities of your own" in outcome.detail
+    assert "SSL_CERT_FILE" in outcome.detail
 
 
 def test_unusable_certificates_of_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoresDisagree, StoresUnread, StoreUnreachable
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, failing, fingerprint, secret
@@ -26,6 +27,14 @@ def holding(value: str, *reads: Exception, label: str = "a") -> MemoryStore:
 
 def test_stores_that_agree() -> None:
     comparing(holding("1"), holding("1", label="b"))
+
+
+def test_white_space_is_told_from_another_secret() -> None:
+    with pytest.raises(StoresDisagree, match="which differs in white space only"):
+        comparing(MemoryStore(value=SigningSecret(f"{secret('1').reveal()} ")))
+    with pytest.raises(StoresDisagree) as caught:
+        comparing(holding("0"))
+    assert "white space" not in str(caught.value)
 
 
 def test_a_store_that_does_not_answer_is_compared_again() -> None:

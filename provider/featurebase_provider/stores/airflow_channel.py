@@ -1,17 +1,18 @@
-"""A running task's own channel to Airflow's Variables.
+"""A running task's own channel to Airflow's Variables and connections.
 
 ``airflow.sdk.Variable`` cannot be used: its ``get`` reports an outage as an absent Variable, and its ``set`` swallows
-a refusal before Airflow 3.3. Airflow's SDK is called on the task's main thread only.
+a refusal before Airflow 3.3. ``get_connection`` does the same. Airflow's SDK is called on the task's main thread only.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
 
 if TYPE_CHECKING:
-    from airflow.sdk.execution_time.comms import GetVariable, PutVariable
+    from airflow.sdk.execution_time.comms import GetConnection, GetVariable, PutVariable
 
 
 def require_task(name: str) -> None:
@@ -66,8 +67,39 @@ def is_listed(name: str, key: str) -> bool | None:
     return key in answer.keys if isinstance(answer, VariableKeysResult) else None
 
 
-def _ask(name: str, message: GetVariable | PutVariable | Any) -> Any:
-    """Send one message to the task's supervisor; None for "no such Variable"."""
+def supervisor_logs_values() -> bool:
+    """Whether the supervisor's logger is at DEBUG, where it writes each Variable that a task sets into its own log.
+
+    Airflow's logger is asked, as only Airflow knows which settings count in which version.
+    """
+    from airflow.sdk.execution_time import supervisor
+
+    return bool(supervisor.log.bind().is_enabled_for(logging.DEBUG))
+
+
+def is_connection_missing(conn_id: str) -> bool:
+    """Whether there is no such connection for certain, for who was told so by ``get_connection``.
+
+    False where a secrets backend or Airflow could not be asked. Without a task to ask for, what ``get_connection`` said
+    counts.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetConnection
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
+        return True
+    try:
+        for backend in ensure_secrets_backend_loaded():
+            if backend.get_connection(conn_id=conn_id) is not None:
+                return False
+        return _ask(conn_id, GetConnection(conn_id=conn_id)) is None
+    except Exception:  # noqa: BLE001  each backend fails in its own way
+        return False
+
+
+def _ask(name: str, message: GetConnection | GetVariable | PutVariable | Any) -> Any:
+    """Send one message to the task's supervisor; None for "no such Variable" or connection."""
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import ErrorResponse
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
@@ -83,7 +115,7 @@ def _ask(name: str, message: GetVariable | PutVariable | Any) -> Any:
     if not isinstance(answer, ErrorResponse):
         return answer
     error_type = answer.error.value
-    if error_type == "VARIABLE_NOT_FOUND":
+    if error_type in ("VARIABLE_NOT_FOUND", "CONNECTION_NOT_FOUND"):
         return None
     raise _error(name, error_type, answer.detail)
 

@@ -1,0 +1,20 @@
+"""What to do where a server's TLS certificate can't be verified."""
+
+from __future__ import annotations
+
+import ssl
+
+ADVICE = (
+    "for authorities of your own have SSL_CERT_FILE (a file) or SSL_CERT_DIR (a folder) name them, on every worker and "
+    "triggerer; REQUESTS_CA_BUNDLE does not count here"
+)
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    """Whether an error, or what led to it, is that the server's certificate could not be verified."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
