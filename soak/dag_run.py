@@ -111,7 +111,7 @@ class SmallAirflow:
         for task_id, task in self.dag.task_dict.items():
             if task_id in run.states:
                 continue
-            blocked = _blocked(run, task.upstream_task_ids) if task_id != "report" else None
+            blocked = None if task.is_teardown else _blocked(run, task.upstream_task_ids)
             if blocked is not None:
                 run.states[task_id] = blocked
                 continue

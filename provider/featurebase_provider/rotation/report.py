@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from featurebase_provider.rotation.errors import RunNotDone
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ Outcome = Literal[
     "skipped",
     "nothing_changed",
 ]
+
+DONE: frozenset[Outcome] = frozenset({"rotated", "distributed", "dry_run", "skipped"})
+"""Outcomes with which a Dag run is a success."""
 
 ADVICE: Mapping[str, str] = {
     "rotated": "Nothing to do.",
@@ -296,3 +300,20 @@ def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outc
     if findings.current is None:
         return "unknown"
     return "nothing_changed" if findings.current == plan.before else "incomplete"
+
+
+def check_outcome(webhook: str, report: Mapping[str, Any] | None) -> str:
+    """The outcome of a Dag run that is a success.
+
+    :param webhook: names it in the message.
+    :param report: the run's report as JSON, or None where there is none.
+    :raises RunNotDone: something is left to do, or there is no report.
+    """
+    if report is None:
+        raise RunNotDone(
+            webhook, "the report task left no report, so how this run ended is not shown. Clear the report task"
+        )
+    outcome = str(report.get("outcome"))
+    if outcome not in DONE:
+        raise RunNotDone(webhook, f"this run's outcome is {outcome}. {report.get('advice')}")
+    return outcome

@@ -19,6 +19,7 @@ RECORDS = {
     for name in ("production", "staging")
     for what in ("plan", "rotation-report")
 }
+RULES = {"report": "all_done", "summary": "all_done_setup_success"}
 REASON = "{{ params.reason or '' }}"
 
 
@@ -107,7 +108,10 @@ def test_how_the_tasks_run(dag: DAG) -> None:
         assert known["execution_timeout"] == timedelta(
             minutes=7 + 15 if name == "probe" else 20, seconds=10 if name == "probe" else 0
         )
-        assert known["trigger_rule"] == ("all_done" if name in ("report", "summary") else "all_success")
+        assert known["trigger_rule"] == RULES.get(name, "all_success")
+    assert [(task.task_id, task.on_failure_fail_dagrun) for task in dag.tasks if task.is_teardown] == [
+        ("summary", True)
+    ]
 
 
 def test_order_and_events(dag: DAG) -> None:
