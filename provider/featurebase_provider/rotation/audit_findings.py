@@ -57,7 +57,8 @@ ADVICE: Mapping[str, str] = {
     "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry of the rotation file.",
     "webhook_unconfigured": "Add it to the rotation file, delete it at Featurebase, or (another product's) ignore the "
     "kind.",
-    "webhook_inactive": "Featurebase delivers nothing. Find out why, mend the receiver, set it active in Featurebase.",
+    "webhook_inactive": "Featurebase delivers nothing. If a store differs too, distribute first. Mend the receiver, "
+    "then set it active in Featurebase.",
     "delivery_failing": "Mend the receiver; if a store differs too, mend that first.",
     "secret_missing": "Check the connection's api_version and the API key's rights.",
     "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or look why its schedule did not.",

@@ -62,9 +62,8 @@ def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
         found.append(subject.finding("previous_left_behind", left_behind))
     for held in evidence.stores:
         found += [replace(one, store=held.label) for one in _about_store(subject, evidence, held)]
-    heals = webhook is not None and (webhook.status == "active" or subject.allow_inactive)
-    if webhook is not None and webhook.fingerprint in evidence.leaked:
-        heals = False  # a leaked secret is written nowhere
+    # Whatever its status: it may be paused because its stores are behind. But a leaked secret is written nowhere.
+    heals = webhook is not None and webhook.fingerprint not in evidence.leaked
     webhook_id = webhook.id if webhook is not None else subject.webhook_id
     return [
         replace(one, webhook_id=webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
