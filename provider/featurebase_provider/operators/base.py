@@ -19,6 +19,7 @@ from featurebase_provider.airflow_compat import (
 )
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
+from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.convergence import WriteRule
@@ -32,6 +33,7 @@ from featurebase_provider.rotation.schedule import RunTiming
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.store import Store
@@ -124,7 +126,7 @@ class FeaturebaseOperator(BaseOperator):
         self.learn_webhook(context)
         result = "failed"
         try:
-            with task_errors(self.standing(context)):
+            with leaving_word(context, self.found_json), task_errors(self.standing(context)):
                 value = self.run(context)
             result = "done"
             return value
@@ -136,6 +138,13 @@ class FeaturebaseOperator(BaseOperator):
             raise
         finally:
             count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+
+    found: Found | None = None
+    """What the task found before anything was changed, for the report; see :mod:`.finding`."""
+
+    def found_json(self) -> dict[str, Any] | None:
+        """The same, JSON-ready."""
+        return self.found.as_json() if self.found is not None else None
 
     def learn_webhook(self, context: Context) -> None:
         """Take the webhook's id from the plan, where the configuration names the webhook otherwise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled
-from featurebase_provider.rotation.report import check_outcome
+from featurebase_provider.rotation.advice import check_outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
