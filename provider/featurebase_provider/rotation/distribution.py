@@ -83,8 +83,8 @@ class ArmedStores:
             why = "; ".join(str(problem) for problem in self.problems.values())
             raise StoresNotReady(
                 webhook_id,
-                f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed and "
-                f"the receivers still verify. {why}",
+                f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed. "
+                f"{why}",
             )
 
     def reread(self) -> ArmedStores:
