@@ -113,6 +113,8 @@ def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Ite
     current = evidence.webhook.fingerprint if evidence.webhook is not None else None
     if held.holding == "differs":
         yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
+    elif held.holding == "absent" and not held.may_be_made:
+        yield subject.finding("store_missing", f"{held.target} does not exist, and the store does not say create: true")
     elif held.holding == "absent":
         yield subject.finding("store_absent", f"{held.target} holds no secret")
     elif held.holding == "unfinished":

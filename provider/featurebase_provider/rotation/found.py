@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.check import StoreCheck
     from featurebase_provider.rotation.probe import ProbeOutcome
 
-BEHIND = frozenset({"differs", "absent", "unfinished"})
-"""What a store holds (see ``rotation.check``) where ``mode=distribute`` helps."""
-
 
 @dataclass(frozen=True, slots=True)
 class FoundStore:
@@ -27,6 +24,7 @@ class FoundStore:
     :param holding: see :class:`~featurebase_provider.rotation.check.StoreCheck`.
     :param fingerprint: of the value that it held; it may be somebody else's.
     :param said: its proof that it can be written, or why a rotation could not write it.
+    :param ready: whether a rotation could write it.
     """
 
     label: str
@@ -34,12 +32,7 @@ class FoundStore:
     holding: str
     fingerprint: str | None = None
     said: str = ""
-
-    @property
-    def held(self) -> str:
-        """For messages."""
-        holds = {"absent": "holds no secret", "unfinished": "holds it, but what belongs to writing it is not done"}
-        return f"{self.label} ({self.target}) {holds.get(self.holding) or f'holds {self.fingerprint}'}"
+    ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +80,18 @@ class Found:
     @property
     def behind(self) -> tuple[FoundStore, ...]:
         """Stores that hold another secret than Featurebase, and that ``mode=distribute`` brings up to date."""
-        return tuple(one for one in self.stores or () if one.holding in BEHIND)
+        return tuple(one for one in self.stores or () if one.holding == "differs" and one.ready)
 
     @property
     def behind_said(self) -> str | None:
         """That stores hold another secret, and what helps; None where none does."""
         if not self.behind:
             return None
+        stores = "; ".join(f"{one.label} ({one.target}) holds {one.fingerprint}" for one in self.behind)
         return (
-            f"Stores hold another secret than Featurebase's current one ({self.current}): "
-            f"{'; '.join(one.held for one in self.behind)}. Receivers that read them refuse deliveries. Trigger the "
-            "Dag with mode=distribute: it brings the stores up to date and refreshes nothing"
+            f"Stores hold another secret than Featurebase's current one ({self.current}): {stores}. Receivers that "
+            "read them refuse deliveries. Trigger the Dag with mode=distribute: it brings the stores up to date and "
+            "refreshes nothing"
         )
 
 
@@ -109,4 +103,6 @@ def _found(check: StoreCheck) -> FoundStore:
         said = f"{verdict} ({check.writability.detail})"
     else:
         said = ""
-    return FoundStore(check.label, check.target, check.holding, check.fingerprint, one_line(said, 500))
+    return FoundStore(
+        check.label, check.target, check.holding, check.fingerprint, one_line(said, 500), check.problem is None
+    )

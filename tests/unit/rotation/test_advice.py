@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -84,12 +85,13 @@ def test_where_nothing_was_looked_at_nothing_is_said() -> None:
 
 def test_stores_that_are_behind_are_named_with_what_helps() -> None:
     """After a rotation by hand, above all."""
-    found = a_found(MATCHES, DIFFERS, FoundStore("d", "memory://d", "absent"), FoundStore("e", "e", "foreign", OLD))
+    others = (FoundStore("d", "d", "absent"), FoundStore("e", "e", "foreign", OLD), replace(DIFFERS, ready=False))
+    found = a_found(MATCHES, DIFFERS, *others)
     said = str(found.behind_said)
-    assert f"current one ({CURRENT}): b (memory://b) holds {OLD}; d (memory://d) holds no secret. " in said
+    assert f"current one ({CURRENT}): b (memory://b) holds {OLD}. " in said
     assert "mode=distribute" in said
     assert said in advise("nothing_changed", found=found)
-    assert a_found(MATCHES).behind_said is None
+    assert a_found(MATCHES, *others).behind_said is None
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,14 @@ def test_failing_deliveries_are_found() -> None:
     assert found(webhook=a_webhook(health={"consecutiveFailures": 2})) == []
 
 
+def test_what_is_missing_and_may_not_be_made_is_not_healed() -> None:
+    """``distribute`` would be refused: a person creates it, or says that it may be created."""
+    finding = one(HeldByStore("file", "file:///etc/a.env", "absent", may_be_made=False))
+    assert (finding.kind, finding.heals) == ("store_missing", False)
+    assert ADVICE["store_missing"].startswith("Create it, or say create: true for this store")
+    assert one(HeldByStore("file", "file:///etc/a.env", "absent")).heals
+
+
 def test_an_answer_without_a_secret_is_found() -> None:
     assert kinds(webhook=a_webhook(None)) == ["secret_missing"]
 
