@@ -112,6 +112,11 @@ def _forward(emergency: bool, rotated: bool, left: Sequence[StoreOutcome]) -> st
             f"{NO_WAY_BACK} Rotate left no result, so what the stores hold is not settled. Clear the rotate task: it "
             "compares before it refreshes, and brings the stores up to date."
         )
+    if all(one.holds_secret for one in left):
+        return (
+            f"Featurebase's secret was refreshed again after {names} had been seen to. Clear the push tasks with all "
+            "that follows them (or trigger the Dag with mode=distribute): they write what is behind."
+        )
     if emergency:
         return f"{STILL_ACCEPTED} Not settled: {names}."
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -215,10 +215,11 @@ def make_report(
     :param rotate_began: whether the rotate task was tried.
     """
     plan, rotation, found = findings.plan, findings.rotation, findings.found
-    stores = {**(rotation.stores if rotation else {}), **findings.pushed}
+    written = {**(rotation.stores if rotation else {}), **findings.pushed}
     failed = [row.task_id for row in tasks if row.state in ("failed", "upstream_failed")]
     pushed = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
     after = findings.current or pushed or (rotation.after if rotation else None)
+    stores = {label: _as_compared(one, findings.delivery, after) for label, one in written.items()}
     outcome = _outcome(findings, stores, after, failed, skipped)
     mode = plan.mode if plan else mode
     webhook_id = plan.webhook_id if plan else found.webhook_id if found else None
@@ -261,6 +262,14 @@ def make_report(
         status=findings.status,
         found=found,
     )
+
+
+def _as_compared(one: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
+    """The store as the last comparison found it: another run, an emergency's, may have written it since the push."""
+    found = (delivery or {}).get("stores_hold")
+    if found is None or found != after or not one.holds_secret or one.detail is not None or one.fingerprint == found:
+        return one
+    return replace(one, result="unchanged", fingerprint=found)
 
 
 def _left(stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[StoreOutcome, ...]:

@@ -75,7 +75,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param push_task_ids: its push tasks.
     :param probe_task_id: its probe task, or None.
     :param deferrable: False polls on the worker.
-    :returns: ``kind`` and ``detail`` of the verdict.
+    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every store was
+        found to hold, if it can be read.
     :raises ValueError: when it is made with one of Airflow's sensor arguments that it has no use for (:data:`UNUSED`).
     :raises AirflowSkipException: no delivery decided, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
@@ -211,6 +212,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         result = {"kind": kind, "detail": detail}
         context["ti"].xcom_push(key="return_value", value=result)
         self._compare_stores(webhook)
+        result["stores_hold"] = str(webhook.fingerprint)
+        context["ti"].xcom_push(key="return_value", value=result)
         self.log.info("Deliveries: %s: %s", kind, detail)
         if kind == "unreadable":
             raise DeliveryHealthUnreadable(webhook.id, detail)

@@ -111,6 +111,13 @@ def test_what_the_run_itself_did(mode: str, began: bool, says: str) -> None:
 def test_the_way_forward_depends_on_what_is_left() -> None:
     assert "Not settled: c. Mend the store, then clear its push task" in advise("incomplete", left=(LEFT,))
     assert "Not settled: c." in advise("incomplete", left=(LEFT,), emergency=True)
+    overtaken = StoreOutcome("a", "memory://a", "written", OLD)
+    for emergency in (False, True):
+        said = advise("incomplete", left=(overtaken,), emergency=emergency)
+        assert said.startswith(
+            "Featurebase's secret was refreshed again after a had been seen to. Clear the push tasks"
+        )
+    assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
     assert "Clear the rotate task" in advise("incomplete", rotated=False)
 
 

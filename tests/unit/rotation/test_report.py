@@ -95,6 +95,17 @@ def test_stores_that_hold_an_older_secret_than_featurebase_are_incomplete(tasks:
     assert (report.outcome, report.after) == ("incomplete", NEWER)
 
 
+def test_the_last_comparison_tells_what_stores_hold_that_another_run_wrote_since() -> None:
+    """An emergency came after the pushes; verify_delivery found its secret in every store that can be read."""
+    compared = {"kind": "quiet", "detail": "", "stores_hold": NEWER}
+    report = a_report(rotated(WRITTEN), current=NEWER, delivery=compared)
+    assert (report.outcome, report.stores[0].fingerprint) == ("rotated", NEWER)
+    for facts in ({"delivery": {**compared, "stores_hold": AFTER}}, {"delivery": {"kind": "quiet", "detail": ""}}):
+        assert a_report(rotated(WRITTEN), current=NEWER, **facts).outcome == "incomplete"
+    for store in (FAILED, replace(WRITTEN, detail="not readable")):
+        assert a_report(rotated(store), current=NEWER, delivery=compared).outcome == "incomplete"
+
+
 def test_without_a_look_at_featurebase_the_pushes_tell_what_is_current() -> None:
     """Of two stores, the one that a push brought further shows that the other one is behind."""
     other = StoreOutcome("b", "memory://b", "written", AFTER)
