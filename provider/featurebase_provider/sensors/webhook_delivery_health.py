@@ -75,8 +75,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param push_task_ids: its push tasks.
     :param probe_task_id: its probe task, or None.
     :param deferrable: False polls on the worker.
-    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every store was
-        found to hold, if it can be read.
+    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every store
+        was found to hold, if it can be read.
     :raises ValueError: when it is made with one of Airflow's sensor arguments that it has no use for (:data:`UNUSED`).
     :raises AirflowSkipException: no delivery decided, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
