@@ -160,7 +160,8 @@ class _Rotating:
             if not run.failed:
                 return
             await asyncio.sleep(PERSON_SECONDS)
-            late = "Clear the" in run.errors[-1] and "push" in run.errors[-1]
+            last = [error for error in run.errors if not error.startswith("outcome")][-1:]
+            late = run.failed == ["outcome"] or any("Clear the" in error and "push" in error for error in last)
             pushes = [task_id for task_id in self._airflow.dag.task_dict if task_id.startswith("push.")]
             self._airflow.clear(run, pushes if late else run.failed)
             run.clears += 1

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from soak.faults import Kill
     from soak.variables import Variables
 
+RESULT = "return_value"
 TRY_SECONDS = 60.0
 RETRY_DELAY = 0.2
 
@@ -107,7 +108,7 @@ class SmallAirflow:
         for task_id, task in self.dag.task_dict.items():
             if task_id in run.states:
                 continue
-            blocked = _blocked(run, task.upstream_task_ids) if task_id != "report" else None
+            blocked = None if task.is_teardown else _blocked(run, task.upstream_task_ids)
             if blocked is not None:
                 run.states[task_id] = blocked
                 continue
@@ -134,7 +135,8 @@ class SmallAirflow:
     async def _try(self, run: DagRun, task_id: str, fatal: int | None, *, last: bool) -> bool:
         """Run one try; whether the task has its final state."""
         run.tries[task_id] += 1
-        run.xcoms.pop(task_id, None)
+        for key in [key for key in run.xcoms if key.partition(" ")[0] == task_id]:
+            run.xcoms.pop(key)
         told = await run_in_process(
             lambda: self._work(run, task_id), fatal=fatal, log=self._log, seconds=TRY_SECONDS, ahead=self.ahead
         )
@@ -161,14 +163,14 @@ class SmallAirflow:
         context = self._context(run, task_id, pushed)
         state, error = "success", None
         try:
-            pushed["return_value"] = task.execute(context)
+            pushed[RESULT] = task.execute(context)
         except AirflowSkipException as exc:
             state, error = "skipped", str(exc)
         except AirflowFailException as exc:
             state, error = "failed", str(exc)
         except FeaturebaseError as exc:
             state, error = "up_for_retry", f"{type(exc).__name__}: {exc}"
-        xcoms = {task_id: pushed["return_value"]} if "return_value" in pushed else {}
+        xcoms = {_xcom(task_id, key): value for key, value in pushed.items()}
         return {"state": state, "error": error, "xcoms": xcoms}
 
     def _context(self, run: DagRun, task_id: str, pushed: dict[str, Any]) -> Any:
@@ -178,7 +180,7 @@ class SmallAirflow:
             run_id=run.run_id,
             try_number=run.tries[task_id],
             max_tries=run.max_tries.get(task_id, int(self.dag.task_dict[task_id].retries or 0)),
-            xcom_pull=lambda task_ids: run.xcoms.get(task_ids),
+            xcom_pull=lambda task_ids, key=RESULT: run.xcoms.get(_xcom(task_ids, key)),
             xcom_push=lambda key, value: pushed.__setitem__(key, value),
             get_task_states=lambda **_: {run.run_id: dict(run.states)},
         )
@@ -197,6 +199,11 @@ class SmallAirflow:
             "params": {},
             "outlet_events": OutletEventAccessors(),
         }
+
+
+def _xcom(task_id: str, key: str) -> str:
+    """Under what an XCom is kept: a result by its task alone."""
+    return task_id if key == RESULT else f"{task_id} {key}"
 
 
 def _blocked(run: DagRun, upstream: Iterable[str]) -> str | None:

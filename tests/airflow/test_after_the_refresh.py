@@ -41,7 +41,7 @@ def test_failed_push_leaves_the_run_failed_and_the_report_done(
     assert airflow.asset_events(asset(world, "signing-secret")) == []
 
     world.secret_file.chmod(0o640)
-    airflow.clear(run, ["push.object_storage", "distributed", "probe", "verify_delivery", "report"])
+    airflow.clear(run, ["push.object_storage", "distributed", "probe", "verify_delivery", "report", "outcome"])
     assert run.state == "success", run.errors
     assert (world.refreshes(), run.report["outcome"]) == (1, "rotated")
     assert in_stores(airflow, world) == everywhere(world.secret)
@@ -56,7 +56,7 @@ def test_rotation_by_hand_between_two_pushes(airflow: InProcessAirflow, world: F
     assert "Clear the push tasks" in run.error("distributed")
     assert airflow.asset_events(asset(world, "signing-secret")) == []
 
-    airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report"])
+    airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report", "outcome"])
     assert run.state == "success", run.errors
     assert world.refreshes() == 2  # the run's and the person's
     assert in_stores(airflow, world) == everywhere(world.secret)
@@ -84,7 +84,7 @@ def test_refresh_between_push_and_probe_is_not_blamed_on_the_receiver(
     assert "Clear the push tasks" in run.error("probe")
     assert "mend the receiver" not in run.error("probe")
 
-    airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report"])
+    airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report", "outcome"])
     assert run.state == "success", run.errors
     assert world.refreshes() == 2  # the run's and the person's
     assert in_stores(airflow, world) == everywhere(world.secret)

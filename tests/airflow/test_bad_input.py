@@ -284,11 +284,12 @@ def test_clear_error_and_nothing_changed(
         airflow.go_on(run)
 
     assert run.state == "failed"
-    assert list(run.errors) == [case.task], run.errors
+    assert list(run.errors) == [case.task, "outcome"], run.errors
     assert [text for text in case.says if text not in run.error(case.task)] == [], run.error(case.task)
     assert world.refreshes() == case.refreshes
     assert held(airflow, world) == kept
     assert (run.states["report"], run.report["outcome"]) == ("success", case.outcome)
+    assert run.report["cause"] == f"{case.task}: {run.error(case.task)}"
     assert airflow.asset_events(f"featurebase://webhooks/{world.name}/signing-secret") == []
 
 

@@ -131,10 +131,11 @@ def test_task_order_is_the_designed_one(production: dict[str, Any]) -> None:
         ("settle", "verify_delivery"),
         ("verify_delivery", "report"),
         *((push, "report") for push in PUSHES),
+        ("report", "outcome"),
     }
     assert {tuple(edge) for edge in production["edges"]} == edges
-    assert {task_id for task_id, task in production["tasks"].items() if task["teardown"]} == {"report"}
-    rules = {task["trigger_rule"] for task_id, task in production["tasks"].items() if task_id != "report"}
+    assert {task_id for task_id, task in production["tasks"].items() if task["teardown"]} == {"report", "outcome"}
+    rules = {task["trigger_rule"] for task in production["tasks"].values() if not task["teardown"]}
     assert rules == {"all_success"}
 
 
@@ -143,6 +144,7 @@ def test_probe_and_settle_are_optional(shipped: dict[str, Any]) -> None:
     staging = shipped["dags"]["featurebase_rotate__staging"]
     assert sorted(staging["tasks"]) == [
         "distributed",
+        "outcome",
         "preflight",
         "push.airflow_variable",
         "report",

@@ -73,7 +73,8 @@ def test_branch_is_named_and_retried(dag: dict[str, Any]) -> None:
     assert {tasks[f"webhook.{name}"]["retries"] for name in ("push", "confirm")} == {500}
     assert tasks["webhook.probe"]["execution_timeout"] > 600
     assert referred(dag) <= set(tasks)
-    assert {name for name, task in tasks.items() if task["trigger_rule"] == "all_done"} == {"webhook.report", "summary"}
+    assert {name for name, task in tasks.items() if task["trigger_rule"] == "all_done"} == {"webhook.report"}
+    assert {name for name, task in tasks.items() if task["teardown"]} == {"summary"}
 
 
 def test_events_go_through_an_alias(dag: dict[str, Any]) -> None:

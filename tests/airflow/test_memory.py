@@ -283,7 +283,7 @@ def test_one_odd_row_of_airflows_database_holds_nothing_up(
     """Where there is no record yet, events would be asked for: they can't be had, and nobody waits for them."""
     for name in airflow.variables(prefix(world)):
         airflow.delete_variable(name)
-    airflow.clear(poisoned, ["push.object_storage", "distributed", "probe", "verify_delivery", "report"])
+    airflow.clear(poisoned, ["push.object_storage", "distributed", "probe", "verify_delivery", "report", "outcome"])
     assert poisoned.state == "success", poisoned.errors
     emergency = airflow.start(load_emergency(airflow, world.entry()), ALL)
     assert emergency.state == "success", emergency.errors

@@ -178,18 +178,21 @@ def test_writes_again_with_a_fresh_read(case: StoreCase) -> None:
 def test_creates_what_is_missing_if_asked(case: StoreCase) -> None:
     """An absent value is created, in a form that readers understand."""
     armed = ready(case.config(**({} if case.creates_without_asking else {"create": True})))
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    held = armed.read()
+    assert held.may_be_made
+    armed.write(pair(NEW), held=held, mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == NEW
 
 
 def test_creates_nothing_unasked(case: StoreCase) -> None:
-    """Without ``create: true`` an absent file or object is refused, by the proof and by the write."""
+    """Without ``create: true`` an absent file or object is refused, by the proof and by the write; reading says so."""
     if case.creates_without_asking:
         not_applicable("this store always creates")
     config = case.config()
     armed = ready(config)
+    assert armed.read().may_be_made is not case.reads_back
     with raises_quietly(StoreRefused, config.full_name):
         armed.prove_writable()
     with raises_quietly(StoreRefused, config.full_name):

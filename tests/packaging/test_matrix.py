@@ -41,7 +41,8 @@ from airflow.providers_manager import ProvidersManager
 print(hasattr(ProvidersManager, "cli_command_functions"))
 """
 FIGURES = {
-    *("preflight", "rotate", "push", "distributed", "probe", "verify_delivery", "report", "store_exposure"),
+    *("preflight", "rotate", "push", "distributed", "probe", "verify_delivery", "report", "outcome"),
+    "store_exposure",
     *("receiver_exposure", "audit.finding", "emergency_plan", "emergency_push"),
 }
 

@@ -72,8 +72,8 @@ class OneTask:
         self.try_number, self.max_tries = try_number, max_tries
         self.pushed: dict[str, Any] = {}
 
-    def xcom_pull(self, task_ids: str) -> Any:
-        return self.results.get(task_ids)
+    def xcom_pull(self, task_ids: str, *, key: str = "return_value") -> Any:
+        return self.results.get(task_ids) if key == "return_value" else None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value

@@ -31,6 +31,8 @@ class RunningTask:
 
     operator: Any
     results: dict[str, Any] = field(default_factory=dict)
+    findings: dict[str, Any] = field(default_factory=dict)
+    """What other tasks have left for the report beside their results; as ``results``."""
     dag_id: str = "a_dag"
     run_id: str = "manual__1"
     try_number: int = 1
@@ -99,8 +101,9 @@ class _TaskInstance:
         self.task_id, self.dag_id, self.run_id = running.operator.task_id, running.dag_id, running.run_id
         self.try_number, self.map_index = running.try_number, running.map_index
 
-    def xcom_pull(self, task_ids: str, *, map_indexes: Any = UNSET) -> Any:
-        found = self._running.results.get(task_ids)
+    def xcom_pull(self, task_ids: str, *, key: str = "return_value", map_indexes: Any = UNSET) -> Any:
+        kept = self._running.results if key == "return_value" else self._running.findings
+        found = kept.get(task_ids)
         branches = found if isinstance(found, list) else None
         if map_indexes is UNSET:
             return found  # a list, where the task is mapped

@@ -125,8 +125,7 @@ def _build(entries: RightEntries, pushing: Mapping[str, Any]) -> None:
         report_task_id=f"{BRANCH}.report",
         wrong=entries.wrong,
         file_error=file_error,
-        trigger_rule="all_done",
-    )
+    ).as_teardown(on_failure_fail_dagrun=True)  # it runs, and counts, whatever a person marks the run as
     branches >> summary
 
 

@@ -13,6 +13,7 @@ from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMER
 from featurebase_provider.dag_factory.settings import TAGS, default_args, trigger_form
 from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.distributed import SecretDistributedOperator
+from featurebase_provider.operators.outcome import RotationOutcomeOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.push import PushWebhookSecretOperator
@@ -202,12 +203,15 @@ def _build(
         verify_task_id=verify.task_id,
         task_ids=[task.task_id for task in (preflight, rotate, *pushes.values(), *after)],
     ).as_teardown()
+    outcome = RotationOutcomeOperator(task_id="outcome", **shared, report_task_id=report.task_id).as_teardown(
+        on_failure_fail_dagrun=True
+    )
     preflight >> rotate >> list(pushes.values()) >> distributed
     for earlier, later in zip(after, after[1:], strict=False):
         earlier >> later
     # Every push, not verify alone: one that has failed for good must not have the report written while another
     # still tries.
-    [*pushes.values(), verify] >> report
+    [*pushes.values(), verify] >> report >> outcome
 
 
 def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) -> dict[str, PushWebhookSecretOperator]:

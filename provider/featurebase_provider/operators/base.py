@@ -21,6 +21,7 @@ from featurebase_provider.airflow_compat import (
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
 from featurebase_provider.operators.assets import plan_asset, report_asset
+from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.asked import check_asked
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.store import Store
@@ -105,7 +107,7 @@ class FeaturebaseOperator(BaseOperator):
         self.learn_webhook(context)
         result = "failed"
         try:
-            with task_errors(self.standing(context)):
+            with leaving_word(context, self.found_json), task_errors(self.standing(context)):
                 if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
                     raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
                 value = self.run(context)
@@ -119,6 +121,13 @@ class FeaturebaseOperator(BaseOperator):
             raise
         finally:
             count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+
+    found: Found | None = None
+    """What the task found before anything was changed, for the report; see :mod:`.finding`."""
+
+    def found_json(self) -> dict[str, Any] | None:
+        """The same, JSON-ready."""
+        return self.found.as_json() if self.found is not None else None
 
     def render_template(
         self,

@@ -24,7 +24,8 @@ class SecretDistributedOperator(FeaturebaseOperator):
     :param rotate_task_id: the rotate task of the same Dag run.
     :param push_task_ids: its push tasks.
     :returns: the event's ``extra``.
-    :raises AirflowFailException: the stores do not agree, as somebody has refreshed in between.
+    :raises AirflowFailException: a push task left no result, or the stores do not agree, as somebody has refreshed in
+        between.
     """
 
     stat = "distributed"
@@ -38,11 +39,15 @@ class SecretDistributedOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Emit the event, provided that all stores agree."""
         rotated = self.rotated(context, self.rotate_task_id)
-        held = {
-            str(result["fingerprint"])
-            for task_id in self.push_task_ids
-            if (result := pulled(context, task_id)) is not None
-        } or {rotated.after}
+        pushed = {task_id: pulled(context, task_id) for task_id in self.push_task_ids}
+        without = [task_id for task_id, result in pushed.items() if result is None]
+        if without:
+            raise StoresDisagree(
+                self.webhook_id,
+                f"{', '.join(without)} left no result (a task that is marked success by hand leaves none), so what the "
+                "stores hold is not settled, and nothing was announced. Clear the push tasks that are named",
+            )
+        held = {str(result["fingerprint"]) for result in pushed.values() if result is not None} or {rotated.after}
         if len(held) > 1:
             raise StoresDisagree(
                 self.webhook_id,

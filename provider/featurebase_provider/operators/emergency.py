@@ -21,6 +21,7 @@ from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_op
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.memory import plan_key
@@ -117,6 +118,7 @@ class EmergencyPlanOperator(EmergencyTask):
             webhook = find_webhook(client, config.webhook_id or "", config.webhook_name)
             self.webhook_id = webhook.id
             host = client.settings.base_url
+            self.found = Found.of(webhook, host)
             memory = memory_of(context, host, webhook.id)
             plan = self._own_plan(context, memory)
             if plan is not None and webhook.fingerprint != plan.before:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.operators.base import pulled, result_of, task_errors
+from featurebase_provider.operators.base import result_of, task_errors
 from featurebase_provider.operators.emergency import EmergencyTask
-from featurebase_provider.operators.report import RotationReportOperator
+from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
+from featurebase_provider.rotation.report import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.rotation.rotate import RotationOutcome
 
 
 class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
@@ -44,13 +46,20 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
         """Gather, sum up, log, emit."""
         return RotationReportOperator.run(self, context)
 
-    def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
-        outcomes = {}
+    def _pushed(
+        self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]
+    ) -> dict[str, StoreOutcome]:
+        outcomes: dict[str, StoreOutcome] = {}
         for task_id in self.push_ids:
-            for label, one in (pulled(context, task_id) or {}).get("stores", {}).items():
-                outcome = StoreOutcome.from_json(one)
-                if outcome is not None:
-                    outcomes[label] = outcome
+            row = states.get(task_id, TaskRow(task_id, None))
+            result = ended_with(context, task_id, states)
+            if result is not None:
+                told = {label: StoreOutcome.from_json(one) for label, one in result.get("stores", {}).items()}
+                outcomes.update({label: one for label, one in told.items() if one is not None})
+            elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
+                # Not one of the stores is what an earlier task saw: this one was to look at all of them.
+                seen = {**rotated.stores, **outcomes}
+                outcomes = {label: unsettled(one, row) for label, one in seen.items()}
         return outcomes
 
 

@@ -20,6 +20,7 @@ from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.rotation.check import PADDED, check_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
+from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.lineage import read_current, secret_of
 from featurebase_provider.rotation.own_plan import own_plan
@@ -123,6 +124,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         with self.hook.get_conn() as client:
             webhook = find_webhook(client, self.webhook_id, self.webhook_name)
             self.webhook_id = webhook.id
+            self.found = Found.of(webhook, client.settings.base_url)
             check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
             memory = memory_of(context, client.settings.base_url, webhook.id)
             history = self.recall(context, memory, strict=True)
@@ -140,6 +142,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             else:
                 plan = kept
         current = secret_of(webhook).fingerprint
+        self.found = Found.of(webhook, plan.host)
         self.log.info(
             "Webhook %s (%r), %s, secret %s, mode %s",
             webhook.id,
@@ -239,6 +242,10 @@ class PreflightRotationOperator(FeaturebaseOperator):
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
+        if self.found is not None:
+            self.found = self.found.with_stores(checks)
+            if self.found.behind_said is not None:
+                self.log.warning("%s", self.found.behind_said)
         problems = [check.problem for check in checks if check.problem is not None]
         ours = [one.fingerprint for one in checks if one.ours and one.fingerprint and one.fingerprint != plan.before]
         if not problems:
@@ -261,11 +268,12 @@ class PreflightRotationOperator(FeaturebaseOperator):
         )
         probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
         outcome = probe.run(secret_of(webhook))
+        if self.found is not None:
+            self.found = self.found.with_probe(outcome)
         if not outcome.passed:
-            raise outcome.failure(
-                webhook.id,
-                f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed",
-            )
+            behind = self.found.behind_said if self.found is not None else None
+            said = f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed"
+            raise outcome.failure(webhook.id, f"{said}. {behind}" if behind else said)
         self.log.info("Probe with the current secret: %s", outcome.detail)
 
 

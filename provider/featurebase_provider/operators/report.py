@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, this_run
+from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.lineage import read_current, secret_of
@@ -19,15 +22,17 @@ from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.report import Findings, TaskRow, make_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
+NO_WORD = "it left no message: it was killed, ran out of time or was marked by hand; its log may have more"
 STALE_SECONDS = 10.0
 """How long the report waits for a read that is not stale."""
 
@@ -81,8 +86,8 @@ class RotationReportOperator(FeaturebaseOperator):
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         rotated = self.left_by_rotate(context, self.rotate_task_id)
         history = self._history(context, plan)
-        current, gone, now = self._current(plan, rotated, history)
-        report = self._report(context, plan, rotated, current=current, gone=gone, at=now.isoformat())
+        now = self._now(plan, rotated, history)
+        report = self._report(context, plan, rotated, now)
         self.log.info("Rotation report\n%s", report.as_text())
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
@@ -90,40 +95,44 @@ class RotationReportOperator(FeaturebaseOperator):
         return report.as_json()
 
     def _report(
-        self,
-        context: Context,
-        plan: RotationPlan | None,
-        rotated: RotationOutcome | None,
-        *,
-        current: str | None,
-        gone: bool,
-        at: str,
+        self, context: Context, plan: RotationPlan | None, rotated: RotationOutcome | None, now: _Now
     ) -> RotationReport:
-        order = list(context["dag"].task_dict)
-        rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
-        tasks = tuple(TaskRow(*row) for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id)
-        states = {row.task_id: row.state for row in tasks}
+        tasks = self._tasks(context)
+        states = {row.task_id: row for row in tasks}
+        preflight, rotate = states.get(self.preflight_task_id), states.get(self.rotate_task_id)
         probe = pulled(context, self.probe_task_id)
         findings = Findings(
             plan=plan,
             rotation=rotated,
-            pushed=self._pushed(context),
+            pushed=self._pushed(context, rotated, states),
             probe=probe,
             delivery=pulled(context, self.verify_task_id),
-            current=current,
-            gone=gone,
+            current=now.fingerprint,
+            gone=now.gone,
             receiver_exposure_ms=probe.get("receiver_exposure_ms") if probe else None,
+            status=now.status,
+            found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
         )
         return make_report(
             findings,
             webhook=self.display_name,
             dag_id=context["ti"].dag_id,
             run_id=context["run_id"],
-            at=at,
+            at=now.at.isoformat(),
             mode=one_line(str(self.mode or ""), 60) or None,
             tasks=tasks,
-            skipped=states.get(self.preflight_task_id) == "skipped",
+            skipped=preflight is not None and preflight.state == "skipped",
             reason=one_line(str(self.reason or ""), 500),
+            rotate_began=rotate is not None and rotate.state in STARTED,
+        )
+
+    def _tasks(self, context: Context) -> tuple[TaskRow, ...]:
+        """The rotation's tasks in the Dag's order, each with its own words where it did not succeed."""
+        order = list(context["dag"].task_dict)
+        rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
+        mine = [row for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id]
+        return tuple(
+            TaskRow(task_id, state, seconds, _why(context, task_id, state)) for task_id, state, seconds in mine
         )
 
     def _covers(self, task_id: str) -> bool:
@@ -149,42 +158,85 @@ class RotationReportOperator(FeaturebaseOperator):
         except MemoryUnknown as exc:
             self.not_told(exc)
 
-    def _pushed(self, context: Context) -> dict[str, StoreOutcome]:
+    def _pushed(
+        self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]
+    ) -> dict[str, StoreOutcome]:
+        """What the push tasks left; a store whose push left nothing is unknown, whatever rotate saw before it."""
         outcomes = {}
         for label, task_id in self.push_task_ids.items():
-            outcome = StoreOutcome.from_json(pulled(context, task_id))
+            outcome = StoreOutcome.from_json(ended_with(context, task_id, states))
             if outcome is not None:
                 outcomes[label] = outcome
+            elif rotated is not None and label in rotated.stores:
+                outcomes[label] = unsettled(rotated.stores[label], states.get(task_id, TaskRow(task_id, None)))
         return outcomes
 
-    def _current(
-        self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None
-    ) -> tuple[str | None, bool, datetime]:
-        """Featurebase's fingerprint now, whether the webhook is gone, and the time there, or here if that is unknown.
+    def _now(self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None) -> _Now:
+        """How the webhook is at the end, and when: by the time there, or here if that is unknown.
 
         A report is written in any case.
         """
         here = datetime.now(tz=timezone.utc)
         if plan is None:
-            return None, False, here
+            return _Now(here)
         client: Client | None = None
         try:
             with self.hook.get_conn() as client:
-                return current_fingerprint(client, plan, rotated, history), False, client.clock.now()
+                webhook = current_webhook(client, plan, rotated, history)
+                return _Now(client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20))
         except FeaturebaseError as exc:
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
-            return None, isinstance(exc, WebhookNotFound), client.clock.now() if client is not None else here
+            at = client.clock.now() if client is not None else here
+            return _Now(at, gone=isinstance(exc, WebhookNotFound))
 
 
-def current_fingerprint(
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """How the webhook is when the report is made; None where that could not be read.
+
+    :param gone: whether Featurebase has no such webhook.
+    """
+
+    at: datetime
+    fingerprint: str | None = None
+    status: str | None = None
+    gone: bool = False
+
+
+def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:
+    """The result of a task that ended with one. What Airflow still keeps of a try that was cleared is none."""
+    row = states.get(task_id)
+    ended = row is None or row.state in ("success", "failed")
+    return pulled(context, task_id) if ended else None
+
+
+def unsettled(earlier: StoreOutcome, row: TaskRow) -> StoreOutcome:
+    """A store whose push task has settled nothing.
+
+    :param earlier: what a task saw before it.
+    """
+    why = row.why or f"its task {row.task_id} ({row.state or 'not run'}) has not settled what it holds"
+    return StoreOutcome(earlier.label, earlier.target, "unknown", problem=f"{why} (before that: {earlier.result})")
+
+
+def _why(context: Context, task_id: str, state: str | None) -> str | None:
+    if state not in ("failed", "skipped"):
+        return None
+    why = why_of(context, task_id)
+    return why or (NO_WORD if state == "failed" else None)
+
+
+def current_webhook(
     client: Client, plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None
-) -> str:
-    """What Featurebase's secret is now, as far as a read can be told from a stale one.
+) -> Webhook:
+    """The webhook with Featurebase's secret now, as far as a read can be told from a stale one.
 
     :raises StaleRead: it goes on showing a secret that this Dag run, or another one, has seen replaced.
     :raises SecretMissing: the answer carries no secret.
     :raises ApiError: Featurebase could not be read.
     """
     lineage = lineage_of(plan, rotated, history, client.clock.now())
-    return secret_of(read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)).fingerprint
+    webhook = read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)
+    secret_of(webhook)
+    return webhook

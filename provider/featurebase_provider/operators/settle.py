@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.rotation.advice import set_active
 from featurebase_provider.rotation.errors import RotationError
 from featurebase_provider.rotation.health import last_result
 from featurebase_provider.rotation.plan import HealthFigures
@@ -28,7 +29,8 @@ class SettleWebhookOperator(FeaturebaseOperator):
 
     That is: the plan saw it active, the probe passed, and it is inactive after a delivery failure dated after the
     refresh; and where it is paused, nothing hints that a person did that (see :func:`why_not_ours`). What can't be told
-    is left as it is. The health figures go into the log and the result first, since Featurebase resets them.
+    is left as it is, and is no error where the plan saw it inactive already. The health figures go into the log and the
+    result first, since Featurebase resets them.
 
     :param rotate_task_id: the rotate task of the same Dag run.
     :param probe_task_id: its probe task.
@@ -56,6 +58,9 @@ class SettleWebhookOperator(FeaturebaseOperator):
             figures = HealthFigures.of(webhook)
             if webhook.status == "active":
                 self.log.info("The webhook is active; nothing to settle")
+                return {"reactivated": False, "health_before": asdict(figures)}
+            if rotated is not None and rotated.plan.status != "active":
+                self.log.warning("It was so before the run, and stays so. %s", set_active(webhook.status, webhook.id))
                 return {"reactivated": False, "health_before": asdict(figures)}
             reason = why_not_ours(
                 webhook,

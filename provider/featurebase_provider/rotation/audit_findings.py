@@ -24,6 +24,7 @@ FindingKind = Literal[
     "leaked_secret_held",
     "store_differs",
     "store_absent",
+    "store_missing",
     "store_unfinished",
     "store_foreign",
     "store_unreachable",
@@ -57,7 +58,8 @@ ADVICE: Mapping[str, str] = {
     "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry of the rotation file.",
     "webhook_unconfigured": "Add it to the rotation file, delete it at Featurebase, or (another product's) ignore the "
     "kind.",
-    "webhook_inactive": "Featurebase delivers nothing. Find out why, mend the receiver, set it active in Featurebase.",
+    "webhook_inactive": "Featurebase delivers nothing. If a store differs too, distribute first. Mend the receiver, "
+    "then set it active in Featurebase.",
     "delivery_failing": "Mend the receiver; if a store differs too, mend that first.",
     "secret_missing": "Check the connection's api_version and the API key's rights.",
     "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or look why its schedule did not.",
@@ -67,6 +69,8 @@ ADVICE: Mapping[str, str] = {
     "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,
     "store_differs": "Receivers that read it refuse deliveries. " + _DISTRIBUTE,
     "store_absent": _DISTRIBUTE,
+    "store_missing": "Create it, or say create: true for this store, then trigger the webhook's Dag with "
+    "mode=distribute.",
     "store_unfinished": _DISTRIBUTE,
     "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
     "store_unreachable": "Mend the store or its connection; what it holds is not known.",

@@ -63,9 +63,8 @@ def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
         found.append(subject.finding("previous_left_behind", left_behind))
     for held in evidence.stores:
         found += [replace(one, store=held.label) for one in _about_store(subject, evidence, held)]
-    heals = webhook is not None and (webhook.status == "active" or subject.allow_inactive)
-    if webhook is not None and webhook.fingerprint in evidence.leaked:
-        heals = False  # a leaked secret is written nowhere
+    # Whatever its status: it may be paused because its stores are behind. But a leaked secret is written nowhere.
+    heals = webhook is not None and webhook.fingerprint not in evidence.leaked
     webhook_id = webhook.id if webhook is not None else subject.webhook_id
     return [
         replace(one, webhook_id=webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
@@ -117,6 +116,8 @@ def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Ite
         yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
     elif held.holding == "padded":
         yield subject.finding("store_differs", f"{held.target}: {PADDED}")
+    elif held.holding == "absent" and not held.may_be_made:
+        yield subject.finding("store_missing", f"{held.target} does not exist, and the store does not say create: true")
     elif held.holding == "absent":
         yield subject.finding("store_absent", f"{held.target} holds no secret")
     elif held.holding == "unfinished":

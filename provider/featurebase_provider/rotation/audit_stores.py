@@ -30,6 +30,7 @@ class HeldByStore:
     :param fingerprint: of its value, where there is one to be seen.
     :param previous: fingerprint of the previous secret beside it, where it holds one.
     :param problem: why it could not be read, or whose value it may hold.
+    :param may_be_made: as in :class:`~featurebase_provider.rotation.store.StoredValue`.
     """
 
     label: str
@@ -38,6 +39,7 @@ class HeldByStore:
     fingerprint: str | None = None
     previous: str | None = None
     problem: str | None = None
+    may_be_made: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def _held(
         fingerprint=_fingerprint(value.current if value is not None else None, wanted.leaked),
         previous=_fingerprint(value.previous if value is not None else None, wanted.leaked),
         problem=str(problem) if problem is not None else None,
+        may_be_made=value is None or value.may_be_made,
     )
 
 

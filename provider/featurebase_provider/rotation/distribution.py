@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
 T = TypeVar("T")
-Result = Literal["written", "unchanged", "failed", "not_armed"]
+Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
 
 CLOSE_SECONDS = 2.0
 """How long closing a store may keep the others waiting."""
@@ -37,7 +37,8 @@ class StoreOutcome:
 
     :param label: the store's label.
     :param target: what was to be written.
-    :param result: ``written``, ``unchanged`` (it held the secret), ``failed`` or ``not_armed``.
+    :param result: ``written``, ``unchanged`` (it held the secret), ``failed``, ``not_armed``, or ``unknown`` (the task
+        that was to see to it left no result).
     :param fingerprint: what the store read back (where it is not readable: what it accepted), or None.
     :param exposure_ms: milliseconds from just before the refresh was sent until the store read the new secret
         back; an upper bound of the time in which the store was wrong. None where nothing was refreshed.
@@ -82,8 +83,8 @@ class ArmedStores:
             why = "; ".join(str(problem) for problem in self.problems.values())
             raise StoresNotReady(
                 webhook_id,
-                f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed and "
-                f"the receivers still verify. {why}",
+                f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed. "
+                f"{why}",
             )
 
     def reread(self) -> ArmedStores:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.advice import NOTHING_TO_DO
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class EmergencyNotDone(FeaturebaseError):
 
 
 def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:
-    """The table, and what to do for each webhook that is not done."""
+    """The table, and what to do for each webhook where there is something."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
     table = Table(title="Emergency rotation", title_justify="left")
     for column in ("webhook", "outcome", "secret before", "secret after", "stores done", "stores left", "exposure"):
@@ -117,7 +118,7 @@ def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:
         )
     console.print(table)
     for row in rows:
-        if not row.done:
+        if row.advice != NOTHING_TO_DO:
             console.print(f"- {escape(one_line(row.webhook))}: {escape(row.advice)}", soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())

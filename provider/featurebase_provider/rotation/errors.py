@@ -13,6 +13,7 @@ RotationError
 ├── StoresNotReady         a store failed to arm; nothing was refreshed    retry
 ├── StoresDisagree         stores hold another secret than Featurebase     do not retry
 ├── StoresUnread           a store can't be read to compare it             retry
+├── RunNotDone             a Dag run's report says that something is left  do not retry
 ├── NotConverged           Featurebase's secret keeps changing             retry
 ├── StoresLeftOver         stores do not hold the new secret yet           retry
 │   └── ForeignValuesLeft  those that do not hold values that aren't ours  do not retry
@@ -133,6 +134,12 @@ class StoresDisagree(RotationError):
 
 class StoresUnread(RotationError):
     """A store that was pushed could not be read to compare it with Featurebase."""
+
+
+class RunNotDone(RotationError):
+    """A Dag run is over, and its report says that something is left to do."""
+
+    retry_helps = False
 
 
 class NotConverged(RotationError):

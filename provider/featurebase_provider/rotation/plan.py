@@ -215,15 +215,18 @@ def checked_mode(value: object, webhook_id: str) -> Mode:
 
 
 def check_status(webhook: Webhook, mode: Mode, *, allow_inactive: bool) -> None:
-    """Insist that the webhook is active, where a rotation by delivery is to be proven.
+    """Insist that the webhook is active, where its secret is to be refreshed and a delivery to prove it.
+
+    To bring the stores up to date is right whatever the status: a webhook may be paused because they are behind.
 
     :raises PlanRefused: it is not, and ``allow_inactive`` is off.
     """
-    if webhook.status != "active" and mode not in ("dry_run", "emergency") and not allow_inactive:
+    if webhook.status != "active" and mode == "rotate" and not allow_inactive:
         raise PlanRefused(
             webhook.id,
             f"it is {webhook.status!r}, not active, so no delivery would prove the rotation; nothing was changed. "
-            "Set it active in Featurebase, or say allow_inactive: true in the rotation file",
+            "Set it active in Featurebase, or say allow_inactive: true in the rotation file. If its stores are behind, "
+            "trigger the Dag with mode=distribute first: it brings them up to date whatever the status",
         )
 
 

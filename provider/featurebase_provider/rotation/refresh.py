@@ -184,7 +184,7 @@ class CompareAndSwap:
             raise RefreshOutcomeUnknown(
                 self.plan.webhook_id,
                 f"{problem}. For {self.grace:.0f} s Featurebase went on showing the old secret ({self.plan.before}), "
-                "so most likely nothing was refreshed and the receivers still verify. A retry compares again before it "
+                "so most likely nothing was refreshed. A retry compares again before it "
                 "refreshes",
             )
         self._know_before()

@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from featurebase_provider.rotation.advice import advise
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.found import Found, FoundStore
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 REPORT_VERSION = 1
-
-Outcome = Literal[
-    "rotated",
-    "distributed",
-    "incomplete",
-    "failed",
-    "unknown",
-    "webhook_gone",
-    "dry_run",
-    "skipped",
-    "nothing_changed",
-]
-
-ADVICE: Mapping[str, str] = {
-    "rotated": "Nothing to do.",
-    "distributed": "Nothing to do.",
-    "dry_run": "Nothing was changed. Trigger the Dag with mode=rotate to rotate.",
-    "skipped": "Nothing was changed. Trigger the Dag by hand to rotate now.",
-    "nothing_changed": "Nothing was changed; the receivers still verify with the old secret. Mend what failed and "
-    "trigger the Dag again.",
-    "incomplete": "The old secret is gone and can't be restored: the way out is forward. Mend the store, then clear "
-    "its push task (or trigger the Dag with mode=distribute).",
-    "unknown": "Whether the secret was refreshed could not be read. Clear the rotate task: it compares before it "
-    "refreshes, and distributes what is current.",
-    "webhook_gone": "Featurebase has no such webhook any more, so it signs nothing with its secret and nothing is left "
-    "to rotate. If it was deleted, take it out of the rotation file; if not, check that the API key belongs to its "
-    "workspace, then clear what failed.",
-    "failed": "Every store holds the current secret; what failed came after. See the failed task's log.",
-}
-
-EMERGENCY_ADVICE: Mapping[str, str] = {
-    "nothing_changed": "THE LEAKED SECRET IS STILL VALID. Mend what failed, then clear this webhook's failed tasks.",
-    "unknown": "Whether the leaked secret was replaced could not be read. Clear the rotate task: it compares before it "
-    "refreshes, and distributes what is current.",
-    "incomplete": "The leaked secret is void at Featurebase, and stores that do not hold the new one make receivers go "
-    "on accepting it. Mend each store that is named, then clear the push task.",
-    "failed": "Every store holds the new secret; what failed came after. See the failed task's log.",
-}
-"""Where it differs from :data:`ADVICE`, once the secret has leaked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +31,28 @@ class TaskRow:
 
     :param state: Airflow's state, or None where it has not run.
     :param seconds: its duration, where Airflow tells.
+    :param why: why it was skipped or failed, in its own words where it left any.
     """
 
     task_id: str
     state: str | None
     seconds: float | None = None
+    why: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed itself."""
+        return self.state == "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
     """What one Dag run did; see :func:`make_report`.
 
+    :param before: fingerprint of the secret that preflight saw.
+    :param cause: why the first task failed, or else why one was skipped: its id and its message.
+    :param status: the webhook's status at the end, or None where it was not read.
+    :param found: what preflight found before anything was changed.
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, ``before`` and ``after`` among
         them; a store may hold any of them.
     """
@@ -103,6 +78,9 @@ class RotationReport:
     tasks: tuple[TaskRow, ...] = ()
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    cause: str | None = None
+    status: str | None = None
+    found: Found | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -112,6 +90,7 @@ class RotationReport:
         raw["tasks"] = [asdict(one) for one in self.tasks]
         raw["notes"] = list(self.notes)
         raw["known"] = list(self.known)
+        raw["found"] = self.found.as_json() if self.found is not None else None
         return raw
 
     def as_text(self, width: int = 120) -> str:
@@ -119,15 +98,18 @@ class RotationReport:
         console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
         head = Table(show_header=False, box=None, pad_edge=False)
         for name, value in self._head():
-            head.add_row(name, escape(one_line(value, 400)))
+            head.add_row(name, escape(one_line(value, 2200)))
         console.print(head)
         if self.stores:
             console.print(self._store_table())
+        elif self.found is not None and self.found.stores:
+            console.print(_found_table(self.found.stores))
         if self.tasks:
             console.print(self._task_table())
-        for note in self.notes:
+        said = [f"{one.task_id} ({one.state}): {one.why}" for one in self.tasks if one.why]
+        for note in (*self.notes, *said):
             # Not wrapped: a line of the log must not begin within other people's text.
-            console.print(f"- {escape(one_line(note, 1000))}", soft_wrap=True)
+            console.print(f"- {escape(one_line(note, 2200))}", soft_wrap=True)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in text.splitlines())
 
@@ -145,11 +127,14 @@ class RotationReport:
         ]
         if self.reason:
             rows.insert(4, ("reason", self.reason))
+        if self.cause:
+            rows.insert(2, ("cause", self.cause))
         if self.refreshed_at:
             rows.append(("refreshed at", self.refreshed_at))
         if self.receiver_exposure_ms is not None:
             rows.append(("receiver exposure", f"at most {self.receiver_exposure_ms:.0f} ms"))
-        for name, facts in (("probe", self.probe), ("deliveries", self.delivery)):
+        before = self.found.probe if self.found is not None and not self.probe else None
+        for name, facts in (("probe before", before), ("probe", self.probe), ("deliveries", self.delivery)):
             if facts:
                 rows.append((name, f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}"))
         return rows
@@ -187,6 +172,8 @@ class Findings:
     :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
     :param gone: whether that was because Featurebase has no such webhook.
     :param receiver_exposure_ms: see ``rotation.exposure``.
+    :param status: the webhook's status at the end, or None where it could not be read.
+    :param found: what preflight found, or None where it found nothing.
     """
 
     plan: RotationPlan | None
@@ -197,6 +184,14 @@ class Findings:
     current: str | None = None
     gone: bool = False
     receiver_exposure_ms: float | None = None
+    status: str | None = None
+    found: Found | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether a probe passed or a delivery succeeded."""
+        probed = self.probe is not None and self.probe.get("result") == "accepted"
+        return probed or (self.delivery is not None and self.delivery.get("kind") == "healthy")
 
 
 def make_report(
@@ -210,32 +205,49 @@ def make_report(
     tasks: Sequence[TaskRow] = (),
     skipped: bool = False,
     reason: str = "",
+    rotate_began: bool = False,
 ) -> RotationReport:
     """Sum up a Dag run.
 
     :param at: time of the report (ISO 8601).
     :param tasks: the run's tasks with their states.
     :param skipped: whether the run was skipped before preflight.
+    :param rotate_began: whether the rotate task was tried.
     """
-    plan, rotation = findings.plan, findings.rotation
-    stores = {**(rotation.stores if rotation else {}), **findings.pushed}
+    plan, rotation, found = findings.plan, findings.rotation, findings.found
+    written = {**(rotation.stores if rotation else {}), **findings.pushed}
     failed = [row.task_id for row in tasks if row.state in ("failed", "upstream_failed")]
     pushed = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
     after = findings.current or pushed or (rotation.after if rotation else None)
+    stores = {label: _as_compared(one, findings.delivery, after) for label, one in written.items()}
     outcome = _outcome(findings, stores, after, failed, skipped)
-    in_emergency = (plan.mode if plan else mode) == "emergency"
+    mode = plan.mode if plan else mode
+    webhook_id = plan.webhook_id if plan else found.webhook_id if found else None
+    cause = _cause(tasks)
     return RotationReport(
         webhook=webhook,
         dag_id=dag_id,
         run_id=run_id,
         outcome=outcome,
-        advice=EMERGENCY_ADVICE.get(outcome, ADVICE[outcome]) if in_emergency else ADVICE[outcome],
+        advice=advise(
+            outcome,
+            emergency=mode == "emergency",
+            mode=mode,
+            webhook_id=webhook_id,
+            found=found,
+            status=findings.status,
+            proven=findings.proven,
+            cause=cause,
+            rotate_began=rotate_began,
+            rotated=rotation is not None,
+            left=_left(stores, after),
+        ),
         at=at,
-        webhook_id=plan.webhook_id if plan else None,
-        host=plan.host if plan else None,
-        mode=plan.mode if plan else mode,
+        webhook_id=webhook_id,
+        host=plan.host if plan else found.host if found else None,
+        mode=mode,
         reason=plan.reason if plan else reason,
-        before=plan.before if plan else None,
+        before=plan.before if plan else found.current if found else None,
         after=after,
         how=rotation.how if rotation else None,
         refreshed_at=rotation.refreshed_at if rotation else None,
@@ -246,7 +258,30 @@ def make_report(
         tasks=tuple(tasks),
         notes=(*rotation.notes, *_later_refresh(rotation, after)) if rotation else (),
         known=_seen(findings, stores, after),
+        cause=cause,
+        status=findings.status,
+        found=found,
     )
+
+
+def _as_compared(one: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
+    """The store as the last comparison found it: another run, an emergency's, may have written it since the push."""
+    found = (delivery or {}).get("stores_hold")
+    if found is None or found != after or not one.holds_secret or one.detail is not None or one.fingerprint == found:
+        return one
+    return replace(one, result="unchanged", fingerprint=found)
+
+
+def _left(stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[StoreOutcome, ...]:
+    """Stores that are not known to hold the current secret."""
+    return tuple(one for one in stores.values() if not one.holds_secret or one.fingerprint != after)
+
+
+def _cause(tasks: Sequence[TaskRow]) -> str | None:
+    """The message of the first task that failed, else of the first that was skipped with a reason."""
+    told = [row for row in tasks if row.why and row.state in ("failed", "skipped")]
+    first = next(iter(sorted(told, key=lambda row: not row.failed)), None)
+    return f"{first.task_id}: {first.why}" if first is not None else None
 
 
 def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, ...]:
@@ -279,7 +314,7 @@ def _outcome(
         return "webhook_gone"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)
-    if not all(one.holds_secret and one.fingerprint == after for one in stores.values()):
+    if _left(stores, after):
         return "incomplete"
     if failed:
         return "failed"
@@ -296,3 +331,13 @@ def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outc
     if findings.current is None:
         return "unknown"
     return "nothing_changed" if findings.current == plan.before else "incomplete"
+
+
+def _found_table(stores: Sequence[FoundStore]) -> Table:
+    table = Table(title="\nStores, as preflight found them", title_justify="left")
+    for column in ("store", "target", "holds", "fingerprint", "can it be written"):
+        table.add_column(column, overflow="fold")
+    for one in stores:
+        target, said = escape(one_line(one.target, 2100)), escape(one_line(one.said, 300))
+        table.add_row(one.label, target, one.holding.replace("_", " "), one.fingerprint or "", said)
+    return table

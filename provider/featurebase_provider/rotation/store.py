@@ -54,6 +54,8 @@ class StoredValue:
         is written whenever it is brought up to date; its configuration insists on ``adopt: true``.
     :param finished: False if the value is there and something that belongs to writing it is not done yet (a
         restart); it is then written again.
+    :param may_be_made: False where the place itself is missing (the file, the secret, the row) and the configuration
+        does not say ``create: true``: a write would be refused.
     """
 
     current: SigningSecret | None
@@ -62,6 +64,7 @@ class StoredValue:
     version: Any = field(default=None, repr=False, compare=False)
     readable: bool = True
     finished: bool = True
+    may_be_made: bool = True
 
     @property
     def shown(self) -> str:

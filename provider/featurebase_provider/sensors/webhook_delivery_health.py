@@ -12,6 +12,7 @@ from airflow.sdk import BaseSensorOperator
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
+from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.rotation.convergence import is_padded
 from featurebase_provider.rotation.delivery_wait import DeliveryWait, WaitEnd
 from featurebase_provider.rotation.distribution import arming
@@ -77,7 +78,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param push_task_ids: its push tasks.
     :param probe_task_id: its probe task, or None.
     :param deferrable: False polls on the worker.
-    :returns: ``kind`` and ``detail`` of the verdict.
+    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every store
+        was found to hold, if it can be read.
     :raises ValueError: when it is made with one of Airflow's sensor arguments that it has no use for (:data:`UNUSED`).
     :raises AirflowSkipException: no delivery decided, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
@@ -162,7 +164,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         :param until: server time (ISO 8601) at which the wait ends; None likewise.
         """
         self.learn_webhook(context)
-        with task_errors(self.standing(context)), self.hook.get_conn() as client:
+        with leaving_word(context), task_errors(self.standing(context)), self.hook.get_conn() as client:
             told = checked_event(event, webhook_id=self.webhook_id)["kind"]
             since = datetime.fromisoformat(counts_from) if counts_from is not None else None
             if told == UNWATCHED:
@@ -224,6 +226,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         result = {"kind": kind, "detail": detail}
         context["ti"].xcom_push(key="return_value", value=result)
         self._compare_stores(webhook)
+        result["stores_hold"] = str(webhook.fingerprint)
+        context["ti"].xcom_push(key="return_value", value=result)
         self.log.info("Deliveries: %s: %s", kind, detail)
         if kind == "unreadable":
             raise DeliveryHealthUnreadable(webhook.id, detail)

@@ -109,7 +109,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         """Read the secret's tags and its current version."""
         described = self._describe(self._config.name)
         if described is None:
-            return StoredValue(None, version=_Held())
+            return StoredValue(None, version=_Held(), may_be_made=self._config.create)
         value = self.client.ask_unless(
             {"ResourceNotFoundException"},
             "get_secret_value",

@@ -93,7 +93,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         """Read the value, the tags, and the settings that a write has to repeat."""
         parameter = self._parameter(self._config.name, decrypted=True)
         if parameter is None:
-            return StoredValue(None, version=_Held())
+            return StoredValue(None, version=_Held(), may_be_made=self._config.create)
         if parameter["Type"] != "SecureString":
             raise StoreRefused(
                 self.name,

@@ -93,7 +93,8 @@ class ArmedAzureSecret(ArmedStore):
         found = self._format.read(held.text) if held.text is not None else Contents(None)
         current = secret_or_none(found.current)
         mark = mark_in(held.tags, fingerprint=current.fingerprint if current else None)
-        return StoredValue(current, secret_or_none(found.previous), mark, held)
+        may_be_made = held.version is not None or self._config.create
+        return StoredValue(current, secret_or_none(found.previous), mark, held, may_be_made=may_be_made)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set a new version with our mark among its tags, if the current one is still the one that was read."""

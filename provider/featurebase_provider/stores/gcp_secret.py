@@ -76,7 +76,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._config.resource
         )
         if secret is None:
-            return StoredValue(None, version=_Held())
+            return StoredValue(None, version=_Held(), may_be_made=self._config.create)
         number, text = self._latest()
         if text is None and number and self._config.key:
             raise StoreRefused(

@@ -91,7 +91,7 @@ class HttpValue(ArmedStore):
             return StoredValue(None, readable=False)
         answer = self._send(read, "read")
         if read.absent_status is not None and answer.status == read.absent_status:
-            return StoredValue(None, version=_Found("", False))
+            return StoredValue(None, version=_Found("", False), may_be_made=self._store.create)
         self._expect_success(answer, "read")
         document = self._json(answer)
         current, previous = self._text(document, "current"), self._text(document, "previous")
@@ -105,7 +105,8 @@ class HttpValue(ArmedStore):
         if "version" in self._paths and (matches := self._matches(document, "version")):
             version = str(matches[0])
         found = _Found(version, current is not None or bool(version))
-        return StoredValue(secret_or_none(current), secret_or_none(previous), version=found)
+        may_be_made = found.exists or self._store.create
+        return StoredValue(secret_or_none(current), secret_or_none(previous), version=found, may_be_made=may_be_made)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Send the configured write; what is there already is not written again."""

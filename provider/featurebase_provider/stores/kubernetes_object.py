@@ -66,7 +66,7 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             if self._config.create:
                 with suppress(NoDryRun):  # a missing namespace must not read as a Secret yet to be created
                     self._try_put(None)
-            return StoredValue(None)
+            return StoredValue(None, may_be_made=self._config.create)
         current, previous = self._values(secret)
         note = self._note(secret)
         due = bool(self._config.restart and note.get("restart_due"))

@@ -181,7 +181,7 @@ class ArmedObject(ArmedStore):
         """Read our keys."""
         held = self._backend.read()
         if held.data is None:
-            return StoredValue(None, version=held)
+            return StoredValue(None, version=held, may_be_made=self._create)
         found = self._format.read(self._text(held.data))
         return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), held.mark, held)
 

@@ -142,7 +142,8 @@ class ArmedRedis(ArmedStore):
         """Read all places at one moment."""
         held = self._look()
         texts = [self._text(value) for value in held.values]
-        return StoredValue(secret_or_none(texts[0]), secret_or_none((*texts, None)[1]), version=held)
+        current, previous = secret_or_none(texts[0]), secret_or_none((*texts, None)[1])
+        return StoredValue(current, previous, version=held, may_be_made=held.exists or self._create)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Run the script that compares, publishes and writes; what is there already is not written again."""

@@ -51,7 +51,8 @@ class ArmedSql(ConnectingStore["SqlSession"]):
         with self.client.transaction("read") as run:
             row = self._row(run)
         current, previous = (*(row or ()), None, None)[:2]
-        return StoredValue(secret_or_none(current), secret_or_none(previous), version=row)
+        may_be_made = row is not None or self._plan.create is not None
+        return StoredValue(secret_or_none(current), secret_or_none(previous), version=row, may_be_made=may_be_made)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Read the row again, write it and read it back, all in one transaction."""

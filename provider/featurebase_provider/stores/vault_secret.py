@@ -156,7 +156,8 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
     def _stored(self, secret: dict[str, Any] | None, version: Any, marks: dict[str, str] | None = None) -> StoredValue:
         current = secret_or_none(self._value(secret or {}, self._key))
         previous = secret_or_none(self._value(secret or {}, self._previous_key))
-        return StoredValue(current, previous, _mark_in(marks or {}), version)
+        may_be_made = secret is not None or self._create
+        return StoredValue(current, previous, _mark_in(marks or {}), version, may_be_made=may_be_made)
 
     def _wanted(self, pair: SecretPair) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {self._key: pair.current.reveal()}
@@ -193,7 +194,7 @@ class VaultSecretV2(VaultSecret):
         """Read the latest version; a deleted one holds no secret."""
         found = self._fetch(self._url("data"))
         if found is None:
-            return StoredValue(None, version=(0, False))
+            return StoredValue(None, version=(0, False), may_be_made=self._create)
         with translated(self.name, "Vault's answer is not that of a KV engine of version 2"):
             metadata, secret = found["metadata"], found["data"]
             version, marks = int(metadata["version"]), metadata.get("custom_metadata")

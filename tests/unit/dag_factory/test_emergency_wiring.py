@@ -14,6 +14,7 @@ from featurebase_provider.dag_factory import emergency_rotation_dag
 from tests.support.wiring import edges, events, told_airflow
 
 EVENTS = "featurebase://events"
+RULES = {"report": "all_done", "summary": "all_done_setup_success"}
 REASON = "{{ params.reason or '' }}"
 
 
@@ -123,7 +124,10 @@ def test_how_the_tasks_run(dag: DAG) -> None:
         assert known["execution_timeout"] == timedelta(
             minutes=7 + 15 if name == "probe" else 20, seconds=10 if name == "probe" else 0
         )
-        assert known["trigger_rule"] == ("all_done" if name in ("report", "summary") else "all_success")
+        assert known["trigger_rule"] == RULES.get(name, "all_success")
+    assert [(task.task_id, task.on_failure_fail_dagrun) for task in dag.tasks if task.is_teardown] == [
+        ("summary", True)
+    ]
 
 
 def test_order_and_events(dag: DAG) -> None:

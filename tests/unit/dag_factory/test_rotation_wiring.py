@@ -192,6 +192,7 @@ def test_the_sensor_never_retries_more_often_than_other_tasks() -> None:
                 "task_ids": ["preflight", "rotate", *PUSHES, "distributed", "probe", "settle", "verify_delivery"],
             },
         ),
+        ("outcome", {"plan_task_id": "preflight", "report_task_id": "report"}),
     ],
 )
 def test_every_task_is_told_what_it_needs(dag: DAG, task_id: str, knows: dict[str, Any]) -> None:
@@ -219,8 +220,12 @@ def test_the_order(dag: DAG) -> None:
         ("verify_delivery", "report"),
         (first, "report"),
         (second, "report"),
+        ("report", "outcome"),
     }
-    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["report"]
+    assert [(task.task_id, task.on_failure_fail_dagrun) for task in dag.tasks if task.is_teardown] == [
+        ("report", False),
+        ("outcome", True),
+    ]
     assert dag.task_group.children["push"].tooltip == "One task per store, each retried alone"
 
 

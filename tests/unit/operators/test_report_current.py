@@ -9,7 +9,7 @@ import pytest
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.operators import report
-from featurebase_provider.operators.report import current_fingerprint
+from featurebase_provider.operators.report import current_webhook
 from featurebase_provider.rotation.errors import StaleRead
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, a_plan, a_webhook
@@ -38,16 +38,16 @@ class Shows:
 def test_a_stale_read_is_read_again(shown: tuple[Webhook, ...], current: Webhook) -> None:
     """Taken as it is, it would call a finished rotation incomplete, and tell of a refresh that nobody sent."""
     client: Any = Shows(*shown)
-    assert current_fingerprint(client, PLAN, ROTATED) == current.fingerprint
+    assert current_webhook(client, PLAN, ROTATED) == current
 
 
 def test_a_read_that_stays_stale_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "STALE_SECONDS", 0.0)
     client: Any = Shows(OLD)
     with pytest.raises(StaleRead):
-        current_fingerprint(client, PLAN, ROTATED)
+        current_webhook(client, PLAN, ROTATED)
 
 
 def test_without_a_refresh_the_plans_secret_is_current() -> None:
     client: Any = Shows(OLD)
-    assert current_fingerprint(client, PLAN, None) == OLD.fingerprint
+    assert current_webhook(client, PLAN, None) == OLD

@@ -102,3 +102,13 @@ def test_an_outage_says_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
     OneFeaturebase(ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)).behind(monkeypatch)
     with pytest.raises(ApiUnavailable, match="The stores hold the new secret, the webhook was left as it is"):
         settling().execute(OneTask(left_behind()).context)
+
+
+@pytest.mark.parametrize("mode", ["distribute", "rotate"])
+def test_webhook_that_was_inactive_before_stays_so(monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
+    """Its stores are mended first; a person sets it active then, and the report says how."""
+    featurebase = OneFeaturebase(paused()).behind(monkeypatch)
+    plan = a_plan(a_webhook(status="paused"), mode=mode)
+    results = {**left_behind(), "rotate": RotationOutcome(plan, "not_asked", "sha256:1").as_json()}
+    assert settling().execute(OneTask(results).context)["reactivated"] is False
+    assert featurebase.updates == []

@@ -102,25 +102,24 @@ def test_an_unknown_age_within_the_limit_is_no_finding() -> None:
 
 
 @pytest.mark.parametrize("status", ["paused", "suspended", "asleep"])
-def test_an_inactive_webhook_is_found_and_not_healed(status: str) -> None:
-    """Its Dag would refuse to run."""
+def test_an_inactive_webhook_is_found_and_its_stores_healed(status: str) -> None:
+    """It may be paused because they are behind; no run sets it active."""
     findings = found(
         HeldByStore("vault", "v", "differs", OLD),
         webhook=a_webhook(status=status, health={"consecutiveFailures": 7}),
     )
     assert [(finding.kind, finding.heals) for finding in findings] == [
         ("webhook_inactive", False),
-        ("store_differs", False),
+        ("store_differs", True),
     ]
     assert status in findings[0].detail
     assert "7 deliveries in a row failed" in findings[0].detail
     assert one(webhook=a_webhook(status=status)).detail == f"it is {status!r}"
 
 
-def test_a_webhook_that_may_be_paused_is_healed() -> None:
+def test_a_webhook_that_may_be_paused_is_no_finding() -> None:
     paused = a_webhook(status="paused")
     assert found(webhook=paused, allow_inactive=True) == []
-    assert one(HeldByStore("vault", "v", "absent"), webhook=paused, allow_inactive=True).heals
     assert kinds(webhook=a_webhook(status="suspended"), allow_inactive=True) == ["webhook_inactive"]
 
 
@@ -134,6 +133,14 @@ def test_failing_deliveries_are_found() -> None:
     once = one(webhook=a_webhook(health={"consecutiveFailures": 3, "lastSuccessAt": "2026-01-14T10:00:00Z"}))
     assert "the last success was at 2026-01-14T10:00:00+00:00" in once.detail
     assert found(webhook=a_webhook(health={"consecutiveFailures": 2})) == []
+
+
+def test_what_is_missing_and_may_not_be_made_is_not_healed() -> None:
+    """``distribute`` would be refused: a person creates it, or says that it may be created."""
+    finding = one(HeldByStore("file", "file:///etc/a.env", "absent", may_be_made=False))
+    assert (finding.kind, finding.heals) == ("store_missing", False)
+    assert ADVICE["store_missing"].startswith("Create it, or say create: true for this store")
+    assert one(HeldByStore("file", "file:///etc/a.env", "absent")).heals
 
 
 def test_an_answer_without_a_secret_is_found() -> None:

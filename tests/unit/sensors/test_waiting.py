@@ -207,7 +207,11 @@ def test_quiet_passes_only_with_the_probe(featurebase: OneFeaturebase, probe: di
     sensor = a_sensor(**IN_A_ROTATION)
     if passes:
         result = sensor.execute_complete(task.context, event, counts_from)
-        assert result == {"kind": "quiet", "detail": "no delivery since the push was seen; the probe has passed"}
+        assert result == {
+            "kind": "quiet",
+            "detail": "no delivery since the push was seen; the probe has passed",
+            "stores_hold": NEW.fingerprint,
+        }
     else:
         with pytest.raises(AirflowSkipException, match="no delivery since the push was seen; no probe has shown"):
             sensor.execute_complete(task.context, event, counts_from)

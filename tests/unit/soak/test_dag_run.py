@@ -35,6 +35,7 @@ def airflow(tmp_path: Path, **works: Work) -> SmallAirflow:
         tasks[task_id] = SimpleNamespace(
             execute=works.get(task_id, lambda context: None),
             retries=1,
+            is_teardown=task_id == "report",
             upstream_task_ids=set(order[max(0, number - 1) : number]),
             get_flat_relative_ids=lambda upstream, after=after: after,
         )

@@ -1,0 +1,160 @@
+"""What the person on call reads: only what was seen, and what helps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from featurebase_provider.rotation.advice import DONE, NOTHING_TO_DO, Outcome, advise, check_outcome
+from featurebase_provider.rotation.check import StoreCheck
+from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.errors import RunNotDone, StoreUnreachable
+from featurebase_provider.rotation.found import Found, FoundStore
+from featurebase_provider.rotation.probe import ProbeOutcome
+from featurebase_provider.rotation.store import Writability
+from tests.unit.rotation.fakes import WEBHOOK_ID, a_webhook, fingerprint
+
+HOST = "https://do.featurebase.app"
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+CURRENT, OLD = fingerprint("0"), fingerprint("old")
+MATCHES = FoundStore("a", "memory://a", "matches", CURRENT)
+DIFFERS = FoundStore("b", "memory://b", "differs", OLD)
+LEFT = StoreOutcome("c", "memory://c", "unknown")
+
+
+def a_found(*stores: FoundStore, status: str = "active", result: str | None = None) -> Found:
+    probe = {"result": result, "detail": "d"} if result is not None else None
+    return Found(WEBHOOK_ID, HOST, status, CURRENT, stores, probe)
+
+
+@pytest.mark.parametrize("emergency", [False, True])
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_every_outcome_has_advice_in_whole_sentences(outcome: Outcome, emergency: bool) -> None:
+    text = advise(outcome, emergency=emergency, left=(LEFT,))
+    assert text.endswith(".")
+    assert "  " not in text
+
+
+@pytest.mark.parametrize("outcome", ["rotated", "distributed"])
+def test_nothing_to_do_needs_proof_and_an_active_webhook(outcome: Any) -> None:
+    assert advise(outcome, proven=True, status="active") == NOTHING_TO_DO
+    assert advise(outcome, proven=True, status=None) == NOTHING_TO_DO
+    unproven = advise(outcome, status="active")
+    assert "nothing has shown that the receiver accepts it" in unproven
+    assert "configure a probe" in unproven
+    paused = advise(outcome, proven=True, status="paused", webhook_id=WEBHOOK_ID)
+    assert paused.startswith("The webhook is 'paused', so Featurebase delivers nothing.")
+    assert f'PATCH /v2/webhooks/{WEBHOOK_ID} {{"status": "active"}}' in paused
+    assert advise(outcome, status="paused", webhook_id=WEBHOOK_ID) == f"{unproven} {paused}"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "incomplete"])
+def test_a_paused_webhook_is_told_of_whatever_failed(outcome: Any) -> None:
+    assert "set it active" in advise(outcome, status="suspended", left=(LEFT,))
+    assert "set it active" not in advise(outcome, status="active", left=(LEFT,))
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (None, "No probe has tried"),
+        ("accepted", "The receiver accepted an event"),
+        ("refused", "The receiver refuses Featurebase's current secret, so deliveries fail now"),
+        ("topic_refused", "refuses the probe's event"),
+        ("verifies_nothing", "with a wrong signature too"),
+        ("unreachable", "No answer of the receiver has told"),
+        ("unproven", "No answer of the receiver has told"),
+        ("of a newer version", "No answer of the receiver has told"),
+    ],
+)
+def test_of_the_receiver_only_what_was_seen(result: str | None, says: str) -> None:
+    for outcome in ("nothing_changed", "dry_run"):
+        assert says in advise(outcome, found=a_found(MATCHES, result=result))  # type: ignore[arg-type]
+
+
+def test_where_nothing_was_looked_at_nothing_is_said() -> None:
+    assert "How stores and receiver stand was not looked at" in advise("nothing_changed")
+    unread = Found(WEBHOOK_ID, HOST, "paused", CURRENT)
+    text = advise("nothing_changed", found=unread, cause="preflight: it is paused: no")
+    assert "What the stores hold was not looked at" in text
+    assert "The webhook is 'paused'" in text
+    assert "Mend what failed (preflight; its message is the cause), then clear it, or trigger the Dag again." in text
+
+
+def test_stores_that_are_behind_are_named_with_what_helps() -> None:
+    """After a rotation by hand, above all."""
+    others = (FoundStore("d", "d", "absent"), FoundStore("e", "e", "foreign", OLD), replace(DIFFERS, ready=False))
+    found = a_found(MATCHES, DIFFERS, *others)
+    said = str(found.behind_said)
+    assert f"current one ({CURRENT}): b (memory://b) holds {OLD}. " in said
+    assert "mode=distribute" in said
+    assert said in advise("nothing_changed", found=found)
+    assert a_found(MATCHES, *others).behind_said is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "began", "says"),
+    [
+        ("rotate", False, "This run changed nothing."),
+        ("distribute", False, "This run changed nothing."),
+        ("rotate", True, "Nothing was refreshed: Featurebase's secret is the one from before"),
+        ("distribute", True, "what they hold is not settled"),
+    ],
+)
+def test_what_the_run_itself_did(mode: str, began: bool, says: str) -> None:
+    assert advise("nothing_changed", mode=mode, rotate_began=began).startswith(says.partition("what")[0])
+    assert says in advise("nothing_changed", mode=mode, rotate_began=began)
+
+
+def test_the_way_forward_depends_on_what_is_left() -> None:
+    assert "Not settled: c. Mend the store, then clear its push task" in advise("incomplete", left=(LEFT,))
+    assert "Not settled: c." in advise("incomplete", left=(LEFT,), emergency=True)
+    overtaken = StoreOutcome("a", "memory://a", "written", OLD)
+    for emergency in (False, True):
+        said = advise("incomplete", left=(overtaken,), emergency=emergency)
+        assert said.startswith(
+            "Featurebase's secret was refreshed again after a had been seen to. Clear the push tasks"
+        )
+    assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
+    assert "Clear the rotate task" in advise("incomplete", rotated=False)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_run_is_a_success_if_its_outcome_is(outcome: Outcome) -> None:
+    report = {"outcome": outcome, "advice": "Do this."}
+    if outcome in DONE:
+        assert check_outcome("production", report) == outcome
+    else:
+        with pytest.raises(
+            RunNotDone, match=f"webhook production: this run's outcome is {outcome}. Do this."
+        ) as caught:
+            check_outcome("production", report)
+        assert not caught.value.retry_helps
+
+
+def test_a_run_without_a_report_is_no_success() -> None:
+    with pytest.raises(RunNotDone, match="Clear the report task"):
+        check_outcome("production", None)
+
+
+def test_what_preflight_found_survives_json() -> None:
+    checks = (
+        StoreCheck("a", "memory://a", "differs", OLD, Writability(True, "it was locked")),
+        StoreCheck("b", "memory://b", "absent", None, Writability(False, "no means")),
+        StoreCheck("c", "memory://c", "unknown", problem=StoreUnreachable("c", "no\nanswer")),
+        StoreCheck("d", "memory://d", "matches", CURRENT),
+    )
+    found = Found.of(a_webhook("whsec_0"), HOST).with_stores(checks)
+    found = found.with_probe(ProbeOutcome("accepted", "3 of 3", CURRENT))
+    assert found.stores is not None
+    assert [one.said for one in found.stores] == [
+        "writable (it was locked)",
+        "reachable, not provable (no means)",
+        "store c: no answer. See that it answers; a retry reads it before it writes",
+        "",
+    ]
+    assert Found.from_json(found.as_json()) == found
+    assert Found.from_json({"webhook_id": 1}) is None
+    assert Found.from_json(Found.of(a_webhook(None), HOST).as_json()) == Found(WEBHOOK_ID, HOST, "active")
