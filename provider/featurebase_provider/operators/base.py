@@ -103,16 +103,21 @@ class FeaturebaseOperator(BaseOperator):
         self.dashboard_url = dashboard_url
 
     def execute(self, context: Context) -> Any:
-        """Do the task's work, with errors as Airflow needs them and a figure for Airflow's stats."""
+        """Do the task's work."""
+        with self.ending(context):
+            if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
+                raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
+            return self.run(context)
+
+    @contextmanager
+    def ending(self, context: Context) -> Iterator[None]:
+        """Have the report and Airflow's stats told how the task ends, and errors be as Airflow needs them."""
         self.learn_webhook(context)
         result = "failed"
         try:
             with leaving_word(context, self.found_json), task_errors(self.standing(context)):
-                if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
-                    raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
-                value = self.run(context)
+                yield
             result = "done"
-            return value
         except AirflowSkipException:
             result = "skipped"
             raise

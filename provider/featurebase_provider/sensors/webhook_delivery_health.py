@@ -11,8 +11,7 @@ from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores, task_errors
-from featurebase_provider.operators.finding import leaving_word
+from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores
 from featurebase_provider.rotation.convergence import is_padded
 from featurebase_provider.rotation.delivery_wait import DeliveryWait, WaitEnd
 from featurebase_provider.rotation.distribution import arming
@@ -163,8 +162,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         :param counts_from: server time (ISO 8601) after which results count; None from a sensor of version 0.1.
         :param until: server time (ISO 8601) at which the wait ends; None likewise.
         """
-        self.learn_webhook(context)
-        with leaving_word(context), task_errors(self.standing(context)), self.hook.get_conn() as client:
+        with self.ending(context), self.hook.get_conn() as client:
             told = checked_event(event, webhook_id=self.webhook_id)["kind"]
             since = datetime.fromisoformat(counts_from) if counts_from is not None else None
             if told == UNWATCHED:

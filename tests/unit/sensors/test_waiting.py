@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
 from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.operators import base
 from featurebase_provider.rotation.delivery_wait import MAX_POLL_FAILURES
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.sensors import webhook_delivery_health as module
@@ -239,6 +240,18 @@ def test_a_delivery_that_succeeded_at_the_last_moment_counts(monkeypatch: pytest
     counts_from = seconds_after_start(-53).isoformat()
     result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind()).context, event, counts_from)
     assert result["kind"] == "healthy"
+
+
+def test_how_it_ends_after_the_triggerer_is_counted(
+    featurebase: OneFeaturebase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[Any] = []
+    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, tags["result"])))
+    event = {"webhook_id": WEBHOOK_ID, "kind": "quiet"}
+    a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
+    with pytest.raises(AirflowSkipException):
+        a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind()).context, event)
+    assert counted == [("featurebase.verify_delivery", "done"), ("featurebase.verify_delivery", "skipped")]
 
 
 def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> None:
