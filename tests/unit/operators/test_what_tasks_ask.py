@@ -42,7 +42,9 @@ def preflight(*stores: MemoryStore, task: dict[str, Any] | None = None, **argume
 
 
 def rotate(plan: RotationPlan, store: MemoryStore, **task: Any) -> RunningTask:
-    operator = RotateWebhookSecretOperator(task_id="rotate", plan_task_id="preflight", stores=[store], **WHO)
+    operator = RotateWebhookSecretOperator(
+        task_id="rotate", plan_task_id="preflight", stores=[store], refresh_grace=timedelta(), **WHO
+    )
     return RunningTask(operator, results={"preflight": plan.as_json()}, **task)
 
 
