@@ -11,7 +11,7 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider, WhitespaceInclusivePositionProvider
 
-from mutants.wiring import LOG_CALL, changes_of, decided, is_prose
+from mutants.wiring import LOG_CALL, LOOKS, changes_of, decided, is_prose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ class _Collector(cst.CSTVisitor):
             if node.default is not None:
                 node.default.visit(self)
             return False
-        if isinstance(node, NEVER) or _is_for_people(node) or _is_for_types(node) or m.matches(node, ALL):
+        if isinstance(node, NEVER) or _is_for_people(node) or _is_for_types(node) or m.matches(node, LOOKS | ALL):
             return False
         if isinstance(node, cst.ClassDef | cst.FunctionDef):
             self._names.append(node.name.value)

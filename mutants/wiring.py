@@ -23,6 +23,13 @@ LOG_CALL = m.Call(
         attr=m.OneOf(*(m.Name(level) for level in ("debug", "info", "warning", "error", "exception"))),
     )
 )
+LOOKS = m.Arg(
+    keyword=m.OneOf(
+        *map(m.Name, ("title_justify", "justify", "overflow", "no_wrap", "width", "color_system", "force_terminal")),
+        *map(m.Name, ("emoji", "highlight", "ui_color")),
+    )
+)
+"""How a table looks, which review judges."""
 SWAPS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 PASS = cst.Pass()
 PLAIN = m.Name("None") | m.Name("True") | m.Name("False") | m.Integer() | m.Float()
@@ -86,6 +93,8 @@ def nothing_kept(node: Any) -> Iterable[cst.CSTNode]:
 def other_arguments(node: cst.Call) -> Iterator[cst.Call]:
     """None in an argument's place, or no argument where a call may do without it: by keyword, or the last."""
     for i, arg in enumerate(node.args):
+        if m.matches(arg, LOOKS):
+            continue
         rest = [*node.args[:i], *node.args[i + 1 :]]
         if not arg.star and not m.matches(arg.value, m.Name("None")):
             yield node.with_changes(

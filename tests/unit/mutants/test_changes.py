@@ -66,6 +66,14 @@ def test_texts_for_people_stay_in_their_places(tmp_path: Path) -> None:
     assert afters == {"pass", 'raise Refused(None, f"it holds {shown…'}
 
 
+def test_how_a_table_looks_stays(tmp_path: Path) -> None:
+    text = 'def f():\n    add_column(name, justify="right", overflow="fold")\n'
+    assert {after for _, after in changes(tmp_path, text)} == {
+        "pass",
+        'add_column(None, justify="right", overflow="fold")',
+    }
+
+
 def test_types_stay(tmp_path: Path) -> None:
     text = "if TYPE_CHECKING:\n    import x\nT = TypeVar('T')\ndef f(a: int | None) -> list[int]: ...\n"
     assert not changes(tmp_path, text)

@@ -43,9 +43,9 @@ def test_a_mode_that_the_dag_file_fixes_is_said_to_be() -> None:
 
 
 def test_every_problem_is_named() -> None:
-    message = refusal({"mode": "dry_run", "raison": "x"})
+    message = refusal({"mode": "dry_run", "reasonn": "x"})
     assert "asks for mode" in message
-    assert '"raison"' in message
+    assert '"reasonn"' in message
 
 
 SLIPS = [
