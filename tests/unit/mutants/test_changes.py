@@ -68,10 +68,8 @@ def test_texts_for_people_stay_in_their_places(tmp_path: Path) -> None:
 
 def test_how_a_table_looks_stays(tmp_path: Path) -> None:
     text = 'def f():\n    add_column(name, justify="right", overflow="fold")\n'
-    assert {after for _, after in changes(tmp_path, text)} == {
-        "pass",
-        'add_column(None, justify="right", overflow="fold")',
-    }
+    afters = {after for _, after in changes(tmp_path, text)}
+    assert afters == {"pass", 'add_column(None, justify="right",…'}
 
 
 def test_types_stay(tmp_path: Path) -> None:
