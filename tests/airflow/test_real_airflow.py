@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tests.support.real_airflow import RealAirflow
 
 pytestmark = pytest.mark.airflow
+
+EMERGENCY = "featurebase_emergency_rotation"
 
 
 def test_sensor_outlives_the_triggerer(real_airflow: RealAirflow) -> None:
@@ -57,6 +60,29 @@ def test_unpausing_after_a_missed_tick_refreshes_nothing(real_airflow: RealAirfl
     assert (states.pop("report"), states.pop("outcome"), set(states.values())) == ("success", "success", {"skipped"})
     assert real_airflow.report("missed", run["dag_run_id"])["outcome"] == "skipped"
     assert world.calls("POST", "/secret") == 0
+
+
+@pytest.mark.parametrize("conf", [{"dry_run": True}, {"Mode": "dry_run"}])
+def test_a_request_that_was_misunderstood_rotates_nothing(real_airflow: RealAirflow, conf: dict[str, Any]) -> None:
+    """Through the REST API, which takes any key. The report has the reason in preflight's own words."""
+    run_id = real_airflow.trigger("missed", **conf)
+    assert real_airflow.wait("missed", run_id) == "failed"
+    report = real_airflow.report("missed", run_id)
+    assert (report["outcome"], "which is none of mode, reason" in report["cause"]) == ("nothing_changed", True), report
+    assert real_airflow.worlds["missed"].calls("POST", "/secret") == 0
+
+
+def test_an_emergency_that_names_no_webhook_rotates_none(real_airflow: RealAirflow) -> None:
+    """By command line, which shows no form."""
+    refreshes = [world.calls("POST", "/secret") for world in real_airflow.worlds.values()]
+    real_airflow.airflow.api.unpause(EMERGENCY)
+    for number, conf in enumerate(({}, {"webhook": ["missed"]})):
+        run_id = f"by_command_line_{number}"
+        real_airflow.airflow.run("dags", "trigger", EMERGENCY, "--run-id", run_id, "--conf", json.dumps(conf))
+        assert real_airflow.airflow.api.wait_for_run(EMERGENCY, run_id, seconds=300) == "failed"
+        assert real_airflow.airflow.api.tasks(EMERGENCY, run_id)["choose"]["state"] == "failed"
+        assert "webhooks" in real_airflow.airflow.api.log(EMERGENCY, run_id, "choose")
+    assert [world.calls("POST", "/secret") for world in real_airflow.worlds.values()] == refreshes
 
 
 def connection_test(real_airflow: RealAirflow, **changes: Any) -> dict[str, Any]:
