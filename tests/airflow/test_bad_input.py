@@ -314,7 +314,7 @@ def test_missing_connection(airflow: InProcessAirflow, world: FeaturebaseWorld) 
     """No retry waits for it; nothing was changed."""
     run = airflow.start(airflow.load(world.entry(featurebase_conn_id="featurebase_nowhere", retries=3)))
     assert (run.state, run.states["report"], world.refreshes()) == ("failed", "success", 0)
-    assert run.errors == {"preflight": [f"connection 'featurebase_nowhere': {NO_CONNECTION}"]}
+    assert run.errors["preflight"] == [f"connection 'featurebase_nowhere': {NO_CONNECTION}"]
 
 
 def test_a_connection_that_is_taken_away_under_way(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
@@ -323,7 +323,7 @@ def test_a_connection_that_is_taken_away_under_way(airflow: InProcessAirflow, wo
     airflow.disconnect(world.conn_id)
     airflow.go_on(run)
     assert (run.state, run.states["report"], world.refreshes()) == ("failed", "success", 0)
-    assert run.errors == {"rotate": [f"connection {world.conn_id!r}: {NO_CONNECTION}"]}
+    assert run.errors["rotate"] == [f"connection {world.conn_id!r}: {NO_CONNECTION}"]
 
 
 def test_malformed_id_never_leaves_the_worker(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
