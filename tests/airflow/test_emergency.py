@@ -80,7 +80,7 @@ def test_a_wrong_entry_takes_no_other_away(
     """All are chosen: the right ones are rotated, and the run fails and says which entry is wrong."""
     right, wrong, also_right = worlds
     entries = [right.entry(probe=None), wrong.entry(webhook_id="not an id"), also_right.entry(probe="yes")]
-    run = airflow.start(load(airflow, *entries, rotation_file=tmp_path / "rotation.yaml"))
+    run = airflow.start(load(airflow, *entries, rotation_file=tmp_path / "rotation.yaml"), ALL)
     assert [world.refreshes() for world in worlds] == [1, 0, 1]
     assert run.state == "failed"
     assert run.xcoms["choose"] == [right.name, also_right.name, wrong.name]
@@ -98,7 +98,7 @@ def test_a_missing_connection_holds_nobody_up(airflow: InProcessAirflow, worlds:
     """Its branch fails at its first try, and the summary is there as soon as the others are done."""
     lost, found, _ = worlds
     dag = load(airflow, lost.entry(featurebase_conn_id="nowhere"), found.entry(probe=None), retries=20)
-    run = airflow.start(dag)
+    run = airflow.start(dag, ALL)
     assert [len(run.errors["webhook.plan[0]"]), len(run.errors["summary"])] == [1, 1]
     assert "connection 'nowhere': there is no such Airflow connection here" in run.error("webhook.plan[0]")
     assert [row["outcome"] for row in run.xcoms["summary"]] == ["nothing_changed", "rotated"]
