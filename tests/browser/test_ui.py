@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from demo.__main__ import DAG_ID
 from demo.local_airflow import LocalAirflow
+from demo.processes import wait_for
+from featurebase_provider.config.models import EMERGENCY_DAG_ID
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow]
 
@@ -30,7 +32,16 @@ def test_graph_shows_the_designed_tasks(page: Page, airflow: LocalAirflow, image
     page.goto(f"{airflow.url}/dags/{DAG_ID}/runs/{manual_run(airflow)}")
     page.get_by_role("button", name="Show Graph").click()
     page.get_by_role("button", name="Expand all task groups").click()
-    for task in ("preflight", "rotate", "airflow_variable", "object_storage", "distributed", "probe", "report"):
+    for task in (
+        "preflight",
+        "rotate",
+        "airflow_variable",
+        "object_storage",
+        "distributed",
+        "probe",
+        "report",
+        "outcome",
+    ):
         expect(page.get_by_test_id("rf__wrapper").get_by_text(task, exact=True).first).to_be_visible()
     page.get_by_role("button", name="Collapse Details Panel").click()
     page.get_by_role("button", name="Fit View").click()
@@ -71,3 +82,17 @@ def test_connection_form_asks_for_key_and_url(page: Page, airflow: LocalAirflow,
     expect(form.locator("input[value='2026-01-01.nova']")).to_be_visible()
     form.get_by_text("Standard Fields", exact=True).click()
     shoot(page, images, "connection-form")
+
+
+def test_the_emergencys_form_names_its_webhooks_as_it_is(page: Page, airflow: LocalAirflow) -> None:
+    """A run without a choice is refused, so the form has to send what it shows, also if nobody touched it."""
+    airflow.api.unpause(EMERGENCY_DAG_ID)
+    page.goto(f"{airflow.url}/dags/{EMERGENCY_DAG_ID}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    expect(form.get_by_text("production").first).to_be_visible()
+    form.get_by_role("button", name="Trigger").last.click()
+    wait_for("the run", lambda: bool(airflow.api.runs(EMERGENCY_DAG_ID)), seconds=60)
+    (run,) = airflow.api.runs(EMERGENCY_DAG_ID)
+    assert run["conf"]["webhooks"] == ["production"]
+    assert airflow.api.wait_for_run(EMERGENCY_DAG_ID, run["dag_run_id"], seconds=300) == "success"
