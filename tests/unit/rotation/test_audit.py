@@ -189,6 +189,26 @@ def test_drift_is_looked_at_again_before_it_is_reported() -> None:
     assert report.webhooks[0].fingerprint == fingerprint("new")
 
 
+@pytest.mark.parametrize(
+    ("facts", "again"),
+    [
+        ({"value": secret("old"), "adopt": True}, True),
+        ({"value": SigningSecret("whsec_0\n")}, True),
+        ({"value": None}, True),
+        ({"value": secret("0"), "finished": False}, True),
+        ({"value": secret("theirs")}, True),
+        ({"value": secret("0")}, False),
+        ({"readable": False, "adopt": True}, False),
+        ({"read_script": deque([failing(StoreUnreachable("a", "down"))])}, False),
+    ],
+    ids=["differs", "padded", "absent", "unfinished", "foreign", "matches", "not readable", "unknown"],
+)
+def test_whatever_a_rotation_under_way_can_look_like_is_looked_at_again(facts: dict[str, Any], again: bool) -> None:
+    connection = FakeConnection([numbered(1)])
+    Auditing({"main": connection}).run(a_subject(stores=[MemoryStore("a", **facts)]))
+    assert connection.reads == ([webhook_id(1)] if again else [])
+
+
 def test_what_cannot_be_looked_at_again_keeps_no_other_from_it() -> None:
     """Neither a webhook that nobody could read, nor one that could be read only once."""
     renewed = {webhook_id(1): UNREACHABLE, webhook_id(2): numbered(2, "whsec_new")}

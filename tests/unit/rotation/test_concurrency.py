@@ -142,11 +142,13 @@ def test_errors_of_ours_are_results(error: Exception, main_thread_only: bool) ->
     assert run_at_once({"a": job})["a"].error is error
 
 
-def test_a_foreign_error_is_named_by_type_and_place_without_its_text() -> None:
+@pytest.mark.parametrize("main_thread_only", [True, False])
+def test_a_foreign_error_is_named_by_type_and_place_without_its_text(main_thread_only: bool) -> None:
     """A client library's text may quote the value."""
-    error = run_at_once({"a": raising(KeyError("whsec_leak"))})["a"].error
+    job = Job("vault (x)", raising(KeyError("whsec_leak")).run, 5, main_thread_only)
+    error = run_at_once({"a": job})["a"].error
     assert isinstance(error, StoreError)
-    assert f"unexpected KeyError at {__file__}:" in str(error)
+    assert str(error).startswith(f"store vault (x): unexpected KeyError at {__file__}:")
     assert "whsec_leak" not in f"{error} {error!r}"
 
 
