@@ -55,22 +55,19 @@ class StoresToRead:
 
     webhook: str
     stores: Sequence[Store]
-    webhook_id: str = ""
-    current: str | None = None
-    known: frozenset[str] = frozenset()
-    leaked: frozenset[str] = frozenset()
+    webhook_id: str
+    current: str | None
+    known: frozenset[str]
+    leaked: frozenset[str]
 
 
 def in_batches(wanted: Iterable[StoresToRead], at_once: int = AT_ONCE) -> list[list[StoresToRead]]:
     """Cut into lists of about ``at_once`` stores each, whole webhooks together."""
     batches: list[list[StoresToRead]] = []
-    room = 0
     for one in wanted:
-        if room < len(one.stores) or not batches:
+        if not batches or sum(len(other.stores) for other in (*batches[-1], one)) > at_once:
             batches.append([])
-            room = at_once
         batches[-1].append(one)
-        room -= len(one.stores)
     return batches
 
 

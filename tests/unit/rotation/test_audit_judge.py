@@ -69,11 +69,13 @@ def test_what_a_store_holds_is_a_finding_or_not(held: HeldByStore, kind: str, he
     assert (finding.kind, finding.store, finding.heals) == (kind, "vault", heals)
     assert (finding.webhook, finding.dag_id) == ("production", "featurebase_rotate__production")
     assert finding.where == "production, store vault"
+    assert (held.problem or held.target) in finding.detail
 
 
 @pytest.mark.parametrize("holding", ["matches", "not_readable", "not_compared"])
 def test_a_store_that_matches_or_cannot_be_compared_is_no_finding(holding: Any) -> None:
     assert found(HeldByStore("vault", "v", holding)) == []
+    assert found(HeldByStore("vault", "v", holding, may_be_made=False)) == []
 
 
 def test_a_foreign_or_unreadable_store_is_named_even_without_its_own_words() -> None:
@@ -167,11 +169,12 @@ def test_a_previous_secret_has_its_time(reports: tuple[dict[str, Any], ...], exp
     held = HeldByStore("vault", "v", "matches", CURRENT, previous=OLD)
     findings = found(held, reports=reports)
     assert [finding.kind for finding in findings] == expected
-    assert all(finding.heals for finding in findings)
+    assert all(finding.heals and f"the previous secret {OLD}" in finding.detail for finding in findings)
 
 
 def test_the_previous_secret_of_a_store_that_differs_goes_with_the_rest() -> None:
     assert kinds(HeldByStore("vault", "v", "differs", OLD, previous=fingerprint("older"))) == ["store_differs"]
+    assert found(HeldByStore("vault", "v", "not_readable", previous=OLD), webhook=False) == [], "nor can it be told"
 
 
 def test_a_place_that_no_store_names_any_more_may_hold_a_previous_secret() -> None:

@@ -13,7 +13,7 @@ CURRENT = fingerprint("current")
 
 
 def wanted(name: str, *stores: MemoryStore, current: str | None = CURRENT) -> StoresToRead:
-    return StoresToRead(name, stores, WEBHOOK_ID, current, frozenset({fingerprint("old")}))
+    return StoresToRead(name, stores, WEBHOOK_ID, current, frozenset({fingerprint("old")}), frozenset())
 
 
 def test_stores_of_several_webhooks_are_read_at_once_and_told_apart() -> None:
