@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_value_that_did_not_arrive_ends_the_run(strict: bool) -> None:
 def test_a_mode_that_the_dag_file_fixes_is_said_to_be() -> None:
     message = refusal({"mode": "dry_run"}, params={"mode": "dry_run"}, strict=False)
     assert "the Dag file sets it for this task" in message
+
+
+def test_keys_and_values_that_json_does_not_know_are_shown() -> None:
+    """A run that is triggered from Python may have them."""
+    message = refusal({"mode": timedelta(days=1), 7: "x"})
+    assert 'asks for mode "1 day, 0:00:00"' in message
+    assert 'the run\'s conf has "7"' in message
+    assert "did you mean" not in refusal({"deeper": {7: "x"}})
 
 
 def test_every_problem_is_named() -> None:

@@ -15,6 +15,7 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
 )
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.audit import AuditPorts, run_audit
 from featurebase_provider.rotation.audit_findings import Finding
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
@@ -90,6 +91,7 @@ def test_a_broken_connection_costs_the_others_nothing(error: FeaturebaseError, k
     assert report.connections["main"] == "https://do.featurebase.app"
     assert str(error) in report.findings[0].detail
     assert (report.webhooks[0].age, report.webhooks[0].fingerprint) == (None, None)
+    assert {host for _, host, _ in auditing.remembered} == {"https://do.featurebase.app"}, "none without a host"
 
 
 def test_a_list_that_cannot_be_understood_is_replaced_by_single_reads() -> None:
@@ -302,6 +304,11 @@ def test_an_audit_ends_in_time_and_says_what_it_left_out() -> None:
     assert kinds(report) == [("production", "webhook_inactive"), ("production", "not_audited")]
     assert report.seconds == 180
     assert auditing.said[-1] == "production: not audited"
+
+
+def test_an_audit_has_a_clock_of_its_own() -> None:
+    nobody: Any = None
+    assert 0 <= run_audit([], AuditPorts(nobody, nobody, nobody), time_limit=1).seconds < 60
 
 
 def test_an_audit_of_nothing_finds_nothing() -> None:

@@ -7,6 +7,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.store import ArmedStore, StoredValue
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
 
 CURRENT = fingerprint("current")
@@ -46,6 +47,17 @@ def test_a_row_shows_fingerprints_of_both_secrets() -> None:
     assert read_stores([wanted("first", store)]) == {
         "first": (HeldByStore("a", "memory://a", "matches", CURRENT, fingerprint("old")),)
     }
+
+
+def test_a_place_that_is_missing_and_may_not_be_made_is_told_from_an_empty_one() -> None:
+    class NotMade(MemoryStore):
+        def arm(self) -> ArmedStore:
+            armed = super().arm()
+            armed.read = lambda: StoredValue(None, may_be_made=False)  # type: ignore[method-assign]
+            return armed
+
+    rows = read_stores([wanted("first", NotMade("a"), MemoryStore("b"))])["first"]
+    assert [(row.holding, row.may_be_made) for row in rows] == [("absent", False), ("absent", True)]
 
 
 def test_white_space_around_a_leaked_secret_hides_nothing() -> None:
