@@ -95,7 +95,7 @@ def _held(
 ) -> HeldByStore:
     value, problem = held.get(key), problems.get(key)
     if value is not None and wanted.current is not None:
-        problem = _foreign(wanted, store, value)
+        problem = _foreign(wanted, store, value, wanted.current)
     return HeldByStore(
         label=store.label,
         target=store.target,
@@ -115,11 +115,11 @@ def _fingerprint(secret: SigningSecret | None, leaked: frozenset[str]) -> str | 
     return exact if exact in leaked else secret.fingerprint
 
 
-def _foreign(wanted: StoresToRead, store: Store, value: StoredValue) -> StoreForeignValue | None:
+def _foreign(wanted: StoresToRead, store: Store, value: StoredValue, current: str) -> StoreForeignValue | None:
     """Why a rotation may not replace the value, or None."""
     rule = rule_for(store, WriteRule(wanted.webhook_id, "", known=wanted.known, leaked=wanted.leaked))
     try:
-        check_ours(f"{store.label} ({store.target})", value, rule, current=wanted.current or "")
+        check_ours(f"{store.label} ({store.target})", value, rule, current=current)
     except StoreForeignValue as exc:
         return exc
     return None

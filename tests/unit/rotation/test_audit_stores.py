@@ -61,10 +61,12 @@ def test_a_place_that_is_missing_and_may_not_be_made_is_told_from_an_empty_one()
 
 
 def test_white_space_around_a_leaked_secret_hides_nothing() -> None:
-    padded = SigningSecret(f"{secret('old').reveal()}\n")
-    reading = replace(wanted("first", MemoryStore("a", value=padded)), leaked=frozenset({fingerprint("old")}))
+    padded = SigningSecret(f"{secret('theirs').reveal()}\n")
+    reading = wanted("first", MemoryStore("a", value=padded))
+    (row,) = read_stores([replace(reading, leaked=frozenset({fingerprint("theirs")}))])["first"]
+    assert (row.holding, row.fingerprint) == ("differs", fingerprint("theirs"))
     (row,) = read_stores([reading])["first"]
-    assert (row.holding, row.fingerprint) == ("differs", fingerprint("old"))
+    assert (row.holding, row.fingerprint) == ("foreign", padded.fingerprint)
 
 
 def test_without_featurebases_secret_nothing_is_judged() -> None:
