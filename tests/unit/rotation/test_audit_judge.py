@@ -78,6 +78,10 @@ def test_a_store_that_matches_or_cannot_be_compared_is_no_finding(holding: Any) 
     assert found(HeldByStore("vault", "v", holding, may_be_made=False)) == []
 
 
+def test_of_a_padded_value_it_is_said_what_is_wrong_with_it() -> None:
+    assert "white space" in one(HeldByStore("vault", "v", "padded", OLD)).detail
+
+
 def test_a_foreign_or_unreadable_store_is_named_even_without_its_own_words() -> None:
     for holding in ("foreign", "unknown"):
         assert "vault://x" in one(HeldByStore("vault", "vault://x", holding)).detail  # type: ignore[arg-type]

@@ -124,6 +124,7 @@ def test_other_peoples_text_stays_on_its_line() -> None:
     text = report.as_text(width=200)
     assert "\x1b" not in text
     assert "[bold]red" in text
+    assert text.count("x") < 600
     assert not any(line.startswith("2026-01-01") for line in text.splitlines())
     raw = report.as_json()
     assert len(json.dumps(raw)) < 4000
@@ -142,6 +143,11 @@ def test_a_few_hundred_characters_are_shown_whole() -> None:
     assert [(one["target"], one["problem"]) for one in raw["webhooks"][0]["stores"]] == [(long, long), (long, None)]
     assert raw["webhooks"][0]["status"] is None
     assert long in report.as_text(width=2000)
+
+
+def test_a_status_is_cut_to_its_column() -> None:
+    row = AuditedWebhook("production", "main", None, "s" * 30, None, None, ())
+    assert max(re.findall("s+", replace(EMPTY, webhooks=(row,)).as_text())) == "s" * 20
 
 
 def test_the_time_it_took_is_told_to_the_millisecond() -> None:

@@ -85,6 +85,7 @@ def test_plain_http_is_for_loopback_only(addresses: tuple[str, ...]) -> None:
         "https://receiver.example:99999/",
         "https://receiver.example:0/",
         "https://receiver.example\n/",
+        "https://xn--0.example/",
         "https://①.example\x00/",
         "file:///etc/passwd",
         "gopher://receiver.example/",
