@@ -64,6 +64,7 @@ def test_a_value_of_somebody_else_is_a_problem_and_no_proof_is_asked_for() -> No
     row = check_one(StoreWithProof(value=THEIRS))
     assert (row.holding, row.fingerprint, row.writability) == ("foreign", THEIRS.fingerprint, None)
     assert isinstance(row.problem, StoreForeignValue)
+    assert str(row.problem).startswith("store memory (memory://memory): ")
 
 
 def test_whose_value_an_unreadable_store_holds_needs_a_word_in_the_configuration() -> None:
