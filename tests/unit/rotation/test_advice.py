@@ -157,6 +157,7 @@ def test_what_preflight_found_survives_json() -> None:
         "",
     ]
     assert (found.webhook_id, found.host, found.status, found.current) == (WEBHOOK_ID, HOST, "active", CURRENT)
+    assert found.probe == {"result": "accepted", "detail": "3 of 3"}
     raw = found.as_json()
     assert json.loads(json.dumps(raw)) == raw
     assert Found.from_json(raw) == found
@@ -173,4 +174,5 @@ def test_what_preflight_found_may_be_little_or_odd() -> None:
     )  # fmt: skip
     assert found is not None
     assert [(one.said, one.ready) for one in found.stores or ()] == [("", True)]
-    assert Found.of(a_webhook(status="s" * 30), HOST).status == "s" * 20
+    early = Found.of(a_webhook(status="s" * 30), HOST)
+    assert (early.status, early.behind) == ("s" * 20, ())

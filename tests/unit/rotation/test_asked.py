@@ -119,4 +119,5 @@ def test_a_declared_param_is_its_authors() -> None:
 def test_what_is_shown_of_a_conf_is_short_and_one_line() -> None:
     message = refusal({"mode": "x\n" * 500, "k" * 500: 1})
     assert len(message) < 900
+    assert message.count("x\\n") < 25
     assert "\n" not in message
