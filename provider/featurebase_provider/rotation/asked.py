@@ -96,7 +96,7 @@ def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIK
     inner = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for one in inner:
         for name, held in one.items() if isinstance(one, Mapping) else ():
-            if str(name) in known or _meant(str(name), held, known, ALIKE_WITHIN) is not None:
+            if _meant(str(name), held, known, ALIKE_WITHIN) is not None:
                 return f"{json.dumps(str(name))} at the top of the conf"
     return None
 

@@ -50,6 +50,7 @@ def test_keys_and_values_that_json_does_not_know_are_shown() -> None:
     assert 'asks for mode "1 day, 0:00:00"' in message
     assert 'the run\'s conf has "7"' in message
     assert "did you mean" not in refusal({"deeper": {7: "x"}})
+    assert 'did you mean "7" at the top' in refusal({"deeper": {7: "x"}}, {"7": "y"})
 
 
 def test_every_problem_is_named() -> None:
