@@ -106,4 +106,11 @@ def test_looking_at_the_stores_waits_no_longer(vault: VaultKv2Case, dead: list[S
     stores = [*dead, vault.config()]
     one = seconds(lambda: arm(dead[:1]))
     assert seconds(lambda: check_stores(stores, a_rule(), current=None)) < 2 * one
-    assert seconds(lambda: read_stores([StoresToRead(store.label, [store]) for store in stores])) < 2 * one
+    assert (
+        seconds(
+            lambda: read_stores(
+                [StoresToRead(store.label, [store], "", None, frozenset(), frozenset()) for store in stores]
+            )
+        )
+        < 2 * one
+    )

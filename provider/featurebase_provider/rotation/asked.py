@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ALIKE, ALIKE_WITHIN = 0.6, 0.8
 """From this ratio of ``difflib`` on, a key counts as a slip of the pen: two letters off ``mode`` do, and one within the
 value of another key."""
+_LONGEST = 60
+"""Characters of a key or a value that are compared or shown."""
 
 
 def check_asked(
@@ -69,7 +71,7 @@ def _problem(
         return None
     hint = f"; did you mean {meant}?" if meant is not None else ""
     own = "" if strict else ". If it is your Dag's own, declare it as a param of the Dag"
-    return f"the run's conf has {one_line(json.dumps(key), 60)}, which is none of {', '.join(told)}{hint}{own}"
+    return f"the run's conf has {one_line(json.dumps(key), _LONGEST)}, which is none of {', '.join(told)}{hint}{own}"
 
 
 def _difference(key: str, asked: object, told: object, params: Mapping[str, object]) -> str | None:
@@ -88,13 +90,13 @@ def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIK
     for mode in MODES:
         if "mode" in known and _plain(key) == _plain(mode):
             return json.dumps({"mode": mode})
-    alike = get_close_matches(_plain(key)[:60], known, n=1, cutoff=cutoff)
+    alike = get_close_matches(_plain(key)[:_LONGEST], known, cutoff=cutoff)
     if alike:
         return json.dumps(alike[0])
-    inner = [value] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    inner = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for one in inner:
         for name, held in one.items() if isinstance(one, Mapping) else ():
-            if str(name) in known or _meant(str(name), held, known, ALIKE_WITHIN) is not None:
+            if _meant(str(name), held, known, ALIKE_WITHIN) is not None:
                 return f"{json.dumps(str(name))} at the top of the conf"
     return None
 
@@ -104,4 +106,4 @@ def _plain(key: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return one_line(json.dumps(value, default=str), 60)
+    return one_line(json.dumps(value, default=str), _LONGEST)

@@ -46,8 +46,8 @@ class AuditPorts:
     """
 
     open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
-    history_of: Callable[[Subject, str, str], History] = lambda subject, host, webhook_id: History(webhook_id)
-    say: Callable[[str], None] = lambda text: None
+    history_of: Callable[[Subject, str, str], History]
+    say: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -88,7 +88,7 @@ def run_audit(
     ports: AuditPorts,
     *,
     ignore: Collection[str] = (),
-    time_limit: float = 1800.0,
+    time_limit: float,
 ) -> AuditReport:
     """Audit all webhooks.
 
@@ -107,7 +107,7 @@ def run_audit(
     configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
     found = [listing.finding for listing in listings.values() if listing.finding is not None]
     found += [one for case in cases for one in case.findings]
-    found += unconfigured(listings.values(), configured)
+    found += unconfigured(listings, configured)
     ignored = frozenset(ignore)
     return AuditReport(
         at=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
@@ -125,7 +125,7 @@ def _listings(subjects: Sequence[Subject], ports: AuditPorts, clients: ExitStack
         try:
             client = clients.enter_context(ports.open_client(conn_id))
         except FeaturebaseError as exc:
-            listings[conn_id] = Listing(conn_id, finding=connection_finding(conn_id, exc))
+            listings[conn_id] = Listing(finding=connection_finding(conn_id, exc))
         else:
             listings[conn_id] = read_listing(conn_id, client)
         listing = listings[conn_id]
@@ -191,10 +191,9 @@ def _look_again(cases: Sequence[_Case]) -> None:
         except FeaturebaseError:
             continue  # what was read before stands
         again.append(case)
-    if again:
-        held = read_stores([case.to_read for case in again])
-        for case in again:
-            case.stores = held[case.subject.name]
+    held = read_stores([case.to_read for case in again])
+    for case in again:
+        case.stores = held[case.subject.name]
 
 
 def _row(case: _Case) -> AuditedWebhook:

@@ -55,10 +55,8 @@ class Evidence:
 def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
     """Everything about a configured webhook that somebody has to look after."""
     webhook = evidence.webhook
-    found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(subject, evidence)]
-    left_behind = evidence.history.left_behind(
-        place for store in subject.stores if (place := store.previous_target) is not None
-    )
+    found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(subject, webhook, evidence)]
+    left_behind = evidence.history.left_behind([store.previous_target for store in subject.stores])
     if left_behind is not None:
         found.append(subject.finding("previous_left_behind", left_behind))
     for held in evidence.stores:
@@ -89,9 +87,9 @@ def _about_webhook(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
         )
 
 
-def _about_secret(subject: Subject, evidence: Evidence) -> Iterator[Finding]:
-    webhook, age, limit = evidence.webhook, evidence.age, subject.max_age
-    if webhook is None or age is None:
+def _about_secret(subject: Subject, webhook: Webhook, evidence: Evidence) -> Iterator[Finding]:
+    age, limit = evidence.age, subject.max_age
+    if age is None:
         yield subject.finding("secret_missing", "Featurebase shows no signing secret, so nothing can be compared")
         return
     if webhook.fingerprint in evidence.leaked:

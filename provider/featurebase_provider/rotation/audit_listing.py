@@ -82,7 +82,6 @@ class Listing:
     :param complete: whether all webhooks are there, so that a missing one is gone.
     """
 
-    conn_id: str
     client: AuditsWebhooks | None = None
     host: str | None = None
     by_id: dict[str, Webhook] = field(default_factory=dict)
@@ -93,7 +92,7 @@ class Listing:
 
 def read_listing(conn_id: str, client: AuditsWebhooks) -> Listing:
     """List all webhooks of a connection; what goes wrong is a finding, not an error."""
-    listing = Listing(conn_id, client, client.settings.base_url)
+    listing = Listing(client, client.settings.base_url)
     try:
         listing.by_id = {webhook.id: webhook for webhook in client.list_webhooks()}
         listing.complete = True
@@ -145,8 +144,7 @@ def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook
     except FeaturebaseError as exc:
         return subject.finding("featurebase_unreachable", str(exc))
     listing.by_id[webhook.id] = webhook
-    if listing.now is None:
-        listing.now = listing.client.clock.now()
+    listing.now = listing.client.clock.now()
     return webhook
 
 
@@ -156,20 +154,21 @@ def _not_one(name: str | None, ids: list[str]) -> str:
     return f"no webhook has the name {one_line(name)!r}"
 
 
-def unconfigured(listings: Iterable[Listing], configured: Mapping[str, str]) -> list[Finding]:
+def unconfigured(listings: Mapping[str, Listing], configured: Mapping[str, str]) -> list[Finding]:
     """A finding for each webhook that exists at Featurebase and stands in no entry of the rotation file.
 
+    :param listings: by connection.
     :param configured: names in the rotation file, by webhook id.
     """
     found: dict[str, Finding] = {}
-    for listing in listings:
+    for conn_id, listing in listings.items():
         for webhook in listing.by_id.values():
             if webhook.id not in configured and webhook.id not in found:
                 found[webhook.id] = Finding(
                     "webhook_unconfigured",
                     f"webhook {webhook.id} ({one_line(webhook.name, 100)!r}, {one_line(webhook.status, 20)}) is in no "
                     "entry of the rotation file, so nobody rotates its secret",
-                    conn_id=listing.conn_id,
+                    conn_id=conn_id,
                     webhook_id=webhook.id,
                 )
     return list(found.values())

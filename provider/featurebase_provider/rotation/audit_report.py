@@ -37,7 +37,7 @@ class AuditedWebhook:
     status: str | None
     fingerprint: str | None
     age: str | None
-    stores: tuple[HeldByStore, ...] = ()
+    stores: tuple[HeldByStore, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class AuditReport:
     connections: Mapping[str, str | None]
     webhooks: tuple[AuditedWebhook, ...]
     findings: tuple[Finding, ...]
-    seconds: float = 0.0
-    version: int = REPORT_VERSION
+    seconds: float
 
     @property
     def open(self) -> tuple[Finding, ...]:
@@ -79,7 +78,7 @@ class AuditReport:
         """The same without the webhooks that are well, for the asset event, which Airflow keeps for long."""
         shown = sorted(self.findings, key=lambda one: one.ignored)[:SHOWN_FINDINGS]
         return {
-            "version": self.version,
+            "version": REPORT_VERSION,
             "at": self.at,
             "seconds": round(self.seconds, 3),
             "connections": dict(self.connections),
@@ -161,7 +160,7 @@ def _finding_table(findings: Iterable[Finding]) -> Table:
     shown = sorted(findings, key=lambda one: one.ignored)
     for one in shown[:SHOWN_FINDINGS]:
         kind = f"{one.kind} (ignored)" if one.ignored else one.kind
-        table.add_row(kind, escape(one_line(one.where, 200)), escape(one_line(one.detail, _LONGEST)))
+        table.add_row(kind, escape(one_line(one.where)), escape(one_line(one.detail, _LONGEST)))
     if len(shown) > SHOWN_FINDINGS:
         table.add_row("...", "", f"and {len(shown) - SHOWN_FINDINGS} more")
     return table
@@ -172,5 +171,5 @@ def _advice_table(findings: Iterable[Finding]) -> Table:
     for column in ("finding", "what to do"):
         table.add_column(column, overflow="fold")
     for kind in dict.fromkeys(one.kind for one in findings if not one.ignored):
-        table.add_row(kind, ADVICE.get(kind, ""))
+        table.add_row(kind, ADVICE.get(kind))
     return table

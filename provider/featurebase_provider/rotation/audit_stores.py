@@ -55,22 +55,19 @@ class StoresToRead:
 
     webhook: str
     stores: Sequence[Store]
-    webhook_id: str = ""
-    current: str | None = None
-    known: frozenset[str] = frozenset()
-    leaked: frozenset[str] = frozenset()
+    webhook_id: str
+    current: str | None
+    known: frozenset[str]
+    leaked: frozenset[str]
 
 
 def in_batches(wanted: Iterable[StoresToRead], at_once: int = AT_ONCE) -> list[list[StoresToRead]]:
     """Cut into lists of about ``at_once`` stores each, whole webhooks together."""
     batches: list[list[StoresToRead]] = []
-    room = 0
     for one in wanted:
-        if room < len(one.stores) or not batches:
+        if not batches or sum(len(other.stores) for other in (*batches[-1], one)) > at_once:
             batches.append([])
-            room = at_once
         batches[-1].append(one)
-        room -= len(one.stores)
     return batches
 
 
@@ -98,7 +95,7 @@ def _held(
 ) -> HeldByStore:
     value, problem = held.get(key), problems.get(key)
     if value is not None and wanted.current is not None:
-        problem = _foreign(wanted, store, value)
+        problem = _foreign(wanted, store, value, wanted.current)
     return HeldByStore(
         label=store.label,
         target=store.target,
@@ -118,11 +115,11 @@ def _fingerprint(secret: SigningSecret | None, leaked: frozenset[str]) -> str | 
     return exact if exact in leaked else secret.fingerprint
 
 
-def _foreign(wanted: StoresToRead, store: Store, value: StoredValue) -> StoreForeignValue | None:
+def _foreign(wanted: StoresToRead, store: Store, value: StoredValue, current: str) -> StoreForeignValue | None:
     """Why a rotation may not replace the value, or None."""
     rule = rule_for(store, WriteRule(wanted.webhook_id, "", known=wanted.known, leaked=wanted.leaked))
     try:
-        check_ours(f"{store.label} ({store.target})", value, rule, current=wanted.current or "")
+        check_ours(f"{store.label} ({store.target})", value, rule, current=current)
     except StoreForeignValue as exc:
         return exc
     return None

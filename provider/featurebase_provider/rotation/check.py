@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.concurrency import run_at_once
 from featurebase_provider.rotation.convergence import check_ours, is_ours, is_padded
@@ -12,14 +12,16 @@ from featurebase_provider.rotation.errors import StoreForeignValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Literal
 
     from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.rotation.convergence import WriteRule
     from featurebase_provider.rotation.store import Store, StoredValue, Writability
 
-Holding = Literal[
-    "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
-]
+    Holding = Literal[
+        "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
+    ]
+
 PADDED = "it holds Featurebase's secret with white space around it (a line break, say), which a receiver may not accept"
 """What ``padded`` means, for messages."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -60,9 +61,11 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = 
         if not job.main_thread_only:
             waiting[key] = started + job.timeout
             threading.Thread(
-                target=lambda key=key, job=job: ended.put((key, _run(job))), name=f"store-{key}", daemon=True
+                target=lambda key=key, job=job: ended.put((key, _run(job.name, job.run))),
+                name=f"store-{key}",
+                daemon=True,
             ).start()
-    done = {key: _run(job) for key, job in jobs.items() if job.main_thread_only}
+    done = {key: _run(job.name, job.run) for key, job in jobs.items() if job.main_thread_only}
     while waiting:
         key, deadline = min(waiting.items(), key=lambda item: item[1])
         try:
@@ -83,7 +86,7 @@ def guarded(name: str, run: Callable[[], T]) -> T:
     :raises FeaturebaseError: as the work raised it.
     :raises StoreError: the work raised another error, whose text and context are left out: they may quote a value.
     """
-    done = _run(Job(name, run, 0.0))
+    done = _run(name, run)
     if done.error is not None:
         raise done.error
     return cast("T", done.value)
@@ -97,23 +100,20 @@ def _timed_out(job: Job[T]) -> StoreUnreachable:
     )
 
 
-def _run(job: Job[T]) -> Done[T]:
+def _run(name: str, run: Callable[[], T]) -> Done[T]:
     try:
-        return Done(value=job.run())
+        return Done(value=run())
     except FeaturebaseError as exc:
         return Done(error=exc)
     except Exception as exc:  # noqa: BLE001 - reported as this store's failure; must not cost the other stores theirs
-        return Done(error=_unexpected(job.name, exc))
+        return Done(error=_unexpected(name, exc))
 
 
 def _unexpected(name: str, exc: Exception) -> StoreError:
     """Name an error that a store's code should have translated; its text is left out, it may quote a value."""
-    trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    *_, (frame, line) = traceback.walk_tb(exc.__traceback__)
     return StoreError(
         name,
-        f"unexpected {type(exc).__name__}{where}; the store may or may not have changed",
+        f"unexpected {type(exc).__name__} at {frame.f_code.co_filename}:{line}; the store may or may not have changed",
         "This is a fault in the store's code: please report it",
     )

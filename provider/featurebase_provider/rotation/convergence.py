@@ -58,9 +58,9 @@ class WriteRule:
     replaces: str | None = None
     leaked: frozenset[str] = frozenset()
 
-    def may_keep(self, replaced: SigningSecret | None) -> bool:
+    def may_keep(self, replaced: SigningSecret) -> bool:
         """Whether a store may keep the secret that it holds, and that is overwritten now, as the previous one."""
-        if replaced is None or not self.keeps_previous or self.previous is Previous.DROP:
+        if not self.keeps_previous or self.previous is Previous.DROP:
             return False
         # A run that refreshes nothing finds a store that was left behind: Featurebase replaced its secret long ago.
         over = self.previous is Previous.EXPIRED and self.replaces is None
@@ -68,10 +68,9 @@ class WriteRule:
 
     def may_stay(self, previous: SigningSecret | None) -> bool:
         """Whether a previous secret that lies in the store already may stay there."""
-        over = (
-            self.previous is Previous.EXPIRED and previous is not None and previous.trimmed.fingerprint != self.replaces
-        )
-        return self.may_keep(previous) and not over
+        if previous is None or not self.may_keep(previous):
+            return False
+        return self.previous is not Previous.EXPIRED or previous.trimmed.fingerprint == self.replaces
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
         """The same terms with more fingerprints known to be ours, or to have leaked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.rotation.health import HealthWatch, VerdictKind
@@ -41,8 +41,10 @@ class DeliveryWait:
     poll_interval: float
     clock: ServerClock
     say: Callable[[str], None]
-    _failures: int = field(default=0, init=False)
-    _said_skew: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._failures = 0
+        self._said_skew = False
 
     @property
     def pause(self) -> float:

@@ -16,8 +16,9 @@ from featurebase_provider.rotation.health import one_line
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
 
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 Resolve = Callable[[str, int], Iterable[str]]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog"})
 """Google Cloud's names for its metadata server, whatever they resolve to."""
@@ -63,12 +64,12 @@ class Destination:
     @property
     def server_name(self) -> str:
         """The name that the receiver's certificate has to be for."""
-        return self.url.raw_host.decode("ascii").removeprefix("[").removesuffix("]").rstrip(".")
+        return _name(self.url.raw_host.decode())
 
     @property
     def host_header(self) -> str:
         """Host and port as the url names them."""
-        return self.url.netloc.decode("ascii")
+        return self.url.netloc.decode()
 
     def at(self, address: str) -> httpx.URL:
         """The url with an address in place of the name."""
@@ -101,7 +102,7 @@ def check_destination(
     if _name(url.host) in _METADATA_NAMES and not allowed:
         raise _refused(webhook, f"the receiver's host {shown} is a cloud's metadata service")
     texts = _resolved(webhook, url, shown, resolve)
-    addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in texts]
+    addresses = [ipaddress.ip_address(text) for text in texts]
     if url.scheme == "http" and not all(_unwrapped(address).is_loopback for address in addresses):
         raise ProbeFailed(
             webhook.id,
@@ -128,7 +129,7 @@ def shown_host(webhook: Webhook) -> str:
 
 
 def _shown(url: httpx.URL) -> str:
-    return repr(one_line(url.host, 253))
+    return repr(one_line(url.host))
 
 
 def _refused(webhook: Webhook, why: str) -> ProbeFailed:
@@ -173,13 +174,13 @@ def _unwrapped(address: Address) -> Address:
 
 
 def _never_a_receiver(address: Address) -> bool:
-    return any(one in network for one in _meant_by(address) for network in _NEVER if one.version == network.version)
+    return any(one in network for one in _meant_by(address) for network in _NEVER)
 
 
 def _meant_by(address: Address) -> tuple[Address, ...]:
     """The address, and the IPv4 addresses that it stands for, where it is such a one."""
     address = _unwrapped(address)
-    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return (address,)
     within = [address.sixtofour, *(address.teredo or ())]
     if any(address in network for network in _HOLDS_IPV4):

@@ -16,7 +16,7 @@ from featurebase_provider.rotation.lineage import LONGEST_LAG, Lineage
 from featurebase_provider.rotation.recorded import Instant, Text, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.report import RotationReport
@@ -126,12 +126,12 @@ class History:
             one.fingerprint for one in self.secrets if (at := moment_of(one.refreshed_at)) is not None and at > since
         )
 
-    def left_behind(self, previous_in: Iterable[str]) -> str | None:
+    def left_behind(self, previous_in: Collection[str | None]) -> str | None:
         """What to say of places that may still hold a previous secret, and that no store names any more; or None.
 
-        :param previous_in: where the stores keep the previous secret now.
+        :param previous_in: where each store keeps the previous secret now; None for one that keeps none.
         """
-        left = [place for place in self.previous_in if place not in set(previous_in)]
+        left = [place for place in self.previous_in if place not in previous_in]
         if not left:
             return None
         return (

@@ -79,12 +79,16 @@ class Auditing:
     plans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     problem: MemoryUnknown | None = None
     said: list[str] = field(default_factory=list)
+    remembered: list[tuple[str, str, str]] = field(default_factory=list)
+    """Of whom earlier runs were asked: entry, host, webhook id."""
     monotonic: Callable[[], float] = lambda: 0.0
 
     def run(self, *subjects: Subject, **how: Any) -> AuditReport:
-        return run_audit(subjects, AuditPorts(self._open, self._history, self.said.append, self.monotonic), **how)
+        ports = AuditPorts(self._open, self._history, self.said.append, self.monotonic)
+        return run_audit(subjects, ports, **{"time_limit": 1800.0, **how})
 
     def _history(self, subject: Subject, host: str, webhook_id: str) -> History:
+        self.remembered.append((subject.name, host, webhook_id))
         if self.problem is not None:
             raise self.problem
         return History.from_events(webhook_id, self.reports.get(subject.name, []), self.plans.get(subject.name, []))

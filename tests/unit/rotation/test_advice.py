@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -155,6 +156,23 @@ def test_what_preflight_found_survives_json() -> None:
         "store c: no answer. See that it answers; a retry reads it before it writes",
         "",
     ]
-    assert Found.from_json(found.as_json()) == found
+    assert (found.webhook_id, found.host, found.status, found.current) == (WEBHOOK_ID, HOST, "active", CURRENT)
+    assert found.probe == {"result": "accepted", "detail": "3 of 3"}
+    raw = found.as_json()
+    assert json.loads(json.dumps(raw)) == raw
+    assert Found.from_json(raw) == found
     assert Found.from_json({"webhook_id": 1}) is None
     assert Found.from_json(Found.of(a_webhook(None), HOST).as_json()) == Found(WEBHOOK_ID, HOST, "active")
+
+
+def test_what_preflight_found_may_be_little_or_odd() -> None:
+    found = Found.from_json(
+        {
+            "webhook_id": WEBHOOK_ID, "host": HOST, "status": "active",
+            "stores": [{"label": "a", "target": "memory://a", "holding": "matches"}],
+        }
+    )  # fmt: skip
+    assert found is not None
+    assert [(one.said, one.ready) for one in found.stores or ()] == [("", True)]
+    early = Found.of(a_webhook(status="s" * 30), HOST)
+    assert (early.status, early.behind) == ("s" * 20, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ EMERGENCY = {"webhooks": ["production"], "reason": ""}
 def refusal(conf: Any, told: dict[str, Any] = TOLD, *, strict: bool = True, **facts: Any) -> str:
     with pytest.raises(PlanRefused) as caught:
         check_asked("production", conf, told, **{"params": told, "strict": strict, **facts})
+    assert str(caught.value).startswith("webhook production: ")
     assert "Nothing was changed" in str(caught.value)
     return str(caught.value)
 
@@ -40,6 +42,15 @@ def test_a_value_that_did_not_arrive_ends_the_run(strict: bool) -> None:
 def test_a_mode_that_the_dag_file_fixes_is_said_to_be() -> None:
     message = refusal({"mode": "dry_run"}, params={"mode": "dry_run"}, strict=False)
     assert "the Dag file sets it for this task" in message
+
+
+def test_keys_and_values_that_json_does_not_know_are_shown() -> None:
+    """A run that is triggered from Python may have them."""
+    message = refusal({"mode": timedelta(days=1), 7: "x"})
+    assert 'asks for mode "1 day, 0:00:00"' in message
+    assert 'the run\'s conf has "7"' in message
+    assert "did you mean" not in refusal({"deeper": {7: "x"}})
+    assert 'did you mean "7" at the top' in refusal({"deeper": {7: "x"}}, {"7": "y"})
 
 
 def test_every_problem_is_named() -> None:
@@ -84,7 +95,9 @@ def test_slips_in_an_emergency(conf: Any, meant: str) -> None:
 
 @pytest.mark.parametrize("conf", [{"mode": "dry_run"}, {"dry_run": True}])
 def test_an_emergency_knows_no_mode(conf: Any) -> None:
-    assert "which is none of webhooks, reason" in refusal(conf, EMERGENCY)
+    message = refusal(conf, EMERGENCY)
+    assert "which is none of webhooks, reason" in message
+    assert "did you mean" not in message
 
 
 def test_the_providers_own_dags_take_no_other_key() -> None:
@@ -107,4 +120,5 @@ def test_a_declared_param_is_its_authors() -> None:
 def test_what_is_shown_of_a_conf_is_short_and_one_line() -> None:
     message = refusal({"mode": "x\n" * 500, "k" * 500: 1})
     assert len(message) < 900
+    assert message.count("x\\n") < 25
     assert "\n" not in message

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,7 +14,11 @@ from featurebase_provider.featurebase.errors import (
     SettingsInvalid,
     UnexpectedAnswer,
 )
-from featurebase_provider.rotation.errors import StoreUnreachable
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.audit import AuditPorts, run_audit
+from featurebase_provider.rotation.audit_findings import Finding
+from featurebase_provider.rotation.errors import MemoryUnknown, StoreUnreachable
+from featurebase_provider.rotation.store import StoreMark
 from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
 from tests.unit.rotation.fakes import START, MemoryStore, failing, fingerprint, secret
 
@@ -44,6 +49,18 @@ def test_an_audit_reads_each_webhook_once_and_writes_nothing() -> None:
     ]
     assert all(store.writes == [] for store in stores)
     assert auditing.said == ["Connection main: 2 webhooks", "production: well", "staging: well"]
+    host = "https://do.featurebase.app"
+    assert auditing.remembered == [("production", host, webhook_id(1)), ("staging", host, webhook_id(2))]
+    assert {row.conn_id for row in report.webhooks} == {"main"}
+
+
+def test_a_report_says_when_it_was_made() -> None:
+    """In UTC, to the second."""
+    began = datetime.now(tz=timezone.utc)
+    at = datetime.fromisoformat(Auditing({}).run().at)
+    assert at.utcoffset() == timedelta(0)
+    assert at.microsecond == 0
+    assert began - timedelta(seconds=1) < at <= datetime.now(tz=timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +90,8 @@ def test_a_broken_connection_costs_the_others_nothing(error: FeaturebaseError, k
     assert (broken.reads, report.webhooks[0].status, report.webhooks[0].webhook_id) == ([], None, webhook_id(7))
     assert report.connections["main"] == "https://do.featurebase.app"
     assert str(error) in report.findings[0].detail
+    assert (report.webhooks[0].age, report.webhooks[0].fingerprint) == (None, None)
+    assert {host for _, host, _ in auditing.remembered} == {"https://do.featurebase.app"}, "none without a host"
 
 
 def test_a_list_that_cannot_be_understood_is_replaced_by_single_reads() -> None:
@@ -82,13 +101,15 @@ def test_a_list_that_cannot_be_understood_is_replaced_by_single_reads() -> None:
     report = auditing.run(
         a_subject(stores=[holding()]),
         a_subject("staging", number=2, stores=[holding("theirs")]),
-        a_subject("named", number=None, webhook_name="Webhook 9", stores=[]),
+        a_subject("named", number=None, webhook_name="Webhook 9", stores=[MemoryStore("vault")]),
     )
     assert kinds(report) == [
         ("connection main", "featurebase_unreachable"),
         ("staging, store vault", "store_foreign"),
+        ("named, store vault", "store_absent"),
     ]
     assert [row.status for row in report.webhooks] == ["active", "active", None]
+    assert "named" not in [name for name, *_ in auditing.remembered]
 
 
 def test_a_list_that_broke_off_is_not_asked_for_more() -> None:
@@ -104,6 +125,9 @@ def test_a_webhook_that_is_gone_is_asked_for_by_its_id_before_it_counts_as_gone(
         a_subject("gone"), a_subject("late", number=2), a_subject("unlucky", number=3)
     )
     assert kinds(report) == [("gone", "webhook_missing"), ("unlucky", "featurebase_unreachable")]
+    assert report.findings[1] == Finding(
+        "featurebase_unreachable", str(UNREACHABLE), webhook="unlucky", conn_id="main", webhook_id=webhook_id(3)
+    )
     assert [row.status for row in report.webhooks] == [None, "active", None]
 
 
@@ -128,10 +152,14 @@ def test_a_webhook_is_found_by_its_exact_name() -> None:
 
 def test_one_webhook_in_two_entries_is_found() -> None:
     """By its id in one and by its name in the other: only Featurebase knows."""
-    report = Auditing({"main": FakeConnection([numbered(1)])}).run(
-        a_subject("first"), a_subject("second", number=None, webhook_name="Webhook 1")
+    auditing = Auditing({"main": FakeConnection([numbered(1)])})
+    report = auditing.run(
+        a_subject("first"), a_subject("second", number=None, webhook_name="Webhook 1", stores=[MemoryStore("vault")])
     )
-    assert kinds(report) == [("second", "webhook_twice")]
+    assert kinds(report) == [("second", "webhook_twice"), ("second, store vault", "store_absent")]
+    assert "'first'" in report.findings[0].detail
+    assert webhook_id(1) in report.findings[0].detail
+    assert auditing.said[-1] == "second: webhook_twice, store_absent"
 
 
 def test_webhooks_that_nobody_configured_are_found_once() -> None:
@@ -141,6 +169,7 @@ def test_webhooks_that_nobody_configured_are_found_once() -> None:
     report = Auditing(connections).run(a_subject(), a_subject("third", "same", 3, allow_inactive=True))
     (finding,) = report.findings
     assert (finding.kind, finding.webhook_id, finding.webhook) == ("webhook_unconfigured", webhook_id(2), None)
+    assert finding.conn_id == "main", "the first that leads there"
     assert finding.detail.isprintable()
     assert len(finding.detail) < 300
 
@@ -156,9 +185,62 @@ def test_a_dead_store_costs_no_other() -> None:
 def test_drift_is_looked_at_again_before_it_is_reported() -> None:
     """A rotation under way: listed with the old secret, while the store holds the new one already."""
     connection = FakeConnection([numbered(1)], unlisted={webhook_id(1): numbered(1, "whsec_new")})
-    report = Auditing({"main": connection}).run(a_subject(stores=[holding("new")]))
+    never_shown = MemoryStore("b", readable=False, adopt=True)
+    report = Auditing({"main": connection}).run(a_subject(stores=[holding("new"), never_shown]))
     assert (report.findings, connection.reads) == ((), [webhook_id(1)])
     assert report.webhooks[0].fingerprint == fingerprint("new")
+
+
+@pytest.mark.parametrize(
+    ("facts", "again"),
+    [
+        ({"value": secret("old"), "adopt": True}, True),
+        ({"value": SigningSecret("whsec_0\n")}, True),
+        ({"value": None}, True),
+        ({"value": secret("0"), "finished": False}, True),
+        ({"value": secret("theirs")}, True),
+        ({"value": secret("0")}, False),
+        ({"readable": False, "adopt": True}, False),
+        ({"read_script": deque([failing(StoreUnreachable("a", "down"))])}, False),
+    ],
+    ids=["differs", "padded", "absent", "unfinished", "foreign", "matches", "not readable", "unknown"],
+)
+def test_whatever_a_rotation_under_way_can_look_like_is_looked_at_again(facts: dict[str, Any], again: bool) -> None:
+    connection = FakeConnection([numbered(1)])
+    Auditing({"main": connection}).run(a_subject(stores=[MemoryStore("a", **facts)]))
+    assert connection.reads == ([webhook_id(1)] if again else [])
+
+
+def test_what_cannot_be_looked_at_again_keeps_no_other_from_it() -> None:
+    """Neither a webhook that nobody could read, nor one that could be read only once."""
+    renewed = {webhook_id(1): UNREACHABLE, webhook_id(2): numbered(2, "whsec_new")}
+    main = FakeConnection([numbered(1), numbered(2)], unlisted=renewed)
+    report = Auditing({"main": main, "broken": FakeConnection(refused=KEY_REFUSED)}).run(
+        a_subject("unread", "broken", 7, stores=[MemoryStore("vault")]),
+        a_subject("unlucky", stores=[MemoryStore("vault")]),
+        a_subject("renewed", number=2, stores=[holding("new")]),
+    )
+    assert kinds(report)[1:] == [("unread, store vault", "store_absent"), ("unlucky, store vault", "store_absent")]
+    assert main.reads == [webhook_id(1), webhook_id(2)]
+
+
+def test_our_mark_tells_whose_value_it_is() -> None:
+    """No earlier run knows the value; the mark names the webhook."""
+    marks = [StoreMark(webhook_id(number), fingerprint("unheard of"), "https://airflow.example") for number in (1, 2)]
+    stores = [
+        MemoryStore(label, value=secret("unheard of"), marked=True, mark=mark)
+        for label, mark in zip("ab", marks, strict=True)
+    ]
+    report = Auditing({"main": FakeConnection([numbered(1)])}).run(a_subject(stores=stores))
+    assert [held.holding for held in report.webhooks[0].stores] == ["differs", "foreign"]
+
+
+def test_where_earlier_runs_cannot_be_asked_the_webhook_is_audited_all_the_same() -> None:
+    auditing = Auditing({"main": FakeConnection([numbered(1)])}, problem=MemoryUnknown(webhook_id(1), "x", "is locked"))
+    report = auditing.run(a_subject(stores=[MemoryStore("vault")]))
+    assert kinds(report) == [("production", "history_unknown"), ("production, store vault", "store_absent")]
+    assert "the Variable x" in report.findings[0].detail
+    assert MemoryUnknown.advice in report.findings[0].detail
 
 
 def test_drift_stands_where_it_cannot_be_looked_at_again() -> None:
@@ -193,7 +275,7 @@ def test_values_of_earlier_runs_are_ours() -> None:
 
 def test_what_an_emergency_says_has_leaked_is_found_in_a_store() -> None:
     plan = {"webhook_id": webhook_id(1), "before": fingerprint("leaked"), "mode": "emergency"}
-    store = MemoryStore("vault", value=secret("0"), previous=secret("leaked"), keeps_previous=True)
+    store = MemoryStore("vault", value=secret("0"), previous=SigningSecret("whsec_leaked\n"), keeps_previous=True)
     auditing = Auditing({"main": FakeConnection([numbered(1)])}, plans={"production": [plan]})
     (finding,) = auditing.run(a_subject(stores=[store])).findings
     assert (finding.kind, finding.heals) == ("leaked_secret_held", True)
@@ -212,16 +294,21 @@ def test_an_ignored_kind_is_shown_and_marked() -> None:
 
 def test_an_audit_ends_in_time_and_says_what_it_left_out() -> None:
     """Each look at the clock takes a minute here; webhooks themselves are judged all the same."""
-    minutes = iter(range(100))
+    minutes = iter(range(7, 100))
     auditing = Auditing(
         {"main": FakeConnection([numbered(1, status="suspended"), numbered(2)])},
         monotonic=lambda: 60.0 * next(minutes),
     )
     many = [MemoryStore(f"store_{number}", value=secret("0")) for number in range(30)]
-    report = auditing.run(a_subject("big", number=2, stores=many), a_subject(stores=[holding()]), time_limit=90)
+    report = auditing.run(a_subject("big", number=2, stores=many), a_subject(stores=[holding()]), time_limit=120)
     assert kinds(report) == [("production", "webhook_inactive"), ("production", "not_audited")]
     assert report.seconds == 180
     assert auditing.said[-1] == "production: not audited"
+
+
+def test_an_audit_has_a_clock_of_its_own() -> None:
+    nobody: Any = None
+    assert 0 <= run_audit([], AuditPorts(nobody, nobody, nobody), time_limit=1).seconds < 60
 
 
 def test_an_audit_of_nothing_finds_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from featurebase_provider.rotation.audit_judge import Evidence, judge
 from featurebase_provider.rotation.audit_listing import Subject
 from featurebase_provider.rotation.audit_stores import HeldByStore
 from featurebase_provider.rotation.history import History
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_webhook, fingerprint
+from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
 
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
 MATCHING = HeldByStore("vault", "vault://secret/app", "matches", CURRENT)
@@ -29,12 +30,13 @@ def found(
     webhook: Any = None,
     reports: tuple[dict[str, Any], ...] = FRESH,
     leaked: frozenset[str] = frozenset(),
+    previous_in: tuple[str, ...] = (),
     **subject: Any,
 ) -> list[Finding]:
     facts = {"name": "production", "conn_id": "featurebase_default", "dag_id": "featurebase_rotate__production"}
     about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
     shown = a_webhook() if webhook is None else webhook
-    history = History.from_events(WEBHOOK_ID, reports).knowing(leaked=leaked)
+    history = replace(History.from_events(WEBHOOK_ID, reports).knowing(leaked=leaked), previous_in=previous_in)
     return judge(about, Evidence(shown or None, held or (MATCHING,), history, START))
 
 
@@ -67,11 +69,17 @@ def test_what_a_store_holds_is_a_finding_or_not(held: HeldByStore, kind: str, he
     assert (finding.kind, finding.store, finding.heals) == (kind, "vault", heals)
     assert (finding.webhook, finding.dag_id) == ("production", "featurebase_rotate__production")
     assert finding.where == "production, store vault"
+    assert (held.problem or held.target) in finding.detail
 
 
 @pytest.mark.parametrize("holding", ["matches", "not_readable", "not_compared"])
 def test_a_store_that_matches_or_cannot_be_compared_is_no_finding(holding: Any) -> None:
     assert found(HeldByStore("vault", "v", holding)) == []
+    assert found(HeldByStore("vault", "v", holding, may_be_made=False)) == []
+
+
+def test_of_a_padded_value_it_is_said_what_is_wrong_with_it() -> None:
+    assert "white space" in one(HeldByStore("vault", "v", "padded", OLD)).detail
 
 
 def test_a_foreign_or_unreadable_store_is_named_even_without_its_own_words() -> None:
@@ -165,11 +173,33 @@ def test_a_previous_secret_has_its_time(reports: tuple[dict[str, Any], ...], exp
     held = HeldByStore("vault", "v", "matches", CURRENT, previous=OLD)
     findings = found(held, reports=reports)
     assert [finding.kind for finding in findings] == expected
-    assert all(finding.heals for finding in findings)
+    assert all(finding.heals and f"the previous secret {OLD}" in finding.detail for finding in findings)
 
 
 def test_the_previous_secret_of_a_store_that_differs_goes_with_the_rest() -> None:
     assert kinds(HeldByStore("vault", "v", "differs", OLD, previous=fingerprint("older"))) == ["store_differs"]
+    assert found(HeldByStore("vault", "v", "not_readable", previous=OLD), webhook=False) == [], "nor can it be told"
+
+
+def test_a_place_that_no_store_names_any_more_may_hold_a_previous_secret() -> None:
+    """However many stores still name theirs, and whether or not they keep one."""
+    stores = [MemoryStore(label, keeps_previous=label != "c") for label in "abc"]
+    named = ("memory://a#previous", "memory://b#previous")
+    assert found(stores=stores, previous_in=named) == []
+    finding = one(stores=stores, previous_in=(*named, "memory://gone#previous"))
+    assert (finding.kind, finding.heals) == ("previous_left_behind", False)
+    assert "in memory://gone#previous, which" in finding.detail
+
+
+def test_a_finding_tells_the_id_of_a_webhook_that_the_file_knows_by_name() -> None:
+    """Of every finding, whatever it is about."""
+    findings = found(
+        HeldByStore("vault", "v", "absent"), webhook=a_webhook(status="suspended"), webhook_id=None, webhook_name="x"
+    )
+    assert [(finding.kind, finding.webhook_id) for finding in findings] == [
+        ("webhook_inactive", WEBHOOK_ID),
+        ("store_absent", WEBHOOK_ID),
+    ]
 
 
 def test_a_leaked_secret_is_found_wherever_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject,
 from tests.unit.rotation.fakes import START, MemoryStore, fingerprint, secret
 
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
-EMPTY = AuditReport("2026-01-15T10:30:00+00:00", {}, (), ())
+EMPTY = AuditReport("2026-01-15T10:30:00+00:00", {}, (), (), 1.23456)
 
 
 TARGETS = {
@@ -98,7 +99,9 @@ def test_a_report_without_findings_is_one_table() -> None:
     assert "0 findings" in text
     assert "What to do" not in text
     assert "vault not readable" in text
-    assert "0 match" in text
+    assert text.count("0 match") == 1, "said only where there is no store to name"
+    assert "0 match," not in text
+    assert text.count("not read ") == 4, "neither status nor secret"
 
 
 def test_a_report_survives_json() -> None:
@@ -107,6 +110,7 @@ def test_a_report_survives_json() -> None:
     assert AuditReport.from_json(raw) == report
     assert AuditReport.from_json(json.loads(json.dumps(report.as_event()))).webhooks == ()
     assert (raw["open"], raw["ignored"], raw["audited"], raw["stores"]) == (3, 1, 3, 4)
+    assert raw["version"] == 1
     assert raw["counts"] == {"store_differs": 1, "secret_overdue": 1, "webhook_inactive": 1, "webhook_unconfigured": 1}
 
 
@@ -120,8 +124,34 @@ def test_other_peoples_text_stays_on_its_line() -> None:
     text = report.as_text(width=200)
     assert "\x1b" not in text
     assert "[bold]red" in text
+    assert text.count("x") < 600
     assert not any(line.startswith("2026-01-01") for line in text.splitlines())
-    assert len(json.dumps(report.as_json())) < 4000
+    raw = report.as_json()
+    assert len(json.dumps(raw)) < 4000
+    assert len(raw["webhooks"][0]["status"]) == 20
+    assert raw["webhooks"][0]["stores"][0]["problem"].startswith("[31m[bold]red[/] 2026-01-01 INFO")
+
+
+def test_a_few_hundred_characters_are_shown_whole() -> None:
+    """The reason stands at the end of most messages."""
+    long = "x" * 400 + " because"
+    held = HeldByStore("vault", long, "unknown", problem=long)
+    row = AuditedWebhook("production", "main", None, None, None, None, (held, replace(held, problem=None)))
+    report = replace(EMPTY, findings=(Finding("store_unreachable", long),), webhooks=(row,))
+    raw = report.as_json()
+    assert raw["findings"][0]["detail"] == long
+    assert [(one["target"], one["problem"]) for one in raw["webhooks"][0]["stores"]] == [(long, long), (long, None)]
+    assert raw["webhooks"][0]["status"] is None
+    assert long in report.as_text(width=2000)
+
+
+def test_a_status_is_cut_to_its_column() -> None:
+    row = AuditedWebhook("production", "main", None, "s" * 30, None, None, ())
+    assert max(re.findall("s+", replace(EMPTY, webhooks=(row,)).as_text())) == "s" * 20
+
+
+def test_the_time_it_took_is_told_to_the_millisecond() -> None:
+    assert EMPTY.as_event()["seconds"] == 1.235
 
 
 def test_a_flood_of_findings_is_counted_and_cut() -> None:
@@ -132,4 +162,5 @@ def test_a_flood_of_findings_is_counted_and_cut() -> None:
     assert len(raw["findings"]) == SHOWN_FINDINGS
     assert (raw["open"], raw["counts"]) == (1495, {"webhook_unconfigured": 1500})
     assert not any(one["ignored"] for one in raw["findings"])
-    assert "and 500 more" in report.as_text()
+    assert re.search(r"(?m)^. \.\.\. +. +. and 500 more", report.as_text())
+    assert " more" not in replace(EMPTY, findings=many[:SHOWN_FINDINGS]).as_text()

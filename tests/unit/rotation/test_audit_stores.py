@@ -7,13 +7,14 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.store import ArmedStore, StoredValue
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
 
 CURRENT = fingerprint("current")
 
 
 def wanted(name: str, *stores: MemoryStore, current: str | None = CURRENT) -> StoresToRead:
-    return StoresToRead(name, stores, WEBHOOK_ID, current, frozenset({fingerprint("old")}))
+    return StoresToRead(name, stores, WEBHOOK_ID, current, frozenset({fingerprint("old")}), frozenset())
 
 
 def test_stores_of_several_webhooks_are_read_at_once_and_told_apart() -> None:
@@ -48,11 +49,24 @@ def test_a_row_shows_fingerprints_of_both_secrets() -> None:
     }
 
 
+def test_a_place_that_is_missing_and_may_not_be_made_is_told_from_an_empty_one() -> None:
+    class NotMade(MemoryStore):
+        def arm(self) -> ArmedStore:
+            armed = super().arm()
+            armed.read = lambda: StoredValue(None, may_be_made=False)  # type: ignore[method-assign]
+            return armed
+
+    rows = read_stores([wanted("first", NotMade("a"), MemoryStore("b"))])["first"]
+    assert [(row.holding, row.may_be_made) for row in rows] == [("absent", False), ("absent", True)]
+
+
 def test_white_space_around_a_leaked_secret_hides_nothing() -> None:
-    padded = SigningSecret(f"{secret('old').reveal()}\n")
-    reading = replace(wanted("first", MemoryStore("a", value=padded)), leaked=frozenset({fingerprint("old")}))
+    padded = SigningSecret(f"{secret('theirs').reveal()}\n")
+    reading = wanted("first", MemoryStore("a", value=padded))
+    (row,) = read_stores([replace(reading, leaked=frozenset({fingerprint("theirs")}))])["first"]
+    assert (row.holding, row.fingerprint) == ("differs", fingerprint("theirs"))
     (row,) = read_stores([reading])["first"]
-    assert (row.holding, row.fingerprint) == ("differs", fingerprint("old"))
+    assert (row.holding, row.fingerprint) == ("foreign", padded.fingerprint)
 
 
 def test_without_featurebases_secret_nothing_is_judged() -> None:

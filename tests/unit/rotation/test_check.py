@@ -57,12 +57,14 @@ def test_what_a_store_holds_is_named(facts: dict[str, Any], holding: str) -> Non
     assert (row.holding, row.fingerprint) == (holding, value.fingerprint if value else None)
     assert row.writability == Writability(True, "it is memory")
     assert row.problem is None
+    assert row.ours is (value == OLD or "mark" in facts), "known from earlier runs, or by its mark"
 
 
 def test_a_value_of_somebody_else_is_a_problem_and_no_proof_is_asked_for() -> None:
     row = check_one(StoreWithProof(value=THEIRS))
     assert (row.holding, row.fingerprint, row.writability) == ("foreign", THEIRS.fingerprint, None)
     assert isinstance(row.problem, StoreForeignValue)
+    assert str(row.problem).startswith("store memory (memory://memory): ")
 
 
 def test_whose_value_an_unreadable_store_holds_needs_a_word_in_the_configuration() -> None:

@@ -11,6 +11,8 @@ from featurebase_provider.rotation.convergence import (
     check_ours,
     converge,
     desired_pair,
+    is_ours,
+    is_padded,
 )
 from featurebase_provider.rotation.errors import (
     SecretHasLeaked,
@@ -45,6 +47,7 @@ def mark(webhook_id: str = WEBHOOK_ID) -> StoreMark:
         (StoredValue(padded(NEW)), {}),
         (StoredValue(padded(OLD)), {"known": KNOWN}),
         (StoredValue(padded(OLD)), {"leaked": KNOWN}),
+        (StoredValue(padded(OLD)), {"known": frozenset({padded(OLD).fingerprint})}),
         (StoredValue(padded(OLD), mark=mark()), {}),
         (StoredValue(secret("foreign")), {"adopt": True}),
         (StoredValue(None, readable=False), {"adopt": True}),
@@ -57,6 +60,7 @@ def mark(webhook_id: str = WEBHOOK_ID) -> StoreMark:
         "padded current",
         "padded known",
         "padded leaked",
+        "known as it is, padding included",
         "padded and marked",
         "adopted",
         "not readable, adopted",
@@ -95,6 +99,16 @@ def test_a_foreign_value_is_refused(held: StoredValue) -> None:
     assert held.shown in str(caught.value)
     assert NEW.fingerprint in str(caught.value)
     assert "whsec_" not in str(caught.value)
+
+
+def test_nothing_is_nobodys() -> None:
+    """A mark that was left beside no value makes nothing ours."""
+    assert not is_ours(StoredValue(None, mark=mark()), a_rule(known=KNOWN))
+
+
+@pytest.mark.parametrize(("held", "said"), [(padded(NEW), True), (NEW, False), (padded(OLD), False), (None, False)])
+def test_padded_is_what_differs_in_white_space_only(held: SigningSecret | None, said: bool) -> None:
+    assert is_padded(StoredValue(held), NEW.fingerprint) is said
 
 
 def test_what_cannot_be_read_cannot_be_judged() -> None:

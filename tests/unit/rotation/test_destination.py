@@ -6,7 +6,7 @@ import pytest
 
 from featurebase_provider.rotation.destination import HostNotResolved, addresses_of, check_destination
 from featurebase_provider.rotation.errors import ProbeFailed
-from tests.unit.rotation.fakes import a_webhook
+from tests.unit.rotation.fakes import WEBHOOK_ID, a_webhook
 
 PUBLIC = "203.0.113.7"
 
@@ -59,15 +59,16 @@ def test_destinations_that_may_be_probed(url: str, address: str) -> None:
 )
 def test_addresses_that_are_never_a_receiver(address: str) -> None:
     """The url comes from the API: it must not lead a worker to its cloud's metadata service."""
-    with pytest.raises(ProbeFailed, match=r"it was not probed.*probe\.allow_hosts"):
+    with pytest.raises(ProbeFailed, match=rf"{WEBHOOK_ID}.*it was not probed.*probe\.allow_hosts") as caught:
         check("https://receiver.example/", PUBLIC, address)
+    assert caught.value.kind == "unreachable"
     check("https://receiver.example/", PUBLIC, address, allow=("Receiver.Example",))
 
 
 @pytest.mark.parametrize("addresses", [(PUBLIC,), ("127.0.0.1", PUBLIC)])
 def test_plain_http_is_for_loopback_only(addresses: tuple[str, ...]) -> None:
     """Allowing the host does not change that: the webhook's headers would be sent in the clear."""
-    with pytest.raises(ProbeFailed, match="not https") as caught:
+    with pytest.raises(ProbeFailed, match=f"{WEBHOOK_ID}.*not https") as caught:
         check("http://receiver.example/", *addresses, allow=("receiver.example",))
     assert caught.value.kind == "refused"
 
@@ -80,16 +81,18 @@ def test_plain_http_is_for_loopback_only(addresses: tuple[str, ...]) -> None:
         "https:///hook",
         "",
         "https://[::1",
+        "https://receiver.example:65536/",
         "https://receiver.example:99999/",
         "https://receiver.example:0/",
         "https://receiver.example\n/",
+        "https://xn--0.example/",
         "https://①.example\x00/",
         "file:///etc/passwd",
         "gopher://receiver.example/",
     ],
 )
 def test_no_url_of_a_receiver(url: str) -> None:
-    with pytest.raises(ProbeFailed, match=r"no http\(s\) url; it was not probed") as caught:
+    with pytest.raises(ProbeFailed, match=rf"{WEBHOOK_ID}.*no http\(s\) url; it was not probed") as caught:
         check(url, PUBLIC)
     assert caught.value.kind == "unreachable"
     assert not isinstance(caught.value, HostNotResolved)
@@ -149,8 +152,9 @@ def test_a_hosts_name_is_shown_in_one_short_line() -> None:
 
 
 def test_a_host_may_have_no_address_at_all() -> None:
-    with pytest.raises(HostNotResolved, match="no address"):
+    with pytest.raises(HostNotResolved, match=f"{WEBHOOK_ID}.*no address") as caught:
         check("https://receiver.example/")
+    assert caught.value.kind == "unreachable"
 
 
 @pytest.mark.parametrize("error", [OSError("no such host"), UnicodeError("label too long")])
@@ -169,9 +173,9 @@ def test_the_port_is_the_schemes_or_the_urls() -> None:
         seen.append(port)
         return ["127.0.0.1"]
 
-    for url in ("https://a.example/", "http://a.example/", "http://a.example:8788/"):
+    for url in ("https://a.example/", "http://a.example/", "http://a.example:1/", "http://a.example:65535/"):
         check_destination(a_webhook(url=url), resolve=resolve)
-    assert seen == [443, 80, 8788]
+    assert seen == [443, 80, 1, 65535]
 
 
 def test_loopback_resolves() -> None:

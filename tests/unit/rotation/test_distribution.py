@@ -63,6 +63,7 @@ def test_every_store_that_cannot_be_armed_is_named() -> None:
         with pytest.raises(StoresNotReady) as caught:
             ready.require_all(WEBHOOK_ID)
     text = str(caught.value)
+    assert WEBHOOK_ID in text
     assert "2 of 3 stores could not be armed, so nothing was refreshed" in text
     assert "pip install it" in text
     assert "refused the connection" in text
@@ -222,7 +223,7 @@ def test_a_store_that_hangs_when_read_is_a_problem() -> None:
         outcome = distribute(ready, NEW, RULE, since=None)["a"]
         gate.set()
     assert (outcome.result, store.writes) == ("not_armed", [])
-    assert "no answer within 0.02 s" in str(outcome.problem)
+    assert str(outcome.problem).startswith("store a (memory://a): no answer within 0.02 s")
 
 
 def test_all_stores_are_written_and_reported() -> None:
@@ -296,12 +297,17 @@ def test_an_outcome_says_that_a_store_cannot_be_read() -> None:
         outcomes = distribute(ready, NEW, RULE, since=None)
     assert outcomes["a"].detail is None
     assert outcomes["b"].detail == NOT_READABLE
+    assert "never shows what it holds" in NOT_READABLE
     assert outcomes["b"].holds_secret
     assert stores[1].holds == "whsec_1"
 
 
 @pytest.mark.parametrize("raw", [None, "written", {"label": "a"}, {"label": "a", "target": "t", "result": "eaten"}])
 def test_only_an_outcome_is_read_back_as_one(raw: object) -> None:
-    outcome = StoreOutcome("a", "memory:a", "written", "sha256:0123456789abcdef", 1.5)
-    assert StoreOutcome.from_json(asdict(outcome)) == outcome
     assert StoreOutcome.from_json(raw) is None
+
+
+@pytest.mark.parametrize("result", ["written", "unchanged", "failed", "not_armed", "unknown"])
+def test_an_outcome_survives_json(result: Any) -> None:
+    outcome = StoreOutcome("a", "memory:a", result, "sha256:0123456789abcdef", 1.5)
+    assert StoreOutcome.from_json(asdict(outcome)) == outcome

@@ -59,13 +59,13 @@ def test_a_report_that_tells_little() -> None:
 
 def test_a_branch_without_a_report() -> None:
     row = BranchRow.of("production", None)
-    assert (row.done, row.outcome, row.stores_done) == (False, "no report", 0)
+    assert (row.webhook, row.done, row.outcome, row.stores_done) == ("production", False, "no report", 0)
     assert "clear the branch's failed tasks" in row.advice
 
 
 def test_a_branch_whose_entry_is_wrong() -> None:
     row = BranchRow.of("production", None, wrong="rotation.yaml:3: webhooks[0].webhook_id: is required")
-    assert (row.done, row.outcome) == (False, "wrong entry")
+    assert (row.webhook, row.done, row.outcome) == ("production", False, "wrong entry")
     assert row.advice == (
         "Nothing was changed. Its entry in the rotation file is wrong: rotation.yaml:3: webhooks[0].webhook_id: is "
         "required. Mend it, then trigger anew."

@@ -85,6 +85,7 @@ def test_clocks_that_disagree_make_no_negative_age() -> None:
         (days(12, 20), "unknown, 12 d to 20 d"),
         (days(0.5, 1.5), "unknown, at most 1 d 12 h"),
         (SecretAge(timedelta(days=12), None), "unknown, at least 12 d"),
+        (SecretAge(timedelta(days=1), None), "unknown, at least 1 d"),
         (SecretAge(timedelta(hours=12), None), "unknown"),
     ],
 )
