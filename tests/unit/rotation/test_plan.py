@@ -40,13 +40,8 @@ def test_a_plan_of_any_mode_comes_back_whole(mode: Any) -> None:
     assert (plan.stores, plan.older) == (("memory://a",), ("sha256:o",))
 
 
-def test_in_an_emergency_every_secret_up_to_now_counts_as_leaked() -> None:
-    facts: Any = {"known": ["sha256:b", "sha256:b"], "leaked": ["sha256:a"]}
-    plan = a_plan(mode="emergency", **facts)
-    assert set(plan.leaked) == {"sha256:a", "sha256:b", fingerprint("0")}
-    assert plan.previous is Previous.DROP
-    assert a_plan(**facts).leaked == ("sha256:a",)
-    assert a_plan(**facts).known == ("sha256:b",)
+def test_what_is_ours_is_named_once() -> None:
+    assert a_plan(known=["sha256:b", "sha256:a", "sha256:b"]).known == ("sha256:b", "sha256:a")
 
 
 def test_a_plan_of_a_webhook_that_tells_little_survives_json() -> None:
