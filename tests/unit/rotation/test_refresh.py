@@ -176,6 +176,22 @@ def test_a_commit_within_the_grace_is_found(api: FakeFeaturebase, seconds: float
     assert api.posts == 1
 
 
+def test_a_commit_at_the_end_of_a_short_grace_is_found(api: FakeFeaturebase) -> None:
+    api.post_script.append(0.4)
+    assert swap(api, grace=0.5).run().how == "found_after_lost_answer"
+
+
+def test_a_lost_answer_is_looked_for_often_at_first(api: FakeFeaturebase, clock: Clock) -> None:
+    """Most likely it is there at once, and every second counts; later the rate limit does."""
+    times: list[float] = []
+    api.on_read = lambda count: times.append(clock.now)
+    api.post_script.append("lost_before")
+    with pytest.raises(RefreshOutcomeUnknown):
+        swap(api).run()
+    after_post = [round(at - times[1], 1) for at in times[1:]]
+    assert after_post == [0, 0.2, 0.6, 1.4, 3.0, *(6.2 + 5 * number for number in range(11)), 60.0]
+
+
 def test_a_commit_after_the_grace_is_found_by_the_retry(api: FakeFeaturebase, clock: Clock) -> None:
     """The retry watches for the grace before it posts, so a commit meanwhile means no second refresh."""
     api.post_script.append(100.0)
@@ -256,9 +272,10 @@ def test_a_refused_read_after_a_lost_answer_leaves_the_outcome_unknown(api: Fake
 
 
 def test_unreadable_to_the_end_leaves_the_outcome_unknown(api: FakeFeaturebase) -> None:
+    """What became of the refresh is told beside why it can't be read."""
     api.post_script.append("lost_after")
     api.read_script.extend([None, *[api_unreachable()] * 100])
-    with pytest.raises(RefreshOutcomeUnknown, match="can't be read"):
+    with pytest.raises(RefreshOutcomeUnknown, match="504.*can't be read"):
         swap(api).run()
     assert api.posts == 1
 
