@@ -38,6 +38,9 @@ def test_a_plan_of_any_mode_comes_back_whole(mode: Any) -> None:
     plan = a_plan(mode=mode, leaked=["sha256:l"], older=["sha256:o"], stores=["memory://a"])
     assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
     assert (plan.stores, plan.older) == (("memory://a",), ("sha256:o",))
+    assert plan.as_json() == json.loads(json.dumps(plan.as_json())), (
+        "JSON has no tuples, and XCom would keep them apart"
+    )
 
 
 def test_what_is_ours_is_named_once() -> None:

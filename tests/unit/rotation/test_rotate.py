@@ -150,6 +150,7 @@ def test_what_was_refreshed_already_is_distributed_though_a_store_is_not_ready(a
     outcome = run(api, *stores)
     assert (outcome.how, stores[0].holds, api.posts) == ("already_done", "whsec_1", 0)
     assert (outcome.refreshed, outcome.refreshed_at, outcome.posted) == (False, None, None)
+    assert RotationOutcome.from_json(outcome.as_json()) == outcome
     assert outcome.stores["a"].exposure_ms is None
 
 
@@ -326,6 +327,7 @@ def test_the_outcome_survives_json_and_holds_no_secret(api: FakeFeaturebase) -> 
     outcome = run(api, *stores)
     text = json.dumps(outcome.as_json())
     assert RotationOutcome.from_json(json.loads(text)) == outcome
+    assert outcome.as_json() == json.loads(text), "JSON has no tuples, and XCom would keep them apart"
     assert "whsec_" not in f"{text} {outcome!r}"
 
 
@@ -338,6 +340,14 @@ def an_outcome(**facts: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("how", ["answered", "found_after_lost_answer", "already_done", "not_asked"])
 def test_every_end_of_a_rotation_is_read_back(how: str) -> None:
     assert RotationOutcome.from_json(an_outcome(how=how)).how == how
+
+
+def test_every_secret_that_a_run_knows_as_ours_is_known_once() -> None:
+    outcome = RotationOutcome(a_plan(known=["sha256:k"]), "answered", fingerprint("1"))
+    assert outcome.known == ("sha256:k", fingerprint("0"), fingerprint("1"))
+    assert replace(outcome, seen=("sha256:between", fingerprint("1"))).known == (
+        "sha256:k", fingerprint("0"), "sha256:between", fingerprint("1")
+    )  # fmt: skip
 
 
 def test_an_outcome_needs_its_essentials_only() -> None:
