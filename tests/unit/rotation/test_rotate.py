@@ -60,8 +60,8 @@ def run(
         a_rule(previous=previous),
         server_now=clock.server_now,
         wall=clock.wall,
-        require_all=require_all,
         leaked=leaked,
+        **({} if require_all else {"require_all": False}),
     )
 
 
@@ -105,7 +105,7 @@ def test_a_leaked_previous_secret_is_emptied(api: FakeFeaturebase) -> None:
 
 def test_nothing_is_refreshed_that_cannot_be_delivered(api: FakeFeaturebase) -> None:
     stores = [a_store("a"), a_store("b", arm_error=StoreUnusable("b", "no client"))]
-    with pytest.raises(StoresNotReady, match="no client"):
+    with pytest.raises(StoresNotReady, match=f"{WEBHOOK_ID}: .*no client"):
         run(api, *stores)
     assert (api.posts, stores[0].writes) == (0, [])
 
@@ -125,6 +125,13 @@ def test_a_store_that_may_come_back_is_worth_a_retry_beside_a_foreign_value(api:
     with pytest.raises(StoresNotReady, match="no client"):
         run(api, *stores)
     assert api.posts == 0
+
+
+@pytest.mark.parametrize("ours", ["known", "leaked"])
+def test_what_the_plan_knows_of_is_not_foreign(api: FakeFeaturebase, ours: str) -> None:
+    store = a_store(value=secret("between"))
+    facts: Any = {ours: [fingerprint("between")]}
+    assert run(api, store, plan=a_plan(api.current, **facts)).stores["a"].result == "written"
 
 
 def test_a_foreign_value_is_adopted_where_the_store_says_so(api: FakeFeaturebase) -> None:
