@@ -19,7 +19,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.exposure import Moment
+from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
@@ -92,7 +92,8 @@ def test_exposure_counts_from_just_before_the_post(api: FakeFeaturebase) -> None
     assert outcome.stores["a"].exposure_ms == pytest.approx(100.0)
     assert outcome.posted is not None
     assert outcome.posted.monotonic == pytest.approx(1000.0)
-    assert outcome.posted.wall == pytest.approx(START.timestamp())
+    assert outcome.posted.wall == pytest.approx(START.timestamp(), abs=0.001)
+    assert outcome.posted.boot == boot_id()
     assert outcome.refreshed_at == "2026-01-15T10:30:00.100000+00:00"
     assert outcome.distributed_at == "2026-01-15T10:30:00.100000+00:00"
 
@@ -113,8 +114,11 @@ def test_nothing_is_refreshed_that_cannot_be_delivered(api: FakeFeaturebase) -> 
 def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None:
     """Somebody put it there between preflight and rotate; no retry takes it away, so a person decides."""
     stores = [a_store("a"), a_store("b", value=secret("foreign")), a_store("c", value=secret("other"))]
-    with pytest.raises(RefreshRefused, match=f"{WEBHOOK_ID}.*{fingerprint('foreign')}.*{fingerprint('other')}"):
+    with pytest.raises(
+        RefreshRefused, match=f"{WEBHOOK_ID}.*{fingerprint('foreign')}.*{fingerprint('other')}"
+    ) as caught:
         run(api, *stores)
+    assert all(store.target in str(caught.value) for store in stores[1:])
     assert api.posts == 0
     assert stores[1].holds == "whsec_foreign"
 
