@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -50,7 +50,6 @@ def result_between(webhook: Webhook, after: datetime, now: datetime) -> LastStat
     return last if after < last.timestamp <= now + AHEAD else None
 
 
-@dataclass
 class HealthWatch:
     """Folds readings of a webhook into a verdict.
 
@@ -62,9 +61,10 @@ class HealthWatch:
     :param counts_from: server time after which results count.
     """
 
-    counts_from: datetime
-    _failures_before: int | None = field(default=None, init=False)
-    _failed_at: set[datetime] = field(default_factory=set, init=False)
+    def __init__(self, counts_from: datetime) -> None:
+        self._counts_from = counts_from
+        self._failures_before: int | None = None
+        self._failed_at: set[datetime] = set()
 
     def observe(self, webhook: Webhook, *, now: datetime) -> Verdict | None:
         """Take one reading; None means that nothing is decided yet.
@@ -96,17 +96,17 @@ class HealthWatch:
 
     def delivered(self, webhook: Webhook, *, now: datetime) -> bool:
         """Whether Featurebase shows any result that counts."""
-        return self._succeeded(webhook, now) or result_between(webhook, self.counts_from, now) is not None
+        return self._succeeded(webhook, now) or result_between(webhook, self._counts_from, now) is not None
 
     def _succeeded(self, webhook: Webhook, now: datetime) -> bool:
-        at, last = webhook.health.last_success_at, result_between(webhook, self.counts_from, now)
-        dated = at is not None and self.counts_from < at <= now + AHEAD
+        at, last = webhook.health.last_success_at, result_between(webhook, self._counts_from, now)
+        dated = at is not None and self._counts_from < at <= now + AHEAD
         return dated or (last is not None and not failed(last))
 
     def _late_failures(self, webhook: Webhook, now: datetime) -> int:
         """Consecutive failures that are certainly dated after ``counts_from``."""
         shown = webhook.health.consecutive_failures
-        last = result_between(webhook, self.counts_from, now)
+        last = result_between(webhook, self._counts_from, now)
         if last is None or not failed(last) or shown == 0:
             self._failures_before = None
             self._failed_at.clear()
@@ -127,11 +127,14 @@ def last_result(webhook: Webhook) -> str:
     if last is None:
         return ""
     # The message may be the receiver's own answer, and that may quote what it was sent.
-    message = clean_text(one_line(last.message, len(last.message)), secrets=webhook.secret_values(), limit=200)
+    message = clean_text(one_line(last.message, None), secrets=webhook.secret_values(), limit=200)
     return f" (last result: {last.code} {message!r} at {last.timestamp.isoformat()})"
 
 
-def one_line(text: str | None, limit: int = 200) -> str:
-    """Make an untrusted text safe for a log line: printable, on one line, at most ``limit`` characters."""
+def one_line(text: str | None, limit: int | None = 200) -> str:
+    """Make an untrusted text safe for a log line: printable, on one line, at most ``limit`` characters.
+
+    :param limit: None leaves its length.
+    """
     clean = "".join(char if char.isprintable() else " " for char in text or "")
     return " ".join(clean.split())[:limit]

@@ -191,7 +191,6 @@ class History:
         :param run: the run's mark.
         :param previous_in: where its stores keep the previous secret.
         """
-        saw_another = outcome.how in SAW_ANOTHER and outcome.after != outcome.plan.before
         places = tuple(dict.fromkeys((*self.previous_in, *previous_in)))[-MOST_PLACES:]
         return (
             replace(self, previous_in=places)
@@ -200,7 +199,7 @@ class History:
                 outcome.after,
                 outcome.distributed_at,
                 refreshed_at=outcome.refreshed_at,
-                replaced=[outcome.plan.before] if saw_another else (),
+                replaced=_proven_over(outcome.how, outcome.plan.before),
                 known=outcome.known,
                 run=run,
             )
@@ -219,12 +218,11 @@ class History:
 
         :param run: the run's mark, if its rotate task was started.
         """
-        saw_another = report.how in SAW_ANOTHER and report.before is not None and report.before != report.after
         return self.seeing(
             report.after,
             report.at,
             refreshed_at=report.refreshed_at,
-            replaced=[report.before] if saw_another and report.before is not None else (),
+            replaced=_proven_over(report.how, report.before),
             known=report.known,
             run=run,
         )
@@ -273,12 +271,11 @@ class History:
             history = history.knowing(leaked=_leaked_in(plan))
         for report in _of_webhook(reports, webhook_id):
             before, after = report.get("before"), report.get("after")
-            saw_another = report.get("how") in SAW_ANOTHER and before != after
             history = history.seeing(
                 after if isinstance(after, str) and after else None,
                 _instant(report.get("at")),
                 refreshed_at=_instant(report.get("refreshed_at")),
-                replaced=_texts([before]) if saw_another else (),
+                replaced=_proven_over(report.get("how"), before),
                 known=_texts([*_list(report.get("known")), before]),
             ).knowing(leaked=_leaked_in(report))
         return history
@@ -341,6 +338,11 @@ def _leaked_in(record: Mapping[str, Any]) -> list[str]:
     """What a plan or report says has leaked; in an emergency that is every secret up to it."""
     own = [record.get("before")] if record.get("mode") == "emergency" else []
     return _texts([*_list(record.get("leaked")), *own])
+
+
+def _proven_over(how: object, before: object) -> list[str]:
+    """What a run set out from, if it then saw another; one that is current all the same is not called replaced."""
+    return _texts([before]) if how in SAW_ANOTHER else []
 
 
 def _list(value: object) -> list[Any]:

@@ -55,7 +55,7 @@ class Lineage:
     documented that a refresh moves ``updatedAt``, or that all answers give it with the same precision.
 
     :param replaced: fingerprints known to be replaced.
-    :param newest: fingerprint known to be current, or to have been current last.
+    :param newest: fingerprint known to be current, or to have been current last, whatever ``replaced`` says.
     :param updated_at: the newest ``updatedAt`` seen.
     :param doubtful: those of ``replaced`` of which an earlier run said so too long ago for a lag: Featurebase holds
         one of them all the same if it goes on showing it.
@@ -73,8 +73,6 @@ class Lineage:
         self._doubtful = set(doubtful) & self._replaced
         self._newest = newest
         self._updated_at = updated_at
-        if newest is not None:
-            self._replaced.discard(newest)
 
     @property
     def newest(self) -> str | None:
@@ -103,9 +101,8 @@ class Lineage:
     def advance(self, webhook: Webhook) -> None:
         """Take an answer that is not stale as the newest state."""
         fingerprint = secret_of(webhook).fingerprint
-        if self._newest is not None and self._newest != fingerprint:
+        if self._newest is not None:
             self._replaced.add(self._newest)
-        self._replaced.discard(fingerprint)
         self._newest = fingerprint
         self._updated_at = webhook.updated_at or self._updated_at
 
@@ -135,7 +132,7 @@ def is_older(moment: datetime | None, than: datetime | None) -> bool:
     """Whether one ``updatedAt`` is certainly older than another: some answers may give whole seconds only."""
     if moment is None or than is None:
         return False
-    return moment.replace(microsecond=0) < than.replace(microsecond=0)
+    return moment < than.replace(microsecond=0)
 
 
 def read_current(

@@ -110,7 +110,7 @@ class WebhookMemory:
         if record is None or record.get("plan") is None:
             return None
         try:
-            return RotationPlan.from_json(record["plan"], webhook_id=self.webhook_id)
+            return RotationPlan.from_json(record["plan"])
         except PlanUnreadable:
             raise self._spoilt(f"{self.prefix}plan_{key}", "holds no plan that this version can read") from None
 

@@ -18,13 +18,13 @@ def own_plan(
     key: str,
     run: ThisRun,
     *,
+    rotate_was_started: Callable[[], bool],
     of_result: Callable[[], RotationPlan | None] = lambda: None,
-    rotate_was_started: Callable[[], bool] = lambda: False,
 ) -> RotationPlan | None:
     """The plan that another try made in this Dag run, or None where a new one may be made.
 
-    :param of_result: the plan that the run's rotate task names in its result, where it left one.
     :param rotate_was_started: whether anything tells that the run's rotate task was started before.
+    :param of_result: the plan that the run's rotate task names in its result, where it left one.
     :raises PlanUnreadable: the plan is gone, and the run may have refreshed by it: another refresh would be a second.
     :raises MemoryUnknown: it can't be told.
     """

@@ -223,7 +223,7 @@ class CompareAndSwap:
 
     def _unreadable(self, problem: str, exc: FeaturebaseError) -> RefreshOutcomeUnknown:
         before = f"{problem}. " if problem else ""
-        why, to_do = (exc.summary, f" {exc.to_do}") if isinstance(exc, ApiError) else (str(exc).rstrip("."), "")
+        why, to_do = (exc.summary, f" {exc.to_do}") if isinstance(exc, ApiError) else (str(exc), "")
         return RefreshOutcomeUnknown(
             self.plan.webhook_id,
             f"{before}Whether the secret was refreshed can't be read: {why}. If it was, deliveries fail until a retry "

@@ -94,6 +94,15 @@ def test_a_number_that_began_anew_is_counted_anew() -> None:
     ) == [None, None, None, "failing"]
 
 
+@pytest.mark.parametrize("failures", [2, 1])
+def test_a_number_that_has_not_grown_has_begun_anew(failures: int) -> None:
+    """Featurebase may have counted up to the earlier number again: the one failure that was seen counts all the same.
+
+    Here the first late failure was the third in a row, so two of the earlier number were old.
+    """
+    assert conclusion(reading(401, at=1, failures=3), reading(401, at=5, failures=failures)) == "failing"
+
+
 def test_a_reset_seen_as_such_starts_the_count_again() -> None:
     assert verdicts(
         reading(401, at=1, failures=2),
@@ -188,11 +197,23 @@ def test_a_result_from_the_future_does_not_count(code: int) -> None:
     assert not watch.delivered(one, now=NOW)
 
 
-@pytest.mark.parametrize(("code", "kind"), [(200, "healthy"), (401, "failing")])
-def test_clocks_of_one_service_may_differ_by_seconds(code: int, kind: str) -> None:
-    ahead = 3600 + 59
-    one = reading(code, at=ahead, failures=0 if code == 200 else 1, success=ahead if code == 200 else None)
+AHEAD = 3600 + 60
+
+
+@pytest.mark.parametrize(
+    ("one", "kind"),
+    [
+        (reading(200, at=AHEAD), "healthy"),
+        (reading(success=AHEAD), "healthy"),
+        (reading(401, at=AHEAD, failures=1), "failing"),
+    ],
+    ids=["the last result", "the last success", "a failure"],
+)
+def test_clocks_of_one_service_may_differ_by_a_minute(one: Webhook, kind: str) -> None:
     assert conclusion(one) == kind
+    watch = HealthWatch(START)
+    watch.observe(one, now=NOW)
+    assert watch.delivered(one, now=NOW)
 
 
 def test_the_conclusion_may_be_the_first_look() -> None:
@@ -223,6 +244,16 @@ def test_a_receivers_answer_that_quotes_a_secret_is_cleaned() -> None:
     last = {"code": 401, "message": f"refused: {' | '.join(quoted)}\n.", "timestamp": START}
     webhook = a_webhook(last_status=last, request_config={"headers": {"X-Key": header}})
     assert "401 'refused: [redacted] | [redacted] | [redacted] | [redacted] .'" in last_result(webhook)
+
+
+def test_a_long_answer_is_cut_behind_its_secrets_and_not_through_them() -> None:
+    """Half a secret would be found by no search for it."""
+    header = "the receiver's own credential"
+    last = {"code": 401, "message": f"{'x' * 185} {header} {'y' * 100}", "timestamp": START}
+    shown = last_result(a_webhook(last_status=last, request_config={"headers": {"X-Key": header}}))
+    assert f"{'x' * 185} [redacted]" in shown
+    assert header[:5] not in shown
+    assert len(shown) < 300
 
 
 def test_other_peoples_text_becomes_one_line() -> None:

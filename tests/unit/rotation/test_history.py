@@ -8,7 +8,7 @@ import pytest
 from featurebase_provider.rotation.age import SecretAge, rounded
 from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-from featurebase_provider.rotation.history import MOST_RUNS, MOST_SECRETS, History, lineage_of
+from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, lineage_of
 from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.recall import recall
@@ -167,6 +167,27 @@ def test_what_was_seen_current_before_another_is_older() -> None:
     assert history.lineage(START + HOUR).is_doubtful(A)
 
 
+def test_a_secret_is_doubtful_by_when_it_was_replaced_or_else_by_when_the_newest_was_seen() -> None:
+    history = History(WEBHOOK_ID).seeing(A, NOW).seeing(B, NOW, replaced=[A])
+    history = history.seeing(C, (START + timedelta(minutes=5)).isoformat())
+    lineage = history.lineage(START + timedelta(minutes=11))
+    assert (lineage.is_doubtful(A), lineage.is_doubtful(B)) == (True, False)
+
+
+def test_when_a_secret_was_first_said_to_be_replaced_counts() -> None:
+    history = History(WEBHOOK_ID).seeing(B, NOW, replaced=[A])
+    again = history.seeing(B, (START + timedelta(minutes=5)).isoformat(), replaced=[A])
+    assert history.replaced == again.replaced == {A}, "also where no run had seen it"
+    assert again.lineage(START + timedelta(minutes=11)).is_doubtful(A)
+
+
+def test_when_another_secret_was_seen_last_bounds_the_age() -> None:
+    """Also where a run between could not tell when it saw it."""
+    history = History(WEBHOOK_ID).seeing(A, NOW).seeing(A, (START + DAY).isoformat()).seeing(A, None)
+    age = history.seeing(B, (START + 2 * DAY).isoformat()).age(B, now=START + 3 * DAY)
+    assert age == SecretAge(DAY, 2 * DAY)
+
+
 @pytest.mark.parametrize("moment", [None, 12, "soon", "2026-01-15T10:30:00"])
 def test_what_is_no_aware_time_tells_nothing(moment: object) -> None:
     """Reports are asset events, which anybody with the right to can create."""
@@ -221,7 +242,8 @@ def test_what_plans_set_out_from_is_ours() -> None:
 def test_a_rotation_is_remembered() -> None:
     plan = a_plan(known=("sha256:older",))
     stores = {"a": StoreOutcome("a", "memory://a", "written", B)}
-    outcome = RotationOutcome(plan, "answered", B, refreshed_at=NOW, distributed_at=NOW, stores=stores)
+    later = (START + HOUR).isoformat()
+    outcome = RotationOutcome(plan, "answered", B, refreshed_at=NOW, distributed_at=later, stores=stores)
     history = History(WEBHOOK_ID).after_rotation(outcome, run=THIS_RUN.mark)
     assert history.known == (fingerprint("0"), "sha256:older", B)
     assert history.replaced == {fingerprint("0")}
@@ -243,26 +265,70 @@ def test_a_secret_that_a_run_found_refreshed_is_younger_than_its_plan() -> None:
     assert again.known == (fingerprint("0"), B)
 
 
-@pytest.mark.parametrize("how", ["not_asked", "answered"])
-def test_a_run_that_saw_one_secret_only_calls_none_replaced(how: Any) -> None:
-    outcome = RotationOutcome(a_plan(), how, fingerprint("0"), distributed_at=NOW)
+def test_what_a_plan_sets_out_from_keeps_what_is_known_of_it() -> None:
+    history = History(WEBHOOK_ID).seeing(fingerprint("0"), NOW, refreshed_at=(START - DAY).isoformat())
+    outcome = RotationOutcome(a_plan(), "answered", B, distributed_at=NOW)
+    assert history.after_rotation(outcome).current_since(fingerprint("0")) == START - DAY
+
+
+@pytest.mark.parametrize(
+    ("how", "after"), [("not_asked", fingerprint("0")), ("answered", fingerprint("0")), ("not_asked", B)]
+)
+def test_a_run_that_refreshed_nothing_calls_nothing_replaced(how: Any, after: str) -> None:
+    """Also where it ended with another secret than it set out from: it may have set out from a stale read."""
+    outcome = RotationOutcome(a_plan(), how, after, distributed_at=NOW)
     assert History(WEBHOOK_ID).after_rotation(outcome).replaced == frozenset()
 
 
-@pytest.mark.parametrize(("how", "replaced"), [("answered", {fingerprint("0")}), (None, set())])
-def test_a_report_is_remembered(how: Any, replaced: set[str]) -> None:
-    rotation = RotationOutcome(a_plan(), how, B, refreshed_at=NOW) if how else None
+@pytest.mark.parametrize(
+    ("how", "after", "replaced"),
+    [
+        ("answered", B, {fingerprint("0")}),
+        ("answered", fingerprint("0"), set()),
+        ("not_asked", B, set()),
+        (None, fingerprint("0"), set()),
+    ],
+    ids=["refreshed", "the old one is shown again", "only distributed", "never came to rotate"],
+)
+def test_a_report_is_remembered(how: Any, after: str, replaced: set[str]) -> None:
+    before = (START - HOUR).isoformat()
+    rotation = RotationOutcome(a_plan(), how, after, refreshed_at=before, seen=("sha256:between",)) if how else None
     report = make_report(
-        Findings(a_plan(), rotation, {}, current=B if how else fingerprint("0")),
+        Findings(a_plan(), rotation, {}, current=after),
         webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate",
     )  # fmt: skip
-    history = History(WEBHOOK_ID).after_report(report)
-    assert (history.replaced, history.runs) == (replaced, ())
-    assert fingerprint("0") in history.known
+    history = History(WEBHOOK_ID).after_report(report, run="mark")
+    assert (history.replaced, history.runs) == (replaced, ("mark",))
+    assert (history.known[-1], history.current_since(after)) == (after, START - HOUR if how else START)
+    assert set(history.known) >= {fingerprint("0"), *(["sha256:between"] if how else [])}
+    assert History(WEBHOOK_ID).after_report(report).runs == ()
+
+
+def test_a_report_of_a_run_that_read_no_secret_calls_none_replaced() -> None:
+    report = make_report(Findings(None, None, {}), webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate")
+    assert History(WEBHOOK_ID).after_report(report) == History(WEBHOOK_ID)
+
+
+def test_places_of_a_previous_secret_that_no_store_names_any_more_are_told() -> None:
+    """Nobody removes the secret there, so a person has to."""
+    history = History(WEBHOOK_ID).after_rotation(an_outcome(), previous_in=["vault://a", "ssm://b"])
+    history = history.after_rotation(an_outcome(), previous_in=["ssm://b", "file:///c"])
+    assert history.previous_in == ("vault://a", "ssm://b", "file:///c")
+    told = history.left_behind(["ssm://b"])
+    assert told is not None
+    assert [place in told for place in history.previous_in] == [True, False, True]
+    assert history.left_behind(history.previous_in) is None
+    assert History.from_json(history.as_json(), WEBHOOK_ID) == history
+
+
+def test_of_the_places_the_newest_are_kept() -> None:
+    places = [f"memory://{number}" for number in range(MOST_PLACES + 1)]
+    history = History(WEBHOOK_ID).after_rotation(an_outcome(), previous_in=places)
+    assert history.previous_in == tuple(places[1:])
 
 
 def test_whether_a_runs_rotate_task_was_started() -> None:
-    history = History(WEBHOOK_ID).seeing(None, None, run=THIS_RUN.mark)
+    history = History(WEBHOOK_ID).seeing(None, None, run="other 1").seeing(None, None, run=THIS_RUN.mark)
     anew = ThisRun(THIS_RUN.dag_id, THIS_RUN.run_id, (START + DAY).isoformat(), later_try=True)
     assert not history.tells_of(anew), "the run was deleted and made anew"
     cleared = ThisRun(THIS_RUN.dag_id, THIS_RUN.run_id, (START + DAY).isoformat(), later_try=True, cleared=True)
@@ -332,7 +398,7 @@ def test_one_spoilt_record_costs_no_other() -> None:
     memory, problems = a_memory(store), []
     memory.add_leaked([C])
     store.records[f"{memory.prefix}history"] = "5"
-    history = recall(memory, tolerate=problems.append)
+    history = recall(memory, tolerate=problems.append, events=lambda: pytest.fail("unknown is not absent"))
     assert (history.leaked, [type(one) for one in problems]) == ({C}, [MemorySpoilt])
 
 

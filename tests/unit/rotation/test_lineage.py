@@ -18,15 +18,13 @@ from tests.unit.rotation.fakes import (
 )
 
 
-def read(api: FakeFeaturebase, lineage: Lineage, patience: float = 30.0) -> str | None:
+def read(api: FakeFeaturebase, lineage: Lineage, **options: float) -> str | None:
     clock = api.clock
-    return read_current(
-        api, WEBHOOK_ID, lineage, patience=patience, sleep=clock.sleep, monotonic=clock.monotonic
-    ).fingerprint
+    return read_current(api, WEBHOOK_ID, lineage, sleep=clock.sleep, monotonic=clock.monotonic, **options).fingerprint
 
 
 def test_secret_of_an_answer_without_one_is_an_error() -> None:
-    with pytest.raises(SecretMissing, match="no store was changed"):
+    with pytest.raises(SecretMissing, match=f"{WEBHOOK_ID}.*no store was changed"):
         secret_of(a_webhook(None))
 
 
@@ -88,6 +86,7 @@ def test_what_this_run_saw_replaced_is_not_doubtful() -> None:
     more = lineage.with_replaced({fingerprint("0"), fingerprint("2")}, newest=fingerprint("3"))
     assert (more.is_doubtful(fingerprint("0")), more.newest) == (False, fingerprint("3"))
     assert more.seen == {fingerprint(name) for name in "023"}
+    assert lineage.with_replaced({fingerprint("2")}).is_doubtful(fingerprint("0"))
     assert lineage.with_replaced({fingerprint("2")}, doubtful={fingerprint("2")}).is_doubtful(fingerprint("2"))
     lineage.replace(fingerprint("0"))
     assert not lineage.is_doubtful(fingerprint("0"))
@@ -128,6 +127,12 @@ def test_replacing_the_newest_leaves_none() -> None:
     assert lineage.seen == {fingerprint("0")}
 
 
+def test_replacing_another_leaves_the_newest() -> None:
+    lineage = Lineage(newest=fingerprint("0"))
+    lineage.replace(fingerprint("1"))
+    assert lineage.newest == fingerprint("0")
+
+
 def test_the_callers_set_is_left_alone() -> None:
     replaced = {fingerprint("0")}
     Lineage(replaced=replaced).replace(fingerprint("1"))
@@ -136,15 +141,16 @@ def test_the_callers_set_is_left_alone() -> None:
 
 def test_stale_answers_are_read_again(api: FakeFeaturebase, clock: Clock) -> None:
     api.rotated()
-    api.stale_until = clock.now + 3
+    api.stale_until = clock.now + 2
     lineage = Lineage(replaced={fingerprint("0")})
     assert read(api, lineage) == fingerprint("1")
-    assert clock.now == pytest.approx(1003)
+    assert clock.now == pytest.approx(1002)
+    assert api.reads == 5
 
 
 def test_patience_ends(api: FakeFeaturebase, clock: Clock) -> None:
     """A stale answer is never taken, however long Featurebase shows it; the error names it by fingerprint."""
-    with pytest.raises(StaleRead, match=f"for 30 s .*{fingerprint('0')}.*written nowhere"):
+    with pytest.raises(StaleRead, match=f"{WEBHOOK_ID}: for 30 s .*{fingerprint('0')}.*written nowhere"):
         read(api, Lineage(replaced={fingerprint("0")}))
     assert clock.now == pytest.approx(1030)
 

@@ -13,6 +13,19 @@ from tests.unit.rotation.fakes import START, WEBHOOK_ID, DictMemory, a_memory, a
 KEY = plan_key("dag", "preflight")
 
 
+def test_a_version_finds_what_another_has_left() -> None:
+    """Names and form of the records stay: an upgrade in the middle of a run must find its plan."""
+    store = DictMemory()
+    memory = a_memory(store)
+    assert memory.prefix == a_memory(webhook_id=WEBHOOK_ID.upper()).prefix == "featurebase_rotation__0c8ef4ae2ac8__"
+    memory.forget_plan("0123abcd")
+    ((name, text),) = store.records.items()
+    assert name == "featurebase_rotation__0c8ef4ae2ac8__plan_0123abcd"
+    assert json.loads(text) == {
+        "by": "airflow-provider-featurebase", "version": 1, "webhook_id": WEBHOOK_ID, "plan": None
+    }  # fmt: skip
+
+
 def test_records_of_different_webhooks_hosts_and_teams_never_meet() -> None:
     one = a_memory()
     others = [a_memory(webhook_id="0" * 24), replace(one, host="https://eu.example"), replace(one, team="a")]
@@ -58,6 +71,8 @@ def test_what_has_leaked_only_grows() -> None:
     store = DictMemory()
     memory = a_memory(store)
     assert memory.leaked() == frozenset()
+    memory.write("leaked", {"leaked": [5, None]})
+    assert memory.leaked() == frozenset(), "entries that are no text are passed over"
     memory.add_leaked(["sha256:a"])
     memory.add_leaked(["sha256:b"])
     assert memory.leaked() == {"sha256:a", "sha256:b"}
@@ -96,15 +111,17 @@ def test_a_copied_record_of_another_webhook_is_spoilt() -> None:
     store = DictMemory()
     one, other = a_memory(store), a_memory(store, webhook_id="0" * 24)
     other.keep_plan(KEY, a_plan())
-    store.records[f"{one.prefix}plan_{KEY}"] = store.records[f"{other.prefix}plan_{KEY}"]
-    with pytest.raises(MemorySpoilt, match="another webhook"):
+    name = f"{one.prefix}plan_{KEY}"
+    store.records[name] = store.records[f"{other.prefix}plan_{KEY}"]
+    with pytest.raises(MemorySpoilt, match=f"{name}.*another webhook") as caught:
         one.plan(KEY)
+    assert caught.value.webhook_id == WEBHOOK_ID
 
 
 def test_a_plan_that_cannot_be_read_is_spoilt() -> None:
     memory = a_memory()
     memory.write(f"plan_{KEY}", {"plan": {"mode": "destroy"}})
-    with pytest.raises(MemorySpoilt, match="no plan that this version can read"):
+    with pytest.raises(MemorySpoilt, match=f"{memory.prefix}plan_{KEY}.*no plan that this version can read"):
         memory.plan(KEY)
 
 

@@ -15,7 +15,7 @@ from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, a_web
 
 OF_LATER_VERSIONS = {
     "health": {}, "known": [], "reason": "", "dag_id": "", "run_after": None, "run_started": None, "stores": None,
-    "older": [],
+    "older": [], "leaked": [], "drop_previous": False,
 }  # fmt: skip
 
 
@@ -31,6 +31,20 @@ def test_a_plan_survives_json_and_holds_no_secret() -> None:
     assert "whsec_" not in text
     assert plan.before == fingerprint("0")
     assert plan.health == HealthFigures(2, 3, START.isoformat(), 500, START.isoformat())
+
+
+@pytest.mark.parametrize("mode", [*MODES, "emergency"])
+def test_a_plan_of_any_mode_comes_back_whole(mode: Any) -> None:
+    plan = a_plan(mode=mode, leaked=["sha256:l"], older=["sha256:o"], stores=["memory://a"])
+    assert RotationPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
+    assert (plan.stores, plan.older) == (("memory://a",), ("sha256:o",))
+    assert plan.as_json() == json.loads(json.dumps(plan.as_json())), (
+        "JSON has no tuples, and XCom would keep them apart"
+    )
+
+
+def test_what_is_ours_is_named_once() -> None:
+    assert a_plan(known=["sha256:b", "sha256:a", "sha256:b"]).known == ("sha256:b", "sha256:a")
 
 
 def test_a_plan_of_a_webhook_that_tells_little_survives_json() -> None:
@@ -84,14 +98,14 @@ def test_what_is_no_mapping_is_no_plan(raw: object) -> None:
     ],
 )
 def test_a_plan_with_odd_parts_is_unreadable(change: dict[str, Any]) -> None:
-    with pytest.raises(PlanUnreadable, match="not a plan of this provider"):
-        RotationPlan.from_json({**a_plan().as_json(), **change})
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*not a plan of this provider"):
+        RotationPlan.from_json({**a_plan().as_json(), **change}, webhook_id=WEBHOOK_ID)
 
 
 def test_a_plan_without_its_baseline_is_unreadable() -> None:
     raw = a_plan().as_json()
     del raw["before"]
-    with pytest.raises(PlanUnreadable):
+    with pytest.raises(PlanUnreadable, match=r"webhook \?:"):
         RotationPlan.from_json(raw)
 
 
@@ -108,19 +122,29 @@ def test_known_modes_are_taken(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["", None, "Rotate", ["rotate"]])
 def test_any_other_mode_is_refused(mode: object) -> None:
-    with pytest.raises(PlanRefused, match="rotate, distribute, dry_run; nothing was changed"):
+    with pytest.raises(PlanRefused, match="rotate, distribute, dry_run; nothing was changed") as caught:
         checked_mode(mode, WEBHOOK_ID)
+    assert caught.value.webhook_id == WEBHOOK_ID
+    assert f"mode {str(mode)!r} is" in str(caught.value)
+
+
+def test_of_a_long_mode_its_beginning_is_shown() -> None:
+    with pytest.raises(PlanRefused) as caught:
+        checked_mode("x" * 200, WEBHOOK_ID)
+    assert f"mode '{'x' * 60}' is" in str(caught.value)
 
 
 def test_no_plan_without_a_secret() -> None:
-    with pytest.raises(SecretMissing, match="nothing was changed"):
+    with pytest.raises(SecretMissing, match=f"{WEBHOOK_ID}.*nothing was changed"):
         a_plan(a_webhook(None))
 
 
 @pytest.mark.parametrize("status", ["paused", "suspended", "invented"])
 def test_an_inactive_webhook_is_not_refreshed(status: str) -> None:
     """No delivery would prove the rotation. Its stores may be why it is paused: what mends them is named."""
-    with pytest.raises(PlanRefused, match=f"{status}.*nothing was changed.*allow_inactive.*mode=distribute"):
+    with pytest.raises(
+        PlanRefused, match=f"{WEBHOOK_ID}.*{status}.*nothing was changed.*allow_inactive.*mode=distribute"
+    ):
         check_status(a_webhook(status=status), "rotate", allow_inactive=False)
 
 
@@ -145,14 +169,33 @@ def test_a_later_try_finds_its_own_plan() -> None:
     "other",
     [
         replace(THIS_RUN, started=(START + timedelta(seconds=1)).isoformat()),
+        replace(THIS_RUN, started=(START + timedelta(seconds=1)).isoformat(), cleared=True),
         replace(LATER_TRY, run_id="manual__2"),
         replace(LATER_TRY, dag_id="another"),
         replace(LATER_TRY, started=(START + timedelta(seconds=1)).isoformat()),
     ],
-    ids=["a first try: the run was deleted and made anew", "another run", "another Dag", "made anew, and tried twice"],
+    ids=[
+        "a first try: the run was deleted and made anew",
+        "made anew, and another task was cleared",
+        "another run",
+        "another Dag",
+        "made anew, and tried twice",
+    ],
 )
 def test_any_other_try_finds_somebody_elses(other: ThisRun) -> None:
     assert not other.made(a_plan())
+
+
+def test_two_unknown_starts_are_not_the_same() -> None:
+    assert not replace(THIS_RUN, started=None).made(replace(a_plan(), run_started=None))
+
+
+def test_a_run_is_named_by_dag_id_and_start() -> None:
+    """The mark lies in histories that other versions have written, so it stays what it is."""
+    assert THIS_RUN.mark == f"a74f29e77fa0 {START.isoformat()}"
+    assert THIS_RUN.name != replace(THIS_RUN, dag_id="another").name
+    assert THIS_RUN.name != replace(THIS_RUN, run_id="manual__2").name
+    assert replace(THIS_RUN, started=None).mark == "a74f29e77fa0 "
 
 
 def test_a_cleared_run_finds_its_plan_whenever_it_began() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -58,6 +59,7 @@ def test_a_secret_that_moved_on_is_not_refreshed(api: FakeFeaturebase) -> None:
     refreshed = swap(api, lineage=lineage, say=said.append).run()
     assert (refreshed.how, refreshed.posted_at, api.posts) == ("already_done", None, 0)
     assert refreshed.webhook.secret == api.secret
+    assert lineage.newest == fingerprint("1")
     assert said == list(refreshed.notes)
     assert fingerprint("0") in said[0]
     assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
@@ -65,8 +67,9 @@ def test_a_secret_that_moved_on_is_not_refreshed(api: FakeFeaturebase) -> None:
 
 @pytest.mark.parametrize("mode", ["distribute", "dry_run"])
 def test_only_mode_rotate_refreshes(api: FakeFeaturebase, mode: Any) -> None:
-    refreshed = swap(api, plan=a_plan(mode=mode)).run()
-    assert (refreshed.how, api.posts) == ("not_asked", 0)
+    lineage = Lineage()
+    refreshed = swap(api, plan=a_plan(mode=mode), lineage=lineage).run()
+    assert (refreshed.how, api.posts, lineage.newest) == ("not_asked", 0, fingerprint("0"))
     assert refreshed.webhook.secret == api.secret
 
 
@@ -79,9 +82,9 @@ def test_a_stale_baseline_read_is_read_again(api: FakeFeaturebase) -> None:
 
 def test_a_baseline_that_stays_stale_refreshes_nothing(api: FakeFeaturebase) -> None:
     api.change(updated_at=START - timedelta(days=99))
-    with pytest.raises(StaleRead):
-        swap(api, plan=a_plan(api.history[1])).run()
-    assert api.posts == 0
+    with pytest.raises(StaleRead, match="for 5 s"):
+        swap(api, plan=a_plan(api.history[1]), grace=5.0).run()
+    assert (api.posts, api.clock.now) == (0, 1005.0)
 
 
 def test_a_plan_without_updated_at_compares_fingerprints_only(api: FakeFeaturebase) -> None:
@@ -109,7 +112,7 @@ def test_may_post_is_not_asked_where_nothing_is_posted(api: FakeFeaturebase) -> 
 @pytest.mark.parametrize("status", ["paused", "suspended"])
 def test_a_webhook_that_went_inactive_since_the_plan_is_not_refreshed(api: FakeFeaturebase, status: str) -> None:
     api.change(status=status)
-    with pytest.raises(RefreshRefused, match=f"active when planned and is '{status}' now; its secret was not"):
+    with pytest.raises(RefreshRefused, match=f"{WEBHOOK_ID}: .* is '{status}' now; its secret was not"):
         swap(api).run()
     assert api.posts == 0
     assert swap(api, allow_inactive=True).run().how == "answered"
@@ -147,14 +150,19 @@ def test_an_unusable_answer_is_settled_by_reading(api: FakeFeaturebase, fault: A
     assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
     assert refreshed.webhook.secret == api.secret
     assert fingerprint("1") in refreshed.notes[0]
-    assert len(said) == 2
+    assert (said[1:], lineage.newest) == (list(refreshed.notes), fingerprint("1"))
 
 
-@pytest.mark.parametrize("fault", ["lost_before", "old_answer", "no_secret"])
-def test_no_change_within_the_grace_is_an_unknown_outcome(api: FakeFeaturebase, clock: Clock, fault: Any) -> None:
+@pytest.mark.parametrize(
+    ("fault", "answer"), [("lost_before", "504"), ("old_answer", "old secret"), ("no_secret", "no secret")]
+)
+def test_no_change_within_the_grace_is_an_unknown_outcome(
+    api: FakeFeaturebase, clock: Clock, fault: Any, answer: str
+) -> None:
     """The same attempt never posts again; the error says what is known and that a retry is safe."""
     api.post_script.append(fault)
-    with pytest.raises(RefreshOutcomeUnknown, match=f"For 60 s .*{fingerprint('0')}.*compares again") as caught:
+    text = f"{WEBHOOK_ID}: .*{answer}.*For 60 s .*{fingerprint('0')}.*compares again"
+    with pytest.raises(RefreshOutcomeUnknown, match=text) as caught:
         swap(api).run()
     assert api.posts == 1
     assert clock.now == pytest.approx(1060.1)
@@ -168,6 +176,22 @@ def test_a_commit_within_the_grace_is_found(api: FakeFeaturebase, seconds: float
     assert api.posts == 1
 
 
+def test_a_commit_at_the_end_of_a_short_grace_is_found(api: FakeFeaturebase) -> None:
+    api.post_script.append(0.4)
+    assert swap(api, grace=0.5).run().how == "found_after_lost_answer"
+
+
+def test_a_lost_answer_is_looked_for_often_at_first(api: FakeFeaturebase, clock: Clock) -> None:
+    """Most likely it is there at once, and every second counts; later the rate limit does."""
+    times: list[float] = []
+    api.on_read = lambda count: times.append(clock.now)
+    api.post_script.append("lost_before")
+    with pytest.raises(RefreshOutcomeUnknown):
+        swap(api).run()
+    after_post = [round(at - times[1], 1) for at in times[1:]]
+    assert after_post == [0, 0.2, 0.6, 1.4, 3.0, *(6.2 + 5 * number for number in range(11)), 60.0]
+
+
 def test_a_commit_after_the_grace_is_found_by_the_retry(api: FakeFeaturebase, clock: Clock) -> None:
     """The retry watches for the grace before it posts, so a commit meanwhile means no second refresh."""
     api.post_script.append(100.0)
@@ -177,6 +201,23 @@ def test_a_commit_after_the_grace_is_found_by_the_retry(api: FakeFeaturebase, cl
     refreshed = swap(api, later_attempt=True, say=said.append).run()
     assert (refreshed.how, api.posts) == ("already_done", 1)
     assert "commits late" in said[0]
+
+
+@pytest.mark.parametrize("mode", ["rotate", "distribute"])
+def test_a_later_attempt_with_nothing_to_wait_for_does_not_wait(api: FakeFeaturebase, clock: Clock, mode: Any) -> None:
+    """The secret has moved on already, or the run refreshes nothing."""
+    plan = a_plan(api.current, mode=mode)
+    if plan.refreshes:
+        api.rotated()
+    said: list[str] = []
+    refreshed = swap(api, plan=plan, later_attempt=True, say=said.append).run()
+    assert (refreshed.webhook.secret, api.reads, clock.now) == (api.secret, 1, 1000.0)
+    assert said == list(refreshed.notes)
+
+
+def test_by_default_it_goes_by_the_real_time(api: FakeFeaturebase) -> None:
+    by_default = CompareAndSwap(api, a_plan())
+    assert (by_default.sleep, by_default.monotonic) == (time.sleep, time.monotonic)
 
 
 def test_a_later_attempt_posts_after_the_watch(api: FakeFeaturebase, clock: Clock) -> None:
@@ -222,18 +263,19 @@ def test_a_refused_read_after_a_lost_answer_leaves_the_outcome_unknown(api: Fake
     """Not the read's own error: the task must say that the secret may be another one, and Airflow must retry."""
     api.post_script.append("lost_after")
     api.read_script.extend([None, error])
-    with pytest.raises(RefreshOutcomeUnknown, match="deliveries fail until a retry") as caught:
+    with pytest.raises(RefreshOutcomeUnknown, match=f"{WEBHOOK_ID}: .*deliveries fail until a retry") as caught:
         swap(api).run()
-    for text in (error.summary, error.to_do):
+    for text in ("POST", "504", error.summary, error.to_do):
         assert text in str(caught.value)
     assert "Nothing was changed" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_unreadable_to_the_end_leaves_the_outcome_unknown(api: FakeFeaturebase) -> None:
+    """What became of the refresh is told beside why it can't be read."""
     api.post_script.append("lost_after")
     api.read_script.extend([None, *[api_unreachable()] * 100])
-    with pytest.raises(RefreshOutcomeUnknown, match="can't be read"):
+    with pytest.raises(RefreshOutcomeUnknown, match="504.*can't be read"):
         swap(api).run()
     assert api.posts == 1
 
@@ -281,7 +323,9 @@ def test_what_the_plan_knows_as_older_is_never_taken_for_new(api: FakeFeaturebas
     api.rotated()
     plan = a_plan(api.current, mode="distribute", older=[fingerprint("0")])
     api.read_script.append("stale")
-    refreshed = swap(api, plan=plan).run()
+    lineage = Lineage()
+    refreshed = swap(api, plan=plan, lineage=lineage).run()
+    assert lineage.is_stale(a_webhook("whsec_0"))
     assert (refreshed.how, refreshed.webhook.fingerprint) == ("not_asked", fingerprint("1"))
 
 
@@ -307,14 +351,16 @@ def test_a_doubt_about_others_refreshes_as_planned(api: FakeFeaturebase) -> None
     assert (refreshed.how, api.posts) == ("answered", 1)
 
 
-def test_an_older_secret_is_not_what_a_lost_refresh_led_to(api: FakeFeaturebase) -> None:
+@pytest.mark.parametrize("doubted", [False, True])
+def test_an_older_secret_is_not_what_a_lost_refresh_led_to(api: FakeFeaturebase, doubted: bool) -> None:
+    """A doubt about it ends as soon as Featurebase is seen to hold the plan's own."""
     api.bumps_updated_at = False
     api.rotated()
     plan = a_plan(api.current, older=[fingerprint("0")])
     api.post_script.append("lost_after")
-    api.read_script.extend([None, "stale"])
-    api.history.insert(-1, a_webhook("whsec_0"))
-    assert swap(api, plan=plan).run().webhook.fingerprint == fingerprint("2")
+    api.read_script.extend([None, a_webhook("whsec_0")])
+    doubtful = frozenset(plan.older if doubted else ())
+    assert swap(api, plan=plan, doubtful=doubtful).run().webhook.fingerprint == fingerprint("2")
 
 
 @pytest.mark.parametrize("shown", ["0", "unheard_of"])
@@ -332,6 +378,20 @@ def test_a_later_try_of_an_emergency_knows_its_own_secret(api: FakeFeaturebase) 
     plan = a_plan(api.current, mode="emergency")
     api.rotated()
     assert (swap(api, plan=plan, later_attempt=True).run().how, api.posts) == ("already_done", 0)
+
+
+def test_a_later_try_of_an_emergency_leaves_no_secret_that_has_leaked(api: FakeFeaturebase) -> None:
+    """The plan rests on a stale read; what Featurebase holds was known before the emergency, so it is no news."""
+    plan = a_plan(a_webhook("whsec_old"), mode="emergency", known=[fingerprint("0")])
+    refreshed = swap(api, plan=plan, later_attempt=True).run()
+    assert (refreshed.how, refreshed.webhook.fingerprint, api.posts) == ("answered", fingerprint("1"), 1)
+
+
+def test_a_rotation_does_not_refresh_because_of_a_leak(api: FakeFeaturebase) -> None:
+    """The secret is no longer the plan's: to replace it once more is for an emergency, or for a new run."""
+    plan = a_plan(api.current, leaked=[fingerprint("1")])
+    api.rotated()
+    assert (swap(api, plan=plan).run().how, api.posts) == ("already_done", 0)
 
 
 def test_an_emergency_leaves_a_secret_that_came_after_its_plan(api: FakeFeaturebase) -> None:

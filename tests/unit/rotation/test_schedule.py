@@ -62,6 +62,11 @@ def test_other_secrets_are_old_enough(timing: RunTiming, age: timedelta | None, 
     assert why_too_young(timing, age=age, min_age=min_age, late_start=timedelta(seconds=1)) is None
 
 
+@pytest.mark.parametrize(("age", "held"), [(DAY, False), (DAY - timedelta(seconds=1), True)])
+def test_without_a_bound_for_late_starts_min_age_holds_to_the_second(age: timedelta, held: bool) -> None:
+    assert (why_too_young(SCHEDULED, age=age, min_age=DAY, late_start=None) is not None) is held
+
+
 @pytest.mark.parametrize(("age", "held"), [(DAY - timedelta(seconds=5), False), (DAY - 2 * HOUR, True)])
 def test_a_daily_schedule_rotates_each_day(age: timedelta, held: bool) -> None:
     """The refresh comes seconds after its tick, so the next tick finds a secret that is seconds short of a day."""

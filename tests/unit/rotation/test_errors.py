@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation import errors
+from featurebase_provider.rotation.errors import (
+    MemorySpoilt,
+    MemoryUnknown,
+    ProbeFailed,
+    RotationError,
+    StoreConflict,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
+from tests.unit.rotation.fakes import WEBHOOK_ID
+
+
+def kinds_of(base: type[Any]) -> list[type[Any]]:
+    found = [base, *(kind for one in base.__subclasses__() for kind in kinds_of(one))]
+    return [kind for kind in found if kind.__module__ == errors.__name__]
+
+
+KINDS = [*kinds_of(RotationError), *kinds_of(StoreError)]
+
+
+def an_error(kind: type[Any]) -> Any:
+    if issubclass(kind, StoreError):
+        return kind("vault (vault://a)", "it said no", "Ask it")
+    if issubclass(kind, MemoryUnknown):
+        return kind(WEBHOOK_ID, "the_variable", "could not be read")
+    if issubclass(kind, ProbeFailed):
+        return kind(WEBHOOK_ID, "it said no", "accepts_anything")
+    return kind(WEBHOOK_ID, "it said no")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_comes_whole_out_of_another_process(kind: type[Any]) -> None:
+    error = an_error(kind)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.args, vars(copy)) == (kind, str(error), error.args, vars(error))
+    assert "None" not in str(error)
+
+
+def test_the_overview_says_which_errors_a_retry_helps() -> None:
+    """Airflow retries by what the class says, and people read the overview."""
+    rows = re.findall(r"^\W*(\w+) {2,}.* {2,}(retry|do not retry)$", str(errors.__doc__), re.MULTILINE)
+    assert {name: word == "retry" for name, word in rows} == {
+        kind.__name__: kind.retry_helps for kind in KINDS if kind not in (RotationError, StoreError)
+    }
+
+
+def test_an_error_tells_where_it_was() -> None:
+    error = an_error(ProbeFailed)
+    assert (error.webhook_id, error.problem, error.kind) == (WEBHOOK_ID, "it said no", "accepts_anything")
+    assert str(error) == f"webhook {WEBHOOK_ID}: it said no"
+    assert ProbeFailed(WEBHOOK_ID, "it said no").kind == "refused"
+
+
+def test_a_store_error_says_what_failed_how_things_stand_and_what_to_do() -> None:
+    error = StoreRefused("vault", "it said no")
+    assert str(error) == f"store vault: it said no. {StoreRefused.usual_advice}"
+    error.standing = "Nothing was refreshed"
+    assert str(error) == f"store vault: it said no. Nothing was refreshed. {StoreRefused.usual_advice}"
+    assert str(StoreUnreachable("vault", "no answer")) == f"store vault: no answer. {StoreUnreachable.usual_advice}"
+    assert str(StoreUnreachable("vault", "no answer", "Look")) == "store vault: no answer. Look"
+    assert str(StoreConflict("vault", "it changed")) == "store vault: it changed"
+
+
+@pytest.mark.parametrize("kind", [MemoryUnknown, MemorySpoilt])
+def test_an_unknown_record_is_named_with_how_things_stand_and_what_to_do(kind: type[MemoryUnknown]) -> None:
+    error = an_error(kind)
+    assert (error.name, error.why) == ("the_variable", "could not be read")
+    assert f"webhook {WEBHOOK_ID}: the Variable the_variable" in error.summary
+    assert str(error) == f"{error.summary}. {MemoryUnknown.standing}. {kind.advice}"
