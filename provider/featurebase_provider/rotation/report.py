@@ -63,24 +63,24 @@ class RotationReport:
     outcome: Outcome
     advice: str
     at: str
-    webhook_id: str | None = None
-    host: str | None = None
-    mode: str | None = None
-    reason: str = ""
-    before: str | None = None
-    after: str | None = None
-    how: str | None = None
-    refreshed_at: str | None = None
-    receiver_exposure_ms: float | None = None
-    probe: Mapping[str, Any] | None = None
-    delivery: Mapping[str, Any] | None = None
-    stores: tuple[StoreOutcome, ...] = ()
-    tasks: tuple[TaskRow, ...] = ()
-    notes: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    cause: str | None = None
-    status: str | None = None
-    found: Found | None = None
+    webhook_id: str | None
+    host: str | None
+    mode: str | None
+    reason: str
+    before: str | None
+    after: str | None
+    how: str | None
+    refreshed_at: str | None
+    receiver_exposure_ms: float | None
+    probe: Mapping[str, Any] | None
+    delivery: Mapping[str, Any] | None
+    stores: tuple[StoreOutcome, ...]
+    tasks: tuple[TaskRow, ...]
+    notes: tuple[str, ...]
+    known: tuple[str, ...]
+    cause: str | None
+    status: str | None
+    found: Found | None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
