@@ -199,7 +199,7 @@ def test_three_acceptances_alone_tell_nothing() -> None:
     assert passes_wrongly(2, 50, steady=0.0) == 50
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429, 302, 308])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429, 300, 302, 308])
 def test_what_is_no_refusal_of_a_wrong_key_proves_nothing(clock: Clock, status: int) -> None:
     """A receiver that verifies nothing answers so, too: when it is busy, or broken, or sends everybody elsewhere."""
     replicas = Replicas(clock, [None], in_turn(1))
