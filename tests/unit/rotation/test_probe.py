@@ -453,4 +453,5 @@ def test_an_outcome_is_json(receiver: Receiver) -> None:
 def test_an_answer_in_words() -> None:
     assert str(Answer(401)) == "it answered 401"
     assert str(Answer(None, "ReadTimeout")) == "no answer (ReadTimeout)"
-    assert not Answer(None).accepted
+    silence = Answer(None)
+    assert (silence.accepted, silence.taken, silence.refused, silence.may_pass) == (False, False, False, True)
