@@ -225,6 +225,12 @@ def test_the_destination_is_checked_before_each_event(receiver: Receiver) -> Non
     assert len(receiver.requests) == 1
 
 
+def test_a_host_that_is_allowed_may_have_any_address(receiver: Receiver) -> None:
+    """The rotation file's own word for a receiver of which somebody knows why it is there."""
+    probe = a_probe(receiver, resolve=lambda host, port: ["169.254.1.1"], allow_hosts=("receiver.example",))
+    assert probe.run(secret("1")).passed
+
+
 def test_the_event_is_sent_as_featurebase_would(receiver: Receiver) -> None:
     webhook = a_webhook(
         "whsec_1",
