@@ -220,7 +220,8 @@ def test_what_is_no_refusal_of_a_wrong_key_proves_nothing(clock: Clock, status: 
     assert "401" in outcome.detail
     assert clock.now == pytest.approx(1010 + (WRONG_KEY_TRIES - 1) * 2.0, abs=0.3)
     assert outcome.first_accepted is not None
-    assert outcome.failure("5" * 24, "x").retry_helps
+    error = outcome.failure("5" * 24, "x")
+    assert (error.webhook_id, error.kind, error.retry_helps) == ("5" * 24, "unproven", True)
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.ReadError("reset"), httpx.ConnectError("down")])
