@@ -307,7 +307,9 @@ async def test_every_argument_is_used(vendor: Vendor, make: Make, monkeypatch: p
 
 def test_only_ids_and_times_are_stored(make: Make) -> None:
     """The arguments are those of the constructor, all of them, and none is a credential."""
-    _, kept = make().serialize()
+    trigger = make()
+    assert trigger.trigger_id is None  # Airflow's own, which its triggerer reads and sets
+    _, kept = trigger.serialize()
     parameters = inspect.signature(WebhookDeliveryHealthTrigger.__init__).parameters
     assert set(kept) == set(parameters) - {"self"}
     assert set(kept) == {"webhook_id", "featurebase_conn_id", "counts_from", "deadline", "poll_interval"}
