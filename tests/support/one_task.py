@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -76,7 +77,7 @@ class OneTask:
         return self.results.get(task_ids) if key == "return_value" else None
 
     def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
+        self.pushed[key] = deepcopy(value)  # what becomes of it afterwards is not stored
 
     @property
     def context(self) -> Any:

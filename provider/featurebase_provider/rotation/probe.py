@@ -81,8 +81,8 @@ class ProbeOutcome:
     result: ProbeResult
     detail: str
     fingerprint: str
-    accepted: int = 0
-    attempts: int = 0
+    accepted: int
+    attempts: int
     first_accepted: Moment | None = None
 
     @property

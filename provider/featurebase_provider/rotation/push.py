@@ -30,7 +30,7 @@ class Pushed:
 
     webhook: Webhook
     changed: bool
-    readable: bool = True
+    readable: bool
 
 
 def push_until_agreed(
@@ -40,14 +40,12 @@ def push_until_agreed(
     lineage: Lineage,
     rule: WriteRule,
     *,
-    patience: float = 30.0,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Pushed:
     """Read the store and Featurebase, bring the store there, read Featurebase again; until both agree.
 
     :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
-    :param patience: seconds to wait out stale reads.
     :raises NotConverged: Featurebase's secret was another one after each of the writes.
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
@@ -57,14 +55,14 @@ def push_until_agreed(
     for _ in range(ROUNDS):
         # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
         held = armed.read()
-        webhook = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
+        webhook = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
         try:
             changed |= converge(armed, secret_of(webhook), rule.knowing(known=lineage.seen), held=held)
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
-        again = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
+        again = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
         if again.fingerprint == webhook.fingerprint:
             return Pushed(again, changed, held.readable)
     if conflict is not None:

@@ -46,7 +46,6 @@ def push_all_until_agreed(
     lineage: Lineage,
     rule: WriteRule,
     *,
-    patience: float = 30.0,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AllPushed:
@@ -55,21 +54,19 @@ def push_all_until_agreed(
     A store that fails is in the result with its problem, and is nobody else's.
 
     :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
-    :param patience: seconds to wait out stale reads.
     :raises NotConverged: Featurebase's secret was another one after each of the writes.
     :raises StaleRead: Featurebase shows none but replaced secrets.
     :raises ApiError: Featurebase could not be read.
     """
     with arming(stores) as ready:
-        for attempt in range(ROUNDS):
-            if attempt:
-                ready = ready.reread()
-            webhook = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
+        for _ in range(ROUNDS):
+            webhook = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
             terms = rule.knowing(known=lineage.seen)
-            outcomes = distribute(ready, secret_of(webhook), terms, since=None, monotonic=monotonic)
-            again = read_current(api, webhook_id, lineage, patience=patience, sleep=sleep, monotonic=monotonic)
+            outcomes = distribute(ready, secret_of(webhook), terms, since=None)
+            again = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
             if again.fingerprint == webhook.fingerprint:
                 return AllPushed(again, outcomes, _foreign(ready, terms, secret_of(again).fingerprint))
+            ready = ready.reread()
     raise NotConverged(
         webhook_id,
         f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold one of the older ones. "

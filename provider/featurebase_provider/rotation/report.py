@@ -14,7 +14,7 @@ from featurebase_provider.rotation.advice import advise
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.distribution import StoreOutcome
@@ -63,24 +63,24 @@ class RotationReport:
     outcome: Outcome
     advice: str
     at: str
-    webhook_id: str | None = None
-    host: str | None = None
-    mode: str | None = None
-    reason: str = ""
-    before: str | None = None
-    after: str | None = None
-    how: str | None = None
-    refreshed_at: str | None = None
-    receiver_exposure_ms: float | None = None
-    probe: Mapping[str, Any] | None = None
-    delivery: Mapping[str, Any] | None = None
-    stores: tuple[StoreOutcome, ...] = ()
-    tasks: tuple[TaskRow, ...] = ()
-    notes: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    cause: str | None = None
-    status: str | None = None
-    found: Found | None = None
+    webhook_id: str | None
+    host: str | None
+    mode: str | None
+    reason: str
+    before: str | None
+    after: str | None
+    how: str | None
+    refreshed_at: str | None
+    receiver_exposure_ms: float | None
+    probe: Mapping[str, Any] | None
+    delivery: Mapping[str, Any] | None
+    stores: tuple[StoreOutcome, ...]
+    tasks: tuple[TaskRow, ...]
+    notes: tuple[str, ...]
+    known: tuple[str, ...]
+    cause: str | None
+    status: str | None
+    found: Found | None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -97,6 +97,8 @@ class RotationReport:
         """The report as plain text tables, for the task log."""
         console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
         head = Table(show_header=False, box=None, pad_edge=False)
+        head.add_column()
+        head.add_column(overflow="fold")
         for name, value in self._head():
             head.add_row(name, escape(one_line(value, 2200)))
         console.print(head)
@@ -113,31 +115,24 @@ class RotationReport:
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in text.splitlines())
 
-    def _head(self) -> list[tuple[str, str]]:
-        rows = [
-            (
-                "webhook",
-                f"{self.webhook} ({self.webhook_id or 'id not read'}) at {self.host or 'unknown host'}",
-            ),
-            ("outcome", self.outcome),
-            ("what to do", self.advice),
-            ("mode", self.mode or "unknown"),
-            ("secret before", self.before or "not read"),
-            ("secret after", self.after or "not read"),
-        ]
-        if self.reason:
-            rows.insert(4, ("reason", self.reason))
-        if self.cause:
-            rows.insert(2, ("cause", self.cause))
-        if self.refreshed_at:
-            rows.append(("refreshed at", self.refreshed_at))
-        if self.receiver_exposure_ms is not None:
-            rows.append(("receiver exposure", f"at most {self.receiver_exposure_ms:.0f} ms"))
-        before = self.found.probe if self.found is not None and not self.probe else None
-        for name, facts in (("probe before", before), ("probe", self.probe), ("deliveries", self.delivery)):
-            if facts:
-                rows.append((name, f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}"))
-        return rows
+    def _head(self) -> Iterator[tuple[str, str]]:
+        exposure, before = self.receiver_exposure_ms, self.found.probe if self.found is not None else None
+        rows = {
+            "webhook": f"{self.webhook} ({self.webhook_id or 'id not read'}) at {self.host or 'unknown host'}",
+            "outcome": self.outcome,
+            "cause": self.cause,
+            "what to do": self.advice,
+            "mode": self.mode or "unknown",
+            "reason": self.reason,
+            "secret before": self.before or "not read",
+            "secret after": self.after or "not read",
+            "refreshed at": self.refreshed_at,
+            "receiver exposure": None if exposure is None else f"at most {exposure:.0f} ms",
+            "probe before": None if self.probe else _judged(before),
+            "probe": _judged(self.probe),
+            "deliveries": _judged(self.delivery),
+        }
+        return ((name, value) for name, value in rows.items() if value)
 
     def _store_table(self) -> Table:
         table = Table(title="\nStores", title_justify="left")
@@ -286,7 +281,7 @@ def _cause(tasks: Sequence[TaskRow]) -> str | None:
 
 def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, ...]:
     """What rotate could not know: an orphan of it, a late commit, a person or an emergency refreshed after it."""
-    if after is None or after == rotation.after:
+    if after == rotation.after:
         return ()
     note = (
         f"when rotate ended Featurebase's secret was {rotation.after}, now it is {after}: it was refreshed again in "
@@ -331,6 +326,10 @@ def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outc
     if findings.current is None:
         return "unknown"
     return "nothing_changed" if findings.current == plan.before else "incomplete"
+
+
+def _judged(facts: Mapping[str, Any] | None) -> str | None:
+    return f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}" if facts else None
 
 
 def _found_table(stores: Sequence[FoundStore]) -> Table:

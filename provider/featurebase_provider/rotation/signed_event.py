@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,13 +16,7 @@ import httpx
 from featurebase_provider import __version__
 from featurebase_provider.featurebase.certificates import ADVICE, is_certificate_error
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from featurebase_provider.rotation.destination import (
-    Destination,
-    HostNotResolved,
-    Resolve,
-    addresses_of,
-    check_destination,
-)
+from featurebase_provider.rotation.destination import Destination, HostNotResolved, check_destination
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.health import SUCCESS_CODES, one_line
 
@@ -33,6 +26,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.destination import Resolve
 
 TOPIC = "webhook.probe"
 ID_PREFIX = "notif_probe_"
@@ -125,12 +119,12 @@ class EventSender:
     """
 
     webhook: Webhook
-    body: Mapping[str, Any] | None = None
-    allow_hosts: tuple[str, ...] = ()
-    transport: httpx.BaseTransport | None = None
-    resolve: Resolve = addresses_of
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
+    body: Mapping[str, Any] | None
+    allow_hosts: tuple[str, ...]
+    transport: httpx.BaseTransport | None
+    resolve: Resolve
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
 
     def send(self, secret: SigningSecret) -> Answer:
         """Send one event signed with ``secret``.
@@ -146,7 +140,6 @@ class EventSender:
         headers = self._headers(destination, secret, int(now), body)
         seconds = self.webhook.request_config.timeout_ms / 1000
         give_up = self.monotonic() + seconds
-        answer = Answer(None, "no address")
         for address in destination.addresses[:MOST_ADDRESSES]:
             answer, connected = self._post(destination, address, headers, body, seconds)
             if connected or self.monotonic() >= give_up:

@@ -177,7 +177,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             until=until,
             poll_interval=self.poll_interval,
             clock=client.clock,
-            say=lambda text: self.log.warning("%s", text),
+            say=self.log.warning,
         )
 
     def _until(self, context: Context, pushed: datetime | None, now: datetime) -> datetime:

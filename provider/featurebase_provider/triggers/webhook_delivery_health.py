@@ -108,7 +108,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
             until=datetime.fromtimestamp(self.deadline, tz=timezone.utc),
             poll_interval=self.poll_interval,
             clock=client.clock,
-            say=lambda text: self.log.warning("%s", text),
+            say=self.log.warning,
         )
         while True:
             await asyncio.sleep(wait.pause)

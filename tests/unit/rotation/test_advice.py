@@ -148,7 +148,7 @@ def test_what_preflight_found_survives_json() -> None:
         StoreCheck("d", "memory://d", "matches", CURRENT),
     )
     found = Found.of(a_webhook("whsec_0"), HOST).with_stores(checks)
-    found = found.with_probe(ProbeOutcome("accepted", "3 of 3", CURRENT))
+    found = found.with_probe(ProbeOutcome("accepted", "3 of 3", CURRENT, 3, 3))
     assert found.stores is not None
     assert [one.said for one in found.stores] == [
         "writable (it was locked)",

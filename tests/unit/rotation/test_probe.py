@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import httpx
 import pytest
 
+from featurebase_provider import __version__
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
@@ -156,6 +157,17 @@ def test_a_receiver_that_refuses_the_topic_is_told_from_one_that_refuses_the_sig
     assert "probe.body" in outcome.detail
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
+def test_a_receiver_that_cannot_serve_now_says_nothing_of_the_topic(receiver: Receiver, status: int) -> None:
+    receiver.accepts = status
+    assert a_probe(receiver, timeout=4).run(secret("1")).result == "unreachable"
+
+
+def test_a_receiver_that_fails_at_the_topic_alone_refuses_it(receiver: Receiver) -> None:
+    receiver.accepts = 500
+    assert a_probe(receiver, timeout=4).run(secret("1")).result == "topic_refused"
+
+
 def test_a_receiver_that_accepts_only_wrong_keys_refuses_the_signature(receiver: Receiver) -> None:
     receiver.accepts, receiver.refuses = 401, 200
     assert a_probe(receiver, timeout=4).run(secret("1")).result == "refused"
@@ -213,6 +225,12 @@ def test_the_destination_is_checked_before_each_event(receiver: Receiver) -> Non
     assert len(receiver.requests) == 1
 
 
+def test_a_host_that_is_allowed_may_have_any_address(receiver: Receiver) -> None:
+    """The rotation file's own word for a receiver of which somebody knows why it is there."""
+    probe = a_probe(receiver, resolve=lambda host, port: ["169.254.1.1"], allow_hosts=("receiver.example",))
+    assert probe.run(secret("1")).passed
+
+
 def test_the_event_is_sent_as_featurebase_would(receiver: Receiver) -> None:
     webhook = a_webhook(
         "whsec_1",
@@ -227,6 +245,9 @@ def test_the_event_is_sent_as_featurebase_would(receiver: Receiver) -> None:
     assert len(request.headers.get_list(SIGNATURE_HEADER)) == 1
     ids = {json.loads(request.read())["id"] for request in receiver.requests}
     assert len(ids) == 4
+    assert request.headers["Accept"] == "*/*"
+    assert request.headers["User-Agent"] == f"airflow-provider-featurebase/{__version__}"
+    assert request.headers[TIMESTAMP_HEADER] == str(int(receiver.clock.wall()))
 
 
 def test_it_goes_to_the_address_that_was_checked_under_the_urls_name(receiver: Receiver) -> None:
@@ -285,7 +306,7 @@ def test_the_addresses_of_a_host_share_the_events_time(receiver: Receiver, clock
     def many(host: str, port: int) -> list[str]:
         return [f"203.0.113.{number}" for number in range(1, 200)]
 
-    webhook = a_webhook("whsec_1", request_config={"timeoutMs": 5000})
+    webhook = a_webhook("whsec_1", request_config={"timeoutMs": 6000})
     options: dict[str, Any] = {"transport": httpx.MockTransport(time_out), "resolve": many, "timeout": 1}
     assert a_probe(receiver, webhook, **options).run(secret("1")).result == "unreachable"
     assert len(tried) == 3
@@ -301,8 +322,11 @@ def test_the_addresses_of_a_host_share_the_events_time(receiver: Receiver, clock
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Proxy-Authorization", "Expect"],
-)
+    [
+        "Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Upgrade", "TE", "Proxy-Authorization", "Expect",
+        "Content-Encoding", "HTTP2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Trailer",
+    ],
+)  # fmt: skip
 def test_headers_of_one_connection_are_not_taken_over(receiver: Receiver, name: str) -> None:
     """They would name another host, or another length, than the request has."""
     webhook = a_webhook("whsec_1", request_config={"headers": {name: "1", "X-Auth": "token"}})
@@ -332,6 +356,21 @@ def test_a_header_that_cannot_be_sent_ends_the_probe_unsent_and_is_not_shown(
     assert receiver.requests == []
     assert str(caught.value).isprintable()
     assert "tök" not in repr(caught.value)
+    assert (caught.value.webhook_id, caught.value.kind) == (WEBHOOK_ID, "unreachable")
+
+
+def test_an_endless_name_of_a_header_is_cut(receiver: Receiver) -> None:
+    webhook = a_webhook("whsec_1", request_config={"headers": {"§" * 500: "a"}})
+    with pytest.raises(ProbeFailed) as caught:
+        a_probe(receiver, webhook).run(secret("1"))
+    assert str(caught.value).count("§") == 60
+
+
+def test_blanks_around_a_headers_value_are_not_sent(receiver: Receiver) -> None:
+    """HTTP clients that send deliveries take them off, or refuse them."""
+    webhook = a_webhook("whsec_1", request_config={"headers": {"X-Auth": " \ttoken "}})
+    a_probe(receiver, webhook).run(secret("1"))
+    assert receiver.requests[0].headers["X-Auth"] == "token"
 
 
 def test_a_login_in_the_url_is_sent_as_one_and_the_webhooks_own_header_wins(receiver: Receiver) -> None:
@@ -359,6 +398,7 @@ def test_unusable_certificates_of_the_environment_are_named(monkeypatch: pytest.
     with pytest.raises(ProbeFailed, match="SSL_CERT_FILE.*was not probed") as caught:
         probe.run(secret("1"))
     assert caught.value.__context__ is None
+    assert (caught.value.webhook_id, caught.value.kind) == (WEBHOOK_ID, "unreachable")
 
 
 def test_the_webhooks_own_timeout_is_used(receiver: Receiver) -> None:
@@ -367,8 +407,31 @@ def test_the_webhooks_own_timeout_is_used(receiver: Receiver) -> None:
     assert set(receiver.requests[0].extensions["timeout"].values()) == {1.5}
 
 
+class Unread(httpx.SyncByteStream):
+    """An answer's body that may be endless."""
+
+    closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise AssertionError("read")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_answers_body_is_not_read_and_let_go_of(receiver: Receiver) -> None:
+    body = Unread()
+    transport = httpx.MockTransport(lambda request: httpx.Response(204, stream=body))
+    assert a_probe(receiver, transport=transport, successes=1, reject_check=False).run(secret("1")).passed
+    assert body.closed
+
+
 def test_the_events_body() -> None:
-    event = json.loads(probe_event(a_webhook(), now=1768473000.5))
+    """What marks it as a probe is documented, so that receivers can tell it apart."""
+    assert (ID_PREFIX, TOPIC) == ("notif_probe_", "webhook.probe")
+    text = probe_event(a_webhook(), now=1768473000.5)
+    assert b" " not in text
+    event = json.loads(text)
     assert event.pop("id").startswith(ID_PREFIX)
     assert event == {
         "object": "notification_event",
@@ -396,4 +459,5 @@ def test_an_outcome_is_json(receiver: Receiver) -> None:
 def test_an_answer_in_words() -> None:
     assert str(Answer(401)) == "it answered 401"
     assert str(Answer(None, "ReadTimeout")) == "no answer (ReadTimeout)"
-    assert not Answer(None).accepted
+    silence = Answer(None)
+    assert (silence.accepted, silence.taken, silence.refused, silence.may_pass) == (False, False, False, True)

@@ -161,6 +161,16 @@ def test_when_the_time_is_over_the_steady_time_is_enough(clock: Clock) -> None:
     assert clock.now <= 1000 + 12.0 + 10.0
 
 
+@pytest.mark.parametrize(("timeout", "ends"), [(1000.0, 44 + 3 * 42), (144.0, 44 + 100), (145.0, 44 + 102)])
+def test_it_ends_with_the_event_that_is_enough(clock: Clock, timeout: float, ends: float) -> None:
+    """Events every 2 seconds, one refused after 42: then 100 are enough once the time is over, and else 3 times 42."""
+    replicas = Replicas(clock, [NEW], in_turn(1))
+    clock.at(41.0, lambda: replicas.held.__setitem__(0, OLD))
+    clock.at(43.0, lambda: replicas.held.__setitem__(0, NEW))
+    assert probing(replicas, timeout=timeout, steady=100.0).passed
+    assert clock.now == 1000 + ends
+
+
 def test_a_refusal_after_the_timeout_ends_it(clock: Clock) -> None:
     replicas = Replicas(clock, [OLD], in_turn(1))
     clock.at(50.0, lambda: replicas.held.__setitem__(0, NEW))
@@ -199,7 +209,7 @@ def test_three_acceptances_alone_tell_nothing() -> None:
     assert passes_wrongly(2, 50, steady=0.0) == 50
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429, 302, 308])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429, 300, 302, 308])
 def test_what_is_no_refusal_of_a_wrong_key_proves_nothing(clock: Clock, status: int) -> None:
     """A receiver that verifies nothing answers so, too: when it is busy, or broken, or sends everybody elsewhere."""
     replicas = Replicas(clock, [None], in_turn(1))
@@ -208,8 +218,10 @@ def test_what_is_no_refusal_of_a_wrong_key_proves_nothing(clock: Clock, status: 
     assert (outcome.result, outcome.passed, replicas.wrongs) == ("unproven", False, WRONG_KEY_TRIES)
     assert f"got no refusal (at last it answered {status})" in outcome.detail
     assert "401" in outcome.detail
+    assert clock.now == pytest.approx(1010 + (WRONG_KEY_TRIES - 1) * 2.0, abs=0.3)
     assert outcome.first_accepted is not None
-    assert outcome.failure("5" * 24, "x").retry_helps
+    error = outcome.failure("5" * 24, "x")
+    assert (error.webhook_id, error.kind, error.retry_helps) == ("5" * 24, "unproven", True)
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.ReadError("reset"), httpx.ConnectError("down")])

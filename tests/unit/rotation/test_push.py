@@ -76,7 +76,15 @@ def test_a_stale_read_is_never_written(api: FakeFeaturebase, store: MemoryStore)
 def test_nothing_but_stale_reads_fails_and_writes_nothing(api: FakeFeaturebase, store: MemoryStore) -> None:
     with pytest.raises(StaleRead):
         push(api, store, Lineage(replaced={fingerprint("0")}))
-    assert store.writes == []
+    assert (store.writes, api.clock.now) == ([], 1030.0)
+
+
+def test_stale_reads_after_the_write_are_no_proof_that_both_agree(api: FakeFeaturebase, store: MemoryStore) -> None:
+    api.rotated()
+    store.after_write.append(lambda: setattr(api, "stale_until", api.clock.now + 60))
+    with pytest.raises(StaleRead):
+        push(api, store)
+    assert (store.holds, api.clock.now) == ("whsec_1", 1030.0)
 
 
 def test_a_rotation_during_the_push_is_followed(api: FakeFeaturebase, store: MemoryStore) -> None:
@@ -87,9 +95,23 @@ def test_a_rotation_during_the_push_is_followed(api: FakeFeaturebase, store: Mem
     assert (store.holds, store.holds_previous) == ("whsec_2", "whsec_1")
 
 
+def test_a_rotation_that_others_have_written_takes_nothing_back(api: FakeFeaturebase, store: MemoryStore) -> None:
+    """The store was written by this push all the same."""
+
+    def others_go_on(count: int) -> None:
+        if count == 2:
+            api.rotated()
+            store.put("whsec_2")
+
+    api.rotated()
+    api.on_read = others_go_on
+    pushed = push(api, store)
+    assert (pushed.changed, store.writes, store.holds) == (True, [fingerprint("1")], "whsec_2")
+
+
 def test_endless_rotations_end_in_an_error(api: FakeFeaturebase, store: MemoryStore) -> None:
     api.on_read = lambda count: api.rotated()
-    with pytest.raises(NotConverged, match=f"changed during each of {ROUNDS} writes"):
+    with pytest.raises(NotConverged, match=f"{WEBHOOK_ID}: .* changed during each of {ROUNDS} writes"):
         push(api, store)
 
 
@@ -157,3 +179,19 @@ def test_a_newer_secret_that_another_try_has_just_written_stays(api: FakeFeature
     store.read_script.append(others_are_faster)
     pushed = push(api, store, known=frozenset({fingerprint("0"), fingerprint("1")}))
     assert (pushed.changed, store.holds, store.writes) == (False, "whsec_1", [])
+
+
+def test_a_newer_secret_that_others_write_after_our_look_at_featurebase_stays(
+    api: FakeFeaturebase, store: MemoryStore
+) -> None:
+    """What was read of the store before that look is what a write goes by."""
+
+    def answer_and_then_rotate(count: int) -> None:
+        if count == 1:
+            api.read_script.append(api.current)
+            store.put(api.rotated().secret.reveal())  # type: ignore[union-attr]
+
+    api.rotated()
+    api.on_read = answer_and_then_rotate
+    pushed = push(api, store, known=frozenset(map(fingerprint, "012")))
+    assert (pushed.changed, store.holds, store.writes) == (False, "whsec_2", [])

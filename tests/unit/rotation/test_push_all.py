@@ -72,7 +72,7 @@ def test_endless_refreshes_end_it(api: FakeFeaturebase) -> None:
     store = a_store("a", adopt=True)
     store.after_write.extend([api.rotated] * ROUNDS)
     api.rotated()
-    with pytest.raises(NotConverged, match=f"each of {ROUNDS} rounds"):
+    with pytest.raises(NotConverged, match=f"{WEBHOOK_ID}: .* each of {ROUNDS} rounds"):
         push(api, store)
     assert store.closed == 1
 
@@ -81,4 +81,13 @@ def test_a_stale_read_is_never_written(api: FakeFeaturebase) -> None:
     store = a_store("a", value=None)
     with pytest.raises(StaleRead):
         push(api, store, lineage=Lineage(replaced={fingerprint("0")}, newest=fingerprint("1")))
-    assert store.writes == []
+    assert (store.writes, api.clock.now) == ([], 1030.0)
+
+
+def test_stale_reads_after_the_writes_are_no_proof_that_all_agree(api: FakeFeaturebase) -> None:
+    api.rotated()
+    store = a_store("a")
+    store.after_write.append(lambda: setattr(api, "stale_until", api.clock.now + 60))
+    with pytest.raises(StaleRead):
+        push(api, store)
+    assert (store.holds, api.clock.now) == ("whsec_1", 1030.0)

@@ -53,9 +53,10 @@ def why_not(webhook: Webhook, outcome: RotationOutcome | None = OUTCOME, **facts
     "webhook",
     [
         inactive(),
-        inactive(changed_at=19.9),
-        inactive(changed_at=13.1),  # whole seconds
-        inactive(failed_at=24.9, changed_at=25.0),  # under way when the receiver began to accept
+        inactive(changed_at=20.0),
+        inactive(changed_at=13.0),  # whole seconds
+        inactive(changed_at=2.0),  # the refresh itself
+        inactive(failed_at=25.0, changed_at=25.0),  # under way when the receiver began to accept
         inactive(changed_at=0.0),  # Featurebase does not date its own pause
         inactive(changed_at=-86400.0),  # nor the refresh
         inactive(failures=3),
@@ -79,6 +80,7 @@ def test_a_suspension_is_undone_whenever_it_came(changed_at: float | None) -> No
     [
         (inactive(changed_at=20.1), "it was changed at 2026-01-15T10:30:20.100000+00:00"),
         (inactive(changed_at=45.0), "a person may have paused it"),
+        (inactive(changed_at=2.1), "a person may have paused it"),
         (inactive(changed_at=12.9), "a person may have paused it"),  # a delivery under way at the pause failed later
         (inactive(changed_at=None), "does not show when it was changed"),
         (inactive(failures=2), "failures in a row is 2"),

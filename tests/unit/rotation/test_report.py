@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.report import Findings, RotationReport, TaskRow, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -15,6 +17,14 @@ from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
 WRITTEN = StoreOutcome("a", "memory://a", "written", AFTER, 12.4)
 FAILED = StoreOutcome("a", "memory://a", "failed", problem="store a: read-only")
+FOUND = Found(
+    WEBHOOK_ID,
+    "https://do.featurebase.app",
+    "active",
+    BEFORE,
+    (FoundStore("a", "memory://a", "not_compared", BEFORE, "writable"), FoundStore("b", "memory://b", "absent")),
+    {"result": "refused", "detail": "401"},
+)
 OK = (TaskRow("rotate", "success", 1.25), TaskRow("verify", None))
 BAD = (TaskRow("rotate", "success"), TaskRow("probe", "failed"))
 
@@ -25,11 +35,9 @@ def rotated(*stores: StoreOutcome, **facts: Any) -> RotationOutcome:
 
 
 def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...] = OK, **facts: Any) -> RotationReport:
-    call = {
-        "skipped": facts.pop("skipped", False),
-        "reason": facts.pop("reason", ""),
-        "mode": facts.pop("mode", "rotate"),
-    }
+    asked = ("skipped", "reason", "rotate_began")
+    call: dict[str, Any] = {name: facts.pop(name) for name in asked if name in facts}
+    mode = facts.pop("mode", "rotate")
     findings = Findings(**{"plan": a_plan(), "rotation": rotation, "pushed": {}, **facts})
     return make_report(
         findings,
@@ -37,6 +45,7 @@ def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...]
         dag_id="featurebase_rotate__production",
         run_id="manual__1",
         at=START.isoformat(),
+        mode=mode,
         tasks=tasks,
         **call,
     )
@@ -66,6 +75,7 @@ def test_in_an_emergency_the_advice_is_another(facts: dict[str, Any], says: str)
         ({"rotation": rotated(WRITTEN, how="already_done")}, "rotated"),
         ({"rotation": rotated(replace(WRITTEN, result="unchanged"), how="not_asked")}, "distributed"),
         ({"rotation": rotated(FAILED)}, "incomplete"),
+        ({"rotation": rotated(replace(WRITTEN, result="unknown"))}, "incomplete"),
         ({"rotation": rotated(FAILED), "pushed": {"a": WRITTEN}}, "rotated"),
         ({"rotation": rotated(WRITTEN), "tasks": BAD}, "failed"),
         ({"rotation": rotated(FAILED), "tasks": BAD}, "incomplete"),
@@ -100,19 +110,80 @@ def test_the_last_comparison_tells_what_stores_hold_that_another_run_wrote_since
     compared = {"kind": "quiet", "detail": "", "stores_hold": NEWER}
     report = a_report(rotated(WRITTEN), current=NEWER, delivery=compared)
     assert (report.outcome, report.stores[0].fingerprint) == ("rotated", NEWER)
-    for facts in ({"delivery": {**compared, "stores_hold": AFTER}}, {"delivery": {"kind": "quiet", "detail": ""}}):
-        assert a_report(rotated(WRITTEN), current=NEWER, **facts).outcome == "incomplete"
+    assert report.stores == (replace(WRITTEN, result="unchanged", fingerprint=NEWER),)
+    for hold in (AFTER, BEFORE, None):
+        other = a_report(rotated(WRITTEN), current=NEWER, delivery={**compared, "stores_hold": hold})
+        assert (other.outcome, other.stores) == ("incomplete", (WRITTEN,))
+    agreed = a_report(rotated(WRITTEN), current=AFTER, delivery={**compared, "stores_hold": AFTER})
+    assert agreed.stores == (WRITTEN,)
     for store in (FAILED, replace(WRITTEN, detail="not readable")):
         assert a_report(rotated(store), current=NEWER, delivery=compared).outcome == "incomplete"
 
 
 def test_without_a_look_at_featurebase_the_pushes_tell_what_is_current() -> None:
     """Of two stores, the one that a push brought further shows that the other one is behind."""
-    other = StoreOutcome("b", "memory://b", "written", AFTER)
-    pushed = {"a": replace(WRITTEN, fingerprint=NEWER)}
+    other, failed = StoreOutcome("b", "memory://b", "written", AFTER), StoreOutcome("c", "memory://c", "failed")
+    pushed = {"c": failed, "a": replace(WRITTEN, fingerprint=NEWER)}
     report = a_report(rotated(WRITTEN, other), pushed=pushed)
     assert (report.outcome, report.after) == ("incomplete", NEWER)
     assert a_report(rotated(WRITTEN)).after == AFTER
+
+
+def test_what_the_advice_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told all that is known of the run; the report has the same."""
+    asked: list[dict[str, Any]] = []
+
+    def advise(outcome: str, **facts: Any) -> str:
+        asked.append({"outcome": outcome, **facts})
+        return "do this"
+
+    monkeypatch.setattr("featurebase_provider.rotation.report.advise", advise)
+    stopped = a_report(
+        tasks=(TaskRow("preflight", "failed", why="no"),), plan=None, found=FOUND, mode="distribute", status="paused"
+    )
+    assert asked.pop() == {
+        "outcome": "nothing_changed",
+        "emergency": False,
+        "mode": "distribute",
+        "webhook_id": WEBHOOK_ID,
+        "found": FOUND,
+        "status": "paused",
+        "proven": False,
+        "cause": "preflight: no",
+        "rotate_began": False,
+        "rotated": False,
+        "left": (),
+    }
+    assert (stopped.advice, stopped.dag_id, stopped.run_id) == (
+        "do this",
+        "featurebase_rotate__production",
+        "manual__1",
+    )
+    assert (stopped.webhook_id, stopped.host, stopped.before) == (WEBHOOK_ID, FOUND.host, BEFORE)
+    assert (stopped.status, stopped.found) == ("paused", FOUND)
+    behind = StoreOutcome("b", "memory://b", "written", BEFORE)
+    a_report(rotated(WRITTEN, behind), plan=a_plan(mode="emergency"), rotate_began=True)
+    told = asked.pop()
+    assert (told["emergency"], told["mode"], told["rotate_began"], told["rotated"], told["left"]) == (
+        True, "emergency", True, True, (behind,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("probe", "delivery", "proven"),
+    [
+        (None, None, False),
+        ("refused", None, False),
+        ("accepted", None, True),
+        (None, "quiet", False),
+        (None, "healthy", True),
+        ("unproven", "healthy", True),
+    ],
+)
+def test_a_probe_or_a_delivery_proves_it(probe: str | None, delivery: str | None, proven: bool) -> None:
+    probed = None if probe is None else {"result": probe}
+    delivered = None if delivery is None else {"kind": delivery}
+    assert Findings(None, None, {}, probe=probed, delivery=delivered).proven is proven
 
 
 def test_push_results_overrule_rotates() -> None:
@@ -136,7 +207,10 @@ def test_what_a_run_without_a_plan_reports() -> None:
 
 
 def test_a_report_survives_json() -> None:
-    raw = json.loads(json.dumps(a_report(rotated(WRITTEN, notes=("one",)), probe={"result": "accepted"}).as_json()))
+    """Airflow keeps it as it is, so it has no tuples, which Airflow would wrap."""
+    report = a_report(rotated(WRITTEN, notes=("one",)), probe={"result": "accepted"}, found=FOUND)
+    raw = report.as_json()
+    assert raw == json.loads(json.dumps(raw))
     assert raw["webhook_id"] == WEBHOOK_ID
     assert (raw["before"], raw["after"], raw["how"]) == (BEFORE, AFTER, "answered")
     assert raw["stores"][0] == {
@@ -149,17 +223,33 @@ def test_a_report_survives_json() -> None:
         "detail": None,
     }
     assert raw["tasks"][0] == {"task_id": "rotate", "state": "success", "seconds": 1.25, "why": None}
-    assert raw["notes"] == ["one"]
+    assert (raw["notes"], raw["known"]) == (["one"], [BEFORE, AFTER])
     assert raw["version"] == 1
+    assert Found.from_json(raw["found"]) == FOUND
+    assert a_report().as_json()["found"] is None
 
 
-def lines_of(report: RotationReport) -> dict[str, str]:
-    """The head of the report: what stands after each name."""
-    names = ("webhook", "outcome", "what to do", "reason", "receiver exposure", "probe", "deliveries", "refreshed at")
-    text = report.as_text(width=300)
-    return {
-        name: line.removeprefix(name).strip() for line in text.splitlines() for name in names if line.startswith(name)
-    }
+HEAD = (
+    "webhook", "outcome", "cause", "what to do", "mode", "reason", "secret before", "secret after", "refreshed at",
+    "receiver exposure", "probe before", "probe", "deliveries",
+)  # fmt: skip
+"""Every name in the head of a report, in the order in which a reader finds them."""
+
+
+def head_of(report: RotationReport) -> list[tuple[str, str]]:
+    """What stands after each name."""
+    lines = report.as_text(width=300).partition("\n\n")[0].splitlines()
+    names = [max((name for name in HEAD if line.startswith(name)), key=len) for line in lines]
+    return [(name, line.removeprefix(name).strip()) for name, line in zip(names, lines, strict=True)]
+
+
+def table_of(report: RotationReport, title: str) -> list[list[str]]:
+    """The cells of a table, row by row, the columns' names first."""
+    lines = report.as_text(width=300).splitlines()
+    table = lines[lines.index(title) + 1 :]
+    end = next(i for i, line in enumerate(table) if line.startswith("└"))
+    rows = [line.replace("┃", "│")[1:-1].split("│") for line in table[:end] if line[0] in "┃│"]
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
@@ -169,6 +259,8 @@ def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
     rotation = rotated(WRITTEN, plan=replace(plan, known=(earlier, BEFORE, between, AFTER)), after=AFTER)
     report = a_report(rotation, plan=plan, current=NEWER)
     assert report.known == (BEFORE, between, AFTER, NEWER)
+    assert a_report(pushed={"a": WRITTEN}, current=NEWER).known == (BEFORE, AFTER, NEWER)
+    assert a_report(plan=None, current=NEWER).known == (NEWER,)
     history = History.from_events(WEBHOOK_ID, [report.as_json()])
     assert {*history.known} == {BEFORE, NEWER, between, AFTER}
 
@@ -176,36 +268,102 @@ def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
 def test_the_text_tells_a_person_what_happened() -> None:
     report = a_report(
         rotated(WRITTEN, refreshed_at=START.isoformat(), notes=("the secret was refreshed a second time",)),
+        tasks=(*OK, TaskRow("settle", "skipped", why="not ours")),
         plan=a_plan(reason="yearly"),
+        found=FOUND,
         probe={"result": "accepted", "detail": "3 of 3"},
         delivery={"kind": "healthy", "detail": "a delivery succeeded"},
         receiver_exposure_ms=345.6,
     )
-    assert lines_of(report) == {
-        "webhook": f"production ({WEBHOOK_ID}) at https://do.featurebase.app",
-        "outcome": "rotated",
-        "what to do": "Nothing to do.",
-        "reason": "yearly",
-        "receiver exposure": "at most 346 ms",
-        "probe": "accepted: 3 of 3",
-        "deliveries": "healthy: a delivery succeeded",
-        "refreshed at": START.isoformat(),
-    }
-    text = report.as_text()
-    assert "- the secret was refreshed a second time" in text
-    (store,) = [line for line in text.splitlines() if "memory://a" in line]
-    assert "written" in store
-    assert "12 ms" in store
-    assert AFTER in store
-    assert [line.split() for line in text.splitlines() if "verify" in line] == [["│", "verify", "│", "none", "│", "│"]]
+    assert head_of(report) == [
+        ("webhook", f"production ({WEBHOOK_ID}) at https://do.featurebase.app"),
+        ("outcome", "rotated"),
+        ("cause", "settle: not ours"),
+        ("what to do", "Nothing to do."),
+        ("mode", "rotate"),
+        ("reason", "yearly"),
+        ("secret before", BEFORE),
+        ("secret after", AFTER),
+        ("refreshed at", START.isoformat()),
+        ("receiver exposure", "at most 346 ms"),
+        ("probe", "accepted: 3 of 3"),
+        ("deliveries", "healthy: a delivery succeeded"),
+    ]
+    assert table_of(report, "Stores") == [
+        ["store", "target", "result", "holds", "exposure"],
+        ["a", "memory://a", "written", AFTER, "12 ms"],
+    ]
+    assert table_of(report, "Tasks") == [
+        ["task", "state", "seconds"],
+        ["rotate", "success", "1.2"],
+        ["verify", "none", ""],
+        ["settle", "skipped", ""],
+    ]
+    lines = report.as_text().splitlines()
+    assert lines[-2:] == ["- the secret was refreshed a second time", "- settle (skipped): not ours"]
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_where_nothing_was_written_the_text_tells_what_preflight_found() -> None:
+    """And what its probe showed, as long as no later one has shown more."""
+    report = a_report(plan=None, tasks=(), found=FOUND)
+    assert ("probe before", "refused: 401") in head_of(report)
+    assert table_of(report, "Stores, as preflight found them") == [
+        ["store", "target", "holds", "fingerprint", "can it be written"],
+        ["a", "memory://a", "not compared", BEFORE, "writable"],
+        ["b", "memory://b", "absent", "", ""],
+    ]
+    assert "Stores" not in a_report(plan=None, tasks=(), found=replace(FOUND, stores=None)).as_text()
 
 
 def test_the_text_of_a_run_that_did_nothing() -> None:
-    text = a_report(plan=None, tasks=(), skipped=True).as_text(width=200)
-    assert "production (id not read) at unknown host" in text
-    assert "Nothing was changed." in text
-    assert "Stores" not in text
-    assert "Tasks" not in text
+    report = a_report(plan=None, tasks=(), skipped=True, mode=None)
+    assert head_of(report) == [
+        ("webhook", "production (id not read) at unknown host"),
+        ("outcome", "skipped"),
+        ("what to do", report.advice),
+        ("mode", "unknown"),
+        ("secret before", "not read"),
+        ("secret after", "not read"),
+    ]
+    assert "Nothing was changed." in report.advice
+    assert "Stores" not in report.as_text()
+    assert "Tasks" not in report.as_text()
+
+
+@pytest.mark.parametrize(
+    ("report", "longest"),
+    [
+        (lambda text: a_report(plan=a_plan(reason=text)), 2200),
+        (lambda text: a_report(rotated(replace(WRITTEN, target=text))), 2100),
+        (lambda text: a_report(rotated(replace(FAILED, problem=text))), 300),
+        (lambda text: a_report(plan=None, found=replace(FOUND, stores=(FoundStore("a", text, "absent"),))), 2100),
+        (
+            lambda text: a_report(plan=None, found=replace(FOUND, stores=(FoundStore("a", "a", "absent", said=text),))),
+            300,
+        ),
+    ],
+    ids=["head", "target", "problem", "found target", "found said"],
+)
+def test_a_long_text_is_wrapped_and_an_endless_one_cut(report: Callable[[str], RotationReport], longest: int) -> None:
+    """The widest path that a store may have is shown in whole."""
+    text = report("§" * 5000).as_text()
+    assert text.count("§") == longest
+    assert max(map(len, text.splitlines())) == 120
+
+
+def test_a_long_note_stays_on_its_line() -> None:
+    """A line of the log must not begin within other people's text."""
+    assert f"- {'§' * 2200}" in a_report(rotated(WRITTEN, notes=("§" * 5000,))).as_text().splitlines()
+
+
+def test_the_cause_is_the_first_failure_or_else_the_first_skip_with_a_reason() -> None:
+    skipped, silent = TaskRow("skipped", "skipped", why="late"), TaskRow("silent", "failed")
+    first, second = TaskRow("first", "failed", why="refused"), TaskRow("second", "failed", why="down")
+    done = TaskRow("done", "success", why="well done")
+    assert a_report(tasks=(done, silent, skipped, first, second)).cause == "first: refused"
+    assert a_report(tasks=(done, silent, skipped)).cause == "skipped: late"
+    assert a_report(tasks=(done, silent)).cause is None
 
 
 def test_a_failed_store_is_shown_with_its_problem() -> None:

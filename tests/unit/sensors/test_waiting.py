@@ -173,9 +173,9 @@ def test_a_retry_begins_no_new_wait(
     assert arguments["deadline"] == seconds_after_start(left).timestamp()
 
 
-@pytest.mark.parametrize("pushed", [-1000, -890])
+@pytest.mark.parametrize("pushed", [-1000, -890, -885])
 def test_a_retry_after_the_wait_looks_once(monkeypatch: pytest.MonkeyPatch, pushed: float) -> None:
-    """A rest of the wait that is shorter than an interval is not worth a deferral."""
+    """A rest of the wait that is no longer than an interval is not worth a deferral."""
     OneFeaturebase(shown(401, -1, failures=1)).behind(monkeypatch)
     task = OneTask(left_behind(distributed=pushed), try_number=2, max_tries=2)
     with pytest.raises(AirflowFailException, match="deliveries fail since the push"):
@@ -272,10 +272,10 @@ def test_a_verdict_stands_whatever_comes_after_it(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("kind", "says"), [("failing", "deliveries fail"), ("inactive", "the webhook is 'paused'")])
 def test_bad_news_fails_the_task_for_good(monkeypatch: pytest.MonkeyPatch, kind: str, says: str) -> None:
     OneFeaturebase(NEW.model_copy(update={"status": "paused"})).behind(monkeypatch)
-    with pytest.raises(AirflowFailException, match=says):
-        a_sensor(**IN_A_ROTATION).execute_complete(
-            OneTask(left_behind(**PASSED)).context, {"webhook_id": WEBHOOK_ID, "kind": kind}
-        )
+    task = OneTask(left_behind(**PASSED))
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: {says}"):
+        a_sensor(**IN_A_ROTATION).execute_complete(task.context, {"webhook_id": WEBHOOK_ID, "kind": kind})
+    assert (task.pushed["return_value"]["kind"], task.pushed["return_value"]["stores_hold"]) == (kind, NEW.fingerprint)
 
 
 def test_a_webhook_that_was_inactive_before_the_rotation_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +304,7 @@ def test_every_store_is_compared_at_the_end(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(AirflowFailException, match="store b .* holds"):
         a_sensor(stores=stores, **IN_A_ROTATION).execute(task.context)
     assert task.pushed["return_value"]["kind"] == "healthy"
+    assert "stores_hold" not in task.pushed["return_value"]
 
 
 def test_a_store_that_never_shows_what_it_holds_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,12 +361,15 @@ def test_what_the_triggerer_cannot_watch_the_worker_does(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("hours", [0, 3, -3])
-def test_on_the_worker_it_polls_as_long(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+def test_on_the_worker_it_polls_as_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hours: float
+) -> None:
     slept, featurebase = polling(monkeypatch, NEW, hours=hours)
     result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind(**PASSED)).context)
     assert result["kind"] == "quiet"
     assert slept.seconds[:59] == pytest.approx([15.0] * 59)
     assert sum(slept.seconds) == pytest.approx(900, abs=0.1)
+    assert ("this machine's clock is" in capsys.readouterr().out) == bool(hours)
 
 
 def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import pytest
 from featurebase_provider.featurebase.client import AsyncClient
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.sandbox.server import SandboxServer
+from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 from featurebase_provider.triggers.webhook_delivery_health import MAX_POLL_FAILURES, WebhookDeliveryHealthTrigger
 
 MODULE = import_module("featurebase_provider.triggers.webhook_delivery_health")
@@ -306,10 +307,19 @@ async def test_every_argument_is_used(vendor: Vendor, make: Make, monkeypatch: p
 
 def test_only_ids_and_times_are_stored(make: Make) -> None:
     """The arguments are those of the constructor, all of them, and none is a credential."""
-    _, kept = make().serialize()
+    trigger = make()
+    assert trigger.trigger_id is None  # Airflow's own, which its triggerer reads and sets
+    _, kept = trigger.serialize()
     parameters = inspect.signature(WebhookDeliveryHealthTrigger.__init__).parameters
     assert set(kept) == set(parameters) - {"self"}
     assert set(kept) == {"webhook_id", "featurebase_conn_id", "counts_from", "deadline", "poll_interval"}
+
+
+def test_by_default_it_reads_as_often_as_the_sensor(make: Make) -> None:
+    _, kept = make().serialize()
+    del kept["poll_interval"]
+    sensor = WebhookDeliveryHealthSensor(task_id="verify", webhook_id=kept["webhook_id"])
+    assert WebhookDeliveryHealthTrigger(**kept).poll_interval == sensor.poll_interval
 
 
 @pytest.mark.asyncio
