@@ -23,6 +23,8 @@ from featurebase_provider.rotation.errors import (
 )
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark, Writability
 from tests.support.running_task import RunningTask
 from tests.unit.operators.conftest import HOST
@@ -426,8 +428,8 @@ def test_how_young_a_secret_may_be_can_be_told(
     featurebase: Featurebase, memory: WebhookMemory, hours: int, arguments: dict[str, Any], skipped: bool
 ) -> None:
     """A day by default, and as much less as a run may start late."""
-    at = (START - timedelta(hours=hours)).isoformat()
-    remember(memory, History(WEBHOOK_ID).seeing(OLD, at, refreshed_at=at))
+    at, lately = (START - timedelta(hours=hours)).isoformat(), (START - timedelta(minutes=1)).isoformat()
+    remember(memory, History(WEBHOOK_ID).seeing(OLD, at, refreshed_at=at).seeing(OLD, lately))
     task = preflight(a_store(), task={"run_type": "scheduled", "run_after": START}, **arguments)
     if skipped:
         with pytest.raises(AirflowSkipException):
@@ -446,3 +448,20 @@ def test_how_long_a_previous_secret_is_kept_can_be_told(
     at = (START - timedelta(hours=hours)).isoformat()
     remember(memory, History(WEBHOOK_ID).seeing(OLD, at, refreshed_at=at))
     assert preflight(a_store(), **arguments).execute()["drop_previous"] is over
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("x" * 600, "x" * 500), (None, ""), ("a\nb", "a b")])
+def test_a_reason_is_one_line_of_some_length(
+    featurebase: Featurebase, memory: WebhookMemory, reason: str | None, kept: str
+) -> None:
+    assert preflight(a_store(), reason=reason).execute()["reason"] == kept
+
+
+def test_a_plan_that_is_gone_is_taken_from_what_rotate_left(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """So a cleared run refreshes once."""
+    plan = preflight(a_store()).execute()
+    featurebase.api.rotated()
+    memory.forget_plan(plan_key("a_dag", "preflight"))
+    left = RotationOutcome(RotationPlan.from_json(plan), "answered", fingerprint("1")).as_json()
+    task = {"try_number": 2, "results": {"rotate": left}}
+    assert preflight(a_store(), task=task, rotate_task_id="rotate").execute() == plan
