@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
 )
 from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -239,10 +241,10 @@ def test_a_previous_secret_that_nobody_removes_is_logged(
 
 
 def test_a_stale_baseline_is_read_again(
-    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch, said: Log
 ) -> None:
     """From it, rotate would find the secret replaced already, and refresh nothing."""
-    monkeypatch.setattr("featurebase_provider.rotation.lineage.time.sleep", lambda seconds: None)
+    monkeypatch.setitem(read_current.__kwdefaults__, "sleep", lambda seconds: None)
     featurebase.api.rotated()
     at = START.isoformat()
     remember(memory, History(WEBHOOK_ID).seeing(OLD, at).seeing(fingerprint("1"), at, replaced=[OLD]))
@@ -251,6 +253,7 @@ def test_a_stale_baseline_is_read_again(
     assert task.execute()["before"] == fingerprint("1")
     found = task.pushed[KEY]["found"]
     assert (found["current"], found["host"]) == (fingerprint("1"), HOST)
+    assert "An earlier run saw" not in said
 
 
 @pytest.mark.parametrize("days", [0, 10])
@@ -266,7 +269,9 @@ def test_a_secret_that_is_said_to_be_replaced_and_stays_is_current(
     at = (START - timedelta(days=days)).isoformat()
     remember(memory, History(WEBHOOK_ID).seeing(OLD, at).seeing(fingerprint("1"), at, replaced=[OLD]))
     if days:
+        began = time.monotonic()
         assert preflight(a_store()).execute()["before"] == OLD
+        assert time.monotonic() - began < 10.0
         assert f"An earlier run saw {OLD} replaced" in said
     else:
         with pytest.raises(StaleRead):
@@ -278,6 +283,7 @@ def test_a_secret_that_nobody_calls_replaced_is_not_logged_as_such(
 ) -> None:
     preflight(a_store()).execute()
     assert "replaced" not in said
+    assert featurebase.api.reads == 1
 
 
 def test_a_webhook_that_is_not_active_is_not_rotated_unless_that_is_allowed(
@@ -338,6 +344,12 @@ def test_what_lies_in_the_stores_is_known_from_then_on(
     assert kept is not None
     assert kept.as_json() == plan
     assert f"marked (memory://marked) holds {fingerprint('a')}" in said
+
+
+def test_a_value_of_somebody_elses_is_not_known_as_ours(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """Though this store may be written over: any other that holds the same would be, too."""
+    stores = (a_store("adopting", value=secret("theirs"), adopt=True), a_store("empty", value=None))
+    assert preflight(*stores).execute()["known"] == []
 
 
 @pytest.mark.parametrize("proven", [True, False])
