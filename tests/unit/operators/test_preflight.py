@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -26,6 +27,7 @@ from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark, Writability
 from tests.support.running_task import RunningTask
@@ -311,6 +313,27 @@ def test_the_receiver_is_probed_where_a_refresh_is_to_follow(
     assert (found["result"] if found else None) == ("accepted" if sent else None)
 
 
+@pytest.mark.parametrize(("timeout", "longest"), [(600.0, module.PROBE_SECONDS), (5.0, 5.0)])
+def test_a_probe_before_the_refresh_is_short(
+    featurebase: Featurebase, memory: WebhookMemory, timeout: float, longest: float
+) -> None:
+    """Whatever the file allows the probe after it."""
+    waited: list[float] = []
+    options = {"timeout": timeout, "interval": 1.0, "sleep": waited.append, "monotonic": lambda: sum(waited)}
+    with pytest.raises(AirflowFailException):
+        preflight(a_store(), probe=True, probe_options={**receiver(401, []), **options}).execute()
+    assert longest - 1 <= sum(waited) <= longest
+
+
+def test_a_probe_needs_no_options(
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(module, "Probe", partial(Probe, **receiver(204, events)))
+    preflight(a_store(), probe=True).execute()
+    assert len(events) == 1
+
+
 def test_no_receiver_is_probed_unasked(featurebase: Featurebase, memory: WebhookMemory) -> None:
     events: list[str] = []
     preflight(a_store(), probe_options=receiver(204, events)).execute()
@@ -319,7 +342,7 @@ def test_no_receiver_is_probed_unasked(featurebase: Featurebase, memory: Webhook
 
 @pytest.mark.parametrize(("status", "error"), [(401, AirflowFailException), (503, ProbeUndecided)])
 def test_a_probe_that_fails_says_which_stores_are_behind(
-    featurebase: Featurebase, memory: WebhookMemory, status: int, error: type[Exception]
+    featurebase: Featurebase, memory: WebhookMemory, said: Log, status: int, error: type[Exception]
 ) -> None:
     """That is why the receiver refuses, most likely."""
     remember(memory, History(WEBHOOK_ID).knowing(known=[fingerprint("older")]))
@@ -330,6 +353,7 @@ def test_a_probe_that_fails_says_which_stores_are_behind(
             task.execute()
         assert (f"behind (memory://behind) holds {fingerprint('older')}" in str(caught.value)) is named
         assert task.pushed[KEY]["found"]["probe"]["result"] in ("refused", "unreachable")
+    assert any(text.startswith("the receiver") and str(status) in text for text in said.texts["info"])
 
 
 def test_what_lies_in_the_stores_is_known_from_then_on(
