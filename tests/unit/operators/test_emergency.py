@@ -142,8 +142,9 @@ def test_the_plan_is_what_the_whole_emergency_goes_by(
     memory.add_leaked(["sha256:leaked"])
     own = replace(a_plan(), before="sha256:planned")
     memory.keep_plan(plan_key("featurebase_rotate__production", "preflight"), own)
-    task = plan(arguments={**with_stores(a_store("a")), "reason": "a\nleak"})
+    task = plan(arguments={**with_stores(a_store("a"), dashboard_url="https://acme.example"), "reason": "a\nleak"})
     made = task.execute()
+    assert task.operator.dashboard_url == "https://acme.example"
     assert (made["before"], made["mode"], made["host"], made["reason"]) == (OLD, "emergency", memory.host, "a leak")
     assert (made["planned_at"], made["stores"]) == (START.isoformat(), ["memory://a"])
     assert made["leaked"] == sorted([OLD, "sha256:known", "sha256:leaked", "sha256:planned"])
@@ -228,7 +229,7 @@ def test_every_store_is_brought_there_and_announced(
     """What rotate has measured stays; what it has missed was exposed until now."""
     featurebase.api.rotated()
     done = StoreOutcome("done", "memory://done", "written", NEW, 12.0)
-    missed = StoreOutcome("missed", "memory://missed", "not_armed", problem="gone")
+    missed = StoreOutcome("missed", "memory://missed", "failed", NEW, problem="not read back")
     stores = (
         a_store("done", value=secret("1")),
         a_store("missed", keeps_previous=True),
