@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseOperator
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
@@ -28,12 +29,16 @@ class Featurebase:
     :param conn_ids: the connections that were asked for, in order.
     :param updates: what webhooks were set to.
     :param others: further webhooks that a list shows.
+    :param unlisted: why they can't be listed.
+    :param skew: what the client's clock says of this machine's.
     """
 
     api: FakeFeaturebase
     conn_ids: list[str] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
     others: list[Webhook] = field(default_factory=list)
+    unlisted: Exception | None = None
+    skew: str | None = None
 
     @contextmanager
     def client(self, conn_id: str) -> Iterator[Any]:
@@ -43,7 +48,7 @@ class Featurebase:
             refresh_secret=self.api.refresh_secret,
             update_webhook=self._update,
             list_webhooks=self._list,
-            clock=SimpleNamespace(now=self.api.clock.server_now, skew=None),
+            clock=SimpleNamespace(now=self.api.clock.server_now, skew=self.skew),
             settings=SimpleNamespace(base_url=HOST),
         )
 
@@ -53,6 +58,8 @@ class Featurebase:
         return self.api.change(**fields)
 
     def _list(self) -> Iterable[Webhook]:
+        if self.unlisted is not None:
+            raise self.unlisted
         return [self.api.current, *self.others]
 
 
@@ -86,3 +93,36 @@ def timings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str,
     timed: list[tuple[str, float, dict[str, str]]] = []
     monkeypatch.setattr(base, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags))))
     return timed
+
+
+class Log:
+    """What an operator has logged, in place of Airflow's logger, which writes past pytest's.
+
+    :param texts: by level.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, list[str]] = {"info": [], "warning": [], "error": []}
+
+    def __contains__(self, part: str) -> bool:
+        return any(part in text for texts in self.texts.values() for text in texts)
+
+    def info(self, text: str, *arguments: Any) -> None:
+        self._add("info", text, arguments)
+
+    def warning(self, text: str, *arguments: Any) -> None:
+        if "outside of the Task Runner" not in text:  # Airflow's own, of a test
+            self._add("warning", text, arguments)
+
+    def error(self, text: str, *arguments: Any) -> None:
+        self._add("error", text, arguments)
+
+    def _add(self, level: str, text: str, arguments: tuple[Any, ...]) -> None:
+        self.texts[level].append(text % arguments if arguments else text)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Log:
+    log = Log()
+    monkeypatch.setattr(BaseOperator, "log", log)
+    return log

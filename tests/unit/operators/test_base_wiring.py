@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
-from featurebase_provider.operators.base import FeaturebaseOperator, is_later_try, pulled, result_of
-from featurebase_provider.rotation.errors import PlanUnreadable, StoreUnreachable
+from featurebase_provider.operators import base
+from featurebase_provider.operators.base import (
+    FeaturebaseOperator,
+    check_conf,
+    is_later_try,
+    pulled,
+    result_of,
+    this_airflow,
+    this_run,
+    timing_of,
+    write_rule,
+)
+from featurebase_provider.operators.emergency import EmergencyTask
+from featurebase_provider.rotation.convergence import Previous, WriteRule
+from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable, StoreUnreachable
+from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import RunningTask
-from tests.unit.operators.conftest import HOST, Featurebase
-from tests.unit.rotation.fakes import WEBHOOK_ID, a_plan
+from featurebase_provider.rotation.schedule import RunTiming
+from tests.support.running_task import NOW, RunningTask
+from tests.unit.operators.conftest import HOST, Featurebase, Log
+from tests.unit.rotation.fakes import WEBHOOK_ID, a_plan, a_webhook
 
 PLAN = a_plan()
 ROTATED = RotationOutcome(PLAN, "answered", "sha256:1111111111111111")
@@ -140,3 +162,211 @@ def test_only_a_mapping_is_a_result_to_look_into(task_id: str | None, result: An
 @pytest.mark.parametrize(("number", "later"), [(1, False), (2, True), (0, False)])
 def test_a_later_try_knows_that_it_is_one(number: int, later: bool) -> None:
     assert running(lambda operator, context: is_later_try(context), try_number=number).execute() is later
+
+
+OPERATORS = [
+    found
+    for name in (
+        "audit",
+        "choose",
+        "distributed",
+        "emergency",
+        "emergency_report",
+        "outcome",
+        "preflight",
+        "probe",
+        "push",
+        "report",
+        "rotate",
+        "settle",
+    )
+    for found in vars(importlib.import_module(f"featurebase_provider.operators.{name}")).values()
+    if isinstance(found, type) and found.__module__.endswith(f".{name}") and issubclass(found, BaseOperator)
+]
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.__name__)
+def test_what_is_called_templated_is(operator: type[BaseOperator]) -> None:
+    """Airflow renders just these arguments; the docstring of an operator, or of one that it builds on, names them."""
+    said = {
+        name
+        for one in operator.__mro__
+        if one.__module__.startswith("featurebase_provider.")
+        for name in re.findall(r":param (\w+):(?:(?!:param|:returns|:raises).)*?\(templated\)", one.__doc__ or "", re.S)
+    }
+    if issubclass(operator, EmergencyTask):
+        said -= {"webhook_id", "featurebase_conn_id", "webhook_name"}  # which the branch's entry in the file tells
+    assert set(operator.template_fields) == said
+
+
+class NoDefaults(FeaturebaseOperator):
+    """Finds out by itself which webhook is meant."""
+
+    finds_webhook = True
+
+
+def test_a_task_must_be_told_which_webhook_is_meant() -> None:
+    with pytest.raises(ValueError, match="FeaturebaseOperator t has no webhook_id"):
+        FeaturebaseOperator(task_id="t")
+    for operator in (FeaturebaseOperator(task_id="t", plan_task_id="preflight"), NoDefaults(task_id="t")):
+        assert (operator.webhook_id, operator.featurebase_conn_id) == ("", "featurebase_default")
+
+
+def test_a_template_that_renders_to_nothing_is_refused() -> None:
+    """Before anything is asked."""
+    operator = FeaturebaseOperator(task_id="t", webhook_id="{{ params.id }}")
+    operator.webhook_id = ""
+    with pytest.raises(AirflowFailException, match=r"\(none\): webhook_id is empty once rendered"):
+        RunningTask(operator).execute()
+
+
+def test_results_are_kept_whatever_the_dags_defaults_say() -> None:
+    assert FeaturebaseOperator(task_id="t", webhook_id=WEBHOOK_ID, do_xcom_push=False).do_xcom_push is True
+
+
+def test_a_task_without_a_webhook_takes_the_plans(stats: list[tuple[str, dict[str, str]]]) -> None:
+    operator = Working(work=lambda operator, context: operator.webhook_id)
+    operator.webhook_id, operator.webhook = "", None
+    assert RunningTask(operator, {"preflight": PLAN.as_json()}).execute() == WEBHOOK_ID
+    assert stats == [("featurebase.working", {"webhook": WEBHOOK_ID, "result": "done"})]
+    operator.webhook_id = ""
+    assert RunningTask(operator).execute() == ""
+
+
+@pytest.mark.parametrize(
+    ("results", "ask", "problem"),
+    [
+        ({"preflight": a_plan(a_webhook(id="5" * 24)).as_json()}, "plan", f"plan in this Dag run is of .*{'5' * 24}"),
+        ({"preflight": {"a": 1}}, "plan", "not a plan"),
+        ({"rotate": replace(ROTATED, plan=a_plan(a_webhook(id="5" * 24))).as_json()}, "rotated", "5" * 24),
+        ({"rotate": {"plan": PLAN.as_json()}}, "rotated", "not one of this provider"),
+    ],
+)
+def test_a_plan_of_another_webhook_is_not_followed(results: dict[str, Any], ask: str, problem: str) -> None:
+    def work(operator: Working, context: Any) -> Any:
+        return operator.plan(context) if ask == "plan" else operator.rotated(context, "rotate")
+
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}.*{problem}"):
+        running(work, results).execute()
+
+
+def test_an_id_in_capitals_is_the_same_webhook() -> None:
+    def work(operator: Working, context: Any) -> Any:
+        operator.webhook_id = WEBHOOK_ID.upper()
+        return operator.plan(context)
+
+    assert running(work, {"preflight": PLAN.as_json()}).execute() == PLAN
+
+
+def test_what_rotate_left_names_its_plan() -> None:
+    def work(operator: Working, context: Any) -> Any:
+        return [operator.plan_left_by_rotate(context, task_id) for task_id in ("rotate", "gone", None)]
+
+    assert running(work, {"rotate": ROTATED.as_json()}).execute() == [PLAN, None, None]
+
+
+def test_a_plans_name_is_that_of_its_preflight_and_branch() -> None:
+    def of(**facts: Any) -> Any:
+        return running(lambda operator, context: operator.plan_key(context), **facts).execute()
+
+    assert of() == plan_key("a_dag", "preflight")
+    assert of(dag_id="b") == plan_key("b", "preflight")
+    assert of(map_index=2) == plan_key("a_dag", "preflight", 2)
+
+
+@pytest.mark.parametrize(
+    ("states", "runs", "started"),
+    [
+        ({"rotate": "success"}, False, True),
+        ({"rotate": "up_for_retry"}, False, True),
+        ({"rotate": "upstream_failed"}, False, False),
+        ({"rotate": None}, True, True),
+        ({"other": "success"}, False, False),
+    ],
+)
+def test_whether_rotate_was_started_is_told_by_airflow_or_by_the_history(
+    states: dict[str, str | None], runs: bool, started: bool
+) -> None:
+    def work(operator: Working, context: Any) -> Any:
+        history = History(WEBHOOK_ID, runs=(this_run(context).mark,) if runs else ())
+        return operator.rotate_was_started(context, "rotate", history)
+
+    assert running(work, states=states).execute() is started
+
+
+def test_who_asks_is_named_by_dag_run_and_try() -> None:
+    def asked(**facts: Any) -> Any:
+        return running(lambda operator, context: this_run(context), **facts).execute()
+
+    at = NOW.isoformat()
+    assert asked() == ThisRun("a_dag", "manual__1", started=at, run_after=at, later_try=False, cleared=False)
+    later = asked(dag_id="b", run_id="r", try_number=2, clear_number=1)
+    assert later == ThisRun("b", "r", started=at, run_after=at, later_try=True, cleared=True)
+    task = running(lambda operator, context: this_run(context))
+    task.context["dag_run"].start_date = task.context["dag_run"].run_after = None
+    assert task.execute() == ThisRun("a_dag", "manual__1")
+    del task.context["dag_run"].clear_number  # before 3.2
+    assert task.execute() == ThisRun("a_dag", "manual__1")
+
+
+@pytest.mark.parametrize("run_type", ["manual", "scheduled", "backfill"])
+def test_when_a_run_was_due_is_told_by_its_type(run_type: str) -> None:
+    """As a text, or as Airflow's enumeration."""
+    for told in (run_type, SimpleNamespace(value=run_type)):
+        task = running(lambda operator, context: timing_of(context))
+        task.context["dag_run"].run_type = told
+        assert task.execute() == RunTiming(run_type == "scheduled", NOW, backfill=run_type == "backfill")
+
+
+def test_a_store_may_be_written_on_the_terms_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "this_airflow", lambda: "https://airflow.example")
+    plan = a_plan(known=["sha256:k"], leaked=["sha256:l"], drop_previous=True)
+    assert write_rule(plan, also_known=["sha256:also"]) == WriteRule(
+        webhook_id=WEBHOOK_ID,
+        managed_from="https://airflow.example",
+        known=frozenset({plan.before, "sha256:k", "sha256:also"}),
+        previous=Previous.EXPIRED,
+        replaces=plan.before,
+        leaked=frozenset({"sha256:l"}),
+    )
+    assert write_rule(a_plan(mode="distribute")).replaces is None
+
+
+@pytest.mark.parametrize("base_url", ["https://airflow.example", ""])
+def test_an_airflow_is_named_by_its_base_url_or_else_its_host(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    monkeypatch.setattr("socket.gethostname", lambda: "worker-1")
+    assert this_airflow() == (base_url or "worker-1")
+
+
+def test_a_param_of_the_dag_is_no_slip_of_the_pen() -> None:
+    """Of its author's own, whatever it looks like."""
+
+    def work(operator: Working, context: Any) -> None:
+        check_conf(context, "production", {"mode": "rotate"}, strict=False)
+
+    task = running(work, conf={"moode": 1})
+    with pytest.raises(AirflowFailException, match="production: .*moode"):
+        task.execute()
+    task.context["dag"].params = {"moode": 2}
+    assert task.execute() is None
+    del task.context["dag_run"].conf
+    assert task.execute() is None
+
+
+def test_a_number_stays_a_text_where_a_dag_renders_native_objects() -> None:
+    """An id of 24 digits is a text; what is no text is rendered as Airflow does."""
+    digits = "5" * 24
+    with DAG("d", render_template_as_native_obj=True, schedule=None) as dag:
+        operator = FeaturebaseOperator(task_id="t", webhook_id="{{ digits }}")
+    context: Any = {"dag": dag, "digits": digits}
+    assert operator.render_template("{{ digits }}", context) == digits
+    assert operator.render_template(["{{ digits }}"], context) == [digits]
+
+
+def test_a_problem_with_the_memory_says_what_to_do_where_no_retry_helps(said: Log) -> None:
+    running(lambda operator, context: operator.not_told(MemoryUnknown(WEBHOOK_ID, "history", "no answer"))).execute()
+    running(lambda operator, context: operator.not_told(MemorySpoilt(WEBHOOK_ID, "history", "is odd"))).execute()
+    may_pass, spoilt = said.texts["warning"]
+    assert may_pass.endswith("goes on without it")
+    assert not spoilt.endswith("goes on without it")

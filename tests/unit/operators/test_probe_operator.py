@@ -17,6 +17,7 @@ from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.rotation.errors import ProbeUndecided
 from featurebase_provider.rotation.exposure import Moment, boot_id
+from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.one_task import OneFeaturebase, OneTask
@@ -171,7 +172,7 @@ def test_a_secret_that_no_store_was_given_is_not_blamed_on_the_receiver(monkeypa
 def test_a_stale_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The old secret must not be probed once rotate has left a new one."""
     featurebase = OneFeaturebase(a_webhook("whsec_0"), NEW).behind(monkeypatch)
-    monkeypatch.setattr("featurebase_provider.rotation.lineage.time.sleep", lambda seconds: None)
+    monkeypatch.setitem(read_current.__kwdefaults__, "sleep", lambda seconds: None)
     result = probing(probe_options=Receiver(featurebase).options()).execute(OneTask(left_behind()).context)
     assert (result["fingerprint"], len(featurebase.reads)) == (NEW.fingerprint, 2)
 
