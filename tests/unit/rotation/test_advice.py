@@ -150,6 +150,12 @@ def test_what_preflight_found_survives_json() -> None:
     found = Found.of(a_webhook("whsec_0"), HOST).with_stores(checks)
     found = found.with_probe(ProbeOutcome("accepted", "3 of 3", CURRENT, 3, 3))
     assert found.stores is not None
+    assert [(one.fingerprint, one.ready) for one in found.stores] == [
+        (OLD, True),
+        (None, True),
+        (None, False),
+        (CURRENT, True),
+    ]
     assert [one.said for one in found.stores] == [
         "writable (it was locked)",
         "reachable, not provable (no means)",
