@@ -75,6 +75,7 @@ def test_fields_of_a_newer_provider_are_left_out() -> None:
 def test_a_plan_of_an_older_provider_gets_defaults() -> None:
     raw = {key: value for key, value in a_plan().as_json().items() if key not in OF_LATER_VERSIONS}
     assert RotationPlan.from_json(raw) == RotationPlan.from_json({**a_plan().as_json(), **OF_LATER_VERSIONS})
+    assert RotationPlan.from_json(raw).as_json()["stores"] is None, "which were proven is unknown, not none"
 
 
 @pytest.mark.parametrize("raw", [None, "a plan", [], 1])
