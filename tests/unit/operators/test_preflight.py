@@ -140,7 +140,7 @@ def test_a_webhook_is_found_by_its_name(
     [
         (NAME, rf"2 webhooks \({WEBHOOK_ID}, {OTHER_ID}\) have the name"),
         ("No such", r"\(by name\): no webhook has the name 'No such'"),
-        ("", r"\(none\): neither"),
+        ("", r"webhook \(none\): neither"),
     ],
 )
 def test_a_name_must_mean_one_webhook(featurebase: Featurebase, memory: WebhookMemory, name: str, refused: str) -> None:
