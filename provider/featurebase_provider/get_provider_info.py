@@ -13,7 +13,9 @@ _OPERATORS = (
     "probe",
     "settle",
     "report",
+    "outcome",
     "audit",
+    "choose",
     "emergency",
     "emergency_report",
 )
