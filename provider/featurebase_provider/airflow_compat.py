@@ -171,5 +171,5 @@ def _warn_of_stats(error: str) -> None:
 
 def _stat_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags in which nothing ends a line or a field of StatsD's text: one may be a name out of the trigger form."""
-    # A native template turns an id of digits into a number.
+    # Whoever makes an operator may give it a name that is no text.
     return {name: re.sub(r"[^A-Za-z0-9_.-]", "_", str(value))[:100] for name, value in tags.items()}

@@ -79,7 +79,7 @@ class AuditWebhooksOperator(BaseOperator):
                     plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
                     events=lambda: events_of(report_asset(subject.name), plan_asset(subject.name)),
                 ),
-                say=lambda text: self.log.info("%s", text),
+                say=self.log.info,
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())

@@ -262,7 +262,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
         probe = Probe(
             webhook,
-            say=lambda text: self.log.info("%s", text),
+            say=self.log.info,
             wall=lambda: clock.now().timestamp(),
             **options,
         )

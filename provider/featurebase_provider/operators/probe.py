@@ -66,7 +66,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         self._check_distributed(context, webhook)
         probe = Probe(
             webhook,
-            say=lambda text: self.log.info("%s", text),
+            say=self.log.info,
             wall=lambda: client.clock.now().timestamp(),
             **(self.probe_options or {}),
         )

@@ -17,7 +17,7 @@ from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
-from featurebase_provider.rotation.lineage import read_current, secret_of
+from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.report import Findings, TaskRow, make_report
 
@@ -237,6 +237,4 @@ def current_webhook(
     :raises ApiError: Featurebase could not be read.
     """
     lineage = lineage_of(plan, rotated, history, client.clock.now())
-    webhook = read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)
-    secret_of(webhook)
-    return webhook
+    return read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)

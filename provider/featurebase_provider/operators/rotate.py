@@ -110,7 +110,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 newer=history.refreshed_after(plan.planned_at),
                 doubtful=plan.doubtful(client.clock.now()),
                 may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
-                say=lambda text: self.log.warning("%s", text),
+                say=self.log.warning,
             )
             outcome = rotate(
                 swap,
