@@ -25,7 +25,7 @@ REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
 PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml
 ALL_CORES := --numprocesses=auto
-CORE := featurebase rotation
+CORE := featurebase rotation audit
 
 .PHONY: help
 help: ## this list
@@ -84,7 +84,7 @@ contract: setup ## one suite for all stores; the vendor's own client against the
 	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/contract
 
 .PHONY: coverage
-coverage: setup ## branch coverage of featurebase/ and rotation/, by their own unit tests
+coverage: setup ## branch coverage of featurebase/, rotation/ and audit/, by their own unit tests
 	@$(TIMED) $@ scripts/temp_airflow.sh $(BIN)/python -m pytest -q $(CORE:%=tests/unit/%) \
 	    --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 

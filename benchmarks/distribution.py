@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.distribution import arming, distribute
+from featurebase_provider.rotation.all_stores import arming, distribute
 from featurebase_provider.rotation.errors import StoreUnreachable
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from typing import Any
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.memory import WebhookMemory
-from featurebase_provider.rotation.recall import recall
+from featurebase_provider.rotation.memory import WebhookMemory, recall
 
 ROTATIONS = (10, 100, 1094, 10_000)
 WEBHOOK_ID = "5" * 24

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mutants.changes import Change
     from mutants.trials import Verdict
 
-FOLDERS = ("rotation", "operators", "sensors", "triggers", "dag_factory")
+FOLDERS = ("rotation", "audit", "operators", "sensors", "triggers", "dag_factory")
 FOLDER = Path(".mutants")
 PAGE = Path("docs/mutants.md")
 SAY_EVERY = 30.0

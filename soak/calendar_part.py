@@ -161,7 +161,7 @@ class _Playing:
 
     async def _audit(self, turn: Turn, *, healing: bool) -> None:
         """Audit everything, and have mended what can be mended, or find it a problem."""
-        from featurebase_provider.rotation.audit_report import AuditReport
+        from featurebase_provider.audit.report import AuditReport
 
         run = DagRun(f"audit__{self._clock.now():%Y-%m-%dT%H%M}")
         self._audits.ahead = self._clock.ahead

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from featurebase_provider.rotation.audit_report import AuditReport
+from featurebase_provider.audit.report import AuditReport
 from featurebase_provider.rotation.memory import WebhookMemory
 from featurebase_provider.sandbox.server import SandboxServer
 from tests.support.expectations import in_stores

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import (
     StoreConflict,
     StoreForeignValue,
@@ -21,6 +20,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.aws_cases import (
     AwsCase,

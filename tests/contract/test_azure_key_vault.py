@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.azure_credentials import azure_credential
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore

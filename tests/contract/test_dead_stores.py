@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from featurebase_provider.rotation.audit_stores import StoresToRead, read_stores
-from featurebase_provider.rotation.check import check_stores
-from featurebase_provider.rotation.distribution import arming
+from featurebase_provider.rotation.all_stores import arming
+from featurebase_provider.rotation.check import StoresToRead, check_stores, read_stores
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import rotate

@@ -11,7 +11,6 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import (
     StoreConflict,
     StoreForeignValue,
@@ -19,6 +18,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
 from tests.contract.store_case import ready

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import (
     StoreConflict,
     StoreError,
@@ -24,6 +23,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
 from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS

@@ -9,8 +9,8 @@ import pytest
 from hvac.exceptions import InvalidPath
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreRefused
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
 from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair

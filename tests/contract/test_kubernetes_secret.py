@@ -15,7 +15,6 @@ from kubernetes.client import Configuration
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import (
     StoreConflict,
     StoreError,
@@ -23,6 +22,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready

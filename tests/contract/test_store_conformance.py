@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
+from featurebase_provider.rotation.all_stores import arming, distribute
 from featurebase_provider.rotation.check import check_stores
-from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.distribution import arming, distribute
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
 

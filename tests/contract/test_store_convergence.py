@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.convergence import Previous, WriteRule, converge
-from featurebase_provider.rotation.distribution import rule_for
+from featurebase_provider.rotation.all_stores import rule_for
 from featurebase_provider.rotation.errors import StoreForeignValue
+from featurebase_provider.rotation.one_store import Previous, WriteRule, converge
 from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.properties.stepping import Try

@@ -10,7 +10,7 @@ from hypothesis.strategies import booleans, integers, just, none, one_of, permut
 
 from featurebase_provider.featurebase.errors import RateLimited
 from featurebase_provider.rotation.errors import PlanUnreadable, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.recall import recall
+from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark
 from tests.properties.airflow_model import DagRun, Kind, TaskTry

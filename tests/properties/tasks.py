@@ -6,17 +6,15 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.rotation.all_stores import StoreOutcome, rule_for
 from featurebase_provider.rotation.check import check_stores
-from featurebase_provider.rotation.convergence import WriteRule
-from featurebase_provider.rotation.distribution import StoreOutcome, rule_for
+from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.history import History, lineage_of
-from featurebase_provider.rotation.lineage import read_current
-from featurebase_provider.rotation.memory import WebhookMemory, plan_key
-from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import push_until_agreed
-from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import rotate

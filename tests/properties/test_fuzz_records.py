@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
-from featurebase_provider.rotation.exposure import Moment
 from featurebase_provider.rotation.history import History, lineage_of
-from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.push import push_until_agreed
-from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate

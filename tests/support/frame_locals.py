@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
 
-from featurebase_provider.featurebase.redaction import forms_of
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.featurebase.text import forms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

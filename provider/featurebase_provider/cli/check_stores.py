@@ -80,8 +80,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     from featurebase_provider.operators.memory import PREFLIGHT, memory_of
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
     from featurebase_provider.rotation.history import History
-    from featurebase_provider.rotation.memory import plan_key
-    from featurebase_provider.rotation.recall import recall
+    from featurebase_provider.rotation.memory import plan_key, recall
 
     notes: list[str] = []
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.check import PADDED, check_stores
-from featurebase_provider.rotation.convergence import WriteRule
+from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import MemorySpoilt
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.lineage import secret_of
+from featurebase_provider.rotation.one_store import WriteRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pendulum
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from featurebase_provider.audit.findings import KINDS
 from featurebase_provider.config.credentials import shown_value
-from featurebase_provider.rotation.audit_findings import KINDS
 from featurebase_provider.stores.durations import Duration, parse_duration
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")

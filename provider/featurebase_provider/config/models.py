@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from featurebase_provider.audit.findings import KINDS
 from featurebase_provider.config.agreement import (
     Problem,
     disagreement,
@@ -48,7 +49,6 @@ from featurebase_provider.config.fields import (
     ZoneName,
 )
 from featurebase_provider.config.store_list import StoreEntry, with_labels
-from featurebase_provider.rotation.audit_findings import KINDS
 
 DAG_ID_PREFIX = "featurebase_rotate__"
 AUDIT_DAG_ID = "featurebase_audit"

@@ -27,8 +27,8 @@ from featurebase_provider.featurebase.errors import (
     WebhookNotFound,
 )
 from featurebase_provider.featurebase.models import DeletedWebhook, Webhook
-from featurebase_provider.featurebase.redaction import clean_text
 from featurebase_provider.featurebase.server_clock import read_http_date
+from featurebase_provider.featurebase.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

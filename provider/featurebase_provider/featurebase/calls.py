@@ -14,7 +14,7 @@ from featurebase_provider.featurebase.models import (
     Webhook,
     WebhookPage,
 )
-from featurebase_provider.featurebase.redaction import clean_text
+from featurebase_provider.featurebase.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

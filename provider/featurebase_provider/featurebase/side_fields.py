@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import SecretStr, ValidationError
 from pydantic.alias_generators import to_snake
 
-from featurebase_provider.featurebase.redaction import clean_text
+from featurebase_provider.featurebase.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featurebase_provider.airflow_compat import async_masker
-from featurebase_provider.featurebase.redaction import SHORTEST_SECRET, forms_of
+from featurebase_provider.featurebase.text import SHORTEST_SECRET, forms_of
 from featurebase_provider.hooks.redacting import redact_from_logs
 
 

@@ -20,7 +20,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.featurebase.redaction import REDACTED
+from featurebase_provider.featurebase.text import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

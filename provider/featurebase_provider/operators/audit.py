@@ -14,25 +14,24 @@ from featurebase_provider.airflow_compat import (
     has_queued_run,
     is_paused,
 )
+from featurebase_provider.audit.findings import ADVICE
+from featurebase_provider.audit.listing import Subject
+from featurebase_provider.audit.report import AuditReport
+from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import pulled, task_errors
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
-from featurebase_provider.rotation.audit import AuditPorts, run_audit
-from featurebase_provider.rotation.audit_findings import ADVICE
-from featurebase_provider.rotation.audit_listing import Subject
-from featurebase_provider.rotation.audit_report import AuditReport
-from featurebase_provider.rotation.memory import plan_key
-from featurebase_provider.rotation.recall import recall
+from featurebase_provider.rotation.memory import plan_key, recall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from featurebase_provider.audit.findings import Finding
     from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.rotation.audit_findings import Finding
 
 
 def audit_asset() -> Asset:
@@ -49,7 +48,7 @@ class AuditWebhooksOperator(BaseOperator):
     :param webhooks: webhooks of the rotation file; a mapping has its fields.
     :param ignore: kinds of findings that fail nothing.
     :param time_limit: seconds after which no further store is read.
-    :returns: the report; see :class:`~featurebase_provider.rotation.audit_report.AuditReport`.
+    :returns: the report; see :class:`~featurebase_provider.audit.report.AuditReport`.
     """
 
     ui_color = "#eef0ff"

@@ -25,11 +25,10 @@ from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.asked import check_asked
-from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
-from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.memory import plan_key, recall
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import RotationPlan, ThisRun
-from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import RunTiming
 

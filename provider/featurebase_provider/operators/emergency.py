@@ -19,15 +19,14 @@ from featurebase_provider.operators.memory import PREFLIGHT, memory_of
 from featurebase_provider.operators.preflight import find_webhook
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
+from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
-from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
-from featurebase_provider.rotation.memory import plan_key
-from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.memory import own_plan, plan_key
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
-from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
+from featurebase_provider.rotation.push import AllPushed, push_all_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.config import WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.rotate import RotationOutcome
 

@@ -10,7 +10,7 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import result_of, task_errors
 from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
 from featurebase_provider.rotation.report import TaskRow
 

@@ -19,11 +19,11 @@ from featurebase_provider.operators.base import (
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.rotation.check import PADDED, check_stores
+from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.lineage import read_current, secret_of
-from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import check_status, checked_mode, make_plan
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.schedule import why_late, why_no_backfill, why_too_young
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
+    from featurebase_provider.rotation.current import Lineage
     from featurebase_provider.rotation.history import History
-    from featurebase_provider.rotation.lineage import Lineage
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.rotation.clock import milliseconds_between
+from featurebase_provider.rotation.current import Lineage, read_current, secret_of
 from featurebase_provider.rotation.errors import StoresDisagree
-from featurebase_provider.rotation.exposure import milliseconds_between
 from featurebase_provider.rotation.history import lineage_of
-from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from featurebase_provider.rotation.probe import Probe
 
 if TYPE_CHECKING:

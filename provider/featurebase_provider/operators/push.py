@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, this_run, write_rule
 from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.rotation.concurrency import guarded
-from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome, connected, rule_for
-from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, guarded, rule_for
+from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.rotation.convergence import WriteRule
-    from featurebase_provider.rotation.lineage import Lineage
+    from featurebase_provider.rotation.current import Lineage
+    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
@@ -35,7 +34,7 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
 
     :param store: the store, or a mapping as in the rotation file.
     :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
-    :returns: the store's outcome; see :class:`~featurebase_provider.rotation.distribution.StoreOutcome`, and
+    :returns: the store's outcome; see :class:`~featurebase_provider.rotation.all_stores.StoreOutcome`, and
         ``pushed_at`` (server time, ISO 8601). Never the secret.
     :raises StoreError: the store refused or did not answer; Airflow retries where that can help.
     """

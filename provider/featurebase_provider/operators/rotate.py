@@ -20,7 +20,7 @@ from featurebase_provider.operators.base import (
 )
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
-from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate

@@ -9,7 +9,7 @@ from featurebase_provider.rotation.errors import RunNotDone
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.found import Found
 
 Outcome = Literal[

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.recorded import read_record
+from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

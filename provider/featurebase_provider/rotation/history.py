@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.age import SecretAge
-from featurebase_provider.rotation.lineage import LONGEST_LAG, Lineage
-from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.current import LONGEST_LAG, Lineage
+from featurebase_provider.rotation.records import Instant, Text, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
-from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
+from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable
+from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.store import MANAGED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from featurebase_provider.rotation.plan import ThisRun
+
 
 LARGEST_RECORD = 32 * 1024
 """Bytes of a record; to set and get one of this size takes Airflow about 20 ms."""
@@ -162,3 +166,80 @@ def _texts(value: object) -> list[str]:
 
 def _digest(parts: list[Any], digits: int) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()[:digits]
+
+
+def recall(
+    memory: WebhookMemory,
+    *,
+    plan_keys: Iterable[str] = (),
+    events: Callable[[], tuple[Sequence[Any], Sequence[Any]]] | None = None,
+    tolerate: Callable[[MemoryUnknown], None] | None = None,
+) -> History:
+    """Read what earlier runs tell of a webhook.
+
+    :param plan_keys: plans whose runs may have died before they left more; see ``memory.plan_key``.
+    :param events: gives reports and plans that lie in asset events, oldest first; asked only where there is no
+        history record yet.
+    :param tolerate: takes the problem where a record is unknown, which then tells nothing; without it the problem
+        is raised.
+    :raises MemoryUnknown: a record can't be read, or is not ours.
+    """
+
+    def attempt(read: Callable[..., Any], *arguments: str, otherwise: Any) -> Any:
+        try:
+            return read(*arguments)
+        except MemoryUnknown as exc:
+            if tolerate is None:
+                raise
+            tolerate(exc)
+            return otherwise
+
+    record = attempt(memory.read, "history", otherwise={})
+    if record is not None:
+        history = History.from_json(record, memory.webhook_id)
+    else:
+        history = History.from_events(memory.webhook_id, *(events() if events is not None else ((), ())))
+    history = history.knowing(leaked=attempt(memory.leaked, otherwise=frozenset()))
+    for key in plan_keys:
+        plan: RotationPlan | None = attempt(memory.plan, key, otherwise=None)
+        if plan is not None:
+            history = history.knowing(known=[plan.before], leaked=plan.leaked)
+    return history
+
+
+def own_plan(
+    memory: WebhookMemory,
+    key: str,
+    run: ThisRun,
+    *,
+    rotate_was_started: Callable[[], bool],
+    of_result: Callable[[], RotationPlan | None] = lambda: None,
+) -> RotationPlan | None:
+    """The plan that another try made in this Dag run, or None where a new one may be made.
+
+    :param rotate_was_started: whether anything tells that the run's rotate task was started before.
+    :param of_result: the plan that the run's rotate task names in its result, where it left one.
+    :raises PlanUnreadable: the plan is gone, and the run may have refreshed by it: another refresh would be a second.
+    :raises MemoryUnknown: it can't be told.
+    """
+    found = memory.plan(key)
+    if found is not None and run.made(found):
+        return found
+    if not run.later_try:
+        if found is not None and run.has_id_of(found):
+            # Of a run that was deleted and made anew: a later try of this one must not take it for its own.
+            memory.forget_plan(key)
+        return None
+    left = of_result()
+    if left is not None:
+        return left
+    later = found is not None and found.is_due_after(run)
+    if later or rotate_was_started():
+        why = "a later Dag run has made its own" if later else "its rotate task was started, and its plan is gone"
+        raise PlanUnreadable(
+            memory.webhook_id,
+            f"this Dag run has no plan any more ({why}), so it can't be told whether it has refreshed the secret; "
+            "nothing was changed by this try. Trigger a new run: with mode=distribute to bring the stores up to date, "
+            "with mode=rotate to rotate",
+        )
+    return None

@@ -8,11 +8,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from featurebase_provider.rotation.convergence import Previous
+from featurebase_provider.rotation.current import LONGEST_LAG
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
 from featurebase_provider.rotation.health import one_line
-from featurebase_provider.rotation.lineage import LONGEST_LAG
-from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.one_store import Previous
+from featurebase_provider.rotation.records import Instant, Text, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,7 +141,7 @@ class RotationPlan:
     def doubtful(self, now: datetime) -> frozenset[str]:
         """Those of ``older`` that Featurebase may hold all the same, if it goes on showing one.
 
-        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.lineage.Lineage`.
+        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.current.Lineage`.
 
         :param now: server time.
         """

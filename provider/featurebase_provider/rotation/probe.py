@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.clock import Moment, boot_id
 from featurebase_provider.rotation.destination import Resolve, addresses_of, shown_host
 from featurebase_provider.rotation.errors import ProbeFailed, ProbeUndecided
-from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.signed_event import (
     ASK_FOR_ANOTHER_TRY,
     ID_PREFIX,

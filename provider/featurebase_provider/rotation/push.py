@@ -1,4 +1,4 @@
-"""Make sure that one store holds what Featurebase holds now."""
+"""Make sure that one store, or all stores of a webhook, hold what Featurebase holds now."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.convergence import WriteRule, converge
-from featurebase_provider.rotation.errors import NotConverged, StoreConflict
-from featurebase_provider.rotation.lineage import Lineage, ReadsWebhooks, read_current, secret_of
+from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome, arming, distribute, rule_for
+from featurebase_provider.rotation.current import Lineage, ReadsWebhooks, read_current, secret_of
+from featurebase_provider.rotation.errors import NotConverged, StoreConflict, StoreForeignValue
+from featurebase_provider.rotation.one_store import WriteRule, check_ours, converge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.store import ArmedStore
+    from featurebase_provider.rotation.store import ArmedStore, Store
+
 
 ROUNDS = 5
 
@@ -72,3 +74,67 @@ def push_until_agreed(
         f"its secret changed during each of {ROUNDS} writes to {armed.name}, which holds one of the older ones now. "
         "Somebody is rotating it over and over; stop that, then clear this task",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AllPushed:
+    """What Featurebase holds, and what became of every store.
+
+    :param webhook: the webhook as read last.
+    :param stores: each store's outcome, by label.
+    :param foreign: labels of the stores that hold a value which is not ours, and was not changed.
+    """
+
+    webhook: Webhook
+    stores: Mapping[str, StoreOutcome]
+    foreign: frozenset[str]
+
+    @property
+    def left(self) -> tuple[StoreOutcome, ...]:
+        """The stores that do not hold the secret."""
+        return tuple(one for one in self.stores.values() if not one.holds_secret)
+
+
+def push_all_until_agreed(
+    api: ReadsWebhooks,
+    webhook_id: str,
+    stores: Sequence[Store],
+    lineage: Lineage,
+    rule: WriteRule,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AllPushed:
+    """Read Featurebase, bring every store there at once, read Featurebase again; until nothing has changed.
+
+    A store that fails is in the result with its problem, and is nobody else's.
+
+    :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
+    :raises NotConverged: Featurebase's secret was another one after each of the writes.
+    :raises StaleRead: Featurebase shows none but replaced secrets.
+    :raises ApiError: Featurebase could not be read.
+    """
+    with arming(stores) as ready:
+        for _ in range(ROUNDS):
+            webhook = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
+            terms = rule.knowing(known=lineage.seen)
+            outcomes = distribute(ready, secret_of(webhook), terms, since=None)
+            again = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
+            if again.fingerprint == webhook.fingerprint:
+                return AllPushed(again, outcomes, _foreign(ready, terms, secret_of(again).fingerprint))
+            ready = ready.reread()
+    raise NotConverged(
+        webhook_id,
+        f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold one of the older ones. "
+        "Somebody is rotating it over and over; stop that, then clear this task",
+    )
+
+
+def _foreign(ready: ArmedStores, rule: WriteRule, current: str) -> frozenset[str]:
+    foreign = set()
+    for label, held in ready.held.items():
+        try:
+            check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=current)
+        except StoreForeignValue:
+            foreign.add(label)
+    return frozenset(foreign)

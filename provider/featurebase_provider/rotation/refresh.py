@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.current import Lineage, RefreshesSecrets, is_older, read_current, secret_of
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
-from featurebase_provider.rotation.lineage import Lineage, RefreshesSecrets, is_older, read_current, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

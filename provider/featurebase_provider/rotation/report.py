@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from featurebase_provider.rotation.advice import Outcome
-    from featurebase_provider.rotation.distribution import StoreOutcome
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.found import Found, FoundStore
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.rotate import RotationOutcome
@@ -166,7 +166,7 @@ class Findings:
     :param delivery: the verdict on real deliveries, or None.
     :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
     :param gone: whether that was because Featurebase has no such webhook.
-    :param receiver_exposure_ms: see ``rotation.exposure``.
+    :param receiver_exposure_ms: see ``rotation.clock``.
     :param status: the webhook's status at the end, or None where it could not be read.
     :param found: what preflight found, or None where it found nothing.
     """

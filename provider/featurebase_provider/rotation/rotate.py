@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.convergence import WriteRule, check_ours
-from featurebase_provider.rotation.distribution import (
+from featurebase_provider.rotation.all_stores import (
     ArmedStores,
     StoreOutcome,
     arming,
     distribute,
     rule_for,
 )
+from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
     PlanUnreadable,
@@ -23,10 +24,9 @@ from featurebase_provider.rotation.errors import (
     StaleRead,
     StoreForeignValue,
 )
-from featurebase_provider.rotation.exposure import Moment, boot_id
-from featurebase_provider.rotation.lineage import read_current, secret_of
+from featurebase_provider.rotation.one_store import WriteRule, check_ours
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.records import Instant, Text, read_record
 from featurebase_provider.rotation.refresh import How  # noqa: TC001 - read_record resolves it
 
 if TYPE_CHECKING:

@@ -12,13 +12,12 @@ from airflow.sdk import BaseSensorOperator
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores
-from featurebase_provider.rotation.convergence import is_padded
-from featurebase_provider.rotation.delivery_wait import DeliveryWait, WaitEnd
-from featurebase_provider.rotation.distribution import arming
+from featurebase_provider.rotation.all_stores import arming
+from featurebase_provider.rotation.current import Lineage, read_current, secret_of
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
-from featurebase_provider.rotation.health import HealthWatch, last_result
+from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
 from featurebase_provider.rotation.history import lineage_of
-from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
+from featurebase_provider.rotation.one_store import is_padded
 from featurebase_provider.triggers.webhook_delivery_health import (
     DeliveryHealthEvent,
     WebhookDeliveryHealthTrigger,

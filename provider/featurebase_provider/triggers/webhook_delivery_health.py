@@ -10,8 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.rotation.delivery_wait import MAX_POLL_FAILURES, DeliveryWait, WaitEnd
-from featurebase_provider.rotation.health import HealthWatch
+from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch, WaitEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from featurebase_provider.audit.findings import KINDS
 from featurebase_provider.config import AuditConfig
 from featurebase_provider.config.schema import SHIPPED
-from featurebase_provider.rotation.audit_findings import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from featurebase_provider.featurebase.redaction import forms_of
+from featurebase_provider.featurebase.text import forms_of
 
 SECRET = 'whsec_a/b+c=d"e f'
 

@@ -68,7 +68,7 @@ import json, sys
 from mutants import trials
 from mutants.forks import load_heavy_modules
 load_heavy_modules()
-module, test = "rotation/exposure.py", sys.argv[1]
+module, test = "rotation/clock.py", sys.argv[1]
 same = (trials.PACKAGE / module).read_text()
 def judged(patience, **sources):
     tried = [trials.Trial(key, module, source, (test,), 0.0) for key, source in sources.items()]
@@ -86,7 +86,7 @@ def test_trials(tmp_path: Path) -> None:
         sys.executable,
         "-c",
         TRY,
-        "tests/unit/rotation/test_exposure.py",
+        "tests/unit/rotation/test_clock.py",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

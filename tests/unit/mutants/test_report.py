@@ -9,7 +9,7 @@ from mutants.changes import Change, Mutant
 from mutants.judges import Judges
 from mutants.trials import Verdict
 
-MODULE = "rotation/exposure.py"
+MODULE = "rotation/clock.py"
 ONE, TWO = (Change(MODULE, "boot_id", "before", after) for after in ("one", "two"))
 MUTANTS = [Mutant(change, 30 + i, range(30, 33), False, change.after) for i, change in enumerate((ONE, TWO))]
 JUDGES = Judges({"t": 0.1}, {MODULE: {30: {"t"}}})
@@ -54,7 +54,7 @@ def test_an_explanation_that_is_no_longer_true_is_named(
 
 def test_explanations_of_modules_and_mutants_that_were_not_tried_stay() -> None:
     untried = Run([MODULE], MUTANTS, {1: "survived"})
-    explained = dict.fromkeys((ONE, TWO, Change("rotation/convergence.py", "f", "a", "b")), "why")
+    explained = dict.fromkeys((ONE, TWO, Change("rotation/one_store.py", "f", "a", "b")), "why")
     assert untried.report(explained, [ONE, TWO], JUDGES) == 0
 
 

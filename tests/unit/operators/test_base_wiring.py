@@ -28,10 +28,10 @@ from featurebase_provider.operators.base import (
     write_rule,
 )
 from featurebase_provider.operators.emergency import EmergencyTask
-from featurebase_provider.rotation.convergence import Previous, WriteRule
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import RunTiming

@@ -21,9 +21,9 @@ from featurebase_provider.operators.emergency import (
     longest_probe,
 )
 from featurebase_provider.operators.finding import KEY as FINDING
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.clock import Moment, boot_id
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreRefused, StoresLeftOver
-from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan

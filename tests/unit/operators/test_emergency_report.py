@@ -9,7 +9,7 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.operators.emergency_report import EmergencyReportOperator, EmergencySummaryOperator
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import RunningTask
 from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan

@@ -14,7 +14,7 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.operators.finding import KEY, LONGEST, finding_of, leaving_word, why_of
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.report import RotationReportOperator
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import RunningTask

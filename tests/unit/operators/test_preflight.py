@@ -15,6 +15,7 @@ from featurebase_provider.config import WebhookConfig
 from featurebase_provider.operators import preflight as module
 from featurebase_provider.operators.finding import KEY
 from featurebase_provider.operators.preflight import PreflightRotationOperator
+from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
     ProbeUndecided,
@@ -24,7 +25,6 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
 )
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.probe import Probe

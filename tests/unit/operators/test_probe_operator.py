@@ -15,9 +15,9 @@ from featurebase_provider.config.models import ProbeConfig
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
+from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import ProbeUndecided
-from featurebase_provider.rotation.exposure import Moment, boot_id
-from featurebase_provider.rotation.lineage import read_current
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.one_task import OneFeaturebase, OneTask

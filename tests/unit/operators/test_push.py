@@ -12,9 +12,9 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.operators.push import PushWebhookSecretOperator
-from featurebase_provider.rotation.distribution import NOT_READABLE, StoreOutcome
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome
+from featurebase_provider.rotation.clock import Moment, boot_id
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
-from featurebase_provider.rotation.exposure import Moment, boot_id
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import RunningTask

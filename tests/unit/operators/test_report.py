@@ -11,12 +11,12 @@ import pytest
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.operators.assets import report_asset
 from featurebase_provider.operators.report import RotationReportOperator
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.lineage import read_current
-from featurebase_provider.rotation.recall import recall
+from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import NOW, RunningTask
 from tests.unit.operators.conftest import HOST

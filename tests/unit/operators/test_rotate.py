@@ -17,9 +17,8 @@ from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemoryUnknown, StaleRead, StoreRefused, StoresNotReady
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.recall import recall
 from tests.support.running_task import NOW, RunningTask
 from tests.unit.rotation.fakes import (
     START,

@@ -14,9 +14,8 @@ from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import NOW, RunningTask
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret

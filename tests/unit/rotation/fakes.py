@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachable
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import WriteRule
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict
 from featurebase_provider.rotation.memory import WebhookMemory
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun, make_plan
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from featurebase_provider.rotation.advice import DONE, NOTHING_TO_DO, Outcome, advise, check_outcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.check import StoreCheck
-from featurebase_provider.rotation.distribution import StoreOutcome
 from featurebase_provider.rotation.errors import RunNotDone, StoreUnreachable
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.probe import ProbeOutcome

@@ -9,8 +9,7 @@ import pytest
 from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.server_clock import ServerClock
-from featurebase_provider.rotation.delivery_wait import MAX_POLL_FAILURES, DeliveryWait
-from featurebase_provider.rotation.health import HealthWatch
+from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch
 from tests.unit.rotation.fakes import START, a_webhook, api_unreachable
 
 DOWN = ApiUnavailable("GET", "/v2/webhooks/5", 503)

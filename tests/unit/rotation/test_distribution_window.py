@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from featurebase_provider.rotation.distribution import StoreOutcome, arming, distribute
+from featurebase_provider.rotation.all_stores import StoreOutcome, arming, distribute
 from tests.unit.rotation.fakes import MemoryStore, a_rule, secret
 
 OLD, NEW = secret("0"), secret("1")

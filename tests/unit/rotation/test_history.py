@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from featurebase_provider.rotation.age import SecretAge, rounded
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
 from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, lineage_of
-from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key
+from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key, recall
 from featurebase_provider.rotation.plan import ThisRun
-from featurebase_provider.rotation.recall import recall
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from featurebase_provider.rotation.convergence import Previous, converge, desired_pair
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreForeignValue
+from featurebase_provider.rotation.one_store import Previous, converge, desired_pair
 from featurebase_provider.rotation.plan import RotationPlan, check_status
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate

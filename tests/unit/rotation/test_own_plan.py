@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable
-from featurebase_provider.rotation.memory import WebhookMemory, plan_key
-from featurebase_provider.rotation.own_plan import own_plan
+from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key
 from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import ProbeFailed
-from featurebase_provider.rotation.exposure import Moment
 from featurebase_provider.rotation.probe import (
     ID_PREFIX,
     MOST_ADDRESSES,

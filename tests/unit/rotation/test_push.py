@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.rotation.current import Lineage
 from featurebase_provider.rotation.errors import (
     NotConverged,
     SecretMissing,
@@ -12,7 +13,6 @@ from featurebase_provider.rotation.errors import (
     StoreForeignValue,
     StoreUnreachable,
 )
-from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.push import ROUNDS, Pushed, push_until_agreed
 from tests.unit.rotation.fakes import (
     WEBHOOK_ID,

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.convergence import Previous
+from featurebase_provider.rotation.current import Lineage
 from featurebase_provider.rotation.errors import NotConverged, StaleRead, StoreUnreachable
-from featurebase_provider.rotation.lineage import Lineage
-from featurebase_provider.rotation.push import ROUNDS
-from featurebase_provider.rotation.push_all import AllPushed, push_all_until_agreed
+from featurebase_provider.rotation.one_store import Previous
+from featurebase_provider.rotation.push import ROUNDS, AllPushed, push_all_until_agreed
 from tests.unit.rotation.fakes import WEBHOOK_ID, FakeFeaturebase, MemoryStore, a_rule, failing, fingerprint, secret
 
 KNOWN = frozenset({fingerprint("0")})

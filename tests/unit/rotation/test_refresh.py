@@ -16,8 +16,8 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
     WebhookNotFound,
 )
+from featurebase_provider.rotation.current import Lineage
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing, StaleRead
-from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from tests.unit.rotation.fakes import (
     START,

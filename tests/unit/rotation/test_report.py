@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.report import Findings, RotationReport, TaskRow, make_report

@@ -8,8 +8,9 @@ import pytest
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.featurebase.models import Webhook
-from featurebase_provider.rotation.convergence import Previous
-from featurebase_provider.rotation.distribution import StoreOutcome
+from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.current import Lineage
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
     PlanUnreadable,
@@ -19,8 +20,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.exposure import Moment, boot_id
-from featurebase_provider.rotation.lineage import Lineage
+from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 from hypothesis.strategies import booleans, integers, just, one_of, sampled_from
 
 from featurebase_provider.featurebase.errors import FeaturebaseError, RateLimited
+from featurebase_provider.rotation.current import Lineage
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.lineage import Lineage
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import WriteRule, converge
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
 from tests.support.canned_http import canned_http

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.rotation.current import Lineage, read_current, secret_of
 from featurebase_provider.rotation.errors import SecretMissing, StaleRead
-from featurebase_provider.rotation.lineage import Lineage, read_current, secret_of
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
-from featurebase_provider.rotation.concurrency import Job, guarded, run_at_once
+from featurebase_provider.rotation.all_stores import Job, guarded, run_at_once
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.featurebase.redaction import clean_text, forms_of
+from featurebase_provider.featurebase.text import clean_text, forms_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.convergence import (
+from featurebase_provider.rotation.errors import (
+    SecretHasLeaked,
+    StoreConflict,
+    StoreForeignValue,
+    StoreReadBackDiffers,
+    StoreUnreachable,
+)
+from featurebase_provider.rotation.one_store import (
     WRITE_ATTEMPTS,
     Previous,
     check_ours,
@@ -13,13 +20,6 @@ from featurebase_provider.rotation.convergence import (
     desired_pair,
     is_ours,
     is_padded,
-)
-from featurebase_provider.rotation.errors import (
-    SecretHasLeaked,
-    StoreConflict,
-    StoreForeignValue,
-    StoreReadBackDiffers,
-    StoreUnreachable,
 )
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.audit.listing import Subject
+from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.featurebase.errors import WebhookNotFound
-from featurebase_provider.rotation.audit import AuditPorts, run_audit
-from featurebase_provider.rotation.audit_listing import Subject
 from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import START, a_webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from featurebase_provider.audit.report import AuditReport
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.audit_report import AuditReport
     from featurebase_provider.rotation.errors import MemoryUnknown
 
 

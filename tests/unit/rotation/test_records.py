@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from featurebase_provider.rotation.recorded import Instant, Text, read_record
+from featurebase_provider.rotation.records import Instant, Text, read_record
 
 
 @dataclass(frozen=True)

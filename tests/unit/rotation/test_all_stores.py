@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation import distribution
-from featurebase_provider.rotation.convergence import Previous
-from featurebase_provider.rotation.distribution import (
+from featurebase_provider.rotation import all_stores as distribution
+from featurebase_provider.rotation.all_stores import (
     NOT_READABLE,
     StoreOutcome,
     arming,
@@ -18,6 +17,7 @@ from featurebase_provider.rotation.distribution import (
     rule_for,
 )
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from tests.unit.rotation.fakes import WEBHOOK_ID, ArmedMemory, Clock, MemoryStore, a_rule, failing, fingerprint, secret
 

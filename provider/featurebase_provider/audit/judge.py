@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from featurebase_provider.audit.findings import HEALABLE, Finding
 from featurebase_provider.rotation.age import rounded
-from featurebase_provider.rotation.audit_findings import HEALABLE, Finding
 from featurebase_provider.rotation.check import PADDED
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from featurebase_provider.audit.listing import Subject
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.age import SecretAge
-    from featurebase_provider.rotation.audit_listing import Subject
-    from featurebase_provider.rotation.audit_stores import HeldByStore
+    from featurebase_provider.rotation.check import HeldByStore
     from featurebase_provider.rotation.history import History
 
 DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})

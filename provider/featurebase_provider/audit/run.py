@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.audit_findings import Finding
-from featurebase_provider.rotation.audit_judge import DRIFTED, Evidence, judge
-from featurebase_provider.rotation.audit_listing import (
+from featurebase_provider.audit.findings import Finding
+from featurebase_provider.audit.judge import DRIFTED, Evidence, judge
+from featurebase_provider.audit.listing import (
     Listing,
     Subject,
     connection_finding,
@@ -22,8 +21,9 @@ from featurebase_provider.rotation.audit_listing import (
     read_listing,
     unconfigured,
 )
-from featurebase_provider.rotation.audit_report import AuditedWebhook, AuditReport
-from featurebase_provider.rotation.audit_stores import HeldByStore, StoresToRead, in_batches, read_stores
+from featurebase_provider.audit.report import AuditedWebhook, AuditReport
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation.check import HeldByStore, StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.history import History
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from featurebase_provider.audit.listing import AuditsWebhooks
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.audit_listing import AuditsWebhooks
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from featurebase_provider.rotation.audit_findings import ADVICE, HEALABLE, KINDS, Finding
-from featurebase_provider.rotation.audit_report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
-from featurebase_provider.rotation.audit_stores import HeldByStore
-from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
+from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
+from featurebase_provider.rotation.check import HeldByStore
+from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
 from tests.unit.rotation.fakes import START, MemoryStore, fingerprint, secret
 
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"

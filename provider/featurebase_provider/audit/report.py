@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from featurebase_provider.rotation.audit_findings import ADVICE, Finding
-from featurebase_provider.rotation.audit_stores import HeldByStore
+from featurebase_provider.audit.findings import ADVICE, Finding
+from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from featurebase_provider.audit.findings import Finding
+from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.featurebase.errors import (
     ApiUnreachable,
     AuthenticationFailed,
@@ -15,11 +17,9 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
 )
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.audit import AuditPorts, run_audit
-from featurebase_provider.rotation.audit_findings import Finding
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
-from tests.unit.rotation.audit_fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
+from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
 from tests.unit.rotation.fakes import START, MemoryStore, failing, fingerprint, secret
 
 UNREACHABLE = ApiUnreachable("GET", "/v2/webhooks", detail="ConnectTimeout")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 
-from featurebase_provider.rotation.recorded import read_record
+from featurebase_provider.rotation.records import read_record
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

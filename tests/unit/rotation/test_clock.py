@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from featurebase_provider.rotation import exposure
-from featurebase_provider.rotation.exposure import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation import clock
+from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 
 
 def test_a_moment_survives_json() -> None:
@@ -40,7 +40,7 @@ def test_two_unknown_boots_are_not_the_same() -> None:
 
 def test_the_boot_id_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "boot_id"
-    monkeypatch.setattr(exposure, "BOOT_ID", file)
+    monkeypatch.setattr(clock, "BOOT_ID", file)
     assert boot_id() is None
     file.write_text("3b0c\n")
     assert boot_id() == "3b0c"
@@ -48,4 +48,4 @@ def test_the_boot_id_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_on_linux_the_kernel_names_the_boot() -> None:
     """proc(5): the same for every process until the next boot."""
-    assert Path("/proc/sys/kernel/random/boot_id") == exposure.BOOT_ID
+    assert Path("/proc/sys/kernel/random/boot_id") == clock.BOOT_ID

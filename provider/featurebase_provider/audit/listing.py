@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from featurebase_provider.audit.findings import Finding
 from featurebase_provider.featurebase.errors import (
     AuthenticationFailed,
     FeaturebaseError,
@@ -14,7 +15,6 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
     WebhookNotFound,
 )
-from featurebase_provider.rotation.audit_findings import Finding
 from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:

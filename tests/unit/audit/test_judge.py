@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.audit_findings import ADVICE, HEALABLE, KINDS, Finding
-from featurebase_provider.rotation.audit_judge import Evidence, judge
-from featurebase_provider.rotation.audit_listing import Subject
-from featurebase_provider.rotation.audit_stores import HeldByStore
+from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.judge import Evidence, judge
+from featurebase_provider.audit.listing import Subject
+from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.history import History
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
 
