@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
 TESTS = tuple(
-    f"tests/unit/{name}" for name in ("rotation", "audit", "operators", "sensors", "triggers", "dag_factory", "cli", "hostile")
+    f"tests/unit/{name}"
+    for name in ("rotation", "audit", "operators", "sensors", "triggers", "dag_factory", "cli", "hostile")
 )
 
 

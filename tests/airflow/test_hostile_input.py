@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from featurebase_provider.rotation.health import one_line
+from featurebase_provider.featurebase.text import one_line
 from tests.support.scripted_server import answer, scripted_server
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.age import rounded
 from featurebase_provider.rotation.check import PADDED
-from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result, one_line
+from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

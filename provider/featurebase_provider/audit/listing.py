@@ -15,7 +15,8 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
     WebhookNotFound,
 )
-from featurebase_provider.rotation.health import one_line
+from featurebase_provider.featurebase.text import one_line
+from featurebase_provider.rotation.find import named, not_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -121,13 +122,14 @@ def find_listed(subject: Subject, listing: Listing) -> Webhook | Finding | None:
     """
     webhook_id = subject.webhook_id
     if webhook_id is None:
-        found = [webhook for webhook in listing.by_id.values() if webhook.name == subject.webhook_name]
+        found = named(listing.by_id.values(), subject.webhook_name)
         if len(found) == 1:
             webhook_id = found[0].id
         elif not listing.complete:
             return None
         else:
-            return subject.finding("webhook_missing", _not_one(subject.webhook_name, [one.id for one in found]))
+            hint = "; name it by webhook_id" if found else ""
+            return subject.finding("webhook_missing", not_one(found, subject.webhook_name) + hint)
     listed = listing.by_id.get(webhook_id)
     if listed is not None and listed.secret is not None:
         return listed
@@ -146,12 +148,6 @@ def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook
     listing.by_id[webhook.id] = webhook
     listing.now = listing.client.clock.now()
     return webhook
-
-
-def _not_one(name: str | None, ids: list[str]) -> str:
-    if ids:
-        return f"{len(ids)} webhooks ({', '.join(ids[:5])}) have the name {one_line(name)!r}; name it by webhook_id"
-    return f"no webhook has the name {one_line(name)!r}"
 
 
 def unconfigured(listings: Mapping[str, Listing], configured: Mapping[str, str]) -> list[Finding]:

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from featurebase_provider.audit.findings import ADVICE, Finding
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.check import HeldByStore
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -118,7 +118,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
 def _read(config: WebhookConfig) -> tuple[Webhook, str]:
     """The webhook, and the base URL of its Featurebase."""
     from featurebase_provider.hooks.featurebase import FeaturebaseHook
-    from featurebase_provider.operators.preflight import find_webhook
+    from featurebase_provider.rotation.find import find_webhook
 
     with FeaturebaseHook(config.featurebase_conn_id).get_conn() as client:
         return find_webhook(client, config.webhook_id or "", config.webhook_name), client.settings.base_url

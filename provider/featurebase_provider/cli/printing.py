@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from featurebase_provider.cli.webhook_check import finding
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.errors import StoreForeignValue
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,11 +14,11 @@ from featurebase_provider.config.agreement import (
     settings_problems,
     store_problems,
 )
-from featurebase_provider.config.credentials import redacted
 from featurebase_provider.config.errors import Fault
 from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
 from featurebase_provider.config.models import WebhookConfig, WebhookSettings
 from featurebase_provider.config.store_list import class_of, store_from, with_labels
+from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -62,7 +62,7 @@ def _check_stores(checked: CheckedWebhook) -> None:
             checked.stores[index] = store_from(entry)
         except PydanticCustomError as exc:
             place = locate(("type",) if isinstance(entry, dict) else ())
-            checked.faults.append(Fault(place.line, place.field, redacted(exc.message())))
+            checked.faults.append(Fault(place.line, place.field, without_tokens(exc.message())))
         except ValidationError as exc:
             model = class_of(entry)
             checked.faults += [fault_from(detail, model, locate) for detail in details_of(exc)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_VALUE = re.compile(r"^\s*(?:bearer\s+)?(?:sk_|whsec_)", re.IGNORECASE)
+from featurebase_provider.featurebase.text import STARTS_CREDENTIAL, without_tokens
+
+_VALUE = re.compile(rf"^\s*(?:bearer\s+)?{STARTS_CREDENTIAL}", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
-_INSIDE = re.compile(r"(?:(?<![a-z])sk_|sk_(?:live|test)_|whsec_)[^\s'\",;:\]}]*", re.IGNORECASE)
 _FIELD = re.compile(
     r"api_?key|passw(or)?d|passwd|passphrase|^pass$|token|credential|authorization|private_?key"
     r"|access_?key|signing_?secret|webhook_?secret|client_?secret|secret_?key|^secret$|^login$",
@@ -30,19 +31,14 @@ def names_credential(field: str) -> bool:
     return bool(_FIELD.search(field.replace("-", "_")))
 
 
-def redacted(text: str) -> str:
-    """``text`` without anything in it that looks like an API key or a signing secret."""
-    return _INSIDE.sub("***", text)
-
-
 def shown_key(key: str) -> str:
     """A mapping's key as it may appear in a message: only a plain name is repeated."""
-    return key if _PLAIN_KEY.fullmatch(key) and redacted(key) == key else "?"
+    return key if _PLAIN_KEY.fullmatch(key) and without_tokens(key) == key else "?"
 
 
 def shown_value(value: object) -> str:
     """A short value in quotes, for a message; a long one or one like a credential stays unsaid."""
     text = str(value)
-    if len(text) > 60 or is_credential(text) or redacted(text) != text:
+    if len(text) > 60 or is_credential(text) or without_tokens(text) != text:
         return "the value"
     return f'"{text}"' if text.isprintable() else repr(text)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from featurebase_provider.config.credentials import redacted, shown_key
+from featurebase_provider.config.credentials import shown_key
 from featurebase_provider.config.errors import Fault
+from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ def _syntax_fault(text: str, exc: yaml.YAMLError) -> Fault:
     if 0 < line <= len(lines) and re.match(r" *\t", lines[line - 1]):
         return Fault(line, "", "a tab indents this line; YAML allows spaces only")
     # The parser's own words quote a character at most; the snippet that it adds quotes the line: left out.
-    words = ", ".join(redacted(part) for part in (exc.context, exc.problem) if part)
+    words = ", ".join(without_tokens(part) for part in (exc.context, exc.problem) if part)
     return Fault(line, "", f"this is not valid YAML: {words or 'it cannot be parsed'}")
 
 

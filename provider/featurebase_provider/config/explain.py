@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from featurebase_provider.config.agreement import DISAGREEMENT, Problem
-from featurebase_provider.config.credentials import ADVICE, names_credential, redacted
+from featurebase_provider.config.credentials import ADVICE, names_credential
 from featurebase_provider.config.document import Key
 from featurebase_provider.config.errors import Fault
 from featurebase_provider.config.merging import Place
+from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -58,7 +59,7 @@ def fault_from(detail: ErrorDetails, model: type[BaseModel], locate: Locate) -> 
     if detail["type"] == DISAGREEMENT:
         context = detail["ctx"]
         return fault_from_problem(Problem(tuple(context["fields"]), context["message"], loc), model, locate)
-    message = redacted(_message(detail, model, loc))
+    message = without_tokens(_message(detail, model, loc))
     place = locate(loc)
     while not place.found and loc and detail["type"] != "missing":  # pydantic adds the branch of a union
         loc = loc[:-1]
@@ -77,7 +78,7 @@ def fault_from_problem(problem: Problem, model: type[BaseModel], locate: Locate)
         field = _field_at(model, loc)
         if field is not None and isinstance(field.default, timedelta):
             message += f"; it is {to_jsonable_python(field.default)} by default"
-    return Fault(line, place.field, redacted(message))
+    return Fault(line, place.field, without_tokens(message))
 
 
 def unknown_field(name: str, allowed: list[str]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.config.credentials import redacted, shown_value
+from featurebase_provider.config.credentials import shown_value
 from featurebase_provider.config.errors import Fault
 from featurebase_provider.config.models import WebhookSettings
+from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
             first = seen.setdefault(key, place)
             if first is not place:
                 where = f"{first.field} (line {first.line})"
-                yield Fault(place.line, place.field, redacted(f"{what} {where}"))
+                yield Fault(place.line, place.field, without_tokens(f"{what} {where}"))
 
 
 def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, str]]:

@@ -11,13 +11,15 @@ from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 4
 """Characters; to remove a shorter value would garble the text and hide nothing."""
 
-# Featurebase's own prefixes: signing secrets and API keys.
-_TOKEN = re.compile(r"(?:whsec|\bsk)_[^\s\"'`,;<>()\[\]{}]+")
+STARTS_CREDENTIAL = "(?:(?<![a-z])sk_|sk_(?:live|test)_|whsec_)"
+"""Matches how Featurebase's API keys and signing secrets begin, in whatever case."""
+_TOKEN = re.compile(STARTS_CREDENTIAL + r"[^\s\"'`,;<>()\[\]{}]+", re.IGNORECASE)
 
 
 def forms_of(value: str) -> list[str]:
@@ -48,8 +50,13 @@ def clean_text(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> s
     forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in forms_of(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, REDACTED)
-    text = _TOKEN.sub(REDACTED, text).strip()
+    text = without_tokens(text).strip()
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def without_tokens(text: str) -> str:
+    """Remove everything that looks like an API key or a signing secret of Featurebase."""
+    return _TOKEN.sub(REDACTED, text)
 
 
 def _printable(character: str) -> str:
@@ -57,3 +64,24 @@ def _printable(character: str) -> str:
         return " "
     # C*: control, format (text direction marks among them), surrogate, private and unassigned characters.
     return "" if unicodedata.category(character).startswith("C") else character
+
+
+def one_line(text: str | None, limit: int | None = 200) -> str:
+    """Make an untrusted text safe for a log line: printable, on one line, at most ``limit`` characters.
+
+    :param limit: None leaves its length.
+    """
+    clean = "".join(char if char.isprintable() else " " for char in text or "")
+    return " ".join(clean.split())[:limit]
+
+
+def in_words(span: timedelta) -> str:
+    """A duration as people say it: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; none is negative."""
+    seconds = max(int(span.total_seconds()), 0)
+    sizes = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    parts = []
+    for size, unit in sizes:
+        amount, seconds = divmod(seconds, size)
+        if amount:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2]) or "0 s"

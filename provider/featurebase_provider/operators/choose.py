@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from featurebase_provider.config.fields import ALL_WEBHOOKS
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import check_conf, task_errors
 from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

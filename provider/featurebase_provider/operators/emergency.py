@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
@@ -16,13 +17,12 @@ from featurebase_provider.operators.base import (
     write_rule,
 )
 from featurebase_provider.operators.memory import PREFLIGHT, memory_of
-from featurebase_provider.operators.preflight import find_webhook
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
+from featurebase_provider.rotation.find import find_webhook
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.memory import own_plan, plan_key
 from featurebase_provider.rotation.plan import RotationPlan, make_plan

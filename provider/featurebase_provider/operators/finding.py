@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, branch_of
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.health import one_line
+from featurebase_provider.featurebase.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

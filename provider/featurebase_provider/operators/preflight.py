@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import (
     FeaturebaseOperator,
     check_conf,
@@ -21,8 +22,8 @@ from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.rotation.check import PADDED, check_stores
 from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
+from featurebase_provider.rotation.find import find_webhook
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import check_status, checked_mode, make_plan
 from featurebase_provider.rotation.probe import Probe
@@ -275,26 +276,3 @@ class PreflightRotationOperator(FeaturebaseOperator):
             said = f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed"
             raise outcome.failure(webhook.id, f"{said}. {behind}" if behind else said)
         self.log.info("Probe with the current secret: %s", outcome.detail)
-
-
-def find_webhook(client: Client, webhook_id: str, name: str | None) -> Webhook:
-    """Read the webhook by id, or find the one with exactly this name.
-
-    :raises PlanRefused: no webhook has the name, or several have.
-    :raises ApiError: Featurebase could not be read.
-    """
-    if webhook_id:
-        return client.get_webhook(webhook_id)
-    if not name:
-        raise PlanRefused(
-            "(none)", "neither webhook_id nor webhook_name has a value once rendered; nothing was changed"
-        )
-    found = [webhook for webhook in client.list_webhooks() if webhook.name == name]
-    if len(found) != 1:
-        ids = ", ".join(webhook.id for webhook in found)
-        problem = f"{len(found)} webhooks ({ids}) have the name" if found else "no webhook has the name"
-        raise PlanRefused(
-            "(by name)",
-            f"{problem} {one_line(name)!r}; nothing was changed. Name it by webhook_id in the rotation file",
-        )
-    return client.get_webhook(found[0].id)

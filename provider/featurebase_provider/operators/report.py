@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, this_run
 from featurebase_provider.operators.finding import finding_of, why_of
@@ -16,7 +17,6 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.history import lineage_of
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.report import Findings, TaskRow, make_report

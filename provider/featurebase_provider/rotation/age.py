@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from featurebase_provider.rotation.schedule import in_words
+from featurebase_provider.featurebase.text import in_words
 
 
 @dataclass(frozen=True, slots=True)

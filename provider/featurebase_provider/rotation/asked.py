@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.plan import MODES
 
 if TYPE_CHECKING:

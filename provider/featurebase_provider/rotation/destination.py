@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.errors import ProbeFailed
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook

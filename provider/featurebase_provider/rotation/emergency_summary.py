@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import NOTHING_TO_DO
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - read_record resolves it
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.rotation.health import one_line
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:

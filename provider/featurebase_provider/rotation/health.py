@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from featurebase_provider.featurebase.text import clean_text
+from featurebase_provider.featurebase.text import clean_text, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,15 +133,6 @@ def last_result(webhook: Webhook) -> str:
     # The message may be the receiver's own answer, and that may quote what it was sent.
     message = clean_text(one_line(last.message, None), secrets=webhook.secret_values(), limit=200)
     return f" (last result: {last.code} {message!r} at {last.timestamp.isoformat()})"
-
-
-def one_line(text: str | None, limit: int | None = 200) -> str:
-    """Make an untrusted text safe for a log line: printable, on one line, at most ``limit`` characters.
-
-    :param limit: None leaves its length.
-    """
-    clean = "".join(char if char.isprintable() else " " for char in text or "")
-    return " ".join(clean.split())[:limit]
 
 
 MAX_POLL_FAILURES = 10

@@ -8,9 +8,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.current import LONGEST_LAG
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
-from featurebase_provider.rotation.health import one_line
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.records import Instant, Text, read_record
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import advise
-from featurebase_provider.rotation.health import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

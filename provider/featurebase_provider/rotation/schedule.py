@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.text import in_words
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -63,15 +65,3 @@ def why_too_young(
         f"the secret is {in_words(age)} old at most, less than min_age ({in_words(min_age)}); nothing was changed. "
         "Trigger the Dag by hand to rotate now"
     )
-
-
-def in_words(span: timedelta) -> str:
-    """A duration as people say it: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; none is negative."""
-    seconds = max(int(span.total_seconds()), 0)
-    sizes = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-    parts = []
-    for size, unit in sizes:
-        amount, seconds = divmod(seconds, size)
-        if amount:
-            parts.append(f"{amount} {unit}")
-    return " ".join(parts[:2]) or "0 s"

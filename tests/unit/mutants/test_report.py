@@ -22,7 +22,8 @@ def status(one: Verdict, two: Verdict, *explained: Change) -> int:
 
 def test_all_killed_or_timed_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("killed", "timed out") == 0
-    assert "│ all                  │     2 │      1 │        0 │         0 │         1 │" in capsys.readouterr().out
+    (total,) = [line for line in capsys.readouterr().out.splitlines() if "│ all " in line]
+    assert total.replace("│", "").split() == ["all", "2", "1", "0", "0", "1"]
 
 
 def test_a_survivor_is_listed_with_its_place_as_the_page_takes_it(capsys: pytest.CaptureFixture[str]) -> None:

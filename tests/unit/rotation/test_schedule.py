@@ -4,13 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from featurebase_provider.rotation.schedule import (
-    RunTiming,
-    in_words,
-    why_late,
-    why_no_backfill,
-    why_too_young,
-)
+from featurebase_provider.featurebase.text import in_words
+from featurebase_provider.rotation.schedule import RunTiming, why_late, why_no_backfill, why_too_young
 from tests.unit.rotation.fakes import START
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
