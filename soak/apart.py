@@ -29,9 +29,9 @@ WANTED_BY_TASKS = (
     "airflow.sdk.log",
     "airflow.sdk.observability.stats",
     "featurebase_provider.dag_factory",
-    "featurebase_provider.stores.format_dotenv",
-    "featurebase_provider.stores.format_json",
-    "featurebase_provider.stores.local_file",
+    "featurebase_provider.stores.shared.formats.dotenv",
+    "featurebase_provider.stores.shared.formats.json",
+    "featurebase_provider.stores.object_storage.local_file",
 )
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)

@@ -21,7 +21,7 @@ from tests.support.local_server import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from featurebase_provider.stores.aws_store import AwsStore
+    from featurebase_provider.stores.shared.aws import AwsStore
 
 JSON_FIELDS = {"key": "current", "previous_key": "previous"}
 ANYWHERE = "*"

@@ -15,8 +15,8 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from featurebase_provider.stores.azure_credentials import azure_credential
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
+from featurebase_provider.stores.azure_key_vault.credentials import azure_credential
 from tests.contract.store_case import ready
 from tests.support.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 from tests.support.tls_hosts import Answer

@@ -17,7 +17,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.all_stores import Job, run_at_once
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
-from featurebase_provider.stores import sql_session
+from featurebase_provider.stores.sql import session as sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.support.postgres import PASSWORD, certificate, execute, postgres

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.errors import StoreConflict
-from featurebase_provider.stores.format_json import JsonFormat
-from featurebase_provider.stores.object_storage_formats import Contents
+from featurebase_provider.stores.shared.formats import Contents
+from featurebase_provider.stores.shared.formats.json import JsonFormat
 from tests.properties.airflow_model import DagRun, TaskTry
 from tests.properties.stepping import current_try, stop_here
 from tests.unit.rotation.fakes import ArmedMemory, Clock, FakeFeaturebase, MemoryStore, api_unreachable

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.rotation.store import MANAGED_BY, StoreMark
-from featurebase_provider.stores import aws_mark, mark_labels, s3_object, vault_secret
-from featurebase_provider.stores.kubernetes_object import ArmedKubernetesSecret
+from featurebase_provider.stores.hashicorp_vault import armed as vault_secret
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
+from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
+from featurebase_provider.stores.object_storage import s3 as s3_object
+from featurebase_provider.stores.shared import aws_mark, mark_labels
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
 from tests.unit.rotation.fakes import WEBHOOK_ID, fingerprint

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from featurebase_provider.stores.format_dotenv import DotenvFormat
-from featurebase_provider.stores.format_json import JsonFormat
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from featurebase_provider.stores.object_storage_formats import Contents, RawFormat, TextFormat
+from featurebase_provider.stores.shared.formats import Contents, RawFormat, TextFormat
+from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
+from featurebase_provider.stores.shared.formats.json import JsonFormat
 from tests.properties.profile import tries
 from tests.unit.rotation.fakes import WEBHOOK_ID, secret
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from featurebase_provider.audit.findings import KINDS
 from featurebase_provider.config.credentials import shown_value
-from featurebase_provider.stores.durations import Duration, parse_duration
+from featurebase_provider.stores.base import Duration, parse_duration
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 """Airflow's names for schedules (``airflow.sdk`` and ``airflow.utils.dates`` hold the same six)."""

@@ -24,7 +24,7 @@ from featurebase_provider.featurebase.settings import (
     url_problem,
 )
 from featurebase_provider.hooks.masking import amask, mask
-from featurebase_provider.stores.airflow_channel import is_connection_missing
+from featurebase_provider.stores.shared.airflow_channel import is_connection_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

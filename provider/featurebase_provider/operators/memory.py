@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import asset_event_extras
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, StoreError
 from featurebase_provider.rotation.memory import LARGEST_RECORD, WebhookMemory
-from featurebase_provider.stores.airflow_channel import get_variable, is_listed, put_variable
+from featurebase_provider.stores.shared.airflow_channel import get_variable, is_listed, put_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,16 +2,71 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import pendulum
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.stores.durations import Seconds
+from featurebase_provider.rotation.store import ArmedStore
 
 if TYPE_CHECKING:
-    from featurebase_provider.rotation.store import ArmedStore
+    from collections.abc import Callable
+
+
+_HINT = "write an ISO 8601 duration such as PT10S (10 seconds), PT5M, PT8H, P1D or P2W"
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read an ISO 8601 duration of a fixed length.
+
+    :param value: the text, or a ``timedelta`` from code.
+    :raises ValueError: no duration, a number without a unit, or years and months, whose length varies.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ValueError(f"a number has no unit; {_HINT}")
+    if not isinstance(value, str):
+        raise ValueError(_HINT)
+    text = value.strip()
+    # pendulum wraps around on numbers of more digits, silently.
+    if not text.startswith("P") or "/" in text or not re.search(r"\d", text) or re.search(r"\d{9}", text):
+        raise ValueError(_HINT)
+    try:
+        parsed = pendulum.parse(text)
+    except (ValueError, OverflowError):
+        raise ValueError(_HINT) from None
+    if not isinstance(parsed, pendulum.Duration):
+        raise ValueError(_HINT)
+    if parsed.years or parsed.months:
+        raise ValueError("years and months have no fixed length; write days (P90D) or weeks (P2W)")
+    return parsed.as_timedelta()
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, (str, timedelta)):
+        return parse_duration(value).total_seconds()
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT10M", "P1D"]}),
+]
+"""A ``timedelta`` that the configuration writes as an ISO 8601 duration."""
+
+Seconds = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False, strict=True),
+    BeforeValidator(_seconds),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "duration"}, {"type": "number", "exclusiveMinimum": 0}]}),
+]
+"""A positive number of seconds that the configuration may also write as an ISO 8601 duration."""
 
 
 class StoreConfig(BaseModel, ABC):
@@ -69,3 +124,43 @@ class StoreConfig(BaseModel, ABC):
 def secret_or_none(value: str | None) -> SigningSecret | None:
     """Wrap what a store holds; an empty text counts as no secret."""
     return SigningSecret(value) if value else None
+
+
+class Closable(Protocol):
+    """A client that can be closed."""
+
+    def close(self) -> object:
+        """Give its connections back."""
+
+
+Client = TypeVar("Client", bound=Closable)
+
+
+class ConnectingStore(ArmedStore, Generic[Client]):
+    """What stores have in common that get their client by a function.
+
+    :param name: the store's name, for messages.
+    :param build: builds the client and logs in; asks Airflow nothing, and raises ``StoreError`` only.
+    """
+
+    def __init__(self, name: str, build: Callable[[], Client]) -> None:
+        super().__init__(name)
+        self._build = build
+        self._built: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client; built now, should that not have happened yet."""
+        # Not a cached_property: before Python 3.12 one that takes long makes all other stores wait.
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def connect(self) -> None:
+        """Build the client."""
+        _ = self.client
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._built is not None:
+            self._built.close()

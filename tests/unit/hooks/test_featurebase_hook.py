@@ -16,7 +16,7 @@ from featurebase_provider.featurebase.errors import FeaturebaseError, SettingsIn
 from featurebase_provider.hooks.featurebase import FeaturebaseHook, settings_from
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.sandbox.server import SandboxServer
-from featurebase_provider.stores.hook_errors import hook_errors
+from featurebase_provider.stores.shared.connection import hook_errors
 from tests.support.frame_locals import places_that_tell
 
 Configure = Callable[..., FeaturebaseHook]

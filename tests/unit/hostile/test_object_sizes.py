@@ -8,9 +8,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.object_backend import MAX_BYTES
-from featurebase_provider.stores.remote_object import RemoteObject
-from featurebase_provider.stores.s3_object import S3Object
+from featurebase_provider.stores.object_storage.backend import MAX_BYTES
+from featurebase_provider.stores.object_storage.remote import RemoteObject
+from featurebase_provider.stores.object_storage.s3 import S3Object
 
 
 class Unread:

@@ -11,7 +11,7 @@ import pytest
 from botocore.stub import Stubber
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.stores.aws_calls import AwsCalls
+from featurebase_provider.stores.shared.aws_calls import AwsCalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from featurebase_provider.rotation.store import StoreMark
-from featurebase_provider.stores.aws_mark import mark_in, own_tags, tags_of
+from featurebase_provider.stores.shared.aws_mark import mark_in, own_tags, tags_of
 
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "https://airflow.example.com/ops")
 ALLOWED = re.compile(r"[A-Za-z0-9 _.:/=+@-]{0,256}")

@@ -15,7 +15,7 @@ from featurebase_provider.stores.aws_ssm import AwsSsmStore
 from tests.contract.store_case import ready
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.aws_store import AwsStore
+    from featurebase_provider.stores.shared.aws import AwsStore
 
 ARN = "arn:aws:secretsmanager:eu-north-1:123456789012:secret:apps/feedback-Ab12Cd"
 BOTH = pytest.mark.parametrize("store", [AwsSecretsManagerStore, AwsSsmStore])

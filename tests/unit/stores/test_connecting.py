@@ -7,7 +7,7 @@ import pytest
 
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.connecting import ConnectingStore
+from featurebase_provider.stores.base import ConnectingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

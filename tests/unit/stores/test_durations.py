@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from featurebase_provider.stores.durations import Duration, Seconds
+from featurebase_provider.stores.base import Duration, Seconds
 
 
 class Settings(BaseModel):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.format_dotenv import DotenvFormat
-from featurebase_provider.stores.object_storage_formats import Contents, RawFormat
+from featurebase_provider.stores.shared.formats import Contents, RawFormat
+from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
 
 if TYPE_CHECKING:
     from pathlib import Path

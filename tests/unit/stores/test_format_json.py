@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.format_json import JsonFormat
-from featurebase_provider.stores.object_storage_formats import Contents
+from featurebase_provider.stores.shared.formats import Contents
+from featurebase_provider.stores.shared.formats.json import JsonFormat
 
 FORMAT = JsonFormat("a store", "current", "previous")
 ALONE = JsonFormat("a store", "current", None)

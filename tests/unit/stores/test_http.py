@@ -138,7 +138,7 @@ def test_fields_that_do_not_fit_together(changes, said):
 
 def test_a_missing_hook_names_the_extra(service, monkeypatch):
     monkeypatch.setitem(sys.modules, "jsonpath_ng.ext.parser", None)
-    monkeypatch.delitem(sys.modules, "featurebase_provider.stores.http_value", raising=False)
+    monkeypatch.delitem(sys.modules, "featurebase_provider.stores.http.armed", raising=False)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[http\]"):
         store().arm()
 

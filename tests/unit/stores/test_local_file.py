@@ -14,9 +14,9 @@ import pytest
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
-from featurebase_provider.stores import local_file
-from featurebase_provider.stores.local_file import LocalFile
-from featurebase_provider.stores.object_backend import MAX_BYTES, HeldObject
+from featurebase_provider.stores.object_storage import local_file
+from featurebase_provider.stores.object_storage.backend import MAX_BYTES, HeldObject
+from featurebase_provider.stores.object_storage.local_file import LocalFile
 from tests.contract.local_file_cases import NOBODY, without_root
 
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "here")
@@ -185,7 +185,7 @@ def test_a_file_that_is_a_mount_point_is_refused(path: Path, tmp_path: Path) -> 
     script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
     code = (
         "import sys\n"
-        "from featurebase_provider.stores.local_file import LocalFile\n"
+        "from featurebase_provider.stores.object_storage.local_file import LocalFile\n"
         "file = LocalFile('a store', sys.argv[1])\n"
         "try: file.prove_writable(file.read())\n"
         "except Exception as error: print(type(error).__name__, error)\n"

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from featurebase_provider.stores.quiet_clients import quieten
+from featurebase_provider.stores.shared.connection import quieten
 
 
 @pytest.mark.parametrize(

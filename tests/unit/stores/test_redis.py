@@ -10,7 +10,7 @@ from redis import exceptions
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.redis import RedisStore
-from featurebase_provider.stores.redis_value import ArmedRedis, Place
+from featurebase_provider.stores.redis.armed import ArmedRedis, Place
 
 
 def test_targets_name_the_place() -> None:

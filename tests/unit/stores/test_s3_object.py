@@ -7,7 +7,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from featurebase_provider.stores.s3_object import S3Object
+from featurebase_provider.stores.object_storage.s3 import S3Object
 from tests.contract.s3_cases import S3JsonCase
 
 if TYPE_CHECKING:

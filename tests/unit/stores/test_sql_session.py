@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.stores.loopback import is_loopback
-from featurebase_provider.stores.sql_session import connect_timeout, sqlite_error
+from featurebase_provider.stores.shared.connection import is_loopback
+from featurebase_provider.stores.sql.session import connect_timeout, sqlite_error
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.stores.sql_statement import parse_sql
+from featurebase_provider.stores.sql.statement import parse_sql
 
 VERBS, ALLOWED = ("SELECT", "UPDATE", "WITH"), ("secret", "previous")
 

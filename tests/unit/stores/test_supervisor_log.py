@@ -43,7 +43,7 @@ def _ask(level: str, namespaces: str) -> tuple[bool, bool]:
     from airflow.sdk.execution_time import supervisor
     from airflow.sdk.log import configure_logging
 
-    from featurebase_provider.stores.airflow_channel import supervisor_logs_values
+    from featurebase_provider.stores.shared.airflow_channel import supervisor_logs_values
 
     output = io.BytesIO()
     configure_logging.cache_clear()

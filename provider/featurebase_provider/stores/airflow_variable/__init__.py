@@ -1,0 +1,207 @@
+"""The store type ``airflow_variable``: for receivers and Dags that read their settings from Airflow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import StoreConfig, secret_or_none
+from featurebase_provider.stores.shared.airflow_channel import (
+    get_variable,
+    put_variable,
+    require_task,
+    supervisor_logs_values,
+)
+from featurebase_provider.stores.shared.formats import Contents, RawFormat
+from featurebase_provider.stores.shared.formats.json import JsonFormat
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+HIDING_WORDS = (
+    "secret",
+    "token",
+    "password",
+    "passwd",
+    "passphrase",
+    "private_key",
+    "api_key",
+    "apikey",
+    "authorization",
+)
+"""Airflow's UI and API hide the value of a Variable whose name holds one of these."""
+
+
+class AirflowVariableStore(StoreConfig):
+    """The signing secret as the value of an Airflow Variable, or under a key of its JSON value.
+
+    A Variable cannot be written conditionally: it is read again just before, and a writer in that instant is
+    overwritten. Airflow masks a Variable in logs by its name only (``secret``, ``token``, ...): choose such a
+    name if other Dags read it.
+
+    :param name: the Variable's key.
+    :param format: ``raw`` (nothing but the secret) or ``json``.
+    :param key: where the secret lies in the JSON value (``current``).
+    :param previous_key: where the previous secret lies (``previous``); null keeps none.
+    :param description: the Variable's description. Airflow lets a task neither read a description nor write a
+        value without one, so each write sets this text; left out, it names the webhook and the fingerprint.
+    :param allow_unencrypted: write although this worker's ``[core] fernet_key`` is empty. It is the API
+        server that encrypts, with a key of its own that no task can see: say so where only workers have none.
+    """
+
+    type: Literal["airflow_variable"] = "airflow_variable"
+    name: Annotated[str, Field(min_length=1, max_length=250)]
+    format: Literal["raw", "json"] = "raw"
+    key: Annotated[str, Field(min_length=1)] | None = Field(
+        default_factory=lambda fields: "current" if fields["format"] == "json" else None
+    )
+    previous_key: Annotated[str, Field(min_length=1)] | None = Field(
+        default_factory=lambda fields: "previous" if fields["format"] == "json" else None
+    )
+    description: Annotated[str, Field(max_length=5000)] | None = None
+    allow_unencrypted: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        # Airflow's client puts the key into a URL as it is, where these would lead elsewhere.
+        if re.search(r"[\x00-\x20\x7f?#%\\]", name) or {"", ".", ".."} & set(name.split("/")) or name == "keys":
+            raise ValueError("Airflow's task interface cannot name such a Variable; use letters, digits, _ - . /")
+        return name
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> AirflowVariableStore:
+        if self.format == "raw" and (self.key or self.previous_key):
+            raise ValueError("the format raw has no keys; write format: json, or leave out key and previous_key")
+        if self.format == "json" and (not self.key or self.key == self.previous_key):
+            raise ValueError("the format json needs a key that differs from previous_key")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The Variable's key, with the JSON key as fragment."""
+        return f"airflow-variable:{self.name}" + (f"#{self.key}" if self.key else "")
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return f"airflow-variable:{self.name}#{self.previous_key}" if self.previous_key else None
+
+    def arm(self) -> ArmedVariable:
+        """Make sure that what is written is stored encrypted, and is what Dags will read.
+
+        :raises StoreUnusable: outside a task; or the Fernet key is empty; or Airflow would log the value.
+        :raises StoreRefused: the worker's environment or a secrets backend shadows the Variable.
+        :raises StoreUnreachable: a secrets backend could not be asked.
+        """
+        require_task(self.full_name)
+        self._check_encryption()
+        self._check_debug_log()
+        self._check_shadows()
+        text_format: TextFormat = (
+            JsonFormat(self.full_name, self.key, self.previous_key)
+            if self.key
+            else RawFormat(self.full_name, line_break=False)
+        )
+        return ArmedVariable(self.full_name, self.name, text_format, self.description)
+
+    def _check_encryption(self) -> None:
+        from airflow.configuration import conf
+
+        if not self.allow_unencrypted and not conf.get("core", "fernet_key", fallback=""):
+            raise StoreUnusable(
+                self.full_name,
+                "[core] fernet_key is empty here, so Airflow may store it as plain text; nothing was changed",
+                "Set a Fernet key; if the API server has one and only this worker lacks it, or plain text is "
+                "acceptable, write allow_unencrypted: true",
+            )
+
+    def _check_debug_log(self) -> None:
+        """At DEBUG, Airflow's supervisor writes each Variable that a task sets into its own log, before any masking."""
+        if supervisor_logs_values():
+            raise StoreUnusable(
+                self.full_name,
+                "Airflow's logger supervisor is at the level DEBUG, at which it writes a Variable's value into the "
+                "worker's log; nothing was changed",
+                'Set [logging] namespace_levels to "supervisor=INFO" (Airflow 3.2 and newer; without blanks around =), '
+                "or logging_level to INFO",
+            )
+
+    def _check_shadows(self) -> None:
+        from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
+        from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+        for backend in ensure_secrets_backend_loaded():
+            if isinstance(backend, ExecutionAPISecretsBackend):
+                continue
+            asked = type(backend).__name__
+            try:
+                shadowed = backend.get_variable(key=self.name) is not None
+            except Exception as error:  # noqa: BLE001  each backend fails in its own way
+                raise StoreUnreachable(
+                    self.full_name,
+                    f"the secrets backend {asked} could not be asked whether it has this Variable "
+                    f"({error.__class__.__name__}); nothing was changed",
+                ) from None  # the text may quote what the backend holds
+            if shadowed:
+                raise StoreRefused(
+                    self.full_name,
+                    f"{asked} has a Variable of this name, which hides the one that would be written",
+                    "Remove it there, or configure the store that it comes from; nothing was changed",
+                )
+
+
+class ArmedVariable(ArmedStore):
+    """A Variable behind the task's own channel to Airflow.
+
+    :param name: the store's name, for messages.
+    :param key: the Variable's key.
+    :param description: what each write sets as description; None for one made from the mark.
+    """
+
+    main_thread_only = True
+
+    def __init__(self, name: str, key: str, text_format: TextFormat, description: str | None) -> None:
+        super().__init__(name)
+        self._key, self._format, self._description = key, text_format, description
+
+    def prove_writable(self) -> Writability:
+        """Read the Variable and edit a copy; Airflow has no means to prove more."""
+        text = self._text()
+        self._format.edit(text, Contents("whsec_trial", "whsec_trial_before"))
+        detail = "the Variable can be read; Airflow has no way to prove that a task may write it"
+        if text is not None and self._description is None:
+            detail += "; its description will be replaced (the store's description says with what)"
+        if not any(word in self._key.lower() for word in HIDING_WORDS):
+            detail += "; Airflow shows its value to whoever may see Variables, as its name holds no word like secret"
+        return Writability(False, detail)
+
+    def read(self) -> StoredValue:
+        """Read the Variable; one that does not exist holds no secret."""
+        text = self._text()
+        found = Contents(None) if text is None else self._format.read(text)
+        return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), version=text)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Set the Variable if it still is as it was read; what is there already is not written again."""
+        wanted = Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None)
+        text = self._format.edit(held.version, wanted)
+        if text == held.version:
+            return
+        if self._text() != held.version:
+            raise StoreConflict(self.name, "the Variable changed since it was read; it was left as it is")
+        put_variable(self.name, self._key, text, self._description or _described(mark))
+
+    def _text(self) -> str | None:
+        return get_variable(self.name, self._key)
+
+
+def _described(mark: StoreMark) -> str:
+    return (
+        f"Signing secret of Featurebase webhook {mark.webhook_id}, {mark.fingerprint}, "
+        f"written by {mark.managed_by} from {mark.managed_from}"
+    )

@@ -1,0 +1,193 @@
+"""A secret of Azure Key Vault behind an authenticated client."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.shared.formats import Contents
+from featurebase_provider.stores.shared.mark_labels import LABELS, labels_of, mark_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azure.keyvault.secrets import SecretClient
+
+    from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+_MOST_TAGS = 15
+_LOGIN_ADVICE = "If that lasts, check that the connection, or the worker, has an identity, and the network"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The secret as it was read; ``version`` None if there is none."""
+
+    version: str | None = None
+    text: str | None = field(default=None, repr=False)
+    tags: dict[str, str] = field(default_factory=dict)
+    content_type: str | None = None
+
+
+class ArmedAzureSecret(ArmedStore):
+    """One secret behind a client of its own.
+
+    :param client: the vendor's client.
+    :param credential: what it logs in with.
+    """
+
+    def __init__(
+        self, config: AzureKeyVaultStore, client: SecretClient, credential: Any, text_format: TextFormat
+    ) -> None:
+        super().__init__(config.full_name)
+        self._config, self._client, self._credential, self._format = config, client, credential, text_format
+
+    def connect(self) -> None:
+        """Fetch the token that the client will ask for, so that a write does not wait for it.
+
+        :raises StoreError: there is no identity, it was refused, or nobody answered.
+        """
+        from azure.core.exceptions import ClientAuthenticationError
+        from azure.identity import ClientSecretCredential
+
+        scope = f"https://{self._config.vault_url.partition('.')[2]}/.default"
+        with self._translated("the login did not succeed; nothing was changed"):
+            try:
+                # As the client will ask: tokens with and without this are kept apart.
+                self._credential.get_token_info(scope, options={"enable_cae": True})
+            except ClientAuthenticationError as error:
+                # Everything comes as this error; an answer of the login service is the one without a cause.
+                if error.__cause__ is None and isinstance(self._credential, ClientSecretCredential):
+                    raise StoreRefused(
+                        self.name,
+                        "the login was refused; nothing was changed",
+                        "Check client id, secret and tenant of its Airflow connection",
+                    ) from None
+                raise
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()
+        self._credential.close()
+
+    def prove_writable(self) -> Writability:
+        """Read the secret and edit a copy; Key Vault has no means to prove more."""
+        before = self._get()
+        self._edited(before, Contents("whsec_trial", "whsec_trial_before"))
+        if len({*before.tags, *LABELS}) > _MOST_TAGS:
+            raise StoreRefused(
+                self.name,
+                f"with ours it would have more tags than the {_MOST_TAGS} that Key Vault allows; nothing was changed",
+                "Remove some of its tags",
+            )
+        return Writability(False, "the secret can be read; Key Vault has no way to prove that it may be set")
+
+    def read(self) -> StoredValue:
+        """Read the current version and its tags."""
+        held = self._get()
+        found = self._format.read(held.text) if held.text is not None else Contents(None)
+        current = secret_or_none(found.current)
+        mark = mark_in(held.tags, fingerprint=current.fingerprint if current else None)
+        may_be_made = held.version is not None or self._config.create
+        return StoredValue(current, secret_or_none(found.previous), mark, held, may_be_made=may_be_made)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Set a new version with our mark among its tags, if the current one is still the one that was read."""
+        before: _Held = held.version
+        text = self._edited(before, Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None))
+        if text == before.text:
+            return
+        if self._get().version != before.version:
+            raise StoreConflict(self.name, "the secret changed since it was read; it was left as it is")
+        with self._translated("it could not be written"):
+            self._client.set_secret(
+                self._config.name,
+                text,
+                tags={**before.tags, **labels_of(mark)},
+                content_type=before.content_type,
+            )
+
+    def _get(self) -> _Held:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self._translated("it could not be read; nothing was changed"):
+            try:
+                found = self._client.get_secret(self._config.name)
+            except ResourceNotFoundError:
+                self._check_not_deleted()
+                return _Held()
+        properties = found.properties
+        if properties.key_id:
+            raise StoreRefused(
+                self.name, "the secret belongs to a certificate; nothing was changed", "Name another secret"
+            )
+        return _Held(properties.version, found.value or "", properties.tags or {}, properties.content_type)
+
+    def _check_not_deleted(self) -> None:
+        """A deleted secret keeps its name until it is purged, and takes no new version."""
+        from azure.core.exceptions import HttpResponseError
+
+        try:
+            self._client.get_deleted_secret(self._config.name)
+        except HttpResponseError as error:
+            if error.status_code in {403, 404}:  # 403: may not look; the write will tell
+                return
+            raise
+        raise self._deleted()
+
+    def _edited(self, before: _Held, wanted: Contents) -> str:
+        if before.version is None and not self._config.create:
+            raise StoreRefused(
+                self.name,
+                "the secret does not exist; nothing was changed",
+                "Create it, or write create: true in the store's configuration",
+            )
+        return self._format.edit(before.text, wanted)
+
+    def _deleted(self) -> StoreRefused:
+        return StoreRefused(
+            self.name,
+            "the secret was deleted and can still be recovered, so its name is taken; nothing was changed",
+            "Recover it (az keyvault secret recover) or purge it (az keyvault secret purge), or name another",
+        )
+
+    @contextmanager
+    def _translated(self, failed: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  the client also raises what it could not make sense of
+            raise self._error(error, failed) from None  # its text may quote the request
+
+    def _error(self, error: Exception, failed: str) -> StoreError:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        status, code = _answer_in(error)
+        if code == "ObjectIsDeletedButRecoverable":
+            return self._deleted()
+        said = f"{failed} ({code or status or type(error).__name__})"
+        if code == "SecretDisabled":
+            return StoreRefused(self.name, said, "Its current version is disabled: enable it, or set another value")
+        if status == 409:  # being deleted, recovered or purged at this moment
+            return StoreConflict(self.name, said)
+        if status is not None and 400 <= status < 500 and status not in {408, 429}:
+            return StoreRefused(
+                self.name, said, "Check the vault's address, the connection, and what its identity may do there"
+            )
+        # A login that got no answer and one for which there is no identity look alike; the first may end well later.
+        return StoreUnreachable(self.name, said, _LOGIN_ADVICE if isinstance(error, ClientAuthenticationError) else "")
+
+
+def _answer_in(error: Exception) -> tuple[int | None, str | None]:
+    """Status and the innermost error code of Key Vault's answer, if there was one."""
+    status = getattr(error, "status_code", None)
+    answer = getattr(error, "error", None)
+    inner = getattr(answer, "innererror", None) or {}
+    code = inner.get("code") or getattr(answer, "code", None)
+    return status, code if isinstance(code, str) and code.isalnum() else None

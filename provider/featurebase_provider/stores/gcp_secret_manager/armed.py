@@ -1,0 +1,218 @@
+"""A secret of Google Cloud's Secret Manager behind an authenticated client."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import ConnectingStore, secret_or_none
+from featurebase_provider.stores.shared.formats import Contents
+from featurebase_provider.stores.shared.mark_labels import labels_of, mark_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
+    from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+log = logging.getLogger(__name__)
+
+_NEEDED = ("secretmanager.secrets.get", "secretmanager.versions.access", "secretmanager.versions.add")
+_TO_DISABLE = ("secretmanager.versions.list", "secretmanager.versions.disable")
+_TO_MARK = "secretmanager.secrets.update"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The secret as it was read.
+
+    :param secret: Google's description of it; None if there is no such secret.
+    :param number: of its latest version; 0 if it has none.
+    :param text: what the latest version holds; None if there is none, or if it is disabled or destroyed.
+    """
+
+    secret: Any = None
+    number: int = 0
+    text: str | None = field(default=None, repr=False)
+
+
+class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
+    """One secret behind a client of its own."""
+
+    def __init__(self, config: GcpSecretManagerStore, build: Callable[[], GcpCalls], text_format: TextFormat) -> None:
+        super().__init__(config.full_name, build)
+        self._config, self._format = config, text_format
+
+    def prove_writable(self) -> Writability:
+        """Ask Google which of the needed permissions the connection has for this secret."""
+        before: _Held = self.read().version
+        self._edited(before, Contents("whsec_trial", "whsec_trial_before"))
+        if before.secret is None:
+            return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
+        needed = _NEEDED + (_TO_DISABLE if self._disables else ())
+        answer = self.client.ask(
+            "its permissions could not be asked for; nothing was changed",
+            "test_iam_permissions",
+            resource=self._config.resource,
+            permissions=[*needed, _TO_MARK],
+        )
+        if missing := [one for one in needed if one not in answer.permissions]:
+            raise StoreRefused(
+                self.name,
+                f"the connection's identity lacks {', '.join(missing)}; nothing was changed",
+                "Grant the role of docs/stores/gcp_secret_manager.md",
+            )
+        unmarked = "" if _TO_MARK in answer.permissions else f"; it cannot be marked as ours without {_TO_MARK}"
+        return Writability(True, f"Google confirms that versions may be added{unmarked}")
+
+    def read(self) -> StoredValue:
+        """Read the secret's annotations, its latest version, and whether older ones are still to be disabled."""
+        secret = self.client.ask_unless(
+            {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._config.resource
+        )
+        if secret is None:
+            return StoredValue(None, version=_Held(), may_be_made=self._config.create)
+        number, text = self._latest()
+        if text is None and number and self._config.key:
+            raise StoreRefused(
+                self.name,
+                "its latest version is disabled or destroyed, so what the JSON value holds besides cannot be kept; "
+                "nothing was changed",
+                "Enable that version, or add one",
+            )
+        found = self._format.read(text) if text is not None else Contents(None)
+        current = secret_or_none(found.current)
+        mark = mark_in(secret.annotations, fingerprint=current.fingerprint if current else None)
+        finished = not (self._disables and self._older_enabled(number))
+        return StoredValue(
+            current, secret_or_none(found.previous), mark, _Held(secret, number, text), finished=finished
+        )
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Add a version if the latest is the one that was read; then mark the secret, and disable older versions."""
+        before: _Held = held.version
+        text = self._edited(before, Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None))
+        number = before.number
+        if text != before.text:
+            if before.secret is None:
+                self._create(mark)
+            elif self._latest() != (before.number, before.text):
+                raise self._conflict()
+            number = self._add(text.encode(), "it could not be written")
+            self._give_way(number, after=before.number)
+            if before.secret is not None:
+                self._mark(before.secret, mark)
+        for older in self._older_enabled(number) if self._disables else []:
+            self.client.ask(
+                f"the new secret is in place, but version {_number(older)} could not be disabled",
+                "disable_secret_version",
+                name=f"{self._config.resource}/versions/{_number(older)}",
+                etag=older.etag,
+            )
+
+    @property
+    def _disables(self) -> bool:
+        return self._config.older_versions == "disable"
+
+    def _latest(self) -> tuple[int, str | None]:
+        found = self._version("latest", "its latest version could not be read; nothing was changed")
+        if found is None:
+            return 0, None
+        number, data = found
+        try:
+            return number, None if data is None else data.decode()
+        except UnicodeDecodeError:  # it carries the bytes
+            raise StoreRefused(self.name, "its latest version is no UTF-8 text; nothing was changed") from None
+
+    def _version(self, version: str | int, failed: str) -> tuple[int, bytes | None] | None:
+        """Number and data of a version; None if there is none, no data if it is disabled or destroyed."""
+        name = f"{self._config.resource}/versions/{version}"
+        answer = self.client.ask_unless(
+            {"NOT_FOUND", "FAILED_PRECONDITION"}, failed, "access_secret_version", name=name
+        )
+        if answer is not None:
+            return _number(answer), answer.payload.data
+        described = self.client.ask_unless({"NOT_FOUND"}, failed, "get_secret_version", name=name)
+        return None if described is None else (_number(described), None)
+
+    def _edited(self, before: _Held, wanted: Contents) -> str:
+        if before.secret is None and not self._config.create:
+            raise StoreRefused(
+                self.name,
+                "the secret does not exist; nothing was changed",
+                "Create it, or write create: true in the store's configuration",
+            )
+        return self._format.edit(before.text, wanted)
+
+    def _create(self, mark: StoreMark) -> None:
+        secret: dict[str, Any] = {"annotations": labels_of(mark)}
+        if not self._config.location:
+            secret["replication"] = {"automatic": {}}
+        self.client.ask(
+            "it could not be created",
+            "create_secret",
+            parent=self._config.parent,
+            secret_id=self._config.secret_id,
+            secret=secret,
+        )
+
+    def _add(self, data: bytes, failed: str) -> int:
+        answer = self.client.ask(failed, "add_secret_version", parent=self._config.resource, payload={"data": data})
+        return _number(answer)
+
+    def _give_way(self, ours: int, *, after: int) -> None:
+        """If somebody added a version between our look and ours, put theirs back on top.
+
+        Google numbers versions in the order in which they are added.
+        """
+        if ours == after + 1:
+            return
+        failed = f"version {ours} was added over another writer's version {ours - 1}, which could not be put back"
+        theirs = self._version(ours - 1, failed)
+        if theirs is not None and theirs[1] is not None:
+            self._add(theirs[1], failed)
+            raise self._conflict()
+
+    def _mark(self, secret: Any, mark: StoreMark) -> None:
+        """Mark the secret beside others' annotations; the value stands without that, so a failure is logged."""
+        failed = "the new secret is in place, but not marked as ours"
+        try:
+            for attempt in ("as it was read", "as it is now"):
+                if attempt == "as it is now":
+                    secret = self.client.ask(failed, "get_secret", name=self._config.resource)
+                marked = self.client.ask_unless(
+                    {"ABORTED", "FAILED_PRECONDITION"},  # the etag is not the current one
+                    failed,
+                    "update_secret",
+                    secret={
+                        "name": self._config.resource,
+                        "annotations": {**secret.annotations, **labels_of(mark)},
+                        "etag": secret.etag,
+                    },
+                    update_mask={"paths": ["annotations"]},
+                )
+                if marked is not None:
+                    return
+            log.warning("store %s: %s (its annotations keep changing)", self.name, failed)
+        except StoreError as error:
+            log.warning("%s", error)
+
+    def _older_enabled(self, number: int) -> list[Any]:
+        versions = self.client.ask_all(
+            "its versions could not be listed",
+            "list_secret_versions",
+            parent=self._config.resource,
+            filter="state:ENABLED",
+        )
+        return [version for version in versions if _number(version) < number]
+
+    def _conflict(self) -> StoreConflict:
+        return StoreConflict(self.name, "the secret changed since it was read; it was left as it is")
+
+
+def _number(version: Any) -> int:
+    return int(version.name.rpartition("/")[2])

@@ -1,0 +1,250 @@
+"""A value behind a REST API, armed. Imported by ``arm()`` only."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from jsonpath_ng.ext.parser import parse
+from requests import RequestException
+from requests.exceptions import SSLError
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.http import leads_up
+from featurebase_provider.stores.http.templates import rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from requests import Response, Session
+
+    from featurebase_provider.stores.http import HttpRequest, HttpStore
+
+_MAX_BYTES = 1024 * 1024
+_TRIAL = StoreMark("000000000000000000000000", "sha256:0", "trial")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a read found beside the values: the version to name in the write, and whether there is a value."""
+
+    version: str
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+_CERTIFICATE_ADVICE = (
+    "Check the certificate of the connection's host; for authorities of your own have REQUESTS_CA_BUNDLE name them on "
+    "every worker. A retry reads it before it writes"
+)
+
+
+class HttpValue(ArmedStore):
+    """Sends the configured requests.
+
+    :param store: the configuration.
+    :param session: with the connection's credentials, TLS settings and headers.
+    :param base_url: the connection's.
+    """
+
+    def __init__(self, store: HttpStore, session: Session, base_url: str) -> None:
+        super().__init__(store.full_name)
+        self._store, self._session, self._base_url = store, session, base_url.rstrip("/")
+        read = store.read
+        wanted = {"accepted": store.accepted}
+        if read is not None:
+            wanted |= {"current": read.current, "previous": read.previous, "version": read.version}
+        self._paths = {name: self._path(name, text) for name, text in wanted.items() if text}
+
+    def close(self) -> None:
+        """Close the connections to the service."""
+        self._session.close()
+
+    def prove_writable(self) -> Writability:
+        """Read the value, make up the write without sending it, and send ``check`` where there is one."""
+        held = self.read()
+        self._request(SecretPair(SigningSecret("whsec_trial")), self._found(held), _TRIAL)
+        if self._store.check is not None:
+            self._expect_success(self._send(self._store.check, "checked"), "checked")
+            return Writability(True, "the configured check succeeded")
+        if not held.readable:
+            return Writability(False, "nothing was sent: neither read nor check is described")
+        return Writability(False, "the service answers, and no check is described that would prove more")
+
+    def read(self) -> StoredValue:
+        """Send the configured read; without one the store is not readable."""
+        read = self._store.read
+        if read is None:
+            return StoredValue(None, readable=False)
+        answer = self._send(read, "read")
+        if read.absent_status is not None and answer.status == read.absent_status:
+            return StoredValue(None, version=_Found("", False), may_be_made=self._store.create)
+        self._expect_success(answer, "read")
+        document = self._json(answer)
+        current, previous = self._text(document, "current"), self._text(document, "previous")
+        if current is None and read.absent_status is not None:
+            raise StoreRefused(
+                self.name,
+                "the answer shows nothing at the JSONPath read.current; nothing was changed",
+                "Correct the path, or leave out absent_status if that means that there is no value",
+            )
+        version = answer.headers.get(read.version_header, "") if read.version_header else ""
+        if "version" in self._paths and (matches := self._matches(document, "version")):
+            version = str(matches[0])
+        found = _Found(version, current is not None or bool(version))
+        may_be_made = found.exists or self._store.create
+        return StoredValue(secret_or_none(current), secret_or_none(previous), version=found, may_be_made=may_be_made)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Send the configured write; what is there already is not written again."""
+        found = self._found(held)
+        previous = pair.previous if self._store.keeps_previous else None
+        if held.readable and held.current == pair.current and held.previous == previous:
+            return
+        url, headers, body = self._request(pair, found, mark)
+        if held.readable and "version" not in self._store.used:
+            self._check_unchanged(held)
+        answer = self._exchange(self._store.method, url, headers, body, "written")
+        if answer.status in {409, 412}:
+            raise self._conflict()
+        self._expect_success(answer, "written")
+        if "accepted" in self._paths:
+            matches = self._matches(self._json(answer), "accepted")
+            if not matches or any(match is not True for match in matches):
+                raise self._conflict()
+
+    def _found(self, held: StoredValue) -> _Found:
+        return held.version if isinstance(held.version, _Found) else _Found("", True)
+
+    def _conflict(self) -> StoreConflict:
+        return StoreConflict(self.name, "the value changed since it was read; it was left as it is")
+
+    def _check_unchanged(self, held: StoredValue) -> None:
+        now = self.read()
+        if (now.current, now.previous) != (held.current, held.previous):
+            raise self._conflict()
+
+    def _request(self, pair: SecretPair, found: _Found, mark: StoreMark) -> tuple[str, dict[str, str], str | None]:
+        store = self._store
+        if not found.exists and not store.create:
+            raise StoreRefused(
+                self.name,
+                "there is no value yet; nothing was changed",
+                "Create it, or write create: true in the store's configuration",
+            )
+        values = {
+            "secret": pair.current.reveal(),
+            "previous": pair.previous.reveal() if pair.previous else "",
+            "webhook_id": mark.webhook_id,
+            "version": found.version,
+        }
+        try:
+            url = rendered(store.url, {"version": quote(found.version, safe="")})
+            headers = {name: rendered(text, values) for name, text in store.headers.items()}
+            body = rendered(store.body, values) if store.body is not None else None
+        except ValueError as error:
+            raise StoreRefused(self.name, f"{error}; nothing was changed") from None
+        if leads_up(url):
+            raise StoreRefused(self.name, "the service's version would lead to another path; nothing was changed")
+        if not all(text.isascii() and text.isprintable() for text in headers.values()):
+            raise StoreRefused(
+                self.name, "a header would have characters that headers cannot have; nothing was changed"
+            )
+        return url, headers, body
+
+    def _send(self, request: HttpRequest, done: str) -> _Answer:
+        headers = {name: rendered(text, {}) for name, text in request.headers.items()}
+        body = rendered(request.body, {}) if request.body is not None else None
+        return self._exchange(request.method, rendered(request.url, {}), headers, body, done)
+
+    def _exchange(self, method: str, url: str, headers: dict[str, str], body: str | None, done: str) -> _Answer:
+        given = {name: text for name, text in headers.items() if text}
+        if body is not None and "content-type" not in {name.lower() for name in given}:
+            given["Content-Type"] = "application/json"
+        try:
+            with self._session.request(
+                method,
+                self._base_url + url,
+                headers=given,
+                data=body.encode() if body is not None else None,
+                timeout=self._store.timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return _Answer(response.status_code, response.headers, self._content(response))
+        except RequestException as error:
+            raise StoreUnreachable(
+                self.name,
+                f"the value could not be {done} ({type(error).__name__})",
+                _CERTIFICATE_ADVICE if isinstance(error, SSLError) else "",
+            ) from None  # a client's text may quote the request
+
+    def _content(self, response: Response) -> bytes:
+        data = b""
+        for part in response.iter_content(65536):
+            data += part
+            if len(data) > _MAX_BYTES:
+                raise StoreRefused(self.name, f"the service's answer has more than {_MAX_BYTES} bytes")
+        return data
+
+    def _expect_success(self, answer: _Answer, done: str) -> None:
+        status = answer.status
+        if 200 <= status < 300:
+            return
+        said = f"the value could not be {done}: the service answered {status}"
+        if status in {408, 425, 429} or status >= 500:
+            raise StoreUnreachable(self.name, said)
+        advice = "A redirect is not followed: correct host or url" if status < 400 else "Check url and credentials"
+        raise StoreRefused(self.name, f"{said}; nothing was changed", advice)
+
+    def _json(self, answer: _Answer) -> Any:
+        try:
+            return json.loads(answer.data)
+        except (ValueError, RecursionError):  # the error carries the whole text
+            raise StoreUnreachable(
+                self.name, f"the service's answer ({answer.status}) is no JSON", "Check the connection's host"
+            ) from None
+
+    def _path(self, name: str, text: str) -> Any:
+        try:
+            return parse(text)
+        except Exception as error:  # noqa: BLE001  jsonpath-ng raises a bare Exception too
+            raise StoreUnusable(
+                self.name, f"the JSONPath of {name} cannot be understood ({type(error).__name__})", "Correct it"
+            ) from None
+
+    def _matches(self, document: Any, name: str) -> list[Any]:
+        with suppress(TypeError, KeyError, IndexError, AttributeError):  # the document is of another shape
+            return [match.value for match in self._paths[name].find(document)]
+        return []
+
+    def _text(self, document: Any, name: str) -> str | None:
+        matches = self._matches(document, name) if name in self._paths else []
+        matches = [match for match in matches if match is not None]
+        if len(matches) > 1:
+            raise StoreRefused(self.name, f"the JSONPath read.{name} finds {len(matches)} values, not one")
+        if not matches:
+            return None
+        if not isinstance(matches[0], str):
+            raise StoreRefused(self.name, f"at the JSONPath read.{name} lies a {type(matches[0]).__name__}, not a text")
+        if self._store.read is None or not self._store.read.base64:
+            return matches[0]
+        try:
+            return base64.b64decode(matches[0], validate=True).decode()
+        except ValueError:  # it carries the bytes
+            raise StoreRefused(
+                self.name, f"at the JSONPath read.{name} lies no text in base64; nothing was changed"
+            ) from None

@@ -1,0 +1,120 @@
+"""The store type ``kubernetes_secret``: one key of a Secret."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from featurebase_provider.rotation.errors import StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
+
+if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
+    from featurebase_provider.stores.shared.kubernetes import KubernetesApi
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+Namespace = Annotated[str, Field(pattern=rf"^{_LABEL}$", examples=["feedback"])]
+ObjectName = Annotated[str, Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253, examples=["feedback-webhook"])]
+DataKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, examples=["FEATUREBASE_WEBHOOK_SECRET"])]
+
+
+class Workload(BaseModel):
+    """What is restarted when the secret has changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: Annotated[Literal["Deployment", "StatefulSet", "DaemonSet"], Field(description="What kind it is")]
+    name: Annotated[ObjectName, Field(description="Its name, in the Secret's namespace")]
+
+
+class KubernetesSecretStore(StoreConfig):
+    """The signing secret under one key of a Kubernetes Secret; written only if nobody else wrote meanwhile.
+
+    :param conn_id: Airflow connection to the cluster.
+    :param namespace: the Secret's namespace.
+    :param name: the Secret's name.
+    :param key: the key of its data that holds the secret; other keys stay as they are.
+    :param previous_key: the key that holds the previous secret; none is kept without it.
+    :param create: whether a missing Secret is created; a namespace never is.
+    :param restart: workloads in the same namespace whose rollout restarts once the secret has changed.
+    """
+
+    type: Literal["kubernetes_secret"] = "kubernetes_secret"
+    conn_id: Annotated[str, Field(min_length=1)] = "kubernetes_default"
+    namespace: Namespace
+    name: ObjectName
+    key: DataKey = "FEATUREBASE_WEBHOOK_SECRET"
+    previous_key: DataKey | None = None
+    create: bool = False
+    restart: tuple[Workload, ...] = ()
+
+    @field_validator("restart")
+    @classmethod
+    def _check_restart(cls, restart: tuple[Workload, ...]) -> tuple[Workload, ...]:
+        if len(set(restart)) < len(restart):
+            raise ValueError("name each workload once")
+        return restart
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> KubernetesSecretStore:
+        if self.key == self.previous_key:
+            raise ValueError("key and previous_key must differ")
+        return self
+
+    @property
+    def target(self) -> str:
+        """Connection, namespace, Secret and key."""
+        return self._place(self.key)
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str) -> str:
+        return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{key}"
+
+    def arm(self) -> ArmedKubernetesSecret:
+        """Fetch the connection; connecting loads its kube config, which may run a program that logs in.
+
+        :raises StoreUnusable: Airflow's Kubernetes provider or the connection is missing.
+        """
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
+            from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+            from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
+
+            hook = KubernetesHook(conn_id=self.conn_id)
+            _ = hook.conn_extras  # fetched here, as the hook keeps it
+            return ArmedKubernetesSecret(self, partial(self._api, hook))
+
+    def _api(self, hook: KubernetesHook) -> KubernetesApi:
+        from kubernetes.client import ApiClient, Configuration  # type: ignore[import-untyped]  # ships no types
+        from kubernetes.config import ConfigException  # type: ignore[import-untyped]  # ships no types
+
+        from featurebase_provider.stores.shared.kubernetes import KubernetesApi
+
+        extras = hook.conn_extras
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
+            try:
+                if extras.get("in_cluster") or extras.get("extra__kubernetes__in_cluster"):
+                    client = hook.get_conn()
+                else:
+                    # Without a configuration of its own, what is loaded becomes the process's, which stores that
+                    # connect at once would take from one another. (Older hooks' clients take that nevertheless.)
+                    hook.client_configuration = Configuration()
+                    hook.get_conn().close()
+                    client = ApiClient(hook.client_configuration)
+            except ConfigException:
+                raise StoreUnusable(
+                    self.full_name,
+                    f"the Airflow connection {self.conn_id} holds no usable kube config; nothing was changed",
+                    "Check its kube config and context",
+                ) from None  # the text may quote the kube config
+        check_encrypted(self.full_name, client.configuration.host, advice="Name an https server in the kube config")
+        return KubernetesApi(self.full_name, client, self.namespace, self.timeout)

@@ -1,0 +1,212 @@
+"""The store type ``object_storage``: a local file, or an object that Airflow's object storage reaches."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
+from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import StoreConfig, secret_or_none
+from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.object_storage.backend import HeldObject, ObjectBackend
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+_FORMAT_OF_SUFFIX = {".json": "json", ".env": "dotenv"}
+_DEFAULT_KEY = {"raw": None, "json": "current", "dotenv": "FEATUREBASE_WEBHOOK_SECRET"}
+
+
+def _format_of(fields: dict[str, Any]) -> str:
+    name = posixpath.basename(fields["path"])
+    if name.startswith(".env."):
+        return "dotenv"
+    return _FORMAT_OF_SUFFIX.get("." + name.rpartition(".")[2], "raw")
+
+
+class ObjectStorageStore(StoreConfig):
+    """The signing secret in a file or an object.
+
+    Local files are replaced atomically. S3 objects are written on the condition that nobody else wrote.
+    Elsewhere the object is compared just before it is written.
+
+    :param path: an absolute path, ``file:///...``, or any URL that Airflow's object storage knows
+        (``s3://bucket/key``). A path on a worker is that worker's own, unless it is on a shared volume.
+    :param conn_id: Airflow connection for that storage.
+    :param format: ``raw`` (nothing but the secret), ``json`` or ``dotenv``; by default as the suffix says.
+    :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
+    :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
+    :param create: whether a missing file or object is created; a folder or bucket never is.
+    :param mode: permissions of a created local file, octal as text (``"0600"``).
+    """
+
+    type: Literal["object_storage"] = "object_storage"
+    path: Annotated[str, Field(min_length=1, max_length=2048)]
+    conn_id: Annotated[str, Field(min_length=1)] | None = None
+    format: Literal["raw", "json", "dotenv"] = Field(default_factory=_format_of, validate_default=True)
+    key: Annotated[str, Field(min_length=1)] | None = Field(
+        default_factory=lambda fields: _DEFAULT_KEY[fields["format"]]
+    )
+    previous_key: Annotated[str, Field(min_length=1)] | None = Field(
+        default_factory=lambda fields: "previous" if fields["format"] == "json" else None
+    )
+    create: bool = False
+    mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        scheme, rest = path.split("://", 1) if "://" in path else ("file", path)
+        if re.search(r"[\x00-\x1f\x7f]", path):
+            raise ValueError("a path has no control characters")
+        if scheme in {"file", "local"} and not rest.startswith("/"):
+            raise ValueError("write an absolute path (/etc/app/webhook.env), or a URL such as s3://bucket/key")
+        if ".." in rest.split("/"):
+            raise ValueError("a path has no '..' in it")
+        if path.endswith("/"):
+            raise ValueError("name a file or an object, not a folder")
+        if scheme not in {"file", "local"}:
+            if "@" in urlsplit(path).netloc:
+                raise ValueError("name the connection in conn_id, not in the path")
+            if not urlsplit(path).netloc or not rest.partition("/")[2]:
+                raise ValueError("name the bucket and the object: s3://bucket/key")
+        return path
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> ObjectStorageStore:
+        keys = [key for key in (self.key, self.previous_key) if key]
+        if self.format == "raw" and keys:
+            raise ValueError("the format raw has no keys; leave out key and previous_key")
+        if self.format != "raw" and not self.key:
+            raise ValueError(f"the format {self.format} needs a key")
+        if len(set(keys)) < len(keys):
+            raise ValueError("key and previous_key must differ")
+        if self.format == "dotenv" and not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) for key in keys):
+            raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
+        return self
+
+    @property
+    def local_path(self) -> str | None:
+        """The path on this machine; None for an object elsewhere."""
+        scheme, separator, rest = self.path.partition("://")
+        if not separator:
+            return self.path
+        return rest if scheme in {"file", "local"} else None
+
+    @property
+    def target(self) -> str:
+        """The object's URL, with the connection as user and our key as fragment."""
+        return self._place(self.key)
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key``, where it is set."""
+        return self._place(self.previous_key) if self.previous_key else None
+
+    def _place(self, key: str | None) -> str:
+        fragment = f"#{key}" if key else ""
+        if self.local_path is not None:
+            return f"file://{posixpath.normpath(self.local_path)}{fragment}"
+        scheme, _, rest = self.path.partition("://")
+        user = f"{self.conn_id}@" if self.conn_id else ""
+        return f"{scheme}://{user}{rest}{fragment}"
+
+    def arm(self) -> ArmedObject:
+        """Fetch the connection and build the file system; local files need neither.
+
+        :raises StoreUnusable: no installed provider knows the URL's scheme, or its connection is of no use.
+        """
+        return ArmedObject(self.full_name, self._format(), self._backend(), self.create)
+
+    def _format(self) -> TextFormat:
+        from featurebase_provider.stores.shared.formats import RawFormat
+        from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
+        from featurebase_provider.stores.shared.formats.json import JsonFormat
+
+        if self.format == "raw" or self.key is None:
+            return RawFormat(self.full_name)
+        return (JsonFormat if self.format == "json" else DotenvFormat)(self.full_name, self.key, self.previous_key)
+
+    def _backend(self) -> ObjectBackend:
+        if self.local_path is not None:
+            from featurebase_provider.stores.object_storage.local_file import LocalFile
+
+            return LocalFile(self.full_name, self.local_path, int(self.mode, 8))
+        from airflow.sdk import ObjectStoragePath
+
+        quieten(AWS_LOGGERS)  # before the file system is built, which may assume a role
+        try:
+            path = ObjectStoragePath(self.path, conn_id=self.conn_id)
+            fs = path.fs
+        except Exception as error:  # noqa: BLE001  each provider's file system fails in its own way
+            raise StoreUnusable(
+                self.full_name,
+                f"Airflow gives no file system for it ({error.__class__.__name__}); nothing was changed",
+                "Install the Airflow provider for this kind of storage (for S3: "
+                "airflow-provider-featurebase[s3]) and check conn_id",
+            ) from None  # the text may quote the connection
+        if "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
+            from featurebase_provider.stores.object_storage.s3 import S3Object
+
+            return S3Object(self.full_name, fs, path.path)
+        from featurebase_provider.stores.object_storage.remote import RemoteObject
+
+        return RemoteObject(self.full_name, fs, path.path)
+
+
+class ArmedObject(ArmedStore):
+    """A text format over an object backend.
+
+    :param name: the store's name, for messages.
+    :param create: whether a missing object may be created.
+    """
+
+    def __init__(self, name: str, text_format: TextFormat, backend: ObjectBackend, create: bool) -> None:
+        super().__init__(name)
+        self._format, self._backend, self._create = text_format, backend, create
+
+    def prove_writable(self) -> Writability:
+        """Read the object, edit a copy in memory, and let the backend show that it could put it."""
+        held = self._backend.read()
+        self._edited(held, SecretPair(SigningSecret("whsec_trial"), SigningSecret("whsec_trial_before")))
+        return self._backend.prove_writable(held)
+
+    def read(self) -> StoredValue:
+        """Read our keys."""
+        held = self._backend.read()
+        if held.data is None:
+            return StoredValue(None, version=held, may_be_made=self._create)
+        found = self._format.read(self._text(held.data))
+        return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), held.mark, held)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Put the edited text; what is there already is not written again."""
+        before: HeldObject = held.version
+        data = self._edited(before, pair)
+        if data != before.data:
+            self._backend.write(data, held=before, mark=mark)
+
+    def _edited(self, held: HeldObject, pair: SecretPair) -> bytes:
+        from featurebase_provider.stores.shared.formats import Contents
+
+        if held.data is None and not self._create:
+            raise StoreRefused(
+                self.name,
+                "it does not exist; nothing was changed",
+                "Create it, or write create: true in the store's configuration",
+            )
+        wanted = Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None)
+        text = None if held.data is None else self._text(held.data)
+        return self._format.edit(text, wanted).encode()
+
+    def _text(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:  # it carries the bytes
+            raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed") from None

@@ -1,0 +1,70 @@
+"""An object behind any fsspec file system that has no conditional write we know of."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import StoreMark, Writability
+from featurebase_provider.stores.object_storage.backend import HeldObject, check_length, check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # ships no types
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteObject:
+    """One object, compared just before it is written: a writer in that instant is overwritten.
+
+    :param store: the store's name, for messages.
+    :param fs: the file system, authenticated.
+    :param path: the object's path as ``fs`` names it.
+    """
+
+    store: str
+    fs: AbstractFileSystem
+    path: str
+
+    def read(self) -> HeldObject:
+        """Read the object."""
+        with self._translated("read"):
+            self.fs.invalidate_cache()
+            try:
+                check_length(self.store, self.fs.info(self.path).get("size"))
+                data = self.fs.cat_file(self.path)
+            except FileNotFoundError:
+                return HeldObject(None)
+            return HeldObject(check_size(self.store, data))
+
+    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
+        """Put the object if it still is as it was read; ``mark`` is not kept."""
+        if self.read().data != held.data:
+            raise StoreConflict(self.store, "the object changed since it was read; it was left as it is")
+        with self._translated("written"):
+            self.fs.pipe_file(self.path, data)
+
+    def prove_writable(self, held: HeldObject) -> Writability:
+        """Say that only a write can show it."""
+        return Writability(
+            False,
+            "the object can be read; whether it can be written shows only when it is, and not conditionally",
+        )
+
+    @contextmanager
+    def _translated(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except (PermissionError, FileNotFoundError, IsADirectoryError, NotImplementedError) as error:
+            raise StoreRefused(
+                self.store,
+                f"the object could not be {done} ({error.__class__.__name__})",
+                "Check the path and what the connection may do; nothing was changed",
+            ) from None  # a client's text may quote the request
+        except Exception as error:  # noqa: BLE001  each file system has errors of its own
+            raise StoreUnreachable(self.store, f"the object could not be {done} ({error.__class__.__name__})") from None

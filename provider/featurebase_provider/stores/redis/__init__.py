@@ -1,0 +1,104 @@
+"""The store type ``redis``: for receivers that read their settings from Redis or Valkey."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from featurebase_provider.rotation.errors import StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.shared.connection import hook_errors, is_loopback
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.redis.armed import ArmedRedis
+
+Name = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class RedisStore(StoreConfig):
+    """The signing secret as a string key, or as a field of a hash.
+
+    :param conn_id: Airflow connection of type ``redis``.
+    :param key: the Redis key; with ``field``, the key of the hash.
+    :param field: the hash field that holds the secret; null if the key itself does.
+    :param previous_key: the Redis key that holds the previous secret, where ``key`` holds the current one.
+    :param previous_field: the hash field that holds the previous secret.
+    :param create: whether a missing key is created; a missing field of an existing hash always is.
+    :param channel: a channel on which the new fingerprint is published, in the same step as the write.
+    :param allow_unencrypted: accept a connection to another host without TLS.
+    """
+
+    type: Literal["redis"] = "redis"
+    conn_id: Annotated[str, Field(min_length=1, max_length=200)] = "redis_default"
+    key: Name
+    field: Name | None = None
+    previous_key: Name | None = None
+    previous_field: Name | None = None
+    create: bool = False
+    channel: Name | None = None
+    allow_unencrypted: bool = False
+
+    @model_validator(mode="after")
+    def _check_names(self) -> RedisStore:
+        if self.field and self.previous_key:
+            raise ValueError("with field, name the previous secret's field too (previous_field), not previous_key")
+        if self.previous_field and not self.field:
+            raise ValueError("previous_field needs field; a string key has a previous_key")
+        if self.key == self.previous_key or (self.field and self.field == self.previous_field):
+            raise ValueError("the previous secret needs a key or field of its own")
+        return self
+
+    @property
+    def target(self) -> str:
+        """Connection and key, with the field as fragment."""
+        return f"redis://{self.conn_id}/{self.key}" + (f"#{self.field}" if self.field else "")
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key`` or the ``previous_field``, where one is set."""
+        if self.previous_key:
+            return f"redis://{self.conn_id}/{self.previous_key}"
+        return f"redis://{self.conn_id}/{self.key}#{self.previous_field}" if self.previous_field else None
+
+    def arm(self) -> ArmedRedis:
+        """Fetch the connection and build the client; connecting logs in.
+
+        :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode, or it
+            has no TLS.
+        """
+        with hook_errors(self.full_name, conn_id=self.conn_id, extra="redis"):
+            client = self._client()
+            from featurebase_provider.stores.redis.armed import ArmedRedis, Place
+
+            places = [Place(self.key, self.field)]
+            if self.keeps_previous:
+                places.append(Place(self.previous_key or self.key, self.previous_field))
+            return ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
+
+    def _client(self) -> Any:
+        from airflow.providers.redis.hooks.redis import RedisHook
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        hook: Any = RedisHook(redis_conn_id=self.conn_id)
+        connection = hook.get_connection(self.conn_id)
+        if connection.extra_dejson.get("cluster"):
+            raise StoreUnusable(
+                self.full_name,
+                f"the Airflow connection {self.conn_id} asks for cluster mode, which this store does not speak",
+                "Use another type of store; nothing was changed",
+            )
+        encrypted = connection.extra_dejson.get("ssl") or is_loopback(connection.host or "localhost")
+        if not (encrypted or self.allow_unencrypted):
+            raise StoreUnusable(
+                self.full_name,
+                "its connection to another host is not encrypted; nothing was sent",
+                'Set {"ssl": true} in the connection\'s extra, or write allow_unencrypted: true',
+            )
+        client = hook.get_conn()
+        # The hook passes no timeouts on; its client connects when it is first used.
+        client.connection_pool.connection_kwargs.update(
+            socket_timeout=self.timeout, socket_connect_timeout=self.timeout, retry=Retry(NoBackoff(), 0)
+        )
+        return client

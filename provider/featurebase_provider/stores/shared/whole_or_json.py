@@ -1,0 +1,56 @@
+"""Stores whose value is either nothing but the secret, or a JSON object that has it under a key."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, model_validator
+
+from featurebase_provider.stores.base import StoreConfig
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+
+class WholeOrJsonStore(StoreConfig):
+    """A named value in a secret manager.
+
+    :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
+    :param previous_key: where the previous secret lies in the JSON value; left out, no key keeps it.
+    """
+
+    key: Annotated[str, Field(min_length=1)] | None = None
+    previous_key: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> WholeOrJsonStore:
+        if self.previous_key and not self.key:
+            raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
+        if self.key and self.key == self.previous_key:
+            raise ValueError("key and previous_key must differ")
+        return self
+
+    @property
+    @abstractmethod
+    def whole(self) -> str:
+        """The value as a whole, as a URL-like text without credentials."""
+
+    @property
+    def target(self) -> str:
+        """The value, with our key as fragment."""
+        return f"{self.whole}#{self.key}" if self.key else self.whole
+
+    @property
+    def previous_target(self) -> str | None:
+        """The value, with the ``previous_key`` as fragment, where it is set."""
+        return f"{self.whole}#{self.previous_key}" if self.previous_key else None
+
+    def text_format(self) -> TextFormat:
+        """How the secret lies in the value."""
+        from featurebase_provider.stores.shared.formats import RawFormat
+        from featurebase_provider.stores.shared.formats.json import JsonFormat
+
+        if self.key:
+            return JsonFormat(self.full_name, self.key, self.previous_key)
+        return RawFormat(self.full_name, line_break=False)
