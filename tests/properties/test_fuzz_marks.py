@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.rotation.store import MANAGED_BY, StoreMark
-from featurebase_provider.stores.hashicorp_vault import armed as vault_secret
-from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
-from featurebase_provider.stores.object_storage import s3 as s3_object
-from featurebase_provider.stores.shared import aws_mark, mark_labels
+from featurebase_provider.stores.shared.marks import AWS_TAGS, LABELS, S3_METADATA, VAULT_METADATA
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
 from tests.unit.rotation.fakes import WEBHOOK_ID, fingerprint
 
 FACTS = ("webhook-id", "fingerprint", "managed-from", "managed-by")
 PRINT = fingerprint("0")
+CODECS = (LABELS, AWS_TAGS, S3_METADATA, VAULT_METADATA)
 
 texts = st.text(max_size=12) | st.sampled_from(
     ["", WEBHOOK_ID, PRINT, MANAGED_BY, "%", "%ff", "=", "=XX", "=E2=82", "\x00", "a" * 300, "https://a.example"]
@@ -36,26 +34,20 @@ marks = st.builds(
 @tries(400)
 @given(labels)
 def test_any_labels_are_a_mark_or_none(found: dict[str, str]) -> None:
-    tags = [{"Key": key, "Value": value} for key, value in found.items()]
     plain = {key.removeprefix("featurebase-"): value for key, value in found.items() if key.startswith("featurebase-")}
     complete = all(plain.get(fact) for fact in FACTS) and plain["managed-by"] == MANAGED_BY
-    for mark in (
-        mark_labels.mark_in(found, fingerprint=PRINT),
-        aws_mark.mark_in(tags),
-        s3_object._mark_in(found),
-        vault_secret._mark_in(found),
-    ):
+    for codec in CODECS:
+        mark = codec.mark_in(found)
         assert mark is None or (complete and mark.managed_by == MANAGED_BY)
 
 
 @tries(200)
 @given(marks)
 def test_a_mark_reads_back(mark: StoreMark) -> None:
-    labels_of, tags_of = mark_labels.labels_of(mark), aws_mark.tags_of(mark)
-    assert mark_labels.mark_in(labels_of, fingerprint=PRINT) == mark
-    if all(len(tag["Value"]) < 256 for tag in tags_of):
-        assert aws_mark.mark_in(tags_of) == mark
-    assert s3_object._mark_in(s3_object._metadata_of(mark)) == mark
+    for codec in CODECS:
+        texts = codec.texts_of(mark)
+        if codec.longest is None or all(len(text) < codec.longest for text in texts.values()):
+            assert codec.mark_in(texts) == mark
 
 
 class NothingElse:
@@ -78,9 +70,14 @@ notes = st.one_of(
 @tries(300)
 @given(notes)
 def test_any_annotation_is_a_note_or_none(note: str) -> None:
-    store = KubernetesSecretStore(
-        type="kubernetes_secret", conn_id="k8s", namespace="apps", name="webhook", key="KEY", label="k8s"
+    armed = ArmedKubernetesSecret(
+        "k8s",
+        lambda: NothingElse(note),  # type: ignore[arg-type, return-value]
+        secret="webhook",
+        keys=("KEY", None),
+        create=False,
+        restart=(),
     )
-    held = ArmedKubernetesSecret(store, lambda: NothingElse(note)).read()  # type: ignore[arg-type, return-value]
+    held = armed.read()
     assert held.shown == fingerprint_of("w")
     assert held.mark is None or held.mark.managed_by == MANAGED_BY

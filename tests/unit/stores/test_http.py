@@ -93,7 +93,7 @@ def test_bodies_are_tried_out_when_the_file_is_read(body, said):
 
 def test_a_body_that_is_no_json_is_not_tried_as_such():
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert store(body="value={{ secret | urlencode }}", headers=form).used == {"secret"}
+    assert store(body="value={{ secret | urlencode }}", headers=form).write.used == {"secret"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_headers_are_checked(headers, said):
 
 
 def test_the_secret_may_travel_in_a_header():
-    assert store(body=None, headers={"X-New-Secret": "{{ secret }}"}).used == {"secret"}
+    assert store(body=None, headers={"X-New-Secret": "{{ secret }}"}).write.used == {"secret"}
 
 
 @pytest.mark.parametrize(

@@ -7,33 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import StoreConfig, secret_or_none
-from featurebase_provider.stores.shared.airflow_channel import (
-    get_variable,
-    put_variable,
-    require_task,
-    supervisor_logs_values,
-)
-from featurebase_provider.stores.shared.formats import Contents, RawFormat
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.shared.airflow_channel import require_task, supervisor_logs_values
+from featurebase_provider.stores.shared.formats import RawFormat
 from featurebase_provider.stores.shared.formats.json import JsonFormat
 
 if TYPE_CHECKING:
+    from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
     from featurebase_provider.stores.shared.formats import TextFormat
-
-HIDING_WORDS = (
-    "secret",
-    "token",
-    "password",
-    "passwd",
-    "passphrase",
-    "private_key",
-    "api_key",
-    "apikey",
-    "authorization",
-)
-"""Airflow's UI and API hide the value of a Variable whose name holds one of these."""
 
 
 class AirflowVariableStore(StoreConfig):
@@ -107,6 +89,8 @@ class AirflowVariableStore(StoreConfig):
             if self.key
             else RawFormat(self.full_name, line_break=False)
         )
+        from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
+
         return ArmedVariable(self.full_name, self.name, text_format, self.description)
 
     def _check_encryption(self) -> None:
@@ -153,55 +137,3 @@ class AirflowVariableStore(StoreConfig):
                     f"{asked} has a Variable of this name, which hides the one that would be written",
                     "Remove it there, or configure the store that it comes from; nothing was changed",
                 )
-
-
-class ArmedVariable(ArmedStore):
-    """A Variable behind the task's own channel to Airflow.
-
-    :param name: the store's name, for messages.
-    :param key: the Variable's key.
-    :param description: what each write sets as description; None for one made from the mark.
-    """
-
-    main_thread_only = True
-
-    def __init__(self, name: str, key: str, text_format: TextFormat, description: str | None) -> None:
-        super().__init__(name)
-        self._key, self._format, self._description = key, text_format, description
-
-    def prove_writable(self) -> Writability:
-        """Read the Variable and edit a copy; Airflow has no means to prove more."""
-        text = self._text()
-        self._format.edit(text, Contents("whsec_trial", "whsec_trial_before"))
-        detail = "the Variable can be read; Airflow has no way to prove that a task may write it"
-        if text is not None and self._description is None:
-            detail += "; its description will be replaced (the store's description says with what)"
-        if not any(word in self._key.lower() for word in HIDING_WORDS):
-            detail += "; Airflow shows its value to whoever may see Variables, as its name holds no word like secret"
-        return Writability(False, detail)
-
-    def read(self) -> StoredValue:
-        """Read the Variable; one that does not exist holds no secret."""
-        text = self._text()
-        found = Contents(None) if text is None else self._format.read(text)
-        return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), version=text)
-
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Set the Variable if it still is as it was read; what is there already is not written again."""
-        wanted = Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None)
-        text = self._format.edit(held.version, wanted)
-        if text == held.version:
-            return
-        if self._text() != held.version:
-            raise StoreConflict(self.name, "the Variable changed since it was read; it was left as it is")
-        put_variable(self.name, self._key, text, self._description or _described(mark))
-
-    def _text(self) -> str | None:
-        return get_variable(self.name, self._key)
-
-
-def _described(mark: StoreMark) -> str:
-    return (
-        f"Signing secret of Featurebase webhook {mark.webhook_id}, {mark.fingerprint}, "
-        f"written by {mark.managed_by} from {mark.managed_from}"
-    )

@@ -69,4 +69,6 @@ class AzureKeyVaultStore(WholeOrJsonStore):
                 read_timeout=self.timeout,
                 retry_total=0,
             )
-            return ArmedAzureSecret(self, client, credential, self.text_format())
+            return ArmedAzureSecret(
+                self.full_name, client, credential, self.text_format(), secret=self.name, create=self.create
+            )

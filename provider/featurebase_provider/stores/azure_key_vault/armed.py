@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import secret_or_none
-from featurebase_provider.stores.shared.formats import Contents
-from featurebase_provider.stores.shared.mark_labels import LABELS, labels_of, mark_in
+from featurebase_provider.stores.shared.marks import LABELS
+from featurebase_provider.stores.shared.refusals import changed_since, refuses
+from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from azure.keyvault.secrets import SecretClient
 
-    from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
     from featurebase_provider.stores.shared.formats import TextFormat
 
 _MOST_TAGS = 15
@@ -39,13 +38,16 @@ class ArmedAzureSecret(ArmedStore):
 
     :param client: the vendor's client.
     :param credential: what it logs in with.
+    :param secret: the secret's name.
+    :param create: whether a missing secret is created.
     """
 
     def __init__(
-        self, config: AzureKeyVaultStore, client: SecretClient, credential: Any, text_format: TextFormat
+        self, name: str, client: SecretClient, credential: Any, text_format: TextFormat, *, secret: str, create: bool
     ) -> None:
-        super().__init__(config.full_name)
-        self._config, self._client, self._credential, self._format = config, client, credential, text_format
+        super().__init__(name)
+        self._client, self._credential, self._secret, self._create = client, credential, secret, create
+        self._text = SecretText(name, text_format, create=create)
 
     def connect(self) -> None:
         """Fetch the token that the client will ask for, so that a write does not wait for it.
@@ -55,7 +57,7 @@ class ArmedAzureSecret(ArmedStore):
         from azure.core.exceptions import ClientAuthenticationError
         from azure.identity import ClientSecretCredential
 
-        scope = f"https://{self._config.vault_url.partition('.')[2]}/.default"
+        scope = f"https://{self._client.vault_url.partition('.')[2].strip('/')}/.default"
         with self._translated("the login did not succeed; nothing was changed"):
             try:
                 # As the client will ask: tokens with and without this are kept apart.
@@ -78,8 +80,8 @@ class ArmedAzureSecret(ArmedStore):
     def prove_writable(self) -> Writability:
         """Read the secret and edit a copy; Key Vault has no means to prove more."""
         before = self._get()
-        self._edited(before, Contents("whsec_trial", "whsec_trial_before"))
-        if len({*before.tags, *LABELS}) > _MOST_TAGS:
+        self._text.edited(before.text, TRIAL, exists=before.version is not None)
+        if len({*before.tags, *LABELS.names}) > _MOST_TAGS:
             raise StoreRefused(
                 self.name,
                 f"with ours it would have more tags than the {_MOST_TAGS} that Key Vault allows; nothing was changed",
@@ -90,25 +92,22 @@ class ArmedAzureSecret(ArmedStore):
     def read(self) -> StoredValue:
         """Read the current version and its tags."""
         held = self._get()
-        found = self._format.read(held.text) if held.text is not None else Contents(None)
-        current = secret_or_none(found.current)
-        mark = mark_in(held.tags, fingerprint=current.fingerprint if current else None)
-        may_be_made = held.version is not None or self._config.create
-        return StoredValue(current, secret_or_none(found.previous), mark, held, may_be_made=may_be_made)
+        may_be_made = held.version is not None or self._create
+        return StoredValue(*self._text.read(held.text), LABELS.mark_in(held.tags), held, may_be_made=may_be_made)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set a new version with our mark among its tags, if the current one is still the one that was read."""
         before: _Held = held.version
-        text = self._edited(before, Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None))
+        text = self._text.edited(before.text, pair, exists=before.version is not None)
         if text == before.text:
             return
         if self._get().version != before.version:
-            raise StoreConflict(self.name, "the secret changed since it was read; it was left as it is")
+            raise changed_since(self.name)
         with self._translated("it could not be written"):
             self._client.set_secret(
-                self._config.name,
+                self._secret,
                 text,
-                tags={**before.tags, **labels_of(mark)},
+                tags={**before.tags, **LABELS.texts_of(mark)},
                 content_type=before.content_type,
             )
 
@@ -117,7 +116,7 @@ class ArmedAzureSecret(ArmedStore):
 
         with self._translated("it could not be read; nothing was changed"):
             try:
-                found = self._client.get_secret(self._config.name)
+                found = self._client.get_secret(self._secret)
             except ResourceNotFoundError:
                 self._check_not_deleted()
                 return _Held()
@@ -133,21 +132,12 @@ class ArmedAzureSecret(ArmedStore):
         from azure.core.exceptions import HttpResponseError
 
         try:
-            self._client.get_deleted_secret(self._config.name)
+            self._client.get_deleted_secret(self._secret)
         except HttpResponseError as error:
             if error.status_code in {403, 404}:  # 403: may not look; the write will tell
                 return
             raise
         raise self._deleted()
-
-    def _edited(self, before: _Held, wanted: Contents) -> str:
-        if before.version is None and not self._config.create:
-            raise StoreRefused(
-                self.name,
-                "the secret does not exist; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
-        return self._format.edit(before.text, wanted)
 
     def _deleted(self) -> StoreRefused:
         return StoreRefused(
@@ -176,7 +166,7 @@ class ArmedAzureSecret(ArmedStore):
             return StoreRefused(self.name, said, "Its current version is disabled: enable it, or set another value")
         if status == 409:  # being deleted, recovered or purged at this moment
             return StoreConflict(self.name, said)
-        if status is not None and 400 <= status < 500 and status not in {408, 429}:
+        if refuses(status):
             return StoreRefused(
                 self.name, said, "Check the vault's address, the connection, and what its identity may do there"
             )

@@ -47,11 +47,6 @@ class GcpSecretManagerStore(WholeOrJsonStore):
         return f"projects/{self.project_id}" + (f"/locations/{self.location}" if self.location else "")
 
     @property
-    def resource(self) -> str:
-        """The secret, as Google names it."""
-        return f"{self.parent}/secrets/{self.secret_id}"
-
-    @property
     def whole(self) -> str:
         """The secret, with the connection before."""
         user = f"{self.conn_id}@" if self.conn_id else ""
@@ -71,7 +66,16 @@ class GcpSecretManagerStore(WholeOrJsonStore):
 
             extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
             quieten(GCP_LOGGERS)
-            return ArmedGcpSecret(self, partial(self._client, extra), self.text_format())
+            return ArmedGcpSecret(
+                self.full_name,
+                partial(self._client, extra),
+                self.text_format(),
+                parent=self.parent,
+                secret_id=self.secret_id,
+                whole=self.key is None,
+                create=self.create,
+                disables=self.older_versions == "disable",
+            )
 
     def _client(self, extra: Mapping[str, Any]) -> GcpCalls:
         with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
@@ -81,7 +85,7 @@ class GcpSecretManagerStore(WholeOrJsonStore):
             )
 
             from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
-            from featurebase_provider.stores.shared.google import google_credentials
+            from featurebase_provider.stores.gcp_secret_manager.credentials import google_credentials
 
             credentials = google_credentials(self.full_name, extra, timeout=self.timeout)
             # HTTP rather than gRPC: Airflow forks its tasks, which gRPC's threads do not survive.

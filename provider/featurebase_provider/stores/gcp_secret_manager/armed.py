@@ -6,16 +6,16 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused
+from featurebase_provider.rotation.errors import StoreError, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import ConnectingStore, secret_or_none
-from featurebase_provider.stores.shared.formats import Contents
-from featurebase_provider.stores.shared.mark_labels import labels_of, mark_in
+from featurebase_provider.stores.base import ConnectingStore
+from featurebase_provider.stores.shared.marks import LABELS
+from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
     from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
     from featurebase_provider.stores.shared.formats import TextFormat
 
@@ -41,23 +41,43 @@ class _Held:
 
 
 class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
-    """One secret behind a client of its own."""
+    """One secret behind a client of its own.
 
-    def __init__(self, config: GcpSecretManagerStore, build: Callable[[], GcpCalls], text_format: TextFormat) -> None:
-        super().__init__(config.full_name, build)
-        self._config, self._format = config, text_format
+    :param name: the store's name, for messages.
+    :param parent: the project, or its region, as Google names it.
+    :param whole: whether the value is nothing but the secret, so that it can be replaced unread.
+    :param create: whether a missing secret is created.
+    :param disables: whether older versions are disabled once the new one is in place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], GcpCalls],
+        text_format: TextFormat,
+        *,
+        parent: str,
+        secret_id: str,
+        whole: bool,
+        create: bool,
+        disables: bool,
+    ) -> None:
+        super().__init__(name, build)
+        self._parent, self._secret_id, self._resource = parent, secret_id, f"{parent}/secrets/{secret_id}"
+        self._whole, self._create, self._disables = whole, create, disables
+        self._text = SecretText(name, text_format, create=create)
 
     def prove_writable(self) -> Writability:
         """Ask Google which of the needed permissions the connection has for this secret."""
         before: _Held = self.read().version
-        self._edited(before, Contents("whsec_trial", "whsec_trial_before"))
+        self._text.edited(before.text, TRIAL, exists=before.secret is not None)
         if before.secret is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         needed = _NEEDED + (_TO_DISABLE if self._disables else ())
         answer = self.client.ask(
             "its permissions could not be asked for; nothing was changed",
             "test_iam_permissions",
-            resource=self._config.resource,
+            resource=self._resource,
             permissions=[*needed, _TO_MARK],
         )
         if missing := [one for one in needed if one not in answer.permissions]:
@@ -72,36 +92,32 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
     def read(self) -> StoredValue:
         """Read the secret's annotations, its latest version, and whether older ones are still to be disabled."""
         secret = self.client.ask_unless(
-            {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._config.resource
+            {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._resource
         )
         if secret is None:
-            return StoredValue(None, version=_Held(), may_be_made=self._config.create)
+            return StoredValue(None, version=_Held(), may_be_made=self._create)
         number, text = self._latest()
-        if text is None and number and self._config.key:
+        if text is None and number and not self._whole:
             raise StoreRefused(
                 self.name,
                 "its latest version is disabled or destroyed, so what the JSON value holds besides cannot be kept; "
                 "nothing was changed",
                 "Enable that version, or add one",
             )
-        found = self._format.read(text) if text is not None else Contents(None)
-        current = secret_or_none(found.current)
-        mark = mark_in(secret.annotations, fingerprint=current.fingerprint if current else None)
+        secrets, mark = self._text.read(text), LABELS.mark_in(secret.annotations)
         finished = not (self._disables and self._older_enabled(number))
-        return StoredValue(
-            current, secret_or_none(found.previous), mark, _Held(secret, number, text), finished=finished
-        )
+        return StoredValue(*secrets, mark, _Held(secret, number, text), finished=finished)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Add a version if the latest is the one that was read; then mark the secret, and disable older versions."""
         before: _Held = held.version
-        text = self._edited(before, Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None))
+        text = self._text.edited(before.text, pair, exists=before.secret is not None)
         number = before.number
         if text != before.text:
             if before.secret is None:
-                self._create(mark)
+                self._create_secret(mark)
             elif self._latest() != (before.number, before.text):
-                raise self._conflict()
+                raise changed_since(self.name)
             number = self._add(text.encode(), "it could not be written")
             self._give_way(number, after=before.number)
             if before.secret is not None:
@@ -110,13 +126,9 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             self.client.ask(
                 f"the new secret is in place, but version {_number(older)} could not be disabled",
                 "disable_secret_version",
-                name=f"{self._config.resource}/versions/{_number(older)}",
+                name=f"{self._resource}/versions/{_number(older)}",
                 etag=older.etag,
             )
-
-    @property
-    def _disables(self) -> bool:
-        return self._config.older_versions == "disable"
 
     def _latest(self) -> tuple[int, str | None]:
         found = self._version("latest", "its latest version could not be read; nothing was changed")
@@ -130,7 +142,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
 
     def _version(self, version: str | int, failed: str) -> tuple[int, bytes | None] | None:
         """Number and data of a version; None if there is none, no data if it is disabled or destroyed."""
-        name = f"{self._config.resource}/versions/{version}"
+        name = f"{self._resource}/versions/{version}"
         answer = self.client.ask_unless(
             {"NOT_FOUND", "FAILED_PRECONDITION"}, failed, "access_secret_version", name=name
         )
@@ -139,29 +151,20 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         described = self.client.ask_unless({"NOT_FOUND"}, failed, "get_secret_version", name=name)
         return None if described is None else (_number(described), None)
 
-    def _edited(self, before: _Held, wanted: Contents) -> str:
-        if before.secret is None and not self._config.create:
-            raise StoreRefused(
-                self.name,
-                "the secret does not exist; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
-        return self._format.edit(before.text, wanted)
-
-    def _create(self, mark: StoreMark) -> None:
-        secret: dict[str, Any] = {"annotations": labels_of(mark)}
-        if not self._config.location:
+    def _create_secret(self, mark: StoreMark) -> None:
+        secret: dict[str, Any] = {"annotations": LABELS.texts_of(mark)}
+        if "/locations/" not in self._parent:
             secret["replication"] = {"automatic": {}}
         self.client.ask(
             "it could not be created",
             "create_secret",
-            parent=self._config.parent,
-            secret_id=self._config.secret_id,
+            parent=self._parent,
+            secret_id=self._secret_id,
             secret=secret,
         )
 
     def _add(self, data: bytes, failed: str) -> int:
-        answer = self.client.ask(failed, "add_secret_version", parent=self._config.resource, payload={"data": data})
+        answer = self.client.ask(failed, "add_secret_version", parent=self._resource, payload={"data": data})
         return _number(answer)
 
     def _give_way(self, ours: int, *, after: int) -> None:
@@ -175,7 +178,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         theirs = self._version(ours - 1, failed)
         if theirs is not None and theirs[1] is not None:
             self._add(theirs[1], failed)
-            raise self._conflict()
+            raise changed_since(self.name)
 
     def _mark(self, secret: Any, mark: StoreMark) -> None:
         """Mark the secret beside others' annotations; the value stands without that, so a failure is logged."""
@@ -183,14 +186,14 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         try:
             for attempt in ("as it was read", "as it is now"):
                 if attempt == "as it is now":
-                    secret = self.client.ask(failed, "get_secret", name=self._config.resource)
+                    secret = self.client.ask(failed, "get_secret", name=self._resource)
                 marked = self.client.ask_unless(
                     {"ABORTED", "FAILED_PRECONDITION"},  # the etag is not the current one
                     failed,
                     "update_secret",
                     secret={
-                        "name": self._config.resource,
-                        "annotations": {**secret.annotations, **labels_of(mark)},
+                        "name": self._resource,
+                        "annotations": {**secret.annotations, **LABELS.texts_of(mark)},
                         "etag": secret.etag,
                     },
                     update_mask={"paths": ["annotations"]},
@@ -205,13 +208,10 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         versions = self.client.ask_all(
             "its versions could not be listed",
             "list_secret_versions",
-            parent=self._config.resource,
+            parent=self._resource,
             filter="state:ENABLED",
         )
         return [version for version in versions if _number(version) < number]
-
-    def _conflict(self) -> StoreConflict:
-        return StoreConflict(self.name, "the secret changed since it was read; it was left as it is")
 
 
 def _number(version: Any) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.stores.shared.refusals import refuses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -69,7 +70,7 @@ class GcpCalls:
             said = f"{failed} ({_status_in(error) or error.code})"
             if error.code == 409:
                 return StoreConflict(self._store, said)
-            refused = 400 <= (error.code or 0) < 500 and error.code not in {408, 429}
+            refused = refuses(error.code)
         else:
             said = f"{failed} ({type(error).__name__})"
             refused = isinstance(error, RefreshError) and not error.retryable

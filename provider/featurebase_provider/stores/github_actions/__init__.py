@@ -113,4 +113,12 @@ class GithubActionsStore(StoreConfig):
                 seconds_between_requests=0,
                 seconds_between_writes=0,
             )
-        return ArmedGithubSecret(self, client)
+        return ArmedGithubSecret(
+            self.full_name,
+            client,
+            path=self.path,
+            secret=self.name,
+            create=self.create,
+            visibility=self.visibility,
+            shared=self.organization is not None,
+        )

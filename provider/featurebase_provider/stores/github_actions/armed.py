@@ -12,15 +12,15 @@ from github.PublicKey import encrypt
 from requests import ConnectionError as RequestsConnectionError
 from requests import RequestException, Timeout
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.shared.refusals import changed_since, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from github import Github
 
-    from featurebase_provider.stores.github_actions import GithubActionsStore
 
 _PAGE = 100
 
@@ -43,19 +43,28 @@ class ArmedGithubSecret(ArmedStore):
     """A secret of a repository, an environment or an organisation.
 
     PyGithub's own ``create_secret`` fetches the public key in the moment that counts; here it is there by then.
+
+    :param name: the store's name, for messages.
+    :param path: the path of the API's ``secrets`` under which it lies.
+    :param secret: the secret's name.
+    :param create: whether a missing secret is created.
+    :param visibility: who may use one that is created in an organisation.
+    :param shared: whether it is an organisation's, which says who may use it.
     """
 
-    def __init__(self, config: GithubActionsStore, client: Github) -> None:
-        super().__init__(config.full_name)
-        self._config, self._client = config, client
-        self._url = f"{config.path}/{config.name}"
+    def __init__(
+        self, name: str, client: Github, *, path: str, secret: str, create: bool, visibility: str | None, shared: bool
+    ) -> None:
+        super().__init__(name)
+        self._client, self._path, self._url = client, path, f"{path}/{secret}"
+        self._create, self._visibility, self._shared = create, visibility, shared
 
     def prove_writable(self) -> Writability:
         """Ask for the deletion of a secret that does not exist, which takes the right that writing takes."""
         held = self._look()
         self._check_present(held)
         trial = f"FEATUREBASE_TRIAL_{secrets.token_hex(16).upper()}"
-        self._ask("DELETE", f"{self._config.path}/{trial}")
+        self._ask("DELETE", f"{self._path}/{trial}")
         return Writability(
             False, "GitHub has no trial write; deleting a secret that does not exist was not forbidden to this token"
         )
@@ -72,10 +81,10 @@ class ArmedGithubSecret(ArmedStore):
         seen: Held = held.version
         self._check_present(seen)
         body = {"encrypted_value": encrypt(seen.public_key, pair.current.reveal()), "key_id": seen.key_id}
-        if self._config.organization:
+        if self._shared:
             body |= self._audience(seen)
         if self._facts() != seen.facts:
-            raise StoreConflict(self.name, "the secret changed since it was looked at; it was left as it is")
+            raise changed_since(self.name)
         if self._ask("PUT", self._url, body) is None:
             raise StoreRefused(
                 self.name, "GitHub answered 404 to PUT", "The token may read secrets, but not write them; allow that"
@@ -86,7 +95,7 @@ class ArmedGithubSecret(ArmedStore):
         self._client.close()
 
     def _look(self) -> Held:
-        key = self._ask("GET", f"{self._config.path}/public-key")
+        key = self._ask("GET", f"{self._path}/public-key")
         if key is None:
             raise StoreRefused(
                 self.name,
@@ -116,19 +125,15 @@ class ArmedGithubSecret(ArmedStore):
 
     def _audience(self, seen: Held) -> dict[str, Any]:
         if seen.facts is None:
-            return {"visibility": self._config.visibility}
+            return {"visibility": self._visibility}
         visibility = seen.facts.get("visibility")
         if visibility != "selected":
             return {"visibility": visibility}
         return {"visibility": visibility, "selected_repository_ids": list(seen.repositories)}
 
     def _check_present(self, held: Held) -> None:
-        if held.facts is None and not self._config.create:
-            raise StoreRefused(
-                self.name,
-                "there is no such secret; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
+        if held.facts is None and not self._create:
+            raise not_there(self.name, "there is no such secret")
 
     def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Make one request; None for 404. A connection that broke is tried once more: each call may be repeated."""

@@ -10,22 +10,22 @@ from hvac import exceptions as vault  # noqa: TID253  this module is the store's
 from hvac.utils import format_url  # noqa: TID253
 from requests import RequestException
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import (
-    MANAGED_BY,
     SecretPair,
     StoredValue,
     StoreMark,
     Writability,
 )
 from featurebase_provider.stores.base import ConnectingStore, secret_or_none
+from featurebase_provider.stores.shared.marks import VAULT_METADATA
+from featurebase_provider.stores.shared.refusals import changed_since, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hvac.adapters import JSONAdapter
 
-_MARK_PREFIX = "featurebase-"
 _MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 _ANSWERS_OF_REFUSAL = (
     vault.InvalidRequest,
@@ -156,7 +156,7 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
         current = secret_or_none(self._value(secret or {}, self._key))
         previous = secret_or_none(self._value(secret or {}, self._previous_key))
         may_be_made = secret is not None or self._create
-        return StoredValue(current, previous, _mark_in(marks or {}), version, may_be_made=may_be_made)
+        return StoredValue(current, previous, VAULT_METADATA.mark_in(marks or {}), version, may_be_made=may_be_made)
 
     def _wanted(self, pair: SecretPair) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {self._key: pair.current.reveal()}
@@ -170,14 +170,7 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
 
     def _check_create(self) -> None:
         if not self._create:
-            raise StoreRefused(
-                self.name,
-                "the secret does not exist; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
-
-    def _conflict(self) -> StoreConflict:
-        return StoreConflict(self.name, "the secret changed since it was read; it was left as it is")
+            raise not_there(self.name, "the secret does not exist")
 
 
 class VaultSecretV2(VaultSecret):
@@ -216,10 +209,10 @@ class VaultSecretV2(VaultSecret):
                     else:
                         self.client.post(url=self._url("data"), json=body)
                 except vault.InvalidPath:
-                    raise self._conflict() from None  # deleted since it was read
+                    raise changed_since(self.name) from None  # deleted since it was read
         except StoreRefused:
             if self.read().version != held.version:
-                raise self._conflict() from None
+                raise changed_since(self.name) from None
             raise
         self._leave(mark)
 
@@ -228,17 +221,9 @@ class VaultSecretV2(VaultSecret):
 
     def _leave(self, mark: StoreMark) -> None:
         """Patch our custom metadata. The value is in place by now, and the mark only helps people: no error."""
-        facts = {
-            "webhook-id": mark.webhook_id,
-            "fingerprint": mark.fingerprint,
-            "managed-from": mark.managed_from[:512],
-            "managed-by": mark.managed_by,
-        }
-        custom = {_MARK_PREFIX + name: value for name, value in facts.items()}
+        custom = {"custom_metadata": VAULT_METADATA.texts_of(mark)}
         try:
-            self.client.request(
-                "patch", self._url("metadata"), json={"custom_metadata": custom}, headers=dict(_MERGE_PATCH)
-            )
+            self.client.request("patch", self._url("metadata"), json=custom, headers=dict(_MERGE_PATCH))
         except (vault.VaultError, RequestException):
             return
 
@@ -268,7 +253,7 @@ class VaultSecretV1(VaultSecret):
         if held.version is None:
             self._check_create()
         if self._fetch(self._url()) != held.version:
-            raise self._conflict()
+            raise changed_since(self.name)
         whole = {**(held.version or {}), **self._wanted(pair)}
         with translated(
             self.name, "the secret could not be written", f"Allow read, create and update on {self._mount}/{self._path}"
@@ -279,10 +264,3 @@ class VaultSecretV1(VaultSecret):
         if held.version is None:
             self._check_create()
         return "create" if held.version is None else "update", [f"{self._mount}/{self._path}"]
-
-
-def _mark_in(metadata: dict[str, str]) -> StoreMark | None:
-    facts = [metadata.get(_MARK_PREFIX + name) for name in ("webhook-id", "fingerprint", "managed-from")]
-    if metadata.get(f"{_MARK_PREFIX}managed-by") != MANAGED_BY or not all(facts):
-        return None
-    return StoreMark(*(str(fact) for fact in facts))

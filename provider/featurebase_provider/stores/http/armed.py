@@ -7,28 +7,27 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from jsonpath_ng.ext.parser import parse
 from requests import RequestException
 from requests.exceptions import SSLError
 
-from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import secret_or_none
-from featurebase_provider.stores.http import leads_up
 from featurebase_provider.stores.http.templates import rendered
+from featurebase_provider.stores.shared.refusals import changed_since, not_there, refuses
+from featurebase_provider.stores.shared.text import TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from requests import Response, Session
 
-    from featurebase_provider.stores.http import HttpRequest, HttpStore
+    from featurebase_provider.stores.http.request import HttpRead, HttpRequest, HttpWrite
 
 _MAX_BYTES = 1024 * 1024
-_TRIAL = StoreMark("000000000000000000000000", "sha256:0", "trial")
+_TRIAL_MARK = StoreMark("000000000000000000000000", "sha256:0", "trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,31 @@ _CERTIFICATE_ADVICE = (
 class HttpValue(ArmedStore):
     """Sends the configured requests.
 
-    :param store: the configuration.
+    :param name: the store's name, for messages.
     :param session: with the connection's credentials, TLS settings and headers.
     :param base_url: the connection's.
+    :param read: reads the value back; None if nothing does.
+    :param check: succeeds only if the write would, and changes nothing; None if there is none.
+    :param create: whether a missing value is created.
+    :param timeout: seconds that one request may take.
     """
 
-    def __init__(self, store: HttpStore, session: Session, base_url: str) -> None:
-        super().__init__(store.full_name)
-        self._store, self._session, self._base_url = store, session, base_url.rstrip("/")
-        read = store.read
-        wanted = {"accepted": store.accepted}
+    def __init__(
+        self,
+        name: str,
+        session: Session,
+        base_url: str,
+        *,
+        write: HttpWrite,
+        read: HttpRead | None,
+        check: HttpRequest | None,
+        create: bool,
+        timeout: float,
+    ) -> None:
+        super().__init__(name)
+        self._session, self._base_url = session, base_url.rstrip("/")
+        self._write, self._read, self._check, self._create, self._timeout = write, read, check, create, timeout
+        wanted = {"accepted": write.accepted}
         if read is not None:
             wanted |= {"current": read.current, "previous": read.previous, "version": read.version}
         self._paths = {name: self._path(name, text) for name, text in wanted.items() if text}
@@ -76,9 +90,9 @@ class HttpValue(ArmedStore):
     def prove_writable(self) -> Writability:
         """Read the value, make up the write without sending it, and send ``check`` where there is one."""
         held = self.read()
-        self._request(SecretPair(SigningSecret("whsec_trial")), self._found(held), _TRIAL)
-        if self._store.check is not None:
-            self._expect_success(self._send(self._store.check, "checked"), "checked")
+        self._request(SecretPair(TRIAL.current), self._found(held), _TRIAL_MARK)
+        if self._check is not None:
+            self._expect_success(self._send(self._check, "checked"), "checked")
             return Writability(True, "the configured check succeeded")
         if not held.readable:
             return Writability(False, "nothing was sent: neither read nor check is described")
@@ -86,12 +100,12 @@ class HttpValue(ArmedStore):
 
     def read(self) -> StoredValue:
         """Send the configured read; without one the store is not readable."""
-        read = self._store.read
+        read = self._read
         if read is None:
             return StoredValue(None, readable=False)
         answer = self._send(read, "read")
         if read.absent_status is not None and answer.status == read.absent_status:
-            return StoredValue(None, version=_Found("", False), may_be_made=self._store.create)
+            return StoredValue(None, version=_Found("", False), may_be_made=self._create)
         self._expect_success(answer, "read")
         document = self._json(answer)
         current, previous = self._text(document, "current"), self._text(document, "previous")
@@ -105,19 +119,19 @@ class HttpValue(ArmedStore):
         if "version" in self._paths and (matches := self._matches(document, "version")):
             version = str(matches[0])
         found = _Found(version, current is not None or bool(version))
-        may_be_made = found.exists or self._store.create
+        may_be_made = found.exists or self._create
         return StoredValue(secret_or_none(current), secret_or_none(previous), version=found, may_be_made=may_be_made)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Send the configured write; what is there already is not written again."""
         found = self._found(held)
-        previous = pair.previous if self._store.keeps_previous else None
+        previous = pair.previous if "previous" in self._paths else None
         if held.readable and held.current == pair.current and held.previous == previous:
             return
         url, headers, body = self._request(pair, found, mark)
-        if held.readable and "version" not in self._store.used:
+        if held.readable and "version" not in self._write.used:
             self._check_unchanged(held)
-        answer = self._exchange(self._store.method, url, headers, body, "written")
+        answer = self._exchange(self._write.method, url, headers, body, "written")
         if answer.status in {409, 412}:
             raise self._conflict()
         self._expect_success(answer, "written")
@@ -130,7 +144,7 @@ class HttpValue(ArmedStore):
         return held.version if isinstance(held.version, _Found) else _Found("", True)
 
     def _conflict(self) -> StoreConflict:
-        return StoreConflict(self.name, "the value changed since it was read; it was left as it is")
+        return changed_since(self.name, "the value")
 
     def _check_unchanged(self, held: StoredValue) -> None:
         now = self.read()
@@ -138,13 +152,8 @@ class HttpValue(ArmedStore):
             raise self._conflict()
 
     def _request(self, pair: SecretPair, found: _Found, mark: StoreMark) -> tuple[str, dict[str, str], str | None]:
-        store = self._store
-        if not found.exists and not store.create:
-            raise StoreRefused(
-                self.name,
-                "there is no value yet; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
+        if not found.exists and not self._create:
+            raise not_there(self.name, "there is no value yet")
         values = {
             "secret": pair.current.reveal(),
             "previous": pair.previous.reveal() if pair.previous else "",
@@ -152,18 +161,9 @@ class HttpValue(ArmedStore):
             "version": found.version,
         }
         try:
-            url = rendered(store.url, {"version": quote(found.version, safe="")})
-            headers = {name: rendered(text, values) for name, text in store.headers.items()}
-            body = rendered(store.body, values) if store.body is not None else None
+            return self._write.filled(values)
         except ValueError as error:
             raise StoreRefused(self.name, f"{error}; nothing was changed") from None
-        if leads_up(url):
-            raise StoreRefused(self.name, "the service's version would lead to another path; nothing was changed")
-        if not all(text.isascii() and text.isprintable() for text in headers.values()):
-            raise StoreRefused(
-                self.name, "a header would have characters that headers cannot have; nothing was changed"
-            )
-        return url, headers, body
 
     def _send(self, request: HttpRequest, done: str) -> _Answer:
         headers = {name: rendered(text, {}) for name, text in request.headers.items()}
@@ -180,7 +180,7 @@ class HttpValue(ArmedStore):
                 self._base_url + url,
                 headers=given,
                 data=body.encode() if body is not None else None,
-                timeout=self._store.timeout,
+                timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -205,7 +205,7 @@ class HttpValue(ArmedStore):
         if 200 <= status < 300:
             return
         said = f"the value could not be {done}: the service answered {status}"
-        if status in {408, 425, 429} or status >= 500:
+        if status >= 400 and not refuses(status):
             raise StoreUnreachable(self.name, said)
         advice = "A redirect is not followed: correct host or url" if status < 400 else "Check url and credentials"
         raise StoreRefused(self.name, f"{said}; nothing was changed", advice)
@@ -240,7 +240,7 @@ class HttpValue(ArmedStore):
             return None
         if not isinstance(matches[0], str):
             raise StoreRefused(self.name, f"at the JSONPath read.{name} lies a {type(matches[0]).__name__}, not a text")
-        if self._store.read is None or not self._store.read.base64:
+        if self._read is None or not self._read.base64:
             return matches[0]
         try:
             return base64.b64decode(matches[0], validate=True).decode()

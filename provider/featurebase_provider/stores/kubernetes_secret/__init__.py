@@ -14,8 +14,8 @@ from featurebase_provider.stores.shared.connection import check_encrypted, hook_
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
+    from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
     from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
-    from featurebase_provider.stores.shared.kubernetes import KubernetesApi
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 Namespace = Annotated[str, Field(pattern=rf"^{_LABEL}$", examples=["feedback"])]
@@ -91,13 +91,20 @@ class KubernetesSecretStore(StoreConfig):
 
             hook = KubernetesHook(conn_id=self.conn_id)
             _ = hook.conn_extras  # fetched here, as the hook keeps it
-            return ArmedKubernetesSecret(self, partial(self._api, hook))
+            return ArmedKubernetesSecret(
+                self.full_name,
+                partial(self._api, hook),
+                secret=self.name,
+                keys=(self.key, self.previous_key),
+                create=self.create,
+                restart=[(one.kind, one.name) for one in self.restart],
+            )
 
     def _api(self, hook: KubernetesHook) -> KubernetesApi:
         from kubernetes.client import ApiClient, Configuration  # type: ignore[import-untyped]  # ships no types
         from kubernetes.config import ConfigException  # type: ignore[import-untyped]  # ships no types
 
-        from featurebase_provider.stores.shared.kubernetes import KubernetesApi
+        from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
 
         extras = hook.conn_extras
         with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):

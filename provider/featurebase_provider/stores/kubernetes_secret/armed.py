@@ -20,14 +20,16 @@ from featurebase_provider.rotation.store import (
     Writability,
 )
 from featurebase_provider.stores.base import ConnectingStore, secret_or_none
-from featurebase_provider.stores.shared.kubernetes import NoDryRun
+from featurebase_provider.stores.kubernetes_secret.api import NoDryRun
+from featurebase_provider.stores.shared.marks import NOTE
+from featurebase_provider.stores.shared.refusals import not_there
+from featurebase_provider.stores.shared.text import TRIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
-    from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
-    from featurebase_provider.stores.shared.kubernetes import KubernetesApi
+    from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
 
 
 class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
@@ -35,72 +37,83 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
 
     A restart that is due is noted in the same patch as the secret, and the note goes when all rollouts have begun:
     a run that died in between leaves it, and the next one restarts, with the same timestamp.
+
+    :param name: the store's name, for messages.
+    :param secret: the Secret's name.
+    :param keys: our key, and that of the previous secret or None.
+    :param create: whether a missing Secret is created.
+    :param restart: kind and name of each workload that restarts once the secret has changed.
     """
 
-    def __init__(self, config: KubernetesSecretStore, build: Callable[[], KubernetesApi]) -> None:
-        super().__init__(config.full_name, build)
-        self._config = config
-        key = config.key
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], KubernetesApi],
+        *,
+        secret: str,
+        keys: tuple[str, str | None],
+        create: bool,
+        restart: Sequence[tuple[str, str]],
+    ) -> None:
+        super().__init__(name, build)
+        self._secret, self._create, self._restart = secret, create, restart
+        self._key, self._previous_key = key, _ = keys
         fits = re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", key)
         self._annotation = f"{MANAGED_BY}/{key if fits else hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
     def prove_writable(self) -> Writability:
         """Let the API server try the write, and each restart, with ``dryRun=All``."""
-        secret = self.client.secret(self._config.name)
+        secret = self.client.secret(self._secret)
         if secret is not None:
             self._values(secret)
         try:
             self._try_put(secret)
-            for one in self._config.restart:
-                self.client.restart(one.kind, one.name, _now(), dry_run=True)
+            for kind, workload in self._restart:
+                self.client.restart(kind, workload, _now(), dry_run=True)
         except NoDryRun as refused:
             return Writability(False, f"{refused.problem}; an admission webhook may not support that")
-        restarts = f" and {len(self._config.restart)} restarts" if self._config.restart else ""
+        restarts = f" and {len(self._restart)} restarts" if self._restart else ""
         return Writability(True, f"the API server accepted the write{restarts} as a dry run")
 
     def read(self) -> StoredValue:
         """Read our keys, and whether a restart is still due."""
-        secret = self.client.secret(self._config.name)
+        secret = self.client.secret(self._secret)
         if secret is None:
-            if self._config.create:
+            if self._create:
                 with suppress(NoDryRun):  # a missing namespace must not read as a Secret yet to be created
                     self._try_put(None)
-            return StoredValue(None, may_be_made=self._config.create)
+            return StoredValue(None, may_be_made=self._create)
         current, previous = self._values(secret)
         note = self._note(secret)
-        due = bool(self._config.restart and note.get("restart_due"))
-        return StoredValue(current, previous, _mark_in(note), secret, finished=not due)
+        due = bool(self._restart and note.get("restart_due"))
+        return StoredValue(current, previous, NOTE.mark_in(note), secret, finished=not due)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Patch the Secret at the version that was read, then restart what shall be; what is there stays as it is."""
         secret: dict[str, Any] | None = held.version
-        wanted: dict[str, str | None] = {self._config.key: _encoded(pair.current.reveal())}
-        if self._config.previous_key:
-            wanted[self._config.previous_key] = _encoded(pair.previous.reveal()) if pair.previous else None
+        wanted: dict[str, str | None] = {self._key: _encoded(pair.current.reveal())}
+        if self._previous_key:
+            wanted[self._previous_key] = _encoded(pair.previous.reveal()) if pair.previous else None
         there = (secret or {}).get("data") or {}
         changes = {key: value for key, value in wanted.items() if there.get(key) != value}
-        due = self._note(secret or {}).get("restart_due") if self._config.restart else None
+        due = self._note(secret or {}).get("restart_due") if self._restart else None
         if changes:
-            due = _now() if self._config.restart and self._config.key in changes else due
+            due = _now() if self._restart and self._key in changes else due
             secret = self._put(secret, changes, _note_of(mark, due))
         if due and secret:
             self._restart_all(due, secret)
 
     def _try_put(self, secret: dict[str, Any] | None) -> None:
-        self._put(secret, {self._config.key: _encoded("whsec_trial")}, {}, dry_run=True)
+        self._put(secret, {self._key: _encoded(TRIAL.current.reveal())}, {}, dry_run=True)
 
     def _put(
         self, secret: dict[str, Any] | None, data: dict[str, str | None], note: dict[str, str], *, dry_run: bool = False
     ) -> dict[str, Any]:
         metadata: dict[str, Any] = {"annotations": {self._annotation: json.dumps(note)}}
         if secret is None:
-            if not self._config.create:
-                raise StoreRefused(
-                    self.name,
-                    "there is no such Secret; nothing was changed",
-                    "Create it, or write create: true in the store's configuration",
-                )
-            body = {"metadata": {**metadata, "name": self._config.name}, "type": "Opaque"}
+            if not self._create:
+                raise not_there(self.name, "there is no such Secret")
+            body = {"metadata": {**metadata, "name": self._secret}, "type": "Opaque"}
             return self.client.create_secret(
                 {**body, "data": {key: value for key, value in data.items() if value is not None}}, dry_run=dry_run
             )
@@ -110,18 +123,18 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             )
         if not dry_run:
             metadata["resourceVersion"] = secret["metadata"]["resourceVersion"]
-        return self.client.patch_secret(self._config.name, {"metadata": metadata, "data": data}, dry_run=dry_run)
+        return self.client.patch_secret(self._secret, {"metadata": metadata, "data": data}, dry_run=dry_run)
 
     def _restart_all(self, due: str, secret: dict[str, Any]) -> None:
         problems: list[StoreError] = []
-        for one in self._config.restart:
+        for kind, workload in self._restart:
             try:
-                self.client.restart(one.kind, one.name, due)
+                self.client.restart(kind, workload, due)
             except StoreError as error:
                 problems.append(error)
         if problems:
-            kind = StoreUnreachable if all(problem.retry_helps for problem in problems) else StoreRefused
-            raise kind(
+            outcome = StoreUnreachable if all(problem.retry_helps for problem in problems) else StoreRefused
+            raise outcome(
                 self.name,
                 "the Secret holds the new secret, but not every restart could be begun: "
                 + "; ".join(problem.problem for problem in problems),
@@ -141,7 +154,7 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
 
     def _values(self, secret: dict[str, Any]) -> tuple[SigningSecret | None, SigningSecret | None]:
         data = secret.get("data") or {}
-        keys = (self._config.key, self._config.previous_key)
+        keys = (self._key, self._previous_key)
         current, previous = (self._decoded(key, data.get(key)) if key else None for key in keys)
         return secret_or_none(current), secret_or_none(previous)
 
@@ -163,15 +176,4 @@ def _now() -> str:
 
 
 def _note_of(mark: StoreMark, due: str | None) -> dict[str, str]:
-    facts = {
-        "webhook_id": mark.webhook_id,
-        "fingerprint": mark.fingerprint,
-        "managed_from": mark.managed_from,
-        "managed_by": mark.managed_by,
-    }
-    return {**facts, "restart_due": due} if due else facts
-
-
-def _mark_in(note: dict[str, str]) -> StoreMark | None:
-    facts = [note.get(name, "") for name in ("webhook_id", "fingerprint", "managed_from")]
-    return StoreMark(*facts) if note.get("managed_by") == MANAGED_BY and all(facts) else None
+    return NOTE.texts_of(mark) | ({"restart_due": due} if due else {})

@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import StoreConfig, secret_or_none
+from featurebase_provider.rotation.errors import StoreUnusable
+from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.object_storage.backend import HeldObject, ObjectBackend
+    from featurebase_provider.stores.object_storage.armed import ArmedObject
+    from featurebase_provider.stores.object_storage.backend import ObjectBackend
     from featurebase_provider.stores.shared.formats import TextFormat
 
 _FORMAT_OF_SUFFIX = {".json": "json", ".env": "dotenv"}
@@ -122,6 +121,8 @@ class ObjectStorageStore(StoreConfig):
 
         :raises StoreUnusable: no installed provider knows the URL's scheme, or its connection is of no use.
         """
+        from featurebase_provider.stores.object_storage.armed import ArmedObject
+
         return ArmedObject(self.full_name, self._format(), self._backend(), self.create)
 
     def _format(self) -> TextFormat:
@@ -158,55 +159,3 @@ class ObjectStorageStore(StoreConfig):
         from featurebase_provider.stores.object_storage.remote import RemoteObject
 
         return RemoteObject(self.full_name, fs, path.path)
-
-
-class ArmedObject(ArmedStore):
-    """A text format over an object backend.
-
-    :param name: the store's name, for messages.
-    :param create: whether a missing object may be created.
-    """
-
-    def __init__(self, name: str, text_format: TextFormat, backend: ObjectBackend, create: bool) -> None:
-        super().__init__(name)
-        self._format, self._backend, self._create = text_format, backend, create
-
-    def prove_writable(self) -> Writability:
-        """Read the object, edit a copy in memory, and let the backend show that it could put it."""
-        held = self._backend.read()
-        self._edited(held, SecretPair(SigningSecret("whsec_trial"), SigningSecret("whsec_trial_before")))
-        return self._backend.prove_writable(held)
-
-    def read(self) -> StoredValue:
-        """Read our keys."""
-        held = self._backend.read()
-        if held.data is None:
-            return StoredValue(None, version=held, may_be_made=self._create)
-        found = self._format.read(self._text(held.data))
-        return StoredValue(secret_or_none(found.current), secret_or_none(found.previous), held.mark, held)
-
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Put the edited text; what is there already is not written again."""
-        before: HeldObject = held.version
-        data = self._edited(before, pair)
-        if data != before.data:
-            self._backend.write(data, held=before, mark=mark)
-
-    def _edited(self, held: HeldObject, pair: SecretPair) -> bytes:
-        from featurebase_provider.stores.shared.formats import Contents
-
-        if held.data is None and not self._create:
-            raise StoreRefused(
-                self.name,
-                "it does not exist; nothing was changed",
-                "Create it, or write create: true in the store's configuration",
-            )
-        wanted = Contents(pair.current.reveal(), pair.previous.reveal() if pair.previous else None)
-        text = None if held.data is None else self._text(held.data)
-        return self._format.edit(text, wanted).encode()
-
-    def _text(self, data: bytes) -> str:
-        try:
-            return data.decode()
-        except UnicodeDecodeError:  # it carries the bytes
-            raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed") from None

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import HeldObject, check_length, check_size
+from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ class RemoteObject:
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object if it still is as it was read; ``mark`` is not kept."""
         if self.read().data != held.data:
-            raise StoreConflict(self.store, "the object changed since it was read; it was left as it is")
+            raise changed_since(self.store, "the object")
         with self._translated("written"):
             self.fs.pipe_file(self.path, data)
 

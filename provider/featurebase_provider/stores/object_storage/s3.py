@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import urlencode
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.store import MANAGED_BY, StoreMark, Writability
+from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import HeldObject, check_length, check_size
+from featurebase_provider.stores.shared.marks import S3_METADATA
+from featurebase_provider.stores.shared.refusals import changed_since, refuses
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem  # type: ignore[import-untyped]  # ships no types
@@ -19,7 +21,6 @@ _KEPT_SETTINGS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
     "WebsiteRedirectLocation", "StorageClass", "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled",
 )  # fmt: skip
-_MARK_PREFIX = "featurebase-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ class S3Object:
                 state["Tagging"] = self._tags(bucket, key)
             state["Metadata"] = dict(head.get("Metadata") or {})
             state["IfMatch"] = head["ETag"]
-            return HeldObject(check_size(self.store, data), state, _mark_in(state["Metadata"]))
+            return HeldObject(check_size(self.store, data), state, S3_METADATA.mark_in(state["Metadata"]))
 
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object on the condition that its ETag is the one read, or that it still does not exist."""
         request: dict[str, Any] = dict(held.state) if held.state else {"IfNoneMatch": "*", "Metadata": {}}
-        request["Metadata"] = {**request["Metadata"], **_metadata_of(mark)}
+        request["Metadata"] = {**request["Metadata"], **S3_METADATA.texts_of(mark)}
         with self._translated("written"):
             self.fs.pipe_file(self.path, data, **request)
 
@@ -113,15 +114,18 @@ class S3Object:
         status, code = _answer_in(error)
         said = f"the object could not be {done} ({code or error.__class__.__name__})"
         if code == "ConditionalRequestConflict" or status == 412:
-            return StoreConflict(self.store, "the object changed since it was read; it was left as it is")
+            return changed_since(self.store, "the object")
         missing = {
             "NoCredentialsError",
             "PartialCredentialsError",
             "ParamValidationError",
             "NotImplementedError",
         }
-        denied = status is not None and 400 <= status < 500 and status not in {408, 429}
-        if denied or error.__class__.__name__ in missing or isinstance(error, (PermissionError, FileNotFoundError)):
+        if (
+            refuses(status)
+            or error.__class__.__name__ in missing
+            or isinstance(error, (PermissionError, FileNotFoundError))
+        ):
             return StoreRefused(
                 self.store,
                 said,
@@ -139,22 +143,3 @@ def _answer_in(error: BaseException) -> tuple[int | None, str | None]:
     code = str(answer.get("Error", {}).get("Code", ""))
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status, code if code.isalnum() else None
-
-
-def _metadata_of(mark: StoreMark) -> dict[str, str]:
-    facts = {
-        "webhook-id": mark.webhook_id,
-        "fingerprint": mark.fingerprint,
-        "managed-from": mark.managed_from,
-        "managed-by": mark.managed_by,
-    }
-    return {_MARK_PREFIX + name: quote(value, safe=":/.-_ ") for name, value in facts.items()}
-
-
-def _mark_in(metadata: Mapping[str, str]) -> StoreMark | None:
-    facts = {
-        name: unquote(metadata.get(_MARK_PREFIX + name, "")) for name in ("webhook-id", "fingerprint", "managed-from")
-    }
-    if metadata.get(f"{_MARK_PREFIX}managed-by") != MANAGED_BY or not all(facts.values()):
-        return None
-    return StoreMark(facts["webhook-id"], facts["fingerprint"], facts["managed-from"])

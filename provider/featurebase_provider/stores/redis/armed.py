@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis  # noqa: TID253  this module is the store's client
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import secret_or_none
+from featurebase_provider.stores.shared.refusals import changed_since, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +160,7 @@ class ArmedRedis(ArmedStore):
         with self._translated():
             done = self._eval(_WRITE, [place.key for place in self._places], *arguments)
         if not done:
-            raise StoreConflict(self.name, "the key changed since it was read; it was left as it is")
+            raise changed_since(self.name, "the key")
 
     def close(self) -> None:
         """Close the connections."""
@@ -193,11 +194,7 @@ class ArmedRedis(ArmedStore):
 
     def _check_create(self, held: _Held) -> None:
         if not (held.exists or self._create):
-            raise StoreRefused(
-                self.name,
-                "the key does not exist; nothing was changed",
-                "Set it, or write create: true in the store's configuration",
-            )
+            raise not_there(self.name, "the key does not exist", "Set it")
 
     def _text(self, value: bytes | None) -> str | None:
         try:

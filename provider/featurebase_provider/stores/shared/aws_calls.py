@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.stores.shared.refusals import refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ def code_of(error: Exception) -> str:
     return code if code.isalnum() else error.__class__.__name__
 
 
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as AWS takes them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 def _status_of(error: Exception) -> int | None:
     response = getattr(error, "response", None) or {}
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -50,9 +56,7 @@ def translated(error: Exception, store: str, done: str, *, advice: str = "") -> 
     said = f"it could not be {done} ({code})"
     if code == "TooManyUpdates":
         return StoreConflict(store, "somebody else is writing it at this moment; it was left as it is")
-    status = _status_of(error)
-    refused = status is not None and 400 <= status < 500 and status not in {408, 429} and code not in _TRY_AGAIN
-    if refused or code in _NO_CREDENTIALS:
+    if (refuses(_status_of(error)) and code not in _TRY_AGAIN) or code in _NO_CREDENTIALS:
         return StoreRefused(
             store,
             f"{said}; nothing was changed",

@@ -12,8 +12,7 @@ from pydantic import Field, model_validator
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import hook_errors
-from featurebase_provider.stores.sql.armed import ArmedSql, SqlPlan
-from featurebase_provider.stores.sql.statement import SqlStatement, parse_sql
+from featurebase_provider.stores.sql.statement import SqlPlan, SqlStatement, parse_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk import Connection
 
+    from featurebase_provider.stores.sql.armed import ArmedSql
     from featurebase_provider.stores.sql.session import SqlSession
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_$]{0,62}"
@@ -148,6 +148,8 @@ class SqlStore(StoreConfig):
                     f"the Airflow connection {self.conn_id} is of another type; nothing was changed",
                     "It must be of type postgres or sqlite",
                 )
+            from featurebase_provider.stores.sql.armed import ArmedSql
+
             return ArmedSql(self.full_name, opener(connection), self.plan())
 
     def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:

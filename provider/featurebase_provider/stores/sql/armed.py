@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore, secret_or_none
+from featurebase_provider.stores.shared.refusals import changed_since, not_there
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from featurebase_provider.stores.sql.session import Run, SqlSession
-    from featurebase_provider.stores.sql.statement import SqlStatement
+    from featurebase_provider.stores.sql.statement import SqlPlan
 
 _TRIAL_MARK = StoreMark("0" * 24, f"sha256:{'0' * 16}", "")
-
-
-@dataclass(frozen=True, slots=True)
-class SqlPlan:
-    """The statements of a store; ``create`` is None where a missing row is not created."""
-
-    read: SqlStatement
-    write: SqlStatement
-    create: SqlStatement | None
-    fixed: Mapping[str, str]
-    keeps_previous: bool
 
 
 class ArmedSql(ConnectingStore["SqlSession"]):
@@ -61,7 +50,7 @@ class ArmedSql(ConnectingStore["SqlSession"]):
         with self.client.transaction("write") as run:
             row = self._row(run)
             if row != held.version:
-                raise StoreConflict(self.name, "the row changed since it was read; it was left as it is")
+                raise changed_since(self.name, "the row")
             if not self._put(run, row, wanted, mark):
                 raise StoreRefused(self.name, "write_sql changed no row for this webhook id; nothing was changed")
 
@@ -69,11 +58,7 @@ class ArmedSql(ConnectingStore["SqlSession"]):
         """Write; False if no row has the webhook's id."""
         statement = self._plan.write if row is not None else self._plan.create
         if statement is None:
-            raise StoreRefused(
-                self.name,
-                "there is no such row; nothing was changed",
-                "Insert it, or write create: true in the store's configuration",
-            )
+            raise not_there(self.name, "there is no such row", "Insert it")
         facts = {"secret": wanted[0], "previous": wanted[1], "expected": row[0] if row else None}
         _, changed = run(
             statement, {**self._plan.fixed, **facts, "webhook_id": mark.webhook_id, "fingerprint": mark.fingerprint}

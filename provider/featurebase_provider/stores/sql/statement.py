@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOKEN = re.compile(
     r"""
@@ -77,3 +81,14 @@ def parse_sql(text: str, *, verbs: tuple[str, ...], allowed: tuple[str, ...]) ->
     if len(texts) == len(names):
         texts.append(text[start:])
     return SqlStatement(tuple(texts), tuple(names))
+
+
+@dataclass(frozen=True, slots=True)
+class SqlPlan:
+    """The statements of a store; ``create`` is None where a missing row is not created."""
+
+    read: SqlStatement
+    write: SqlStatement
+    create: SqlStatement | None
+    fixed: Mapping[str, str]
+    keeps_previous: bool

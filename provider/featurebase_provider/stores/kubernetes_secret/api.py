@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.stores.shared.refusals import refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,7 @@ class KubernetesApi:
             return NoDryRun(self.store, f"{said}, as a dry run")
         if status in {401, 403}:
             return StoreRefused(self.store, said, f"Allow the connection's account to {verb} it; nothing was changed")
-        if 400 <= status < 500 and status not in {408, 429}:
+        if refuses(status):
             return StoreRefused(self.store, said, "It was not changed; see the API server's audit log")
         return StoreUnreachable(
             self.store, said if status else f"no TLS connection to the API server for {verb} {what}"

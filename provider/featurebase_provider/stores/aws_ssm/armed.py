@@ -1,0 +1,183 @@
+"""A parameter of AWS Systems Manager behind an authenticated client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.base import ConnectingStore
+from featurebase_provider.stores.shared.aws_calls import tag_list
+from featurebase_provider.stores.shared.marks import AWS_TAGS
+from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.text import TRIAL, SecretText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from featurebase_provider.stores.shared.aws_calls import AwsCalls
+    from featurebase_provider.stores.shared.formats import TextFormat
+
+
+_KEPT_SETTINGS = ("KeyId", "Description", "AllowedPattern", "Tier", "DataType")
+
+
+_DEFAULT_KEY = "alias/aws/ssm"
+
+
+_OVERTAKEN_TRIES = 3
+
+ADVICE = "Check the region and the parameter's KMS key, and grant the policy of docs/stores/aws_ssm.md"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The parameter as it was read; ``parameter`` None if there is none."""
+
+    parameter: Mapping[str, Any] | None = field(default=None, repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str | None:
+        return self.parameter["Value"] if self.parameter else None
+
+
+class ArmedParameter(ConnectingStore["AwsCalls"]):
+    """One parameter behind a client of its own.
+
+    :param name: the store's name, for messages.
+    :param parameter: the parameter's name.
+    :param create: whether a missing parameter is created.
+    :param kms_key_id: encrypts what is written; None for the parameter's own key.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], AwsCalls],
+        text_format: TextFormat,
+        *,
+        parameter: str,
+        create: bool,
+        kms_key_id: str | None,
+    ) -> None:
+        super().__init__(name, build)
+        self._parameter_name, self._create, self._kms_key_id = parameter, create, kms_key_id
+        self._text = SecretText(name, text_format, create=create, missing="the parameter does not exist")
+        self._tagged = {"ResourceType": "Parameter", "ResourceId": parameter}
+
+    def read(self) -> StoredValue:
+        """Read the value, the tags, and the settings that a write has to repeat."""
+        parameter = self._parameter(self._parameter_name, decrypted=True)
+        if parameter is None:
+            return StoredValue(None, version=_Held(), may_be_made=self._create)
+        if parameter["Type"] != "SecureString":
+            raise StoreRefused(
+                self.name,
+                f"the parameter is a {parameter['Type']}, which is not encrypted; nothing was changed",
+                "Delete it and create it as a SecureString, or name another one",
+            )
+        secrets = self._text.read(parameter["Value"])
+        tags = self.client.ask("list_tags_for_resource", "read", **self._tagged).get("TagList") or []
+        held = _Held(parameter, self._settings(parameter["Version"]), {tag["Key"]: tag["Value"] for tag in tags})
+        return StoredValue(*secrets, AWS_TAGS.mark_in(held.tags), held)
+
+    def prove_writable(self) -> Writability:
+        """Ask to create the parameter that exists, with its own value: AWS checks the permission and declines."""
+        before: _Held = self.read().version
+        self._text.edited(before.text, TRIAL, exists=before.parameter is not None)
+        if before.parameter is None or before.text is None:
+            return Writability(False, "the parameter does not exist yet; whether it may be created shows only then")
+        if self._put(before.text, Overwrite=False, **before.settings) is not None:
+            raise StoreConflict(
+                self.name,
+                "somebody deleted the parameter during the trial, which put it back with the value that it had",
+                "Delete it again if that was meant",
+            )
+        self.client.attempt("add_tags_to_resource", **self._tagged, Tags=tag_list(AWS_TAGS.own(before.tags)))
+        key = self._kms_key_id or before.settings.get("KeyId", _DEFAULT_KEY)
+        if not key.endswith(_DEFAULT_KEY):
+            return Writability(
+                False, "putting and tagging are allowed; whether its KMS key may encrypt shows only then"
+            )
+        return Writability(True, "putting and tagging are allowed, tried without a change")
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Put a new version, if the one that was read still is the newest."""
+        before: _Held = held.version
+        text = self._text.edited(before.text, pair, exists=before.parameter is not None)
+        if text == before.text:
+            return
+        if before.parameter is None:
+            if self._put(text, Overwrite=False, Tags=tag_list(AWS_TAGS.texts_of(mark))) is None:
+                raise changed_since(self.name, "the parameter")
+            return
+        now = self._parameter(self._parameter_name, decrypted=False)
+        # Not the version alone: a parameter that was deleted and made anew counts from 1 again.
+        if now is None or any(now[fact] != before.parameter[fact] for fact in ("Version", "LastModifiedDate")):
+            raise changed_since(self.name, "the parameter")
+        put = self._put(text, Overwrite=True, **before.settings)
+        self._bring_back(before, pair, text=text, put=put)
+        self.client.follow_up(
+            "add_tags_to_resource", "written, but not its tags", **self._tagged, Tags=tag_list(AWS_TAGS.texts_of(mark))
+        )
+
+    def _parameter(self, name: str, *, decrypted: bool) -> dict[str, Any] | None:
+        answer = self.client.ask_unless(
+            {"ParameterNotFound", "ParameterVersionNotFound"},
+            "get_parameter",
+            "read",
+            Name=name,
+            WithDecryption=decrypted,
+        )
+        return answer["Parameter"] if answer else None
+
+    def _settings(self, version: int) -> dict[str, str]:
+        """Key, description, pattern, tier and data type, which a new version might lose if they are not repeated.
+
+        ``DescribeParameters`` would tell them too, but cannot be allowed for one parameter only.
+        """
+        entries: list[dict[str, Any]] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self.client.ask("get_parameter_history", "read", Name=self._parameter_name, MaxResults=50, **more)
+            entries += page["Parameters"]
+            if not page.get("NextToken"):
+                break
+            more = {"NextToken": page["NextToken"]}
+        newest_first = sorted(entries, key=lambda entry: int(entry["Version"]), reverse=True)
+        found = next((entry for entry in newest_first if entry["Version"] <= version), {})
+        return {name: found[name] for name in _KEPT_SETTINGS if found.get(name)}
+
+    def _put(self, text: str, **request: Any) -> int | None:
+        """Put a version and give its number; None if the parameter exists and may not be overwritten."""
+        if self._kms_key_id:
+            request["KeyId"] = self._kms_key_id
+        answer = self.client.ask_unless(
+            {"ParameterAlreadyExists"},
+            "put_parameter",
+            "written",
+            Name=self._parameter_name,
+            Value=text,
+            Type="SecureString",
+            **request,
+        )
+        return int(answer["Version"]) if answer else None
+
+    def _bring_back(self, before: _Held, pair: SecretPair, *, text: str, put: int | None) -> None:
+        """Where somebody wrote between our look and our put, write their text again, with our keys in it."""
+        expected = (before.parameter or {})["Version"] + 1
+        for _ in range(_OVERTAKEN_TRIES):
+            if put is None or put <= expected:
+                return
+            theirs = self._parameter(f"{self._parameter_name}:{put - 1}", decrypted=True)
+            try:
+                merged = self._text.edited(theirs["Value"], pair, exists=True) if theirs else text
+            except StoreRefused:  # what they wrote has no place for our keys
+                return
+            if merged == text:
+                return
+            text, expected = merged, put + 1
+            put = self._put(text, Overwrite=True, **before.settings)
