@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from featurebase_provider.config.inline import parse_stores
+from featurebase_provider.config.stores import parse_stores
 from tests.support.fault_cases import BY_HAND, NOT_STARTED
 from tests.support.fault_runs import (
     FaultyWorld,

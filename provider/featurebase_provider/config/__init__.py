@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from featurebase_provider.config.errors import ConfigError, Fault
+from featurebase_provider.config.file import configured_path
 from featurebase_provider.config.loading import load_rotation_config
-from featurebase_provider.config.locate import configured_path
-from featurebase_provider.config.models import AuditConfig, ProbeConfig, RotationConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.models import RotationConfig, WebhookConfig
 from featurebase_provider.config.right_entries import RightEntries, load_right_entries
+from featurebase_provider.config.sections import AuditConfig, ProbeConfig, VerifyConfig
 
 __all__ = [
     "AuditConfig",

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from featurebase_provider.config.credentials import shown_key
-from featurebase_provider.config.errors import Fault
+from featurebase_provider.config.errors import ADVICE, Fault, is_credential, shown_key
 from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 MAX_NODES = 50_000
 MAX_DEPTH = 40
@@ -270,3 +270,53 @@ def _scalar(event: yaml.ScalarEvent) -> Plain:
     if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
         return number
     return text
+
+
+_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def screen(root: Node) -> Iterator[Fault]:
+    r"""Texts that look like a credential, and texts with control characters that came in as escapes."""
+    yield from _below(root, ())
+
+
+def _below(node: Node, path: tuple[Key, ...]) -> Iterator[Fault]:
+    if isinstance(node.value, str):
+        yield from _text_faults(node.value, node.line, path)
+    for key, child in node.children():
+        if isinstance(key, str):
+            yield from _text_faults(key, node.key_lines[key], (*path, key))
+        yield from _below(child, (*path, key))
+
+
+def _text_faults(text: str, line: int, path: tuple[Key, ...]) -> Iterator[Fault]:
+    if is_credential(text):
+        yield Fault(line, field_name(path), f"this looks like a credential. {ADVICE}")
+    if _BROKEN.search(text):
+        yield Fault(line, field_name(path), "the text holds a control character or a broken one")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a field stands in the file.
+
+    :param field: its name, whether the file has it or not.
+    :param line: its line, or that of the deepest part of the path that the file has.
+    :param found: whether the file has it.
+    """
+
+    field: str
+    line: int
+    found: bool = True
+
+
+def walk(node: Node, loc: tuple[Key, ...], path: tuple[Key, ...]) -> Place:
+    """Name a field below a node, with the line of the deepest part of it that the file has."""
+    line, whole = node.line, field_name((*path, *loc))
+    for key in loc:
+        child = node.child(key)
+        if child is None:
+            return Place(whole, line, found=False)
+        line = node.key_lines[key] if isinstance(key, str) else child.line
+        node = child
+    return Place(whole, line)

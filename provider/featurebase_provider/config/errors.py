@@ -1,10 +1,57 @@
-"""What is wrong with the rotation file, all of it at once."""
+"""What is wrong with the rotation file, all of it at once, and said so that no credential is repeated."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.featurebase.text import STARTS_CREDENTIAL, without_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_VALUE = re.compile(rf"^\s*(?:bearer\s+)?{STARTS_CREDENTIAL}", re.IGNORECASE)
+_USERINFO = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+_FIELD = re.compile(
+    r"api_?key|passw(or)?d|passwd|passphrase|^pass$|token|credential|authorization|private_?key"
+    r"|access_?key|signing_?secret|webhook_?secret|client_?secret|secret_?key|^secret$|^login$",
+    re.IGNORECASE,
+)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+ADVICE = (
+    "Credentials have no place in this file: keep the API key in the Airflow connection's password field, and "
+    "a store's login in the store's own connection. Replace this one at its source, since it was written here"
+)
+
+
+def is_credential(value: str) -> bool:
+    """Whether a text looks like an API key, a signing secret, or a URL with a password in it."""
+    return bool(_VALUE.search(value) or _USERINFO.search(value))
+
+
+def names_credential(field: str) -> bool:
+    """Whether a field's name says that it holds a credential."""
+    return bool(_FIELD.search(field.replace("-", "_")))
+
+
+def shown_key(key: str) -> str:
+    """A mapping's key as it may appear in a message: only a plain name is repeated."""
+    return key if _PLAIN_KEY.fullmatch(key) and without_tokens(key) == key else "?"
+
+
+def shown_value(value: object) -> str:
+    """A short value in quotes, for a message; a long one or one like a credential stays unsaid."""
+    text = str(value)
+    if len(text) > 60 or is_credential(text) or without_tokens(text) != text:
+        return "the value"
+    return f'"{text}"' if text.isprintable() else repr(text)
+
 
 _SHOWN = 50
 
@@ -53,3 +100,35 @@ class ConfigError(FeaturebaseError):
 
 class FileUnusable(ConfigError):
     """There is no rotation file that could be checked: none is configured, or it can't be read as text."""
+
+
+DISAGREEMENT = "disagreement"
+"""Pydantic's error type for fields that are right alone and wrong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Fields that are right alone and wrong together.
+
+    :param fields: their names, the one to change first.
+    :param message: why they do not agree.
+    :param loc: the path of the one to change, where it is no plain field.
+    """
+
+    fields: tuple[str, ...]
+    message: str
+    loc: tuple[str | int, ...] = ()
+
+
+def disagreement(problems: Iterable[Problem]) -> ValidationError:
+    """The problems as an error that a model's validator can raise, each at its own field."""
+    details = [
+        InitErrorDetails(
+            # The message goes in as a value: braces in it would be read as a template.
+            type=PydanticCustomError(DISAGREEMENT, "{message}", {"message": p.message, "fields": p.fields}),
+            loc=p.loc or (p.fields[0],),
+            input=None,
+        )
+        for p in problems
+    ]
+    return ValidationError.from_exception_data("rotation file", details, hide_input=True)

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
-from featurebase_provider.config.agreement import DISAGREEMENT, Problem
-from featurebase_provider.config.credentials import ADVICE, names_credential
-from featurebase_provider.config.document import Key
-from featurebase_provider.config.errors import Fault
-from featurebase_provider.config.merging import Place
+from featurebase_provider.config.document import Key, Place
+from featurebase_provider.config.errors import ADVICE, DISAGREEMENT, Fault, Problem, names_credential
 from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pendulum
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from featurebase_provider.audit.findings import KINDS
-from featurebase_provider.config.credentials import shown_value
+from featurebase_provider.config.errors import shown_value
 from featurebase_provider.stores.base import Duration, parse_duration
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")

@@ -8,145 +8,97 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    JsonValue,
     StrictBool,
     StrictInt,
     model_validator,
 )
 
-from featurebase_provider.audit.findings import KINDS
-from featurebase_provider.config.agreement import (
-    Problem,
-    disagreement,
-    naming_problems,
-    settings_problems,
-    store_problems,
-    target_problems,
-)
+from featurebase_provider.config.errors import Problem, disagreement
 from featurebase_provider.config.fields import (
     Age,
     ConnectionId,
     Delay,
-    FindingKindName,
-    HostName,
     HttpsUrl,
-    LongWaiting,
-    Pause,
     Schedule,
     StartDate,
-    Steady,
     Tag,
     Waiting,
     WebhookId,
     WebhookName,
     ZoneName,
 )
-from featurebase_provider.config.store_list import StoreEntry, with_labels
+from featurebase_provider.config.sections import AuditConfig, FileModel, ProbeConfig, VerifyConfig, switched
+from featurebase_provider.config.stores import StoreEntry, with_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from featurebase_provider.stores.base import StoreConfig
+
+
+FEATUREBASE_RETRIES = timedelta(hours=7, minutes=1)
+"""From the first failed attempt of a delivery to its last retry (Featurebase guide "Delivery behaviors")."""
+
+
+def naming_problems(*, has_id: bool, has_name: bool) -> Iterator[Problem]:
+    """A webhook is named once, by id or by name."""
+    if has_id and has_name:
+        yield Problem(("webhook_name", "webhook_id"), "names the webhook a second time; keep this or webhook_id")
+    elif not has_id and not has_name:
+        yield Problem(("webhook_id", "webhook_name"), "is required, or webhook_name in its place")
+
+
+def settings_problems(s: WebhookSettings) -> Iterator[Problem]:
+    """What the fields that ``defaults:`` may hold ask of each other."""
+    if s.min_age is not None and s.max_age is not None and s.min_age >= s.max_age:
+        yield Problem(("min_age", "max_age"), "must be shorter than max_age")
+    if s.reactivate and s.probe is None:
+        message = "needs the probe, which shows that the receiver accepts the new secret; add probe: true"
+        yield Problem(("reactivate", "probe"), message)
+    if s.refresh_grace >= s.execution_timeout:
+        message = "must be shorter than execution_timeout, or the task is stopped while it looks for the refresh"
+        yield Problem(("refresh_grace", "execution_timeout"), message)
+    for delay in ("retry_delay", "push_retry_delay"):
+        if getattr(s, delay) > s.max_retry_delay:
+            yield Problem((delay, "max_retry_delay"), "must not be longer than max_retry_delay")
+
+
+def store_problems(settings: WebhookSettings, stores: Mapping[int, StoreConfig]) -> Iterator[Problem]:
+    """What the stores ask of each other and of the webhook; ``stores`` by their number in the list."""
+    labels: dict[str, int] = {}
+    for index, store in stores.items():
+        first = labels.setdefault(store.label, index)
+        if first != index:
+            message = f"is the label of stores[{first}] too; labels name push tasks and are unique in a webhook"
+            yield Problem(("stores",), message, ("stores", index, "label"))
+    if settings.previous_for < FEATUREBASE_RETRIES and any(store.keeps_previous for store in stores.values()):
+        message = (
+            "must be PT7H1M at least where a store keeps the previous secret: Featurebase retries deliveries "
+            "that long, and does not say which secret signs a retry"
+        )
+        yield Problem(("previous_for", "stores"), message)
+
+
+def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
+    """Two stores of one webhook never write to one place; across a file see ``uniqueness``."""
+    targets: dict[str, int] = {}
+    for index, store in enumerate(stores):
+        first = targets.setdefault(store.target, index)
+        if first != index:
+            yield Problem(("stores",), f"writes to the target of stores[{first}]", ("stores", index))
+
 
 DAG_ID_PREFIX = "featurebase_rotate__"
 AUDIT_DAG_ID = "featurebase_audit"
 EMERGENCY_DAG_ID = "featurebase_emergency_rotation"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-def _switched(value: Any) -> Any:
-    """``true`` switches the probe on as it comes, ``false`` off."""
-    if value is True:
-        return {}
-    if value is None or value is False:
-        return None
-    if isinstance(value, (Mapping, ProbeConfig)):
-        return value
-    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here")
-
-
-class ProbeConfig(_Model):
-    """The signed test event that shows whether the receiver accepts the new secret."""
-
-    timeout: Waiting = Field(
-        timedelta(minutes=10),
-        description="How long the receiver may take to accept the new secret.",
-        examples=["PT10M"],
-    )
-    interval: Pause = Field(
-        timedelta(seconds=2),
-        description="Time from one test event to the next while the receiver does not accept them.",
-        examples=["PT2S"],
-    )
-    steady: Steady = Field(
-        timedelta(seconds=10),
-        description="How long the receiver must accept every test event, each on a fresh connection; one that it does "
-        "not accept starts this anew. Shows replicas that still have the old secret.",
-        examples=["PT10S"],
-    )
-    successes: StrictInt = Field(
-        3,
-        ge=1,
-        le=1000,
-        description="How many test events in a row the receiver must accept at least.",
-    )
-    reject_check: StrictBool = Field(
-        True,
-        description="Whether to send one event signed with a wrong key too, which the receiver must refuse by an "
-        "answer such as 401. Switch it off where that would raise an alarm.",
-    )
-    body: dict[str, JsonValue] | None = Field(
-        None,
-        description="Fields that replace the test event's own, such as topic or data, for receivers that accept known "
-        "events only.",
-    )
-    allow_hosts: tuple[HostName, ...] = Field(
-        (),
-        max_length=20,
-        description="Host names or addresses to which the test event may be sent although they are, or "
-        "resolve to, link-local or otherwise special addresses.",
-        examples=[["receiver.internal"]],
-    )
-
-    @property
-    def longest(self) -> timedelta:
-        """How long events with the right signature are sent at most, if they are answered at once."""
-        return self.timeout + self.steady
-
-    @model_validator(mode="after")
-    def _agree(self) -> ProbeConfig:
-        if self.interval > self.timeout:
-            raise disagreement([Problem(("interval", "timeout"), "must not be longer than timeout")])
-        return self
-
-
-class VerifyConfig(_Model):
-    """How long real deliveries are watched after the rotation."""
-
-    timeout: LongWaiting = Field(
-        timedelta(minutes=15),
-        description="How long to wait for real deliveries that show whether the rotation worked.",
-        examples=["PT15M"],
-    )
-    poll_interval: Pause = Field(
-        timedelta(seconds=15),
-        description="Time from one look at the webhook's health to the next.",
-        examples=["PT15S"],
-    )
-
-    @model_validator(mode="after")
-    def _agree(self) -> VerifyConfig:
-        if self.poll_interval > self.timeout:
-            raise disagreement([Problem(("poll_interval", "timeout"), "must not be longer than timeout")])
-        return self
-
-
-class WebhookSettings(_Model):
+class WebhookSettings(FileModel):
     """What `defaults:` may say for all webhooks, and each webhook for itself."""
 
     featurebase_conn_id: ConnectionId = Field(
@@ -204,7 +156,7 @@ class WebhookSettings(_Model):
         description="Whether to set the webhook active again if Featurebase paused it for failures during "
         "the rotation. Needs the probe.",
     )
-    probe: Annotated[ProbeConfig | None, BeforeValidator(_switched)] = Field(
+    probe: Annotated[ProbeConfig | None, BeforeValidator(switched)] = Field(
         None,
         description="Sends the receiver a signed test event before and after the rotation. null or false: "
         "off; true or {}: on with its defaults.",
@@ -293,39 +245,7 @@ class WebhookConfig(WebhookSettings):
         return self
 
 
-class AuditConfig(_Model):
-    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
-
-    schedule: Schedule | None = Field(
-        "@daily",
-        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
-        "@quarterly or @yearly; null for manual runs only.",
-        examples=["0 7 * * *"],
-    )
-    timezone: ZoneName = Field(
-        "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
-    )
-    start_date: StartDate = Field(
-        date(2026, 1, 1),
-        description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
-        examples=["2026-01-01"],
-    )
-    heal: StrictBool = Field(
-        False,
-        description="Whether to trigger the Dags of webhooks whose stores differ, with mode distribute: it brings the "
-        "stores to Featurebase's current secret and refreshes nothing.",
-    )
-    ignore: tuple[FindingKindName, ...] = Field(
-        (),
-        max_length=len(KINDS),
-        description="Kinds of findings that are shown, and neither fail the run nor are healed.",
-        examples=[["webhook_unconfigured"]],
-    )
-    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
-    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
-
-
-class RotationConfig(_Model):
+class RotationConfig(FileModel):
     """A whole rotation file.
 
     :param path: the file that it was read from.

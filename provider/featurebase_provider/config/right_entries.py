@@ -10,16 +10,16 @@ from pydantic import ValidationError
 
 from featurebase_provider.config.errors import ConfigError
 from featurebase_provider.config.loading import check_file
-from featurebase_provider.config.merging import SUB_MAPPINGS
 from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.config.webhook import SUB_MAPPINGS
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from featurebase_provider.config.checking import CheckedWebhook
     from featurebase_provider.config.errors import Fault
     from featurebase_provider.config.loading import CheckedFile
+    from featurebase_provider.config.webhook import CheckedWebhook
 
 _NEEDED = frozenset({"name", "webhook_id", "webhook_name", "featurebase_conn_id", "stores"})
 """What says which secret is refreshed and where it must go. All else has defaults that an emergency can do with."""

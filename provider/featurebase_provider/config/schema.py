@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from featurebase_provider.config.models import AuditConfig, WebhookConfig, WebhookSettings
+from featurebase_provider.config.models import WebhookConfig, WebhookSettings
+from featurebase_provider.config.sections import AuditConfig
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types
 

@@ -329,7 +329,7 @@ def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, 
     ready = tuple(store for store in stores if not isinstance(store, Mapping))
     if len(ready) == len(stores):
         return ready
-    from featurebase_provider.config.inline import parse_stores
+    from featurebase_provider.config.stores import parse_stores
 
     return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from featurebase_provider.config import ConfigError
-from featurebase_provider.config.credentials import is_credential, names_credential
+from featurebase_provider.config.errors import is_credential, names_credential
 
 SECRETS = [
     "sk_live_4f9a8b7c6d",

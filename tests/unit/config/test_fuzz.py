@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featurebase_provider.config import ConfigError, RotationConfig, load_rotation_config
-from featurebase_provider.config.models import ProbeConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.config.sections import ProbeConfig, VerifyConfig
 
 FIELDS = sorted({*WebhookConfig.model_fields, *ProbeConfig.model_fields, *VerifyConfig.model_fields, "type", "path"})
 TELLING = [

@@ -10,8 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from featurebase_provider.config.models import AuditConfig, ProbeConfig, VerifyConfig, WebhookConfig
+from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.schema import SHIPPED, schema_text
+from featurebase_provider.config.sections import AuditConfig, ProbeConfig, VerifyConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class
 
 DOCS = Path(__file__).parents[3] / "docs" / "configuration.md"

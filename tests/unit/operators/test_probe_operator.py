@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
-from featurebase_provider.config.models import ProbeConfig
+from featurebase_provider.config.sections import ProbeConfig
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options

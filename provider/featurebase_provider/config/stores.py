@@ -1,4 +1,4 @@
-"""The entries under a webhook's ``stores:``, each one made by the class of its store type."""
+"""Entries of stores, in the rotation file or in a Dag file: each is made by the class of its store type."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from featurebase_provider.config.credentials import shown_value
+from featurebase_provider.config.errors import ConfigError, Fault, shown_value
+from featurebase_provider.config.explain import details_of
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
 
@@ -91,3 +92,25 @@ def _free_label(base: str, taken: Counter[str]) -> str:
 
 StoreEntry = Annotated[SerializeAsAny[StoreConfig], BeforeValidator(store_from)]
 """A store of any type that is installed."""
+
+
+_STORES: TypeAdapter[tuple[StoreConfig, ...]] = TypeAdapter(tuple[StoreEntry, ...])
+
+
+def parse_stores(entries: Sequence[StoreConfig | Mapping[str, Any]]) -> tuple[StoreConfig, ...]:
+    """Make stores from mappings as in the rotation file; stores made before are taken as they are.
+
+    :raises ConfigError: an entry is wrong; the message lists every fault.
+    """
+    try:
+        return _STORES.validate_python(tuple(with_labels(list(entries))))
+    except ValidationError as exc:
+        faults = tuple(
+            Fault(
+                0,
+                "stores" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]),
+                detail["msg"],
+            )
+            for detail in details_of(exc)
+        )
+        raise ConfigError("the operator's stores", faults) from None

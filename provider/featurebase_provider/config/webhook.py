@@ -1,4 +1,4 @@
-"""Checks one webhook of the file: its fields, its stores, and how they agree, all in one go."""
+"""One webhook of the file: `defaults:` put under it, its fields and stores checked, and how they agree, in one go."""
 
 from __future__ import annotations
 
@@ -8,24 +8,70 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from featurebase_provider.config.agreement import (
-    DISAGREEMENT,
+from featurebase_provider.config.document import Key, Node, Place, walk
+from featurebase_provider.config.errors import DISAGREEMENT, Fault
+from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
+from featurebase_provider.config.models import (
+    WebhookConfig,
+    WebhookSettings,
     naming_problems,
     settings_problems,
     store_problems,
 )
-from featurebase_provider.config.errors import Fault
-from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
-from featurebase_provider.config.models import WebhookConfig, WebhookSettings
-from featurebase_provider.config.store_list import class_of, store_from, with_labels
+from featurebase_provider.config.stores import class_of, store_from, with_labels
 from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from featurebase_provider.config.document import Key
-    from featurebase_provider.config.merging import MergedWebhook, Place
     from featurebase_provider.stores.base import StoreConfig
+
+
+SUB_MAPPINGS = ("probe", "verify")
+"""Fields that are merged key by key; all others replace the default as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedWebhook:
+    """A webhook's mapping with the defaults under it.
+
+    :param index: its number in the file, from 0.
+    :param own: what the webhook says itself.
+    :param defaults: what ``defaults:`` says, or None.
+    """
+
+    index: int
+    own: Node
+    defaults: Node | None
+
+    def values(self) -> dict[str, Any]:
+        """The merged fields, as plain values."""
+        merged: dict[str, Any] = {} if self.defaults is None else self.defaults.plain()
+        for key, value in self.own.plain().items():
+            below = merged.get(key)
+            if key in SUB_MAPPINGS and isinstance(below, dict) and (isinstance(value, dict) or value is True):
+                merged[key] = {**below, **({} if value is True else value)}
+            else:
+                merged[key] = value
+        return merged
+
+    def place(self, loc: tuple[Key, ...]) -> Place:
+        """Where the value of that merged field comes from; the webhook itself if it is nowhere."""
+        here = walk(self.own, loc, ("webhooks", self.index))
+        if self.defaults is None or not loc or _is_own(self.own, loc):
+            return here
+        there = walk(self.defaults, loc, ("defaults",))
+        return there if there.found else here
+
+
+def _is_own(own: Node, loc: tuple[Key, ...]) -> bool:
+    """Whether the webhook itself says the field, or says something that shuts the default out."""
+    child = own.child(loc[0])
+    if child is None:
+        return False
+    if loc[0] in SUB_MAPPINGS and len(loc) > 1 and (isinstance(child.value, dict) or child.value is True):
+        return isinstance(child.value, dict) and child.child(loc[1]) is not None
+    return True
 
 
 @dataclass(slots=True)

@@ -1,15 +1,13 @@
-"""Takes the file's text off the disk, and refuses what is no text of a sensible size."""
+"""Which file is the rotation file, and its text."""
 
 from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from featurebase_provider.config.errors import ConfigError, Fault, FileUnusable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_BYTES = 1024 * 1024
 
@@ -61,3 +59,35 @@ def _decoded(path: Path, raw: bytes) -> str:
 
 def _unusable(path: Path, problem: str) -> FileUnusable:
     return FileUnusable(str(path), (Fault(0, "", problem),))
+
+
+SECTION = "featurebase"
+OPTION = "rotation_config"
+_FIELD = f"[{SECTION}] {OPTION}"
+
+
+def configured_path() -> Path:
+    """The rotation file that ``[featurebase] rotation_config`` names.
+
+    :raises FileUnusable: the setting is missing, empty, or no absolute path.
+    """
+    value = str(_airflow_conf().get(SECTION, OPTION, fallback=None) or "").strip()
+    if not value:
+        raise FileUnusable("", (Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),))
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # ~name of a user that does not exist
+        path = Path(value)
+    if not path.is_absolute():
+        # Airflow's processes have different working directories.
+        raise FileUnusable("", (Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),))
+    return path
+
+
+def _airflow_conf() -> Any:
+    # Inside the function: reading the models must not need an Airflow that is set up.
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:  # Airflow 3.1 keeps it in its core
+        from airflow.configuration import conf
+    return conf

@@ -1,0 +1,157 @@
+"""The parts of the rotation file that have fields of their own: the probe, the watch over deliveries, the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
+
+from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.config.errors import Problem, disagreement
+from featurebase_provider.config.fields import (
+    FindingKindName,
+    HostName,
+    LongWaiting,
+    Pause,
+    Schedule,
+    StartDate,
+    Steady,
+    Tag,
+    Waiting,
+    ZoneName,
+)
+
+
+class FileModel(BaseModel):
+    """What every model of the rotation file has in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+def switched(value: Any) -> Any:
+    """``true`` switches the probe on as it comes, ``false`` off."""
+    if value is True:
+        return {}
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, ProbeConfig)):
+        return value
+    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here")
+
+
+class ProbeConfig(FileModel):
+    """The signed test event that shows whether the receiver accepts the new secret."""
+
+    timeout: Waiting = Field(
+        timedelta(minutes=10),
+        description="How long the receiver may take to accept the new secret.",
+        examples=["PT10M"],
+    )
+    interval: Pause = Field(
+        timedelta(seconds=2),
+        description="Time from one test event to the next while the receiver does not accept them.",
+        examples=["PT2S"],
+    )
+    steady: Steady = Field(
+        timedelta(seconds=10),
+        description="How long the receiver must accept every test event, each on a fresh connection; one that it does "
+        "not accept starts this anew. Shows replicas that still have the old secret.",
+        examples=["PT10S"],
+    )
+    successes: StrictInt = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="How many test events in a row the receiver must accept at least.",
+    )
+    reject_check: StrictBool = Field(
+        True,
+        description="Whether to send one event signed with a wrong key too, which the receiver must refuse by an "
+        "answer such as 401. Switch it off where that would raise an alarm.",
+    )
+    body: dict[str, JsonValue] | None = Field(
+        None,
+        description="Fields that replace the test event's own, such as topic or data, for receivers that accept known "
+        "events only.",
+    )
+    allow_hosts: tuple[HostName, ...] = Field(
+        (),
+        max_length=20,
+        description="Host names or addresses to which the test event may be sent although they are, or "
+        "resolve to, link-local or otherwise special addresses.",
+        examples=[["receiver.internal"]],
+    )
+
+    @property
+    def longest(self) -> timedelta:
+        """How long events with the right signature are sent at most, if they are answered at once."""
+        return self.timeout + self.steady
+
+    @model_validator(mode="after")
+    def _agree(self) -> ProbeConfig:
+        if self.interval > self.timeout:
+            raise disagreement([Problem(("interval", "timeout"), "must not be longer than timeout")])
+        return self
+
+
+class VerifyConfig(FileModel):
+    """How long real deliveries are watched after the rotation."""
+
+    timeout: LongWaiting = Field(
+        timedelta(minutes=15),
+        description="How long to wait for real deliveries that show whether the rotation worked.",
+        examples=["PT15M"],
+    )
+    poll_interval: Pause = Field(
+        timedelta(seconds=15),
+        description="Time from one look at the webhook's health to the next.",
+        examples=["PT15S"],
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> VerifyConfig:
+        if self.poll_interval > self.timeout:
+            raise disagreement([Problem(("poll_interval", "timeout"), "must not be longer than timeout")])
+        return self
+
+
+class AuditConfig(FileModel):
+    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
+
+    schedule: Schedule | None = Field(
+        "@daily",
+        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
+        "@quarterly or @yearly; null for manual runs only.",
+        examples=["0 7 * * *"],
+    )
+    timezone: ZoneName = Field(
+        "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
+    )
+    start_date: StartDate = Field(
+        date(2026, 1, 1),
+        description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
+        examples=["2026-01-01"],
+    )
+    heal: StrictBool = Field(
+        False,
+        description="Whether to trigger the Dags of webhooks whose stores differ, with mode distribute: it brings the "
+        "stores to Featurebase's current secret and refreshes nothing.",
+    )
+    ignore: tuple[FindingKindName, ...] = Field(
+        (),
+        max_length=len(KINDS),
+        description="Kinds of findings that are shown, and neither fail the run nor are healed.",
+        examples=[["webhook_unconfigured"]],
+    )
+    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
+    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
