@@ -15,7 +15,7 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
 from featurebase_provider.rotation.history import History, lineage_of
-from featurebase_provider.rotation.memory import plan_key, recall
+from featurebase_provider.rotation.memory import history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
@@ -122,11 +122,11 @@ records = st.lists(
 @given(records)
 def test_asset_events_of_any_content_are_looked_through(events: list[dict[str, Any]]) -> None:
     """Events outlive versions, and everybody who may emit one; what is no record of ours tells nothing."""
-    assert_tells(History.from_events(WEBHOOK_ID, events, events))
+    assert_tells(history_of_events(WEBHOOK_ID, events, events))
 
 
 @tries(400)
-@given(anything | spoilt(History.from_events(WEBHOOK_ID, [REPORT.as_json()]).as_json()))
+@given(anything | spoilt(history_of_events(WEBHOOK_ID, [REPORT.as_json()]).as_json()))
 def test_a_history_of_any_content_is_read_or_refused(raw: Any) -> None:
     """Somebody may edit the Variable; what fits is used, and the rest tells nothing."""
     store = DictMemory()

@@ -21,7 +21,8 @@ from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
-from featurebase_provider.operators.base import pulled, task_errors
+from featurebase_provider.operators.base import task_errors
+from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.memory import plan_key, recall
 

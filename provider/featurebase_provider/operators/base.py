@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import render_template_to_string
@@ -21,29 +20,24 @@ from featurebase_provider.airflow_compat import (
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
 from featurebase_provider.operators.assets import plan_asset, report_asset
+from featurebase_provider.operators.context import STARTED, pulled, result_of, this_run
 from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
-from featurebase_provider.rotation.asked import check_asked
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
 from featurebase_provider.rotation.memory import plan_key, recall
-from featurebase_provider.rotation.one_store import WriteRule
-from featurebase_provider.rotation.plan import RotationPlan, ThisRun
+from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
-from featurebase_provider.rotation.schedule import RunTiming
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import jinja2
     from airflow.sdk import Context
 
     from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
-    from featurebase_provider.rotation.store import Store
-    from featurebase_provider.stores.base import StoreConfig
-
-STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
-"""States of a task that was tried."""
 
 
 @contextmanager
@@ -255,101 +249,3 @@ class FeaturebaseOperator(BaseOperator):
     def time(self, what: str, milliseconds: float) -> None:
         """Report a duration to Airflow's stats as ``featurebase.<what>``."""
         time_milliseconds(f"featurebase.{what}", milliseconds, {"webhook": self.display_name})
-
-
-def is_later_try(context: Context) -> bool:
-    """Whether the task was tried before in this Dag run."""
-    return (context["ti"].try_number or 1) > 1
-
-
-def this_run(context: Context) -> ThisRun:
-    """The running Dag run and try, as far as Airflow tells them."""
-    run: Any = context["dag_run"]
-    return ThisRun(
-        dag_id=context["ti"].dag_id,
-        run_id=context["run_id"],
-        started=run.start_date.isoformat() if run.start_date is not None else None,
-        run_after=run.run_after.isoformat() if run.run_after is not None else None,
-        later_try=is_later_try(context),
-        cleared=bool(getattr(run, "clear_number", 0)),
-    )
-
-
-def timing_of(context: Context) -> RunTiming:
-    """When this Dag run was due, and whether by schedule."""
-    run: Any = context["dag_run"]
-    run_type = str(getattr(run.run_type, "value", run.run_type))
-    return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
-
-
-def check_conf(context: Context, webhook: str, told: Mapping[str, object], *, strict: bool) -> None:
-    """Insist that what somebody asked of the Dag run is what its tasks go by; see :func:`~.rotation.asked.check_asked`.
-
-    :raises PlanRefused: it is not; nothing was changed.
-    """
-    check_asked(
-        webhook,
-        getattr(context["dag_run"], "conf", None),
-        told,
-        params=context["params"],
-        declared=list(getattr(context["dag"], "params", ())),
-        strict=strict,
-    )
-
-
-def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
-    """The terms on which this Dag run may write stores."""
-    return WriteRule(
-        webhook_id=plan.webhook_id,
-        managed_from=this_airflow(),
-        known=frozenset({plan.before, *plan.known, *also_known}),
-        previous=plan.previous,
-        replaces=plan.before if plan.refreshes else None,
-        leaked=frozenset(plan.leaked),
-    )
-
-
-def this_airflow() -> str:
-    """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
-    import socket
-
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:  # before 3.2
-        from airflow.configuration import conf
-
-    return str(conf.get("api", "base_url", fallback="") or socket.gethostname())
-
-
-def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:
-    """Turn mappings as in the rotation file into stores; stores stay as they are.
-
-    :raises ConfigError: a mapping is wrong; the message names the field.
-    """
-    ready = tuple(store for store in stores if not isinstance(store, Mapping))
-    if len(ready) == len(stores):
-        return ready
-    from featurebase_provider.config.stores import parse_stores
-
-    return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
-
-
-def previous_targets(stores: Sequence[Store | Mapping[str, Any]]) -> list[str]:
-    """Where these stores keep the previous secret."""
-    return [place for store in resolve_stores(stores) if (place := store.previous_target) is not None]
-
-
-def result_of(context: Context, task_id: str | None) -> Any:
-    """A task's result in this Dag run, and in this branch of a mapped task group; None where there is none."""
-    if not task_id:
-        return None
-    branch = branch_of(context)
-    if branch is None:
-        return context["ti"].xcom_pull(task_ids=task_id)
-    return context["ti"].xcom_pull(task_ids=task_id, map_indexes=branch)
-
-
-def pulled(context: Context, task_id: str | None) -> Mapping[str, Any] | None:
-    """A task's result in this Dag run, if it is a mapping."""
-    raw = result_of(context, task_id)
-    return raw if isinstance(raw, Mapping) else None

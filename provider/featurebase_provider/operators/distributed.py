@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.assets import EVENTS, secret_asset
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
-from featurebase_provider.operators.base import (
-    FeaturebaseOperator,
-    is_later_try,
-    this_run,
-    write_rule,
-)
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import is_later_try, this_run
 from featurebase_provider.operators.memory import PREFLIGHT, memory_of
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
+from featurebase_provider.operators.stores import write_rule
 from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.find import find_webhook

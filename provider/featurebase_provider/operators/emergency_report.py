@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.operators.base import result_of, task_errors
+from featurebase_provider.operators.base import task_errors
+from featurebase_provider.operators.context import result_of
 from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
 from featurebase_provider.rotation.all_stores import StoreOutcome

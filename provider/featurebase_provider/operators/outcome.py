@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.advice import check_outcome
 
 if TYPE_CHECKING:

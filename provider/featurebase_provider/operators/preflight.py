@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.operators.base import (
-    FeaturebaseOperator,
-    check_conf,
-    previous_targets,
-    resolve_stores,
-    this_run,
-    timing_of,
-    write_rule,
-)
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import check_conf, this_run, timing_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.one_entry import check_only_entry
+from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
 from featurebase_provider.rotation.check import PADDED, check_stores
 from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady

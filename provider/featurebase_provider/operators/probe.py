@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.clock import milliseconds_between
 from featurebase_provider.rotation.current import Lineage, read_current, secret_of
 from featurebase_provider.rotation.errors import StoresDisagree

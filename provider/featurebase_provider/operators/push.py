@@ -6,8 +6,10 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, this_run, write_rule
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import this_run
 from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.operators.stores import resolve_stores, write_rule
 from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, guarded, rule_for
 from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
 from featurebase_provider.rotation.history import lineage_of

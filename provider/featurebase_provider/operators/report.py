@@ -10,7 +10,8 @@ from featurebase_provider.airflow_compat import task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
-from featurebase_provider.operators.base import STARTED, FeaturebaseOperator, pulled, this_run
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import STARTED, pulled, this_run
 from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome

@@ -8,17 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.operators.base import (
-    FeaturebaseOperator,
-    check_conf,
-    is_later_try,
-    previous_targets,
-    resolve_stores,
-    this_run,
-    timing_of,
-    write_rule,
-)
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import check_conf, is_later_try, this_run, timing_of
 from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan

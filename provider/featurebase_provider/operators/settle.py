@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.advice import set_active
 from featurebase_provider.rotation.errors import RotationError
 from featurebase_provider.rotation.health import last_result

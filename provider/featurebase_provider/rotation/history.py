@@ -6,17 +6,16 @@ Airflow. Times are those of Featurebase's server, so that no worker's clock coun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.age import SecretAge
 from featurebase_provider.rotation.current import LONGEST_LAG, Lineage
-from featurebase_provider.rotation.records import Instant, Text, read_record
+from featurebase_provider.rotation.records import Instant, Text, items_of, moment_of, read_record, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Mapping
 
     from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.report import RotationReport
@@ -199,7 +198,7 @@ class History:
                 outcome.after,
                 outcome.distributed_at,
                 refreshed_at=outcome.refreshed_at,
-                replaced=_proven_over(outcome.how, outcome.plan.before),
+                replaced=proven_over(outcome.how, outcome.plan.before),
                 known=outcome.known,
                 run=run,
             )
@@ -222,7 +221,7 @@ class History:
             report.after,
             report.at,
             refreshed_at=report.refreshed_at,
-            replaced=_proven_over(report.how, report.before),
+            replaced=proven_over(report.how, report.before),
             known=report.known,
             run=run,
         )
@@ -253,32 +252,13 @@ class History:
         """Read a history back; entries that do not fit are left out."""
         return cls(
             webhook_id,
-            tuple(one for entry in _list(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None),
-            frozenset(_texts(raw.get("leaked"))),
-            tuple(_texts(raw.get("runs"))),
-            tuple(_texts(raw.get("previous_in"))),
+            tuple(
+                one for entry in items_of(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None
+            ),
+            frozenset(texts_of(raw.get("leaked"))),
+            tuple(texts_of(raw.get("runs"))),
+            tuple(texts_of(raw.get("previous_in"))),
         )
-
-    @classmethod
-    def from_events(cls, webhook_id: str, reports: Iterable[Any], plans: Iterable[Any] = ()) -> History:
-        """What reports and plans tell that version 0.1.0 and older reports left as asset events, oldest first.
-
-        People can make asset events too, with anything in them: what does not fit is left out.
-        """
-        history = cls(webhook_id)
-        for plan in _of_webhook(plans, webhook_id):
-            history = history.knowing(known=_texts([plan.get("before"), *_list(plan.get("known"))]))
-            history = history.knowing(leaked=_leaked_in(plan))
-        for report in _of_webhook(reports, webhook_id):
-            before, after = report.get("before"), report.get("after")
-            history = history.seeing(
-                after if isinstance(after, str) and after else None,
-                _instant(report.get("at")),
-                refreshed_at=_instant(report.get("refreshed_at")),
-                replaced=_proven_over(report.get("how"), before),
-                known=_texts([*_list(report.get("known")), before]),
-            ).knowing(leaked=_leaked_in(report))
-        return history
 
     def _find(self, fingerprint: str) -> KnownSecret | None:
         return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
@@ -318,36 +298,6 @@ def _is_doubtful(rotated: RotationOutcome, now: datetime | None) -> bool:
     return rotated.how == "already_done" and at is not None and now is not None and now - at > LONGEST_LAG
 
 
-def moment_of(text: object) -> datetime | None:
-    """An ISO 8601 text with its offset as a moment; None for anything else."""
-    instant = _instant(text)
-    return datetime.fromisoformat(instant) if instant is not None else None
-
-
-def _instant(text: object) -> str | None:
-    return read_record(Instant, text) if isinstance(text, str) else None
-
-
-def _of_webhook(records: Iterable[Any], webhook_id: str) -> Iterator[Mapping[str, Any]]:
-    for record in records:
-        if isinstance(record, Mapping) and record.get("webhook_id") == webhook_id:
-            yield record
-
-
-def _leaked_in(record: Mapping[str, Any]) -> list[str]:
-    """What a plan or report says has leaked; in an emergency that is every secret up to it."""
-    own = [record.get("before")] if record.get("mode") == "emergency" else []
-    return _texts([*_list(record.get("leaked")), *own])
-
-
-def _proven_over(how: object, before: object) -> list[str]:
+def proven_over(how: object, before: object) -> list[str]:
     """What a run set out from, if it then saw another; one that is current all the same is not called replaced."""
-    return _texts([before]) if how in SAW_ANOTHER else []
-
-
-def _list(value: object) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _texts(value: object) -> list[str]:
-    return [one for one in _list(value) if isinstance(one, str) and one]
+    return texts_of([before]) if how in SAW_ANOTHER else []

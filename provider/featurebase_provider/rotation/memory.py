@@ -14,12 +14,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable
-from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.history import History, proven_over
 from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.records import instant_of, items_of, texts_of
 from featurebase_provider.rotation.store import MANAGED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from featurebase_provider.rotation.plan import ThisRun
 
@@ -144,24 +145,20 @@ class WebhookMemory:
 
         :raises MemoryUnknown: it can't be told.
         """
-        return frozenset(_texts((self.read("leaked") or {}).get("leaked")))
+        return frozenset(texts_of((self.read("leaked") or {}).get("leaked")))
 
     def add_leaked(self, fingerprints: Iterable[str]) -> None:
         """Let these count as leaked too, for good.
 
         :raises MemoryUnknown: as :meth:`write`.
         """
-        before = _texts((self.read("leaked") or {}).get("leaked"))
+        before = texts_of((self.read("leaked") or {}).get("leaked"))
         every = list(dict.fromkeys([*before, *sorted(fingerprints)]))[-MOST_LEAKED:]
         if every != before:
             self.write("leaked", {"leaked": every})
 
     def _spoilt(self, name: str, what: str) -> MemorySpoilt:
         return MemorySpoilt(self.webhook_id, name, what)
-
-
-def _texts(value: object) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _digest(parts: list[Any], digits: int) -> str:
@@ -198,13 +195,46 @@ def recall(
     if record is not None:
         history = History.from_json(record, memory.webhook_id)
     else:
-        history = History.from_events(memory.webhook_id, *(events() if events is not None else ((), ())))
+        history = history_of_events(memory.webhook_id, *(events() if events is not None else ((), ())))
     history = history.knowing(leaked=attempt(memory.leaked, otherwise=frozenset()))
     for key in plan_keys:
         plan: RotationPlan | None = attempt(memory.plan, key, otherwise=None)
         if plan is not None:
             history = history.knowing(known=[plan.before], leaked=plan.leaked)
     return history
+
+
+def history_of_events(webhook_id: str, reports: Iterable[Any], plans: Iterable[Any] = ()) -> History:
+    """What reports and plans tell that version 0.1.0 and older reports left as asset events, oldest first.
+
+    People can make asset events too, with anything in them: what does not fit is left out.
+    """
+    history = History(webhook_id)
+    for plan in _of_webhook(plans, webhook_id):
+        history = history.knowing(known=texts_of([plan.get("before"), *items_of(plan.get("known"))]))
+        history = history.knowing(leaked=_leaked_in(plan))
+    for report in _of_webhook(reports, webhook_id):
+        before, after = report.get("before"), report.get("after")
+        history = history.seeing(
+            after if isinstance(after, str) and after else None,
+            instant_of(report.get("at")),
+            refreshed_at=instant_of(report.get("refreshed_at")),
+            replaced=proven_over(report.get("how"), before),
+            known=texts_of([*items_of(report.get("known")), before]),
+        ).knowing(leaked=_leaked_in(report))
+    return history
+
+
+def _of_webhook(records: Iterable[Any], webhook_id: str) -> Iterator[Mapping[str, Any]]:
+    for record in records:
+        if isinstance(record, Mapping) and record.get("webhook_id") == webhook_id:
+            yield record
+
+
+def _leaked_in(record: Mapping[str, Any]) -> list[str]:
+    """What a plan or report says has leaked; in an emergency that is every secret up to it."""
+    own = [record.get("before")] if record.get("mode") == "emergency" else []
+    return texts_of([*items_of(record.get("leaked")), *own])
 
 
 def own_plan(

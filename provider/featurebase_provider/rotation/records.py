@@ -39,3 +39,24 @@ def read_record(kind: type[T], raw: object) -> T | None:
     except ValidationError:  # it quotes the values
         return None
     return record
+
+
+def moment_of(text: object) -> datetime | None:
+    """An ISO 8601 text with its offset as a moment; None for anything else."""
+    instant = instant_of(text)
+    return datetime.fromisoformat(instant) if instant is not None else None
+
+
+def instant_of(text: object) -> str | None:
+    """A text if it is such a moment; None for anything else."""
+    return read_record(Instant, text) if isinstance(text, str) else None
+
+
+def items_of(value: object) -> list[Any]:
+    """What a list holds; nothing for anything else."""
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def texts_of(value: object) -> list[str]:
+    """The texts that a list holds, but for empty ones; nothing for anything else."""
+    return [one for one in items_of(value) if isinstance(one, str) and one]

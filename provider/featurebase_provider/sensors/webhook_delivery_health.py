@@ -11,7 +11,9 @@ from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.operators.base import FeaturebaseOperator, pulled, resolve_stores
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
+from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import Lineage, read_current, secret_of
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread

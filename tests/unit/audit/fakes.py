@@ -11,6 +11,7 @@ from featurebase_provider.audit.listing import Subject
 from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.memory import history_of_events
 from tests.unit.rotation.fakes import START, a_webhook
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Auditing:
         self.remembered.append((subject.name, host, webhook_id))
         if self.problem is not None:
             raise self.problem
-        return History.from_events(webhook_id, self.reports.get(subject.name, []), self.plans.get(subject.name, []))
+        return history_of_events(webhook_id, self.reports.get(subject.name, []), self.plans.get(subject.name, []))
 
     @contextmanager
     def _open(self, conn_id: str) -> Iterator[FakeConnection]:

@@ -10,7 +10,7 @@ from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
 from featurebase_provider.audit.judge import Evidence, judge
 from featurebase_provider.audit.listing import Subject
 from featurebase_provider.rotation.check import HeldByStore
-from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.memory import history_of_events
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
 
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
@@ -36,7 +36,7 @@ def found(
     facts = {"name": "production", "conn_id": "featurebase_default", "dag_id": "featurebase_rotate__production"}
     about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
     shown = a_webhook() if webhook is None else webhook
-    history = replace(History.from_events(WEBHOOK_ID, reports).knowing(leaked=leaked), previous_in=previous_in)
+    history = replace(history_of_events(WEBHOOK_ID, reports).knowing(leaked=leaked), previous_in=previous_in)
     return judge(about, Evidence(shown or None, held or (MATCHING,), history, START))
 
 

@@ -6,8 +6,9 @@ from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.config import ConfigError
 from featurebase_provider.featurebase.errors import ApiUnavailable, FeaturebaseError, WebhookNotFound
 from featurebase_provider.operators.assets import plan_asset, report_asset, secret_asset
-from featurebase_provider.operators.base import FeaturebaseOperator, resolve_stores, task_errors
+from featurebase_provider.operators.base import FeaturebaseOperator, task_errors
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
+from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoreForeignValue, StoresNotReady, StoreUnreachable
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
 

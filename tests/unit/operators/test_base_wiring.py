@@ -15,19 +15,11 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
-from featurebase_provider.operators import base
-from featurebase_provider.operators.base import (
-    FeaturebaseOperator,
-    check_conf,
-    is_later_try,
-    pulled,
-    result_of,
-    this_airflow,
-    this_run,
-    timing_of,
-    write_rule,
-)
+from featurebase_provider.operators import stores
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import check_conf, is_later_try, pulled, result_of, this_run, timing_of
 from featurebase_provider.operators.emergency import EmergencyTask
+from featurebase_provider.operators.stores import this_airflow, write_rule
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
@@ -319,7 +311,7 @@ def test_when_a_run_was_due_is_told_by_its_type(run_type: str) -> None:
 
 
 def test_a_store_may_be_written_on_the_terms_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "this_airflow", lambda: "https://airflow.example")
+    monkeypatch.setattr(stores, "this_airflow", lambda: "https://airflow.example")
     plan = a_plan(known=["sha256:k"], leaked=["sha256:l"], drop_previous=True)
     assert write_rule(plan, also_known=["sha256:also"]) == WriteRule(
         webhook_id=WEBHOOK_ID,

@@ -9,7 +9,7 @@ from featurebase_provider.rotation.age import SecretAge, rounded
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
 from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, lineage_of
-from featurebase_provider.rotation.memory import LARGEST_RECORD, plan_key, recall
+from featurebase_provider.rotation.memory import LARGEST_RECORD, history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.report import Findings, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -25,7 +25,7 @@ def a_report(days_ago: float, after: str | None = FINGERPRINT, *, refreshed: boo
 
 
 def age_of(*reports: dict[str, Any], created_at: datetime | None = CREATED) -> SecretAge:
-    return History.from_events(WEBHOOK_ID, reports).age(FINGERPRINT, created_at=created_at, now=START)
+    return history_of_events(WEBHOOK_ID, reports).age(FINGERPRINT, created_at=created_at, now=START)
 
 
 def days(at_least: float, at_most: float) -> SecretAge:
@@ -113,7 +113,7 @@ def report(after: object = B, **facts: Any) -> dict[str, Any]:
 
 
 def after(*reports: dict[str, Any]) -> History:
-    return History.from_events(WEBHOOK_ID, reports)
+    return history_of_events(WEBHOOK_ID, reports)
 
 
 def test_what_earlier_runs_know_as_ours() -> None:
@@ -224,8 +224,8 @@ def test_what_records_say_has_leaked() -> None:
         {},
         "odd",
     ]
-    assert History.from_events(WEBHOOK_ID, (), records).leaked == {A, B, "sha256:d"}
-    assert History.from_events(WEBHOOK_ID, records).leaked == {A, B, "sha256:d"}
+    assert history_of_events(WEBHOOK_ID, (), records).leaked == {A, B, "sha256:d"}
+    assert history_of_events(WEBHOOK_ID, records).leaked == {A, B, "sha256:d"}
 
 
 def test_what_plans_set_out_from_is_ours() -> None:
@@ -235,7 +235,7 @@ def test_what_plans_set_out_from_is_ours() -> None:
         {"webhook_id": "0" * 24, "before": C},
         {"webhook_id": WEBHOOK_ID},
     ]
-    assert set(History.from_events(WEBHOOK_ID, (), plans).known) == {A, B}
+    assert set(history_of_events(WEBHOOK_ID, (), plans).known) == {A, B}
 
 
 def test_a_rotation_is_remembered() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.found import Found, FoundStore
-from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.memory import history_of_events
 from featurebase_provider.rotation.report import Findings, RotationReport, TaskRow, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
@@ -261,7 +261,7 @@ def test_a_report_tells_later_runs_every_secret_that_this_one_saw() -> None:
     assert report.known == (BEFORE, between, AFTER, NEWER)
     assert a_report(pushed={"a": WRITTEN}, current=NEWER).known == (BEFORE, AFTER, NEWER)
     assert a_report(plan=None, current=NEWER).known == (NEWER,)
-    history = History.from_events(WEBHOOK_ID, [report.as_json()])
+    history = history_of_events(WEBHOOK_ID, [report.as_json()])
     assert {*history.known} == {BEFORE, NEWER, between, AFTER}
 
 

@@ -1,0 +1,55 @@
+"""The stores that an operator was given, and the terms on which its Dag run may write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from featurebase_provider.rotation.one_store import WriteRule
+
+if TYPE_CHECKING:
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.store import Store
+    from featurebase_provider.stores.base import StoreConfig
+
+
+def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
+    """The terms on which this Dag run may write stores."""
+    return WriteRule(
+        webhook_id=plan.webhook_id,
+        managed_from=this_airflow(),
+        known=frozenset({plan.before, *plan.known, *also_known}),
+        previous=plan.previous,
+        replaces=plan.before if plan.refreshes else None,
+        leaked=frozenset(plan.leaked),
+    )
+
+
+def this_airflow() -> str:
+    """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
+    import socket
+
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:  # before 3.2
+        from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="") or socket.gethostname())
+
+
+def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:
+    """Turn mappings as in the rotation file into stores; stores stay as they are.
+
+    :raises ConfigError: a mapping is wrong; the message names the field.
+    """
+    ready = tuple(store for store in stores if not isinstance(store, Mapping))
+    if len(ready) == len(stores):
+        return ready
+    from featurebase_provider.config.stores import parse_stores
+
+    return parse_stores(cast("Sequence[StoreConfig | Mapping[str, Any]]", stores))
+
+
+def previous_targets(stores: Sequence[Store | Mapping[str, Any]]) -> list[str]:
+    """Where these stores keep the previous secret."""
+    return [place for store in resolve_stores(stores) if (place := store.previous_target) is not None]
