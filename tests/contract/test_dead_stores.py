@@ -86,11 +86,10 @@ def test_an_emergency_refreshes_after_the_slowest_dead_store(vault: VaultKv2Case
     one = seconds(lambda: arm(dead[:1]))
     started = time.monotonic()
     outcome = rotate(
-        CompareAndSwap(api=api, plan=a_plan(api.current), sleep=clock.sleep, monotonic=clock.monotonic),
+        CompareAndSwap(api=api, plan=a_plan(api.current), clock=clock),
         [*dead, vault.config(adopt=True)],
         a_rule(),
         server_now=clock.server_now,
-        wall=clock.wall,
         require_all=False,
     )
     assert [one.result for one in outcome.stores.values()] == ["not_armed"] * 3 + ["written"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.rotation import clock
 from featurebase_provider.rotation.errors import StoreConflict
 from featurebase_provider.stores.shared.formats import Contents
 from featurebase_provider.stores.shared.formats.json import JsonFormat
@@ -42,12 +43,25 @@ class Judge:
 
 
 class SteppedClock(Clock):
+    """One clock for all tries, each of which sleeps by itself."""
+
+    @property
+    def in_a_try(self) -> _TrysClock:
+        return _TrysClock(self)
+
+
+class _TrysClock(clock.Clock):
     """Tries that sleep let others go on meanwhile."""
 
-    def sleep_in_a_try(self, seconds: float) -> None:
-        until = self.now + seconds
+    def __init__(self, of_all: SteppedClock) -> None:
+        super().__init__(wall=of_all.wall)
+        self.monotonic = of_all.monotonic  # type: ignore[method-assign]
+        self._of_all = of_all
+
+    def sleep(self, seconds: float) -> None:
+        until = self._of_all.now + seconds
         stop_here()
-        self.sleep(max(0.0, until - self.now))
+        self._of_all.sleep(max(0.0, until - self._of_all.now))
 
 
 class JudgedFeaturebase(FakeFeaturebase):

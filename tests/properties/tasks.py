@@ -10,13 +10,13 @@ from featurebase_provider.rotation.all_stores import StoreOutcome, rule_for
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import PlanUnreadable, RefreshRefused, StoresNotReady
-from featurebase_provider.rotation.history import History, lineage_of
+from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
-from featurebase_provider.rotation.report import Findings, make_report
+from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import rotate
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import GRACE, JudgedFeaturebase, JudgedStore, SteppedClock
@@ -82,8 +82,7 @@ class Tasks:
         webhook = self.api.get_webhook(WEBHOOK_ID)
         now = self.clock.server_now()
         if not emergency:
-            clock = {"sleep": self.clock.sleep_in_a_try, "monotonic": self.clock.monotonic}
-            webhook = read_current(self.api, WEBHOOK_ID, history.lineage(now), first=webhook, **clock)  # type: ignore[arg-type]
+            webhook = read_current(self.api, WEBHOOK_ID, history.order(now), first=webhook, clock=self.clock.in_a_try)
         plan = kept or make_plan(
             webhook,
             this_run,
@@ -128,18 +127,16 @@ class Tasks:
             later_attempt=number > 1,
             newer=history.refreshed_after(plan.planned_at),
             doubtful=plan.doubtful(self.clock.server_now()),
-            may_post=may_post,
-            sleep=self.clock.sleep_in_a_try,
-            monotonic=self.clock.monotonic,
+            clock=self.clock.in_a_try,
         )
         outcome = rotate(
             swap,
             self.stores,
             self.rule(plan, history),
             server_now=self.clock.server_now,
-            wall=self.clock.wall,
             require_all=run.kind != "emergency",
             leaked=self.memory.leaked,
+            may_post=may_post,
         )
         self.memory.write("history", recall(self.memory).after_rotation(outcome, run=run.this_run.mark).as_json())
         return outcome.as_json()
@@ -154,10 +151,9 @@ class Tasks:
             self.api,
             WEBHOOK_ID,
             store.arm(),
-            lineage_of(outcome.plan, outcome, history, self.clock.server_now()),
+            order_of(outcome.plan, outcome, history, self.clock.server_now()),
             rule_for(store, self.rule(outcome.plan, history, *outcome.known)),
-            sleep=self.clock.sleep_in_a_try,
-            monotonic=self.clock.monotonic,
+            clock=self.clock.in_a_try,
         )
         result = StoreOutcome(
             label, store.target, "written" if pushed.changed else "unchanged", pushed.webhook.fingerprint
@@ -166,7 +162,7 @@ class Tasks:
 
     def report(self, run: DagRun) -> dict[str, Any]:
         report = make_report(
-            Findings(
+            RunFacts(
                 plan=run.plan,
                 rotation=run.outcome,
                 pushed=run.pushed(),

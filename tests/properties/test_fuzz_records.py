@@ -14,12 +14,12 @@ from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
-from featurebase_provider.rotation.history import History, lineage_of
+from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
-from featurebase_provider.rotation.report import Findings, make_report
+from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
@@ -50,7 +50,7 @@ OUTCOME = RotationOutcome(
     notes=("a note",),
 )
 REPORT = make_report(
-    Findings(PLAN, OUTCOME, {"memory": STORED}),
+    RunFacts(PLAN, OUTCOME, {"memory": STORED}),
     webhook="production",
     dag_id="a_dag",
     run_id="manual__1",
@@ -70,11 +70,11 @@ def test_a_plan_is_read_or_refused(raw: Any) -> None:
     assert RotationPlan.from_json(plan.as_json()) == plan
     clock = Clock()
     api = FakeFeaturebase(clock)
-    swap = CompareAndSwap(api, plan, sleep=clock.sleep, monotonic=clock.monotonic)
+    swap = CompareAndSwap(api, plan, clock=clock)
     if plan.webhook_id == WEBHOOK_ID:
         store = MemoryStore(main_thread_only=True)
         with suppress(FeaturebaseError):
-            outcome = rotate(swap, [store], a_rule(), server_now=clock.server_now, wall=clock.wall)
+            outcome = rotate(swap, [store], a_rule(), server_now=clock.server_now)
             assert RotationOutcome.from_json(outcome.as_json()) == outcome
 
 
@@ -88,20 +88,19 @@ def test_a_result_is_read_or_refused(raw: Any) -> None:
         return
     assert RotationOutcome.from_json(outcome.as_json()) == outcome
     clock = Clock()
-    lineage = lineage_of(outcome.plan, outcome, History(WEBHOOK_ID), START)
+    order = order_of(outcome.plan, outcome, History(WEBHOOK_ID), START)
     rule = a_rule(known=frozenset(outcome.known), previous=outcome.plan.previous)
     with suppress(FeaturebaseError):
         push_until_agreed(
             FakeFeaturebase(clock),
             WEBHOOK_ID,
             MemoryStore().arm(),
-            lineage,
+            order,
             rule,
-            sleep=clock.sleep,
-            monotonic=clock.monotonic,
+            clock=clock,
         )
     report = make_report(
-        Findings(outcome.plan, outcome, outcome.stores),
+        RunFacts(outcome.plan, outcome, outcome.stores),
         webhook="production",
         dag_id="a_dag",
         run_id="manual__1",
@@ -155,6 +154,6 @@ def assert_tells(history: History) -> None:
     for one in (fingerprint("0"), fingerprint("1")):
         history.age(one, now=START)
         history.previous_is_over(one, now=START, previous_for=timedelta(hours=8))
-    history.lineage(START)
+    history.order(START)
     history.refreshed_after(START.isoformat())
     assert History.from_json(json.loads(json.dumps(history.as_json())), WEBHOOK_ID) == history

@@ -90,7 +90,7 @@ class ApiError(FeaturebaseError):
     _refused: ClassVar[bool] = True
     """Whether an answer of this kind means that Featurebase did not carry the call out."""
 
-    standing: str = "Nothing was changed"
+    state: str = "Nothing was changed"
     """What state things are in, where the call itself took no effect; a task that knows more says it here."""
 
     def __init__(
@@ -124,7 +124,7 @@ class ApiError(FeaturebaseError):
     def advice(self) -> str:
         """What state things are in now, and what to do."""
         if self.outcome_known:
-            return f"{self.standing}; {self._to_do}." if self._to_do else ""
+            return f"{self.state}; {self._to_do}." if self._to_do else ""
         return "It may have been carried out all the same: read what Featurebase holds before sending it again."
 
     @property

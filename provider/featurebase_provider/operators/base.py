@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def task_errors(standing: str = "") -> Iterator[None]:
+def task_errors(state: str = "") -> Iterator[None]:
     """End the task for good where a retry can't help; let Airflow retry everything else.
 
-    :param standing: what state things are in if a call to Featurebase takes no effect, or a store or the memory
+    :param state: what state things are in if a call to Featurebase takes no effect, or a store or the memory
         fails; default: nothing was changed.
     """
     try:
         yield
     except FeaturebaseError as exc:
-        if standing and isinstance(exc, ApiError | MemoryUnknown | StoreError):
-            exc.standing = standing
+        if state and isinstance(exc, ApiError | MemoryUnknown | StoreError):
+            exc.state = state
         if exc.retry_helps:
             raise
         raise AirflowFailException(str(exc)) from exc
@@ -108,7 +108,7 @@ class FeaturebaseOperator(BaseOperator):
         self.learn_webhook(context)
         result = "failed"
         try:
-            with leaving_word(context, self.found_json), task_errors(self.standing(context)):
+            with leaving_word(context, self.found_json), task_errors(self.state_if_it_fails(context)):
                 yield
             result = "done"
         except AirflowSkipException:
@@ -153,7 +153,7 @@ class FeaturebaseOperator(BaseOperator):
         """Do the task's work."""
         raise NotImplementedError
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """What state things are in, should a call to Featurebase fail here; empty: nothing was changed."""
         return ""
 
@@ -198,10 +198,10 @@ class FeaturebaseOperator(BaseOperator):
             memory,
             plan_keys=[self.plan_key(context), *plan_keys],
             events=lambda: events_of(report_asset(name), plan_asset(name)),
-            tolerate=None if strict else self.not_told,
+            tolerate=None if strict else self.warn_unknown,
         )
 
-    def not_told(self, problem: MemoryUnknown) -> None:
+    def warn_unknown(self, problem: MemoryUnknown) -> None:
         """Say that something of what earlier runs told is missing, where that holds nothing up."""
         to_do = "" if problem.retry_helps else f". {problem.advice}"
         self.log.warning("%s. This task goes on without it%s", problem.summary, to_do)

@@ -40,9 +40,9 @@ class ChooseWebhooksOperator(BaseOperator):
         if self.file_error:
             self.log.error("The rotation file is wrong; the webhooks that it says right go ahead. %s", self.file_error)
         params = context["params"]
-        told = {"webhooks": params["webhooks"], "reason": params.get("reason")}
+        goes_by = {"webhooks": params["webhooks"], "reason": params.get("reason")}
         with task_errors():
-            check_conf(context, "(chosen by the run)", told, strict=True)
+            check_conf(context, "(chosen by the run)", goes_by, strict=True)
             if "webhooks" not in (context["dag_run"].conf or {}):
                 raise PlanRefused(
                     "(chosen by the run)",

@@ -45,7 +45,7 @@ def timing_of(context: Context) -> RunTiming:
     return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
 
 
-def check_conf(context: Context, webhook: str, told: Mapping[str, object], *, strict: bool) -> None:
+def check_conf(context: Context, webhook: str, goes_by: Mapping[str, object], *, strict: bool) -> None:
     """Insist that what somebody asked of the Dag run is what its tasks go by; see :func:`~.rotation.asked.check_asked`.
 
     :raises PlanRefused: it is not; nothing was changed.
@@ -53,7 +53,7 @@ def check_conf(context: Context, webhook: str, told: Mapping[str, object], *, st
     check_asked(
         webhook,
         getattr(context["dag_run"], "conf", None),
-        told,
+        goes_by,
         params=context["params"],
         declared=list(getattr(context["dag"], "params", ())),
         strict=strict,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ from featurebase_provider.operators.memory import PREFLIGHT, memory_of
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.operators.stores import write_rule
-from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.find import find_webhook
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.history import lineage_of
+from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.memory import own_plan, plan_key
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import AllPushed, push_all_until_agreed
@@ -152,7 +151,7 @@ class EmergencyPlanOperator(EmergencyTask):
         try:
             plan = own_plan(memory, self.plan_key(context), run, of_result=of_result, rotate_was_started=started)
         except MemoryUnknown as exc:
-            self.not_told(exc)
+            self.warn_unknown(exc)
             plan = of_result() if is_later_try(context) else None
         if plan is not None:
             self.log.info(
@@ -221,7 +220,7 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         try:
             return memory.leaked()
         except MemoryUnknown as exc:
-            self.not_told(exc)
+            self.warn_unknown(exc)
             return frozenset()
 
     def check_may_post(
@@ -254,7 +253,7 @@ class EmergencyPushOperator(EmergencyTask):
         self.rotate_task_id = rotate_task_id
         self.announce = announce
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """The refresh is over, and stores that have missed it are behind."""
         return (
             "The leaked secret can't come back, and whether every store holds the new one is not settled until this "
@@ -269,8 +268,8 @@ class EmergencyPushOperator(EmergencyTask):
         history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
         terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
-            lineage = lineage_of(plan, rotated, history, client.clock.now())
-            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, lineage, terms)
+            order = order_of(plan, rotated, history, client.clock.now())
+            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, order, terms)
         outcomes = {label: _since_the_refresh(one, rotated) for label, one in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
@@ -322,7 +321,7 @@ def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutc
         return earlier
     if one.result != "written" or rotated.posted is None:
         return one
-    now = Moment(time.monotonic(), time.time(), boot_id())
+    now = SYSTEM_CLOCK.moment()
     return replace(one, exposure_ms=milliseconds_between(rotated.posted, now))
 
 

@@ -55,8 +55,8 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
             row = states.get(task_id, TaskRow(task_id, None))
             result = ended_with(context, task_id, states)
             if result is not None:
-                told = {label: StoreOutcome.from_json(one) for label, one in result.get("stores", {}).items()}
-                outcomes.update({label: one for label, one in told.items() if one is not None})
+                stores = {label: StoreOutcome.from_json(one) for label, one in result.get("stores", {}).items()}
+                outcomes.update({label: one for label, one in stores.items() if one is not None})
             elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
                 # Not one of the stores is what an earlier task saw: this one was to look at all of them.
                 seen = {**rotated.stores, **outcomes}

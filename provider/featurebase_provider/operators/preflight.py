@@ -14,6 +14,7 @@ from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
 from featurebase_provider.rotation.check import PADDED, check_stores
+from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 from featurebase_provider.rotation.find import find_webhook
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
-    from featurebase_provider.rotation.current import Lineage
+    from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
@@ -111,8 +112,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
-        told = {"mode": self.mode, "reason": context["params"].get("reason")}
-        check_conf(context, self.display_name, told, strict=self.strict_conf)
+        goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
+        check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
         mode = checked_mode(self.mode, self.webhook_id)
         self._skip(why_no_backfill(timing_of(context)))
         run, key = this_run(context), self.plan_key(context)
@@ -131,7 +132,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             left_behind = history.left_behind(previous_targets(self.stores))
             if left_behind is not None:
                 self.log.warning("%s", left_behind)
-            webhook = self._not_stale(client, webhook, history.lineage(now))
+            webhook = self._not_stale(client, webhook, history.order(now))
             if kept is None:
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
             else:
@@ -191,14 +192,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
             older=history.older_than(current),
         )
 
-    def _not_stale(self, client: Client, webhook: Webhook, lineage: Lineage) -> Webhook:
+    def _not_stale(self, client: Client, webhook: Webhook, order: SecretOrder) -> Webhook:
         """From a stale baseline rotate would refresh nothing: it would find the secret replaced already.
 
         :raises StaleRead: Featurebase goes on showing a secret that was replaced.
         """
         shown = webhook.fingerprint
-        stale = lineage.is_stale(webhook)
-        webhook = read_current(client, webhook.id, lineage, patience=STALE_SECONDS, first=webhook)
+        stale = order.is_stale(webhook)
+        webhook = read_current(client, webhook.id, order, patience=STALE_SECONDS, first=webhook)
         if stale and webhook.fingerprint == shown:
             self.log.warning(
                 "An earlier run saw %s replaced, and Featurebase has shown nothing else for %.0f s: it is taken for "
@@ -258,7 +259,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         probe = Probe(
             webhook,
             say=self.log.info,
-            wall=lambda: clock.now().timestamp(),
+            clock=Clock(wall=lambda: clock.now().timestamp()),
             **options,
         )
         probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))

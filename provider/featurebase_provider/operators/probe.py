@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.rotation.clock import milliseconds_between
-from featurebase_provider.rotation.current import Lineage, read_current, secret_of
+from featurebase_provider.rotation.clock import Clock, milliseconds_between
+from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import StoresDisagree
-from featurebase_provider.rotation.history import lineage_of
+from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.probe import Probe
 
 if TYPE_CHECKING:
@@ -54,21 +54,21 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         self.distributed_task_id = distributed_task_id
         self.probe_options = probe_options
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """After the pushes."""
         return "The stores hold the new secret, the receiver was not probed"
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe, and keep the outcome even if it is a failure."""
         rotated = self.rotation(context, self.rotate_task_id)
-        lineage = lineage_of(rotated.plan, rotated) if rotated else Lineage()
+        order = order_of(rotated.plan, rotated) if rotated else SecretOrder()
         with self.hook.get_conn() as client:
-            webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, lineage)
+            webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, order)
         self._check_distributed(context, webhook)
         probe = Probe(
             webhook,
             say=self.log.info,
-            wall=lambda: client.clock.now().timestamp(),
+            clock=Clock(wall=lambda: client.clock.now().timestamp()),
             **(self.probe_options or {}),
         )
         outcome = probe.run(secret_of(webhook))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,9 @@ from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import this_run
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.stores import resolve_stores, write_rule
-from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, guarded, rule_for
-from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
-from featurebase_provider.rotation.history import lineage_of
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, rule_for, run_here
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
+from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.rotation.current import Lineage
+    from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
@@ -48,7 +47,7 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         self.store = store
         self.rotate_task_id = rotate_task_id
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """A refresh is over, and a store that has missed it is behind."""
         return (
             "A refresh can't be undone, and whether this store holds the current secret is not settled until this task "
@@ -65,9 +64,9 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
             terms = write_rule(plan, also_known=rotated.known if rotated else ())
             rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))
-            lineage = lineage_of(plan, rotated, history, client.clock.now())
-            pushed = guarded(
-                f"{store.label} ({store.target})", lambda: _push(client, plan.webhook_id, store, lineage, rule)
+            order = order_of(plan, rotated, history, client.clock.now())
+            pushed = run_here(
+                f"{store.label} ({store.target})", lambda: _push(client, plan.webhook_id, store, order, rule)
             )
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
@@ -92,12 +91,12 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             return earlier
         exposure = None
         if rotated is not None and rotated.posted is not None and pushed.changed:
-            exposure = milliseconds_between(rotated.posted, Moment(time.monotonic(), time.time(), boot_id()))
+            exposure = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
         result = "written" if pushed.changed else "unchanged"
         detail = None if pushed.readable else NOT_READABLE
         return StoreOutcome(store.label, store.target, result, fingerprint, exposure, detail=detail)  # type: ignore[arg-type]
 
 
-def _push(client: Client, webhook_id: str, store: Store, lineage: Lineage, rule: WriteRule) -> Pushed:
+def _push(client: Client, webhook_id: str, store: Store, order: SecretOrder, rule: WriteRule) -> Pushed:
     with connected(store) as armed:
-        return push_until_agreed(client, webhook_id, armed, lineage, rule)
+        return push_until_agreed(client, webhook_id, armed, order, rule)

@@ -18,9 +18,9 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.history import lineage_of
+from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.report import Findings, TaskRow, make_report
+from featurebase_provider.rotation.report import RunFacts, TaskRow, make_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ class RotationReportOperator(FeaturebaseOperator):
         states = {row.task_id: row for row in tasks}
         preflight, rotate = states.get(self.preflight_task_id), states.get(self.rotate_task_id)
         probe = pulled(context, self.probe_task_id)
-        findings = Findings(
+        findings = RunFacts(
             plan=plan,
             rotation=rotated,
             pushed=self._pushed(context, rotated, states),
@@ -147,7 +147,7 @@ class RotationReportOperator(FeaturebaseOperator):
         try:
             return self.recall(context, memory_of(context, plan.host, plan.webhook_id), strict=True)
         except MemoryUnknown as exc:
-            self.not_told(exc)
+            self.warn_unknown(exc)
             return None
 
     def _keep_history(self, context: Context, plan: RotationPlan, history: History, report: RotationReport) -> None:
@@ -157,7 +157,7 @@ class RotationReportOperator(FeaturebaseOperator):
         try:
             memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
         except MemoryUnknown as exc:
-            self.not_told(exc)
+            self.warn_unknown(exc)
 
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]
@@ -237,5 +237,5 @@ def current_webhook(
     :raises SecretMissing: the answer carries no secret.
     :raises ApiError: Featurebase could not be read.
     """
-    lineage = lineage_of(plan, rotated, history, client.clock.now())
-    return read_current(client, plan.webhook_id, lineage, patience=STALE_SECONDS)
+    order = order_of(plan, rotated, history, client.clock.now())
+    return read_current(client, plan.webhook_id, order, patience=STALE_SECONDS)

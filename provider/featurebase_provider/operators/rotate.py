@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -102,7 +101,6 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 allow_inactive=self.allow_inactive,
                 newer=history.refreshed_after(plan.planned_at),
                 doubtful=plan.doubtful(client.clock.now()),
-                may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
                 say=self.log.warning,
             )
             outcome = rotate(
@@ -110,9 +108,9 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 stores,
                 write_rule(plan, also_known=history.known),
                 server_now=client.clock.now,
-                wall=time.time,
                 require_all=self.require_all_stores,
                 leaked=lambda: self.leaked(memory),
+                may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
             )
         self._tell(outcome)
         left_behind = history.left_behind(previous_targets(stores))
@@ -130,7 +128,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             )
         return outcome.as_json()
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """In its first try nothing has happened; later on an earlier try may have refreshed."""
         if not is_later_try(context):
             return ""
@@ -216,7 +214,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             history = history.after_rotation(outcome, run=this_run(context).mark, previous_in=previous_in)
             memory.write("history", history.as_json())
         except MemoryUnknown as exc:
-            self.not_told(exc)
+            self.warn_unknown(exc)
 
     def _tell(self, outcome: RotationOutcome) -> None:
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))

@@ -46,7 +46,7 @@ class SettleWebhookOperator(FeaturebaseOperator):
         self.rotate_task_id = rotate_task_id
         self.probe_task_id = probe_task_id
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """After the probe."""
         return "The stores hold the new secret, the webhook was left as it is"
 

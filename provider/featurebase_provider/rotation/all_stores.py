@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.errors import StoreError, StoresNotReady, StoreUnreachable
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.errors import StoreError, StoreForeignValue, StoresNotReady, StoreUnreachable
+from featurebase_provider.rotation.one_store import WriteRule, check_ours, converge
 from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Done(Generic[T]):
     error: FeaturebaseError | None = None
 
 
-def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = time.monotonic) -> dict[str, Done[T]]:
+def run_at_once(jobs: Mapping[str, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dict[str, Done[T]]:
     """Run all jobs concurrently and return how each ended, in the order given.
 
     Jobs for the main thread run there, one after the other and without a bound, while the threads work. A job on
@@ -66,7 +66,7 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = 
     is not looked at.
     """
     ended: queue.SimpleQueue[tuple[str, Done[T]]] = queue.SimpleQueue()
-    started = monotonic()
+    started = clock.monotonic()
     waiting: dict[str, float] = {}
     for key, job in jobs.items():
         if not job.main_thread_only:
@@ -80,7 +80,7 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = 
     while waiting:
         key, deadline = min(waiting.items(), key=lambda item: item[1])
         try:
-            finished, outcome = ended.get(timeout=max(0.0, deadline - monotonic()))
+            finished, outcome = ended.get(timeout=max(0.0, deadline - clock.monotonic()))
         except queue.Empty:
             del waiting[key]
             done[key] = Done(error=_timed_out(jobs[key]))
@@ -90,7 +90,7 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, monotonic: Callable[[], float] = 
     return {key: done[key] for key in jobs}
 
 
-def guarded(name: str, run: Callable[[], T]) -> T:
+def run_here(name: str, run: Callable[[], T]) -> T:
     """Work on one store here and now, on this thread, and name an error that its code should have translated.
 
     :param name: the store's name, for messages.
@@ -193,6 +193,20 @@ class ArmedStores:
                 f"{why}",
             )
 
+    def foreign(self, rule: WriteRule, *, current: str) -> dict[str, StoreForeignValue]:
+        """Why stores hold a value that may not be replaced, by label.
+
+        :param rule: the terms; ``adopt`` is taken from each store.
+        :param current: fingerprint of Featurebase's current secret.
+        """
+        found = {}
+        for label, held in self.held.items():
+            try:
+                check_ours(self.armed[label].name, held, rule_for(self.stores[label], rule), current=current)
+            except StoreForeignValue as exc:
+                found[label] = exc
+        return found
+
     def reread(self) -> ArmedStores:
         """The same with what the stores hold now, for a secret that Featurebase is asked for *after* this reading.
 
@@ -270,7 +284,7 @@ def distribute(
     rule: WriteRule,
     *,
     since: float | None,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, StoreOutcome]:
     """Write ``secret`` to all armed stores at once and report on every store.
 
@@ -286,7 +300,7 @@ def distribute(
 
         def run() -> StoreOutcome:
             changed = converge(one, secret, terms, held=ready.held[label])
-            exposure = (monotonic() - since) * 1000 if since is not None else None
+            exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
             return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)

@@ -28,7 +28,7 @@ _LONGEST = 60
 def check_asked(
     webhook: str,
     conf: object,
-    told: Mapping[str, object],
+    goes_by: Mapping[str, object],
     *,
     params: Mapping[str, object],
     declared: Collection[str] = (),
@@ -38,16 +38,16 @@ def check_asked(
 
     :param webhook: for messages.
     :param conf: the Dag run's conf.
-    :param told: what the task goes by, by the key of the conf that says it.
+    :param goes_by: what the task goes by, by the key of the conf that says it.
     :param params: the params that Airflow gives the task.
     :param declared: names of the Dag's params, which may be its author's own.
-    :param strict: whether every key must be one of these; else only those that look like one of ``told``.
+    :param strict: whether every key must be one of these; else only those that look like one of ``goes_by``.
     :raises PlanRefused: there is another key, or another value; nothing was changed.
     """
     problems = [
         problem
         for key, value in (conf.items() if isinstance(conf, Mapping) else ())
-        if (problem := _problem(str(key), value, told, params, declared, strict=strict)) is not None
+        if (problem := _problem(str(key), value, goes_by, params, declared, strict=strict)) is not None
     ]
     if problems:
         raise PlanRefused(webhook, f"{'; '.join(problems)}. Nothing was changed; trigger a new run")
@@ -56,33 +56,33 @@ def check_asked(
 def _problem(
     key: str,
     value: object,
-    told: Mapping[str, object],
+    goes_by: Mapping[str, object],
     params: Mapping[str, object],
     declared: Collection[str],
     *,
     strict: bool,
 ) -> str | None:
-    if key in told:
-        return _difference(key, value, told[key], params)
+    if key in goes_by:
+        return _difference(key, value, goes_by[key], params)
     if key in declared:
         return None
-    meant = _meant(key, value, told)
+    meant = _meant(key, value, goes_by)
     if meant is None and not strict:
         return None
     hint = f"; did you mean {meant}?" if meant is not None else ""
     own = "" if strict else ". If it is your Dag's own, declare it as a param of the Dag"
-    return f"the run's conf has {one_line(json.dumps(key), _LONGEST)}, which is none of {', '.join(told)}{hint}{own}"
+    return f"the run's conf has {one_line(json.dumps(key), _LONGEST)}, which is none of {', '.join(goes_by)}{hint}{own}"
 
 
-def _difference(key: str, asked: object, told: object, params: Mapping[str, object]) -> str | None:
-    if asked == told:
+def _difference(key: str, asked: object, goes_by: object, params: Mapping[str, object]) -> str | None:
+    if asked == goes_by:
         return None
     because = (
         "the Dag file sets it for this task, whatever a run asks"
         if params.get(key) == asked
         else "Airflow did not pass it on ([core] dag_run_conf_overrides_params is False, or the task has own params)"
     )
-    return f"the run asks for {key} {_shown(asked)}, and this task was told {_shown(told)}: {because}"
+    return f"the run asks for {key} {_shown(asked)}, and this task was told {_shown(goes_by)}: {because}"
 
 
 def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIKE) -> str | None:

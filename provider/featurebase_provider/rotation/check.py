@@ -69,11 +69,8 @@ def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | Non
     """
     with arming(stores) as ready:
         problems = dict(ready.problems)
-        for label, held in ready.held.items():
-            try:
-                _judge(ready, label, held, rule, current)
-            except StoreForeignValue as exc:
-                problems[label] = exc
+        if current is not None:
+            problems.update(ready.foreign(rule, current=current))
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(
@@ -88,11 +85,6 @@ def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | Non
         )
         for label, store in ready.stores.items()
     )
-
-
-def _judge(ready: ArmedStores, label: str, held: StoredValue, rule: WriteRule, current: str | None) -> None:
-    if current is not None:
-        check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=current)
 
 
 def _prove_writable(

@@ -1,6 +1,12 @@
-"""How long deliveries could fail: from just before the refresh was sent until the first accepted probe."""
+"""Time as one process measures it, and moments that another process can measure from."""
 
 from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +35,43 @@ class Moment:
     def from_json(cls, raw: object) -> Moment | None:
         """Read a moment back from its ``asdict`` form; None for anything else."""
         return read_record(cls, raw)
+
+
+class Clock:
+    """The time that a task goes by.
+
+    :param wall: Unix seconds, by another clock than the machine's.
+    """
+
+    def __init__(self, wall: Callable[[], float] | None = None) -> None:
+        self._wall = wall
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that nobody sets."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self._wall() if self._wall is not None else time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def moment(self) -> Moment:
+        """The present moment."""
+        return Moment(self.monotonic(), self.wall(), boot_id())
+
+    def moment_at(self, monotonic: float) -> Moment:
+        """An earlier moment of this process.
+
+        :param monotonic: what :meth:`monotonic` said then.
+        """
+        now = self.moment()
+        return Moment(monotonic, now.wall - (now.monotonic - monotonic), now.boot)
+
+
+SYSTEM_CLOCK = Clock()
 
 
 def boot_id() -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.errors import SecretMissing, StaleRead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
     from featurebase_provider.featurebase.models import Webhook
@@ -47,7 +47,7 @@ def secret_of(webhook: Webhook) -> SigningSecret:
     return webhook.secret
 
 
-class Lineage:
+class SecretOrder:
     """The secrets that this process knows of, the newest last.
 
     A read is stale where it shows a secret that is known to be replaced, or an ``updatedAt`` older than one
@@ -113,10 +113,10 @@ class Lineage:
         newest: str | None = None,
         updated_at: datetime | None = None,
         doubtful: Iterable[str] = (),
-    ) -> Lineage:
+    ) -> SecretOrder:
         """The same and more; what was doubtful is so still, unless it is replaced for certain now."""
         more, open_still = set(replaced), set(doubtful)
-        return Lineage(
+        return SecretOrder(
             replaced=self._replaced | more,
             newest=newest,
             updated_at=updated_at,
@@ -138,12 +138,11 @@ def is_older(moment: datetime | None, than: datetime | None) -> bool:
 def read_current(
     api: ReadsWebhooks,
     webhook_id: str,
-    lineage: Lineage,
+    order: SecretOrder,
     *,
     patience: float = 30.0,
     interval: float = 0.5,
-    sleep: Callable[[float], None] = time.sleep,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM_CLOCK,
     first: Webhook | None = None,
 ) -> Webhook:
     """Read the webhook until the answer is not stale, and take it as the newest state.
@@ -155,21 +154,21 @@ def read_current(
     :raises StaleRead: every answer was stale.
     :raises ApiError: Featurebase could not be read.
     """
-    deadline = monotonic() + patience
+    deadline = clock.monotonic() + patience
     shown: set[str] = set()
     while True:
         webhook = first or api.get_webhook(webhook_id)
         first = None
-        if not lineage.is_stale(webhook):
-            lineage.advance(webhook)
+        if not order.is_stale(webhook):
+            order.advance(webhook)
             return webhook
         fingerprint = secret_of(webhook).fingerprint
         shown.add(fingerprint)
-        if monotonic() >= deadline:
+        if clock.monotonic() >= deadline:
             break
-        sleep(interval)
-    if len(shown) == 1 and lineage.is_doubtful(fingerprint):
-        lineage.advance(webhook)
+        clock.sleep(interval)
+    if len(shown) == 1 and order.is_doubtful(fingerprint):
+        order.advance(webhook)
         return webhook
     raise StaleRead(
         webhook_id,

@@ -70,7 +70,7 @@ class MemoryUnknown(RotationError):
     """
 
     advice: ClassVar[str] = "A retry reads it again"
-    standing: str = "Nothing was changed"
+    state: str = "Nothing was changed"
     """What state things are in now; a task that knows more says it here. Not in ``args``."""
 
     def __init__(self, webhook_id: str, name: str, why: str) -> None:
@@ -84,7 +84,7 @@ class MemoryUnknown(RotationError):
         return super().__str__()
 
     def __str__(self) -> str:
-        return f"{self.summary}. {self.standing}. {self.advice}"
+        return f"{self.summary}. {self.state}. {self.advice}"
 
 
 class MemorySpoilt(MemoryUnknown):
@@ -186,7 +186,7 @@ class StoreError(FeaturebaseError):
     """
 
     usual_advice: ClassVar[str] = ""
-    standing: str = ""
+    state: str = ""
     """What state the rotation is in now, which the task knows that talked to the store; not in ``args``."""
 
     def __init__(self, store: str, problem: str, advice: str = "") -> None:
@@ -194,7 +194,7 @@ class StoreError(FeaturebaseError):
         self.store, self.problem, self.advice = store, problem, advice or self.usual_advice
 
     def __str__(self) -> str:
-        parts = (f"store {self.store}: {self.problem}", self.standing, self.advice)
+        parts = (f"store {self.store}: {self.problem}", self.state, self.advice)
         return ". ".join(part for part in parts if part)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.age import SecretAge
-from featurebase_provider.rotation.current import LONGEST_LAG, Lineage
+from featurebase_provider.rotation.current import LONGEST_LAG, SecretOrder
 from featurebase_provider.rotation.records import Instant, Text, items_of, moment_of, read_record, texts_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class History:
         seen = [one.fingerprint for one in self.secrets if one.first_seen is not None]
         return tuple(seen[: seen.index(fingerprint)] if fingerprint in seen else seen)
 
-    def lineage(self, now: datetime) -> Lineage:
+    def order(self, now: datetime) -> SecretOrder:
         """What is known of the order of the secrets, to tell a stale read.
 
         :param now: server time.
@@ -92,7 +92,7 @@ class History:
         settled = {
             fingerprint for fingerprint, at in over.items() if (then := moment_of(at)) and now - then > LONGEST_LAG
         }
-        return Lineage(replaced=over, doubtful=settled)
+        return SecretOrder(replaced=over, doubtful=settled)
 
     def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge:
         """Bound the age of the secret with this fingerprint.
@@ -271,20 +271,20 @@ class History:
         return max(earlier, default=None)
 
 
-def lineage_of(
+def order_of(
     plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None, now: datetime | None = None
-) -> Lineage:
+) -> SecretOrder:
     """What is known of the webhook's secrets: a read that shows a replaced one is stale.
 
     :param rotated: what rotate left in this Dag run.
     :param history: what other runs tell, later ones among them.
     :param now: server time.
     """
-    told = history.lineage(now) if history is not None and now is not None else Lineage()
+    known = history.order(now) if history is not None and now is not None else SecretOrder()
     if rotated is None or rotated.after == plan.before:
-        return told.with_replaced(plan.older if rotated is not None else ())
-    newest = rotated.after if rotated.after not in told.seen else None
-    return told.with_replaced(
+        return known.with_replaced(plan.older if rotated is not None else ())
+    newest = rotated.after if rotated.after not in known.seen else None
+    return known.with_replaced(
         {plan.before, *plan.older, *plan.leaked} - {rotated.after},
         newest=newest,
         updated_at=moment_of(rotated.updated_at) if newest else None,

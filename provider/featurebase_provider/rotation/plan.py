@@ -141,7 +141,7 @@ class RotationPlan:
     def doubtful(self, now: datetime) -> frozenset[str]:
         """Those of ``older`` that Featurebase may hold all the same, if it goes on showing one.
 
-        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.current.Lineage`.
+        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.current.SecretOrder`.
 
         :param now: server time.
         """

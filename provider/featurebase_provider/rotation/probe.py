@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock, Moment
 from featurebase_provider.rotation.destination import Resolve, addresses_of, shown_host
 from featurebase_provider.rotation.errors import ProbeFailed, ProbeUndecided
 from featurebase_provider.rotation.signed_event import (
@@ -145,7 +144,7 @@ class Probe:
     :param reject_check: whether an event with a wrong key is sent, which must be refused by an answer.
     :param body: fields that replace the event's own.
     :param allow_hosts: hosts that may resolve to addresses refused otherwise.
-    :param wall: Unix seconds by the clock that receivers go by; they refuse events that are minutes off.
+    :param clock: its wall clock is the one that receivers go by; they refuse events that are minutes off.
     """
 
     webhook: Webhook
@@ -158,9 +157,7 @@ class Probe:
     allow_hosts: tuple[str, ...] = ()
     transport: httpx.BaseTransport | None = None
     resolve: Resolve = addresses_of
-    sleep: Callable[[float], None] = time.sleep
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
+    clock: Clock = SYSTEM_CLOCK
     say: Callable[[str], None] = field(default=lambda text: None)
 
     def run(self, secret: SigningSecret) -> ProbeOutcome:
@@ -168,23 +165,23 @@ class Probe:
 
         :raises ProbeFailed: the destination is refused; nothing was sent there.
         """
-        began = self.monotonic()
+        began = self.clock.monotonic()
         tally = _Tally()
         while True:
-            sent_at = self.monotonic()
+            sent_at = self.clock.monotonic()
             answer = self._events.send(secret)
-            now = self.monotonic()
-            tally.take(answer, Moment(now, self.wall(), boot_id()))
+            now = self.clock.monotonic()
+            tally.take(answer, self.clock.moment_at(now))
             if not answer.accepted:
                 if tally.attempts == 1:
                     self.say(f"the receiver does not accept the secret {secret.fingerprint} yet: {answer}")
                 if now + self.interval >= began + self.timeout:
                     return self._not_accepted(secret, answer, tally, now - began)
-                self.sleep(self.interval)
+                self.clock.sleep(self.interval)
             elif self._is_settled(tally, now, is_last_look=now >= began + self.timeout):
                 return self._accepted(secret, tally, now)
             else:
-                self.sleep(max(0.0, sent_at + min(self.interval, self.steady / STEADY_EVENTS) - now))
+                self.clock.sleep(max(0.0, sent_at + min(self.interval, self.steady / STEADY_EVENTS) - now))
 
     def _is_settled(self, tally: _Tally, now: float, *, is_last_look: bool) -> bool:
         lasted = tally.steady_for(now)
@@ -213,7 +210,7 @@ class Probe:
                     "anybody can send it events. Have it verify X-Webhook-Signature"
                 )
             if left:
-                self.sleep(self.interval)
+                self.clock.sleep(self.interval)
         return "unproven", (
             f"{WRONG_KEY_TRIES} signed with a wrong key got no refusal (at last {answer}), so whether the receiver "
             "verifies signatures is not shown. Have it answer a wrong signature with 401, or say "
@@ -263,9 +260,7 @@ class Probe:
 
     @cached_property
     def _events(self) -> EventSender:
-        return EventSender(
-            self.webhook, self.body, self.allow_hosts, self.transport, self.resolve, self.monotonic, self.wall
-        )
+        return EventSender(self.webhook, self.body, self.allow_hosts, self.transport, self.resolve, self.clock)
 
     @cached_property
     def _host(self) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome, arming, distribute, rule_for
-from featurebase_provider.rotation.current import Lineage, ReadsWebhooks, read_current, secret_of
-from featurebase_provider.rotation.errors import NotConverged, StoreConflict, StoreForeignValue
-from featurebase_provider.rotation.one_store import WriteRule, check_ours, converge
+from featurebase_provider.rotation.all_stores import StoreOutcome, arming, distribute
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current, secret_of
+from featurebase_provider.rotation.errors import NotConverged, StoreConflict
+from featurebase_provider.rotation.one_store import WriteRule, converge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.store import ArmedStore, Store
@@ -39,15 +39,14 @@ def push_until_agreed(
     api: ReadsWebhooks,
     webhook_id: str,
     armed: ArmedStore,
-    lineage: Lineage,
+    order: SecretOrder,
     rule: WriteRule,
     *,
-    sleep: Callable[[float], None] = time.sleep,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Pushed:
     """Read the store and Featurebase, bring the store there, read Featurebase again; until both agree.
 
-    :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
+    :param order: what is known of the webhook's secrets; a stale read is read again, never written.
     :raises NotConverged: Featurebase's secret was another one after each of the writes.
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
@@ -57,14 +56,14 @@ def push_until_agreed(
     for _ in range(ROUNDS):
         # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
         held = armed.read()
-        webhook = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
+        webhook = read_current(api, webhook_id, order, clock=clock)
         try:
-            changed |= converge(armed, secret_of(webhook), rule.knowing(known=lineage.seen), held=held)
+            changed |= converge(armed, secret_of(webhook), rule.knowing(known=order.seen), held=held)
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
-        again = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
+        again = read_current(api, webhook_id, order, clock=clock)
         if again.fingerprint == webhook.fingerprint:
             return Pushed(again, changed, held.readable)
     if conflict is not None:
@@ -99,42 +98,31 @@ def push_all_until_agreed(
     api: ReadsWebhooks,
     webhook_id: str,
     stores: Sequence[Store],
-    lineage: Lineage,
+    order: SecretOrder,
     rule: WriteRule,
     *,
-    sleep: Callable[[float], None] = time.sleep,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AllPushed:
     """Read Featurebase, bring every store there at once, read Featurebase again; until nothing has changed.
 
     A store that fails is in the result with its problem, and is nobody else's.
 
-    :param lineage: what is known of the webhook's secrets; a stale read is read again, never written.
+    :param order: what is known of the webhook's secrets; a stale read is read again, never written.
     :raises NotConverged: Featurebase's secret was another one after each of the writes.
     :raises StaleRead: Featurebase shows none but replaced secrets.
     :raises ApiError: Featurebase could not be read.
     """
     with arming(stores) as ready:
         for _ in range(ROUNDS):
-            webhook = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
-            terms = rule.knowing(known=lineage.seen)
+            webhook = read_current(api, webhook_id, order, clock=clock)
+            terms = rule.knowing(known=order.seen)
             outcomes = distribute(ready, secret_of(webhook), terms, since=None)
-            again = read_current(api, webhook_id, lineage, sleep=sleep, monotonic=monotonic)
+            again = read_current(api, webhook_id, order, clock=clock)
             if again.fingerprint == webhook.fingerprint:
-                return AllPushed(again, outcomes, _foreign(ready, terms, secret_of(again).fingerprint))
+                return AllPushed(again, outcomes, frozenset(ready.foreign(terms, current=secret_of(again).fingerprint)))
             ready = ready.reread()
     raise NotConverged(
         webhook_id,
         f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold one of the older ones. "
         "Somebody is rotating it over and over; stop that, then clear this task",
     )
-
-
-def _foreign(ready: ArmedStores, rule: WriteRule, current: str) -> frozenset[str]:
-    foreign = set()
-    for label, held in ready.held.items():
-        try:
-            check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=current)
-        except StoreForeignValue:
-            foreign.add(label)
-    return frozenset(foreign)

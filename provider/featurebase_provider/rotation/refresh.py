@@ -7,14 +7,14 @@ an answer that is no answer is settled by reading.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.current import Lineage, RefreshesSecrets, is_older, read_current, secret_of
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.current import RefreshesSecrets, SecretOrder, is_older, read_current, secret_of
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ class CompareAndSwap:
 
     :param api: the Featurebase client.
     :param plan: the baseline of the Dag run.
-    :param lineage: what this process knows of the webhook's secrets; kept up to date.
+    :param order: what this process knows of the webhook's secrets; kept up to date.
     :param grace: seconds to look for the effect of a refresh that got no answer.
     :param later_attempt: whether an earlier try of the same Dag run may have sent a refresh that still commits;
         then the secret is watched for ``grace`` before the POST.
-    :param may_post: called just before the POST; raises RefreshRefused to hold it back.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
     :param newer: fingerprints that are known to have been refreshed to after the plan was made, so none has leaked.
     :param doubtful: what the plan calls older too long ago for a lag; see ``RotationPlan.doubtful``.
@@ -66,27 +65,26 @@ class CompareAndSwap:
 
     api: RefreshesSecrets
     plan: RotationPlan
-    lineage: Lineage = field(default_factory=Lineage)
+    order: SecretOrder = field(default_factory=SecretOrder)
     grace: float = 60.0
     later_attempt: bool = False
     allow_inactive: bool = False
     newer: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
-    may_post: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
-    sleep: Callable[[float], None] = time.sleep
-    monotonic: Callable[[], float] = time.monotonic
+    clock: Clock = SYSTEM_CLOCK
 
-    def run(self) -> Refreshed:
+    def run(self, may_post: Callable[[], None] = lambda: None) -> Refreshed:
         """Refresh if the secret still is the plan's, and return the current one.
 
+        :param may_post: called just before the POST; raises RefreshRefused to hold it back.
         :raises RefreshRefused: the refresh may not be sent; the secret is unchanged.
         :raises RefreshOutcomeUnknown: no usable answer, and no change within the grace.
         :raises StaleRead: Featurebase goes on showing a secret that the plan knows to be older; nothing was refreshed.
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
         for fingerprint in self.plan.older:
-            self.lineage.replace(fingerprint)
+            self.order.replace(fingerprint)
         webhook = self._read_baseline()
         if self.later_attempt and self.plan.refreshes and not self._moved_on(webhook):
             self.say(
@@ -98,24 +96,23 @@ class CompareAndSwap:
         if self._moved_on(webhook) and not self._may_have_leaked(webhook):
             return self._already_done(webhook)
         if not self.plan.refreshes:
-            self.lineage.advance(webhook)
+            self.order.advance(webhook)
             return Refreshed(webhook, "not_asked")
         self._check_active(webhook)
-        self.may_post()
+        may_post()
         return self._post(secret_of(webhook).fingerprint)
 
     def _read_baseline(self) -> Webhook:
         if self.plan.is_emergency:
             # Whichever of its secrets Featurebase shows: none of them is to stay, and nothing may hold this up.
             return self.api.get_webhook(self.plan.webhook_id)
-        since = Lineage(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at), doubtful=self.doubtful)
+        since = SecretOrder(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at), doubtful=self.doubtful)
         webhook = read_current(
             self.api,
             self.plan.webhook_id,
             since,
             patience=self.grace,
-            sleep=self.sleep,
-            monotonic=self.monotonic,
+            clock=self.clock,
         )
         # One that the plan calls older, and that stays, is newer than the plan's baseline, which was a stale read.
         self._over -= self.doubtful & {secret_of(webhook).fingerprint}
@@ -138,7 +135,7 @@ class CompareAndSwap:
 
     def _already_done(self, webhook: Webhook) -> Refreshed:
         self._know_before()
-        self.lineage.advance(webhook)
+        self.order.advance(webhook)
         note = (
             f"the secret is {secret_of(webhook).fingerprint}, no longer the plan's {self.plan.before}: an earlier try "
             "of this run has refreshed it, or somebody else has. Nothing was refreshed; what is current is distributed"
@@ -148,7 +145,7 @@ class CompareAndSwap:
 
     def _know_before(self) -> None:
         for fingerprint in self._over:
-            self.lineage.replace(fingerprint)
+            self.order.replace(fingerprint)
 
     def _check_active(self, webhook: Webhook) -> None:
         allowed = self.allow_inactive or self.plan.is_emergency
@@ -161,7 +158,7 @@ class CompareAndSwap:
 
     def _post(self, shown: str) -> Refreshed:
         self._over.add(shown)
-        posted_at = self.monotonic()
+        posted_at = self.clock.monotonic()
         try:
             answer = self.api.refresh_secret(self.plan.webhook_id)
         except ApiError as exc:
@@ -171,7 +168,7 @@ class CompareAndSwap:
         else:
             if answer.secret is not None and self._moved_on(answer):
                 self._know_before()
-                self.lineage.advance(answer)
+                self.order.advance(answer)
                 return Refreshed(answer, "answered", posted_at)
             held = "the old secret unchanged" if answer.secret is not None else "no secret"
             problem = f"Featurebase answered the refresh with {held}"
@@ -188,7 +185,7 @@ class CompareAndSwap:
                 "refreshes",
             )
         self._know_before()
-        self.lineage.advance(found)
+        self.order.advance(found)
         note = (
             f"the refresh got no usable answer ({problem}); a read shows the new secret {secret_of(found).fingerprint}"
         )
@@ -197,7 +194,7 @@ class CompareAndSwap:
 
     def _watch(self, problem: str = "") -> Webhook | None:
         """Read until the secret is no longer the plan's (that webhook) or the grace is over (None)."""
-        deadline = self.monotonic() + self.grace
+        deadline = self.clock.monotonic() + self.grace
         pause = FIRST_POLL_SECONDS
         unread: ApiError | SecretMissing | None = None
         while True:
@@ -212,10 +209,10 @@ class CompareAndSwap:
                 if not exc.retry_helps:
                     raise self._unreadable(problem, exc) from None
                 unread = exc
-            left = deadline - self.monotonic()
+            left = deadline - self.clock.monotonic()
             if left <= 0:
                 break
-            self.sleep(min(pause, left))
+            self.clock.sleep(min(pause, left))
             pause = min(pause * 2, LAST_POLL_SECONDS)
         if unread is not None:
             raise self._unreadable(problem, unread) from None

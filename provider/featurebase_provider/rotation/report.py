@@ -156,7 +156,7 @@ class RotationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class RunFacts:
     """What the tasks of a Dag run left behind.
 
     :param plan: preflight's, or None where it did not get that far.
@@ -190,7 +190,7 @@ class Findings:
 
 
 def make_report(
-    findings: Findings,
+    findings: RunFacts,
     *,
     webhook: str,
     dag_id: str,
@@ -274,8 +274,8 @@ def _left(stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[StoreO
 
 def _cause(tasks: Sequence[TaskRow]) -> str | None:
     """The message of the first task that failed, else of the first that was skipped with a reason."""
-    told = [row for row in tasks if row.why and row.state in ("failed", "skipped")]
-    first = next(iter(sorted(told, key=lambda row: not row.failed)), None)
+    explained = [row for row in tasks if row.why and row.state in ("failed", "skipped")]
+    first = next(iter(sorted(explained, key=lambda row: not row.failed)), None)
     return f"{first.task_id}: {first.why}" if first is not None else None
 
 
@@ -290,17 +290,17 @@ def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, .
     return (note,)
 
 
-def _seen(findings: Findings, stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[str, ...]:
+def _seen(findings: RunFacts, stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[str, ...]:
     """What this run saw; what earlier reports told it is left out, or each would repeat all before it."""
     plan, rotation = findings.plan, findings.rotation
-    told = set(plan.known) if plan else set()
-    seen = [one for one in rotation.known if one not in told] if rotation else []
+    reported = set(plan.known) if plan else set()
+    seen = [one for one in rotation.known if one not in reported] if rotation else []
     held = [one.fingerprint for one in stores.values()]
     return tuple(dict.fromkeys(filter(None, (plan.before if plan else None, *seen, *held, after))))
 
 
 def _outcome(
-    findings: Findings, stores: Mapping[str, StoreOutcome], after: str | None, failed: Sequence[str], skipped: bool
+    findings: RunFacts, stores: Mapping[str, StoreOutcome], after: str | None, failed: Sequence[str], skipped: bool
 ) -> Outcome:
     rotation = findings.rotation
     if skipped:
@@ -316,7 +316,7 @@ def _outcome(
     return "distributed" if rotation.how == "not_asked" else "rotated"
 
 
-def _outcome_without_rotation(findings: Findings, failed: Sequence[str]) -> Outcome:
+def _outcome_without_rotation(findings: RunFacts, failed: Sequence[str]) -> Outcome:
     """Rotate left no result: it did not run, or it died, perhaps after Featurebase had refreshed the secret."""
     plan = findings.plan
     if plan is None:

@@ -12,9 +12,8 @@ from featurebase_provider.rotation.all_stores import (
     StoreOutcome,
     arming,
     distribute,
-    rule_for,
 )
-from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.clock import Moment  # noqa: TC001 - read_record resolves it
 from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
@@ -22,9 +21,7 @@ from featurebase_provider.rotation.errors import (
     RefreshRefused,
     SecretMissing,
     StaleRead,
-    StoreForeignValue,
 )
-from featurebase_provider.rotation.one_store import WriteRule, check_ours
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.records import Instant, Text, read_record
 from featurebase_provider.rotation.refresh import How  # noqa: TC001 - read_record resolves it
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.refresh import CompareAndSwap, Refreshed
     from featurebase_provider.rotation.store import Store
 
@@ -108,9 +106,9 @@ def rotate(
     rule: WriteRule,
     *,
     server_now: Callable[[], datetime],
-    wall: Callable[[], float],
     require_all: bool = True,
     leaked: Callable[[], frozenset[str]] = frozenset,
+    may_post: Callable[[], None] = lambda: None,
 ) -> RotationOutcome:
     """Arm all stores, refresh with compare and swap, write all stores at once, and read Featurebase again.
 
@@ -118,6 +116,7 @@ def rotate(
     :param leaked: tells the fingerprints that are known by now to have leaked, or raises MemoryUnknown. Asked just
         before the refresh is sent, as an emergency run may begin while this one is under way, and again after a wait;
         never between a usable answer and the writes. Called on this thread.
+    :param may_post: called last before the refresh is sent; raises RefreshRefused to hold it back.
     :raises StoresNotReady: a store failed to arm; nothing was refreshed.
     :raises RefreshRefused: a store holds a value that is not ours; nothing was refreshed.
     :raises MemoryUnknown: ``leaked`` could not tell before the refresh; nothing was refreshed.
@@ -127,25 +126,20 @@ def rotate(
     plan = swap.plan
     rule = rule.knowing(known={*plan.known, plan.before}, leaked=plan.leaked)
     with arming(stores) as ready:
-        other_checks = swap.may_post
+        guard = _Guard(ready, plan, rule, leaked, require_all=require_all)
 
-        def may_post() -> None:
-            nonlocal rule
-            rule = rule.knowing(leaked=leaked())
-            if require_all:
-                ready.require_all(plan.webhook_id)
-                _require_ours(ready, rule, plan)
-            other_checks()
+        def last_look() -> None:
+            guard.check()
+            may_post()
 
-        refreshed = replace(swap, may_post=may_post).run()
+        refreshed = swap.run(last_look)
         refreshed_at = server_now() if refreshed.posted_at is not None else None
+        rule = guard.rule
         if refreshed.how != "answered":
-            rule = rule.knowing(leaked=_told(leaked, swap.say))
-        outcomes = distribute(
-            ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, monotonic=swap.monotonic
-        )
+            rule = rule.knowing(leaked=_leaked_by_now(leaked, swap.say))
+        outcomes = distribute(ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, clock=swap.clock)
         # The wall clock is read after the stores were written: nothing may come between answer and writes.
-        posted = _moment_of(refreshed.posted_at, swap.monotonic(), wall())
+        posted = swap.clock.moment_at(refreshed.posted_at) if refreshed.posted_at is not None else None
         refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule, leaked)
     return RotationOutcome(
         plan=plan,
@@ -157,32 +151,53 @@ def rotate(
         distributed_at=server_now().isoformat(),
         stores=outcomes,
         notes=(*refreshed.notes, *notes),
-        seen=tuple(sorted(swap.lineage.seen - set(plan.older))),
+        seen=tuple(sorted(swap.order.seen - set(plan.older))),
     )
 
 
-def _told(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
+class _Guard:
+    """Looks at the stores once more, directly before the refresh is sent.
+
+    :param rule: the terms of the writes; what has leaked meanwhile is added by each look.
+    :param require_all: whether a store that can't be armed, or holds a foreign value, holds the refresh back.
+    """
+
+    def __init__(
+        self,
+        ready: ArmedStores,
+        plan: RotationPlan,
+        rule: WriteRule,
+        leaked: Callable[[], frozenset[str]],
+        *,
+        require_all: bool,
+    ) -> None:
+        self._ready, self._plan, self._leaked, self._require_all = ready, plan, leaked, require_all
+        self.rule = rule
+
+    def check(self) -> None:
+        """Look.
+
+        :raises StoresNotReady: a store was not armed.
+        :raises RefreshRefused: a store holds a value that is not ours.
+        :raises MemoryUnknown: what has leaked can't be told.
+        """
+        self.rule = self.rule.knowing(leaked=self._leaked())
+        if not self._require_all:
+            return
+        self._ready.require_all(self._plan.webhook_id)
+        foreign = self._ready.foreign(self.rule, current=self._plan.before)
+        if foreign:
+            why = "; ".join(str(problem) for problem in foreign.values())
+            raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
+
+
+def _leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
     """What is known to have leaked; a memory that can't be read holds up nothing that follows a refresh."""
     try:
         return leaked()
     except MemoryUnknown as exc:
         say(f"{exc.summary}. The stores are written by what was known before")
         return frozenset()
-
-
-def _moment_of(posted_at: float | None, now: float, wall_now: float) -> Moment | None:
-    return None if posted_at is None else Moment(posted_at, wall_now - (now - posted_at), boot_id())
-
-
-def _require_ours(ready: ArmedStores, rule: WriteRule, plan: RotationPlan) -> None:
-    foreign = []
-    for label, held in ready.held.items():
-        try:
-            check_ours(ready.armed[label].name, held, rule_for(ready.stores[label], rule), current=plan.before)
-        except StoreForeignValue as exc:
-            foreign.append(str(exc))
-    if foreign:
-        raise RefreshRefused(plan.webhook_id, "nothing was refreshed: " + "; ".join(foreign))
 
 
 def _confirm(
@@ -199,10 +214,9 @@ def _confirm(
         return read_current(
             swap.api,
             swap.plan.webhook_id,
-            swap.lineage,
+            swap.order,
             patience=min(CONFIRM_SECONDS, swap.grace),
-            sleep=swap.sleep,
-            monotonic=swap.monotonic,
+            clock=swap.clock,
         )
 
     written = secret_of(refreshed.webhook)
@@ -226,8 +240,8 @@ def _confirm(
     outcomes = distribute(
         ready,
         newer,
-        rule.knowing(known=swap.lineage.seen, leaked=_told(leaked, swap.say)),
+        rule.knowing(known=swap.order.seen, leaked=_leaked_by_now(leaked, swap.say)),
         since=refreshed.posted_at,
-        monotonic=swap.monotonic,
+        clock=swap.clock,
     )
     return replace(refreshed, webhook=now), outcomes, (note,)

@@ -23,10 +23,11 @@ from featurebase_provider.rotation.health import SUCCESS_CODES
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.clock import Clock
     from featurebase_provider.rotation.destination import Resolve
 
 TOPIC = "webhook.probe"
@@ -116,7 +117,7 @@ class EventSender:
     :param webhook: whose receiver, headers and timeout are used.
     :param body: fields that replace the event's own.
     :param allow_hosts: hosts that may resolve to addresses refused otherwise.
-    :param wall: Unix seconds, which the event is dated with.
+    :param clock: its wall clock is what the event is dated with.
     """
 
     webhook: Webhook
@@ -124,8 +125,7 @@ class EventSender:
     allow_hosts: tuple[str, ...]
     transport: httpx.BaseTransport | None
     resolve: Resolve
-    monotonic: Callable[[], float]
-    wall: Callable[[], float]
+    clock: Clock
 
     def send(self, secret: SigningSecret) -> Answer:
         """Send one event signed with ``secret``.
@@ -136,14 +136,14 @@ class EventSender:
             destination = check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
         except HostNotResolved:
             return Answer(None, "its host name can't be resolved")
-        now = self.wall()
+        now = self.clock.wall()
         body = probe_event(self.webhook, now=now, body=self.body)
         headers = self._headers(destination, secret, int(now), body)
         seconds = self.webhook.request_config.timeout_ms / 1000
-        give_up = self.monotonic() + seconds
+        give_up = self.clock.monotonic() + seconds
         for address in destination.addresses[:MOST_ADDRESSES]:
             answer, connected = self._post(destination, address, headers, body, seconds)
-            if connected or self.monotonic() >= give_up:
+            if connected or self.clock.monotonic() >= give_up:
                 break
         return answer
 

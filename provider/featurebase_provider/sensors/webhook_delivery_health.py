@@ -15,10 +15,10 @@ from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.current import Lineage, read_current, secret_of
+from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
-from featurebase_provider.rotation.history import lineage_of
+from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.one_store import is_padded
 from featurebase_provider.triggers.webhook_delivery_health import (
     DeliveryHealthEvent,
@@ -114,7 +114,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         self.probe_task_id = probe_task_id
         self.deferrable = deferrable
 
-    def standing(self, context: Context) -> str:
+    def state_if_it_fails(self, context: Context) -> str:
         """After the pushes."""
         return "The stores were brought to the new secret, deliveries were not judged"
 
@@ -211,8 +211,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         self, context: Context, client: Client, kind: WaitEnd, counts_from: datetime | None
     ) -> dict[str, Any]:
         rotated = self.rotation(context, self.rotate_task_id)
-        lineage = lineage_of(rotated.plan, rotated) if rotated is not None else Lineage()
-        webhook = read_current(client, self.webhook_id, lineage)
+        order = order_of(rotated.plan, rotated) if rotated is not None else SecretOrder()
+        webhook = read_current(client, self.webhook_id, order)
         probed = (pulled(context, self.probe_task_id) or {}).get("result") == "accepted"
         delivered = True
         if counts_from is not None:

@@ -89,7 +89,7 @@ def test_outcome_of_a_write_is_unknown_unless_it_was_refused_or_never_sent(error
 def test_a_task_can_say_what_state_things_are_in() -> None:
     """After the refresh "nothing was changed" would mislead; the state outlives a pickle, as all facts do."""
     error = RateLimited("GET", "/p", 429)
-    error.standing = "The stores hold the new secret"
+    error.state = "The stores hold the new secret"
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a later try is safe."
     assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A later try is safe.")

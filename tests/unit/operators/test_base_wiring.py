@@ -49,7 +49,7 @@ class Working(FeaturebaseOperator):
     def run(self, context: Any) -> Any:
         return self.work(self, context)
 
-    def standing(self, context: Any) -> str:
+    def state_if_it_fails(self, context: Any) -> str:
         return f"As try {context['ti'].try_number} left it"
 
 
@@ -357,8 +357,10 @@ def test_a_number_stays_a_text_where_a_dag_renders_native_objects() -> None:
 
 
 def test_a_problem_with_the_memory_says_what_to_do_where_no_retry_helps(said: Log) -> None:
-    running(lambda operator, context: operator.not_told(MemoryUnknown(WEBHOOK_ID, "history", "no answer"))).execute()
-    running(lambda operator, context: operator.not_told(MemorySpoilt(WEBHOOK_ID, "history", "is odd"))).execute()
+    running(
+        lambda operator, context: operator.warn_unknown(MemoryUnknown(WEBHOOK_ID, "history", "no answer"))
+    ).execute()
+    running(lambda operator, context: operator.warn_unknown(MemorySpoilt(WEBHOOK_ID, "history", "is odd"))).execute()
     may_pass, spoilt = said.texts["warning"]
     assert may_pass.endswith("goes on without it")
     assert not spoilt.endswith("goes on without it")

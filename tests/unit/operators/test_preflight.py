@@ -15,7 +15,7 @@ from featurebase_provider.config import WebhookConfig
 from featurebase_provider.operators import preflight as module
 from featurebase_provider.operators.finding import KEY
 from featurebase_provider.operators.preflight import PreflightRotationOperator
-from featurebase_provider.rotation.current import read_current
+from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
     ProbeUndecided,
@@ -81,7 +81,6 @@ def receiver(status: int, events: list[str]) -> dict[str, Any]:
     return {
         "transport": httpx.MockTransport(answer),
         "resolve": lambda host, port: ["203.0.113.7"],
-        "sleep": lambda seconds: None,
         "timeout": 0.0,
         "reject_check": False,
     }
@@ -246,7 +245,7 @@ def test_a_stale_baseline_is_read_again(
     featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch, said: Log
 ) -> None:
     """From it, rotate would find the secret replaced already, and refresh nothing."""
-    monkeypatch.setitem(read_current.__kwdefaults__, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: None)
     featurebase.api.rotated()
     at = START.isoformat()
     remember(memory, History(WEBHOOK_ID).seeing(OLD, at).seeing(fingerprint("1"), at, replaced=[OLD]))
@@ -315,11 +314,17 @@ def test_the_receiver_is_probed_where_a_refresh_is_to_follow(
 
 @pytest.mark.parametrize(("timeout", "longest"), [(600.0, module.PROBE_SECONDS), (5.0, 5.0)])
 def test_a_probe_before_the_refresh_is_short(
-    featurebase: Featurebase, memory: WebhookMemory, timeout: float, longest: float
+    featurebase: Featurebase,
+    memory: WebhookMemory,
+    monkeypatch: pytest.MonkeyPatch,
+    timeout: float,
+    longest: float,
 ) -> None:
     """Whatever the file allows the probe after it."""
     waited: list[float] = []
-    options = {"timeout": timeout, "interval": 1.0, "sleep": waited.append, "monotonic": lambda: sum(waited)}
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: waited.append(seconds))
+    monkeypatch.setattr(Clock, "monotonic", lambda clock: sum(waited))
+    options = {"timeout": timeout, "interval": 1.0}
     with pytest.raises(AirflowFailException):
         preflight(a_store(), probe=True, probe_options={**receiver(401, []), **options}).execute()
     assert longest - 1 <= sum(waited) <= longest

@@ -15,8 +15,7 @@ from featurebase_provider.config.sections import ProbeConfig
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
-from featurebase_provider.rotation.clock import Moment, boot_id
-from featurebase_provider.rotation.current import read_current
+from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import ProbeUndecided
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -42,8 +41,13 @@ class Receiver:
         return httpx.Response(204 if fresh and right else self.refuses)
 
     def options(self, **options: Any) -> dict[str, Any]:
-        usual = {"resolve": lambda host, port: ["203.0.113.7"], "sleep": lambda seconds: None, "steady": 0.0}
+        usual = {"resolve": lambda host, port: ["203.0.113.7"], "steady": 0.0}
         return {"transport": httpx.MockTransport(self), "timeout": 0.0, **usual, **options}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: None)
 
 
 def probing(**arguments: Any) -> ProbeReceiverOperator:
@@ -172,7 +176,6 @@ def test_a_secret_that_no_store_was_given_is_not_blamed_on_the_receiver(monkeypa
 def test_a_stale_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The old secret must not be probed once rotate has left a new one."""
     featurebase = OneFeaturebase(a_webhook("whsec_0"), NEW).behind(monkeypatch)
-    monkeypatch.setitem(read_current.__kwdefaults__, "sleep", lambda seconds: None)
     result = probing(probe_options=Receiver(featurebase).options()).execute(OneTask(left_behind()).context)
     assert (result["fingerprint"], len(featurebase.reads)) == (NEW.fingerprint, 2)
 

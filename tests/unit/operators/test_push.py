@@ -13,7 +13,7 @@ import pytest
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome
-from featurebase_provider.rotation.clock import Moment, boot_id
+from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -159,11 +159,12 @@ def test_a_secret_that_rotate_found_replaced_long_ago_may_be_current(
     featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     """By Featurebase's clock; what stays for days is no stale read."""
-    sleeps: list[float] = []
-    moments = iter(range(0, 10_000, 20))
+    hasty, moments = Clock(), iter(range(0, 10_000, 20))
+    monkeypatch.setattr(hasty, "sleep", lambda seconds: None)
+    monkeypatch.setattr(hasty, "monotonic", lambda: float(next(moments)))
     monkeypatch.setattr(
         "featurebase_provider.operators.push.push_until_agreed",
-        _with(sleep=sleeps.append, monotonic=lambda: float(next(moments))),
+        _with(hasty),
     )
     at = (START - timedelta(days=days)).isoformat()
     outcome = rotated(how="already_done", posted=None, distributed_at=at)
@@ -175,7 +176,7 @@ def test_a_secret_that_rotate_found_replaced_long_ago_may_be_current(
             task.execute()
 
 
-def _with(**clock: Any) -> Any:
+def _with(clock: Clock) -> Any:
     from featurebase_provider.rotation.push import push_until_agreed
 
-    return lambda *arguments: push_until_agreed(*arguments, **clock)
+    return lambda *arguments: push_until_agreed(*arguments, clock=clock)

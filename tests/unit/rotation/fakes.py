@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachable
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation import clock
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict
 from featurebase_provider.rotation.memory import WebhookMemory
 from featurebase_provider.rotation.one_store import WriteRule
@@ -26,10 +27,11 @@ START = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
 PostFault = Literal["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret", "no_secret_after"]
 
 
-class Clock:
+class Clock(clock.Clock):
     """A clock that moves when somebody sleeps, and does what is due on the way."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 1000.0
         self._due: list[tuple[float, Callable[[], object]]] = []
 

@@ -238,7 +238,7 @@ def test_all_stores_are_written_and_reported() -> None:
     stores[2].write_script.append(failing(StoreRefused("c", "read-only")))
     with arming(stores) as ready:
         clock.sleep(2.5)
-        outcomes = distribute(ready, NEW, RULE, since=1000.0, monotonic=clock.monotonic)
+        outcomes = distribute(ready, NEW, RULE, since=1000.0, clock=clock)
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
     assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
     assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)

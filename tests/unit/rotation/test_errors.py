@@ -64,7 +64,7 @@ def test_an_error_tells_where_it_was() -> None:
 def test_a_store_error_says_what_failed_how_things_stand_and_what_to_do() -> None:
     error = StoreRefused("vault", "it said no")
     assert str(error) == f"store vault: it said no. {StoreRefused.usual_advice}"
-    error.standing = "Nothing was refreshed"
+    error.state = "Nothing was refreshed"
     assert str(error) == f"store vault: it said no. Nothing was refreshed. {StoreRefused.usual_advice}"
     assert str(StoreUnreachable("vault", "no answer")) == f"store vault: no answer. {StoreUnreachable.usual_advice}"
     assert str(StoreUnreachable("vault", "no answer", "Look")) == "store vault: no answer. Look"
@@ -76,4 +76,4 @@ def test_an_unknown_record_is_named_with_how_things_stand_and_what_to_do(kind: t
     error = an_error(kind)
     assert (error.name, error.why) == ("the_variable", "could not be read")
     assert f"webhook {WEBHOOK_ID}: the Variable the_variable" in error.summary
-    assert str(error) == f"{error.summary}. {MemoryUnknown.standing}. {kind.advice}"
+    assert str(error) == f"{error.summary}. {MemoryUnknown.state}. {kind.advice}"

@@ -8,10 +8,10 @@ import pytest
 from featurebase_provider.rotation.age import SecretAge, rounded
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, lineage_of
+from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, order_of
 from featurebase_provider.rotation.memory import LARGEST_RECORD, history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import ThisRun
-from featurebase_provider.rotation.report import Findings, make_report
+from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint
 
@@ -150,8 +150,8 @@ def test_a_secret_that_is_seen_again_is_not_called_replaced_any_more() -> None:
 
 
 def test_a_claim_is_doubtful_once_it_is_too_old_for_a_lag() -> None:
-    lineage = after(report(how="answered")).lineage
-    (fresh, old) = (lineage(START + timedelta(minutes=10)), lineage(START + timedelta(minutes=10, seconds=1)))
+    order = after(report(how="answered")).order
+    (fresh, old) = (order(START + timedelta(minutes=10)), order(START + timedelta(minutes=10, seconds=1)))
     assert (fresh.is_doubtful(A), old.is_doubtful(A)) == (False, True)
     assert fresh.seen == old.seen == {A}
 
@@ -162,22 +162,22 @@ def test_what_was_seen_current_before_another_is_older() -> None:
     assert history.older_than(B) == (A,)
     assert history.older_than("sha256:by hand") == (A, B, C)
     assert history.older_than("sha256:held") == (A, B, C)
-    assert history.lineage(START).seen == {A, B}
-    assert history.lineage(START + HOUR).is_doubtful(A)
+    assert history.order(START).seen == {A, B}
+    assert history.order(START + HOUR).is_doubtful(A)
 
 
 def test_a_secret_is_doubtful_by_when_it_was_replaced_or_else_by_when_the_newest_was_seen() -> None:
     history = History(WEBHOOK_ID).seeing(A, NOW).seeing(B, NOW, replaced=[A])
     history = history.seeing(C, (START + timedelta(minutes=5)).isoformat())
-    lineage = history.lineage(START + timedelta(minutes=11))
-    assert (lineage.is_doubtful(A), lineage.is_doubtful(B)) == (True, False)
+    order = history.order(START + timedelta(minutes=11))
+    assert (order.is_doubtful(A), order.is_doubtful(B)) == (True, False)
 
 
 def test_when_a_secret_was_first_said_to_be_replaced_counts() -> None:
     history = History(WEBHOOK_ID).seeing(B, NOW, replaced=[A])
     again = history.seeing(B, (START + timedelta(minutes=5)).isoformat(), replaced=[A])
     assert history.replaced == again.replaced == {A}, "also where no run had seen it"
-    assert again.lineage(START + timedelta(minutes=11)).is_doubtful(A)
+    assert again.order(START + timedelta(minutes=11)).is_doubtful(A)
 
 
 def test_when_another_secret_was_seen_last_bounds_the_age() -> None:
@@ -293,7 +293,7 @@ def test_a_report_is_remembered(how: Any, after: str, replaced: set[str]) -> Non
     before = (START - HOUR).isoformat()
     rotation = RotationOutcome(a_plan(), how, after, refreshed_at=before, seen=("sha256:between",)) if how else None
     report = make_report(
-        Findings(a_plan(), rotation, {}, current=after),
+        RunFacts(a_plan(), rotation, {}, current=after),
         webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate",
     )  # fmt: skip
     history = History(WEBHOOK_ID).after_report(report, run="mark")
@@ -304,7 +304,7 @@ def test_a_report_is_remembered(how: Any, after: str, replaced: set[str]) -> Non
 
 
 def test_a_report_of_a_run_that_read_no_secret_calls_none_replaced() -> None:
-    report = make_report(Findings(None, None, {}), webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate")
+    report = make_report(RunFacts(None, None, {}), webhook="production", dag_id="d", run_id="r", at=NOW, mode="rotate")
     assert History(WEBHOOK_ID).after_report(report) == History(WEBHOOK_ID)
 
 
@@ -402,7 +402,7 @@ def test_one_spoilt_record_costs_no_other() -> None:
 
 
 def test_of_an_unknown_secret_nothing_is_stale() -> None:
-    assert not History(WEBHOOK_ID).lineage(START).is_stale(a_webhook())
+    assert not History(WEBHOOK_ID).order(START).is_stale(a_webhook())
 
 
 def an_outcome(**facts: Any) -> RotationOutcome:
@@ -415,15 +415,15 @@ def shown(name: str, days: float = 0) -> Any:
 
 def test_a_run_knows_what_it_replaced_and_what_is_newest() -> None:
     """Its own secret is never stale, whatever updatedAt says; an unknown one is, if it is older."""
-    lineage = lineage_of(a_plan(leaked=["sha256:l"], older=["sha256:o"]), an_outcome(updated_at=START.isoformat()))
-    assert lineage.seen == {fingerprint("0"), fingerprint("1"), "sha256:l", "sha256:o"}
-    assert (lineage.is_stale(shown("0", 1)), lineage.is_stale(shown("1", -1))) == (True, False)
-    assert (lineage.is_stale(shown("9", -1)), lineage.is_stale(shown("9", 1))) == (True, False)
+    order = order_of(a_plan(leaked=["sha256:l"], older=["sha256:o"]), an_outcome(updated_at=START.isoformat()))
+    assert order.seen == {fingerprint("0"), fingerprint("1"), "sha256:l", "sha256:o"}
+    assert (order.is_stale(shown("0", 1)), order.is_stale(shown("1", -1))) == (True, False)
+    assert (order.is_stale(shown("9", -1)), order.is_stale(shown("9", 1))) == (True, False)
 
 
 def test_a_run_that_replaced_nothing_knows_only_what_is_older() -> None:
-    assert lineage_of(a_plan(), None).seen == frozenset()
-    assert lineage_of(a_plan(older=["sha256:o"]), an_outcome(how="not_asked", after=fingerprint("0"))).seen == {
+    assert order_of(a_plan(), None).seen == frozenset()
+    assert order_of(a_plan(older=["sha256:o"]), an_outcome(how="not_asked", after=fingerprint("0"))).seen == {
         "sha256:o"
     }
 
@@ -431,15 +431,15 @@ def test_a_run_that_replaced_nothing_knows_only_what_is_older() -> None:
 def test_what_rotate_ended_with_is_current_whatever_the_plan_calls_it() -> None:
     """The plan may rest on a stale read; see ``RotationPlan.doubtful``."""
     outcome = an_outcome(how="already_done", after=fingerprint("1"))
-    lineage = lineage_of(a_plan(older=[fingerprint("1")]), outcome, History(WEBHOOK_ID).seeing(fingerprint("1"), None))
-    assert not lineage.is_stale(a_webhook("whsec_1"))
+    order = order_of(a_plan(older=[fingerprint("1")]), outcome, History(WEBHOOK_ID).seeing(fingerprint("1"), None))
+    assert not order.is_stale(a_webhook("whsec_1"))
 
 
 def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
     history = History(WEBHOOK_ID).seeing(fingerprint("1"), NOW).seeing(fingerprint("2"), NOW)
-    lineage = lineage_of(a_plan(), an_outcome(updated_at=START.isoformat()), history, START)
-    assert lineage.newest is None
-    assert (lineage.is_stale(shown("1")), lineage.is_stale(shown("2", -1))) == (True, False)
+    order = order_of(a_plan(), an_outcome(updated_at=START.isoformat()), history, START)
+    assert order.newest is None
+    assert (order.is_stale(shown("1")), order.is_stale(shown("2", -1))) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -447,5 +447,5 @@ def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
 )
 def test_what_a_run_did_not_replace_itself_is_doubtful_after_a_while(how: Any, minutes: int, doubtful: bool) -> None:
     outcome = an_outcome(how=how, distributed_at=NOW)
-    lineage = lineage_of(a_plan(), outcome, History(WEBHOOK_ID), START + timedelta(minutes=minutes))
-    assert lineage.is_doubtful(fingerprint("0")) is doubtful
+    order = order_of(a_plan(), outcome, History(WEBHOOK_ID), START + timedelta(minutes=minutes))
+    assert order.is_doubtful(fingerprint("0")) is doubtful

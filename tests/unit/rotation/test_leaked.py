@@ -106,13 +106,12 @@ class CarelessStore(MemoryStore):
 def run(
     api: FakeFeaturebase, store: MemoryStore, leaked: Callable[[], frozenset[str]] = frozenset, **swap: Any
 ) -> RotationOutcome:
-    facts = {"plan": a_plan(api.history[1]), "sleep": api.clock.sleep, "monotonic": api.clock.monotonic, **swap}
+    facts = {"plan": a_plan(api.history[1]), "clock": api.clock, **swap}
     return rotate(
         CompareAndSwap(api=api, **facts),
         [store],
         a_rule(),
         server_now=api.clock.server_now,
-        wall=api.clock.wall,
         require_all=False,
         leaked=leaked,
     )
@@ -166,9 +165,9 @@ def test_nothing_is_asked_between_answer_and_writes(api: FakeFeaturebase) -> Non
 def test_an_emergency_refreshes_and_empties_previous(api: FakeFeaturebase) -> None:
     store = a_careless_store(previous=secret("older"))
     plan = a_plan(api.history[1], mode="emergency")
-    swap = CompareAndSwap(api=api, plan=plan, sleep=api.clock.sleep, monotonic=api.clock.monotonic)
+    swap = CompareAndSwap(api=api, plan=plan, clock=api.clock)
     rule = a_rule(previous=plan.previous)
-    outcome = rotate(swap, [store], rule, server_now=api.clock.server_now, wall=api.clock.wall, require_all=False)
+    outcome = rotate(swap, [store], rule, server_now=api.clock.server_now, require_all=False)
     assert (outcome.how, store.holds, store.holds_previous) == ("answered", "whsec_1", None)
 
 
@@ -191,8 +190,8 @@ def test_an_emergency_does_not_overwrite_a_foreign_value(api: FakeFeaturebase) -
 def test_an_emergency_refreshes_whatever_has_leaked(api: FakeFeaturebase) -> None:
     """The plan's reading was stale: the secret that is current has leaked as well, and must not be taken for new."""
     plan = a_plan(a_webhook("whsec_older"), mode="emergency", known=(OLD.fingerprint,), leaked=())
-    swap = CompareAndSwap(api, plan, sleep=api.clock.sleep, monotonic=api.clock.monotonic)
+    swap = CompareAndSwap(api, plan, clock=api.clock)
     assert swap.run().how == "answered"
     assert (api.posts, api.current.fingerprint) == (1, NEW.fingerprint)
-    again = CompareAndSwap(api, plan, later_attempt=True, sleep=api.clock.sleep, monotonic=api.clock.monotonic)
+    again = CompareAndSwap(api, plan, later_attempt=True, clock=api.clock)
     assert (again.run().how, api.posts) == ("already_done", 1)

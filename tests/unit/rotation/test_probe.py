@@ -69,9 +69,7 @@ def a_probe(receiver: Receiver, webhook: Webhook | None = None, **facts: Any) ->
             "steady": 0.0,
             "transport": httpx.MockTransport(receiver),
             "resolve": lambda host, port: [PUBLIC],
-            "sleep": clock.sleep,
-            "monotonic": clock.monotonic,
-            "wall": clock.wall,
+            "clock": clock,
             **facts,
         },
     )

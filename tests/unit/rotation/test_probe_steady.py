@@ -70,9 +70,7 @@ def probing(replicas: Replicas, **facts: Any) -> ProbeOutcome:
         a_webhook("whsec_1"),
         transport=httpx.MockTransport(replicas),
         resolve=lambda host, port: ["203.0.113.7"],
-        sleep=clock.sleep,
-        monotonic=clock.monotonic,
-        wall=clock.wall,
+        clock=clock,
         **facts,
     )
     return probe.run(NEW)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.current import Lineage
+from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import (
     NotConverged,
     SecretMissing,
@@ -26,16 +26,15 @@ from tests.unit.rotation.fakes import (
 )
 
 
-def push(api: FakeFeaturebase, store: MemoryStore, lineage: Lineage | None = None, **rule: Any) -> Pushed:
+def push(api: FakeFeaturebase, store: MemoryStore, order: SecretOrder | None = None, **rule: Any) -> Pushed:
     terms = a_rule(**{"known": frozenset({fingerprint("0")}), "keeps_previous": store.keeps_previous, **rule})
     return push_until_agreed(
         api,
         WEBHOOK_ID,
         store.arm(),
-        lineage or Lineage(),
+        order or SecretOrder(),
         terms,
-        sleep=api.clock.sleep,
-        monotonic=api.clock.monotonic,
+        clock=api.clock,
     )
 
 
@@ -68,14 +67,14 @@ def test_a_stale_read_is_never_written(api: FakeFeaturebase, store: MemoryStore)
     api.rotated()
     api.stale_until = api.clock.now + 5
     store.put("whsec_1")
-    lineage = Lineage(replaced={fingerprint("0")}, newest=fingerprint("1"))
-    assert push(api, store, lineage).changed is False
+    order = SecretOrder(replaced={fingerprint("0")}, newest=fingerprint("1"))
+    assert push(api, store, order).changed is False
     assert store.writes == []
 
 
 def test_nothing_but_stale_reads_fails_and_writes_nothing(api: FakeFeaturebase, store: MemoryStore) -> None:
     with pytest.raises(StaleRead):
-        push(api, store, Lineage(replaced={fingerprint("0")}))
+        push(api, store, SecretOrder(replaced={fingerprint("0")}))
     assert (store.writes, api.clock.now) == ([], 1030.0)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.current import Lineage
+from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import NotConverged, StaleRead, StoreUnreachable
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.push import ROUNDS, AllPushed, push_all_until_agreed
@@ -13,15 +13,14 @@ from tests.unit.rotation.fakes import WEBHOOK_ID, FakeFeaturebase, MemoryStore, 
 KNOWN = frozenset({fingerprint("0")})
 
 
-def push(api: FakeFeaturebase, *stores: MemoryStore, lineage: Lineage | None = None, **rule: Any) -> AllPushed:
+def push(api: FakeFeaturebase, *stores: MemoryStore, order: SecretOrder | None = None, **rule: Any) -> AllPushed:
     return push_all_until_agreed(
         api,
         WEBHOOK_ID,
         stores,
-        lineage or Lineage(),
+        order or SecretOrder(),
         a_rule(**{"known": KNOWN, **rule}),
-        sleep=api.clock.sleep,
-        monotonic=api.clock.monotonic,
+        clock=api.clock,
     )
 
 
@@ -79,7 +78,7 @@ def test_endless_refreshes_end_it(api: FakeFeaturebase) -> None:
 def test_a_stale_read_is_never_written(api: FakeFeaturebase) -> None:
     store = a_store("a", value=None)
     with pytest.raises(StaleRead):
-        push(api, store, lineage=Lineage(replaced={fingerprint("0")}, newest=fingerprint("1")))
+        push(api, store, order=SecretOrder(replaced={fingerprint("0")}, newest=fingerprint("1")))
     assert (store.writes, api.clock.now) == ([], 1030.0)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,8 @@ from featurebase_provider.featurebase.errors import (
     UnexpectedAnswer,
     WebhookNotFound,
 )
-from featurebase_provider.rotation.current import Lineage
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK
+from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from tests.unit.rotation.fakes import (
@@ -36,40 +36,40 @@ PATH = f"/v2/webhooks/{WEBHOOK_ID}/secret"
 
 def swap(api: FakeFeaturebase, **changes: Any) -> CompareAndSwap:
     clock = api.clock
-    facts = {"plan": a_plan(api.history[1]), "sleep": clock.sleep, "monotonic": clock.monotonic, **changes}
+    facts = {"plan": a_plan(api.history[1]), "clock": clock, **changes}
     return CompareAndSwap(api=api, **facts)
 
 
 def test_it_refreshes_and_takes_the_answer(api: FakeFeaturebase, clock: Clock) -> None:
     """The answer of the POST is used as it is: a read first would lengthen the exposure."""
-    lineage = Lineage()
-    refreshed = swap(api, lineage=lineage).run()
+    order = SecretOrder()
+    refreshed = swap(api, order=order).run()
     assert (refreshed.webhook.secret, refreshed.how) == (api.secret, "answered")
     assert refreshed.posted_at == 1000.0
     assert (api.posts, api.reads) == (1, 1)
-    assert lineage.seen == {fingerprint("0"), fingerprint("1")}
-    assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
+    assert order.seen == {fingerprint("0"), fingerprint("1")}
+    assert order.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
 
 
 def test_a_secret_that_moved_on_is_not_refreshed(api: FakeFeaturebase) -> None:
     """An earlier try, or somebody else, has refreshed: whoever it was, no second refresh."""
     api.rotated()
     said: list[str] = []
-    lineage = Lineage()
-    refreshed = swap(api, lineage=lineage, say=said.append).run()
+    order = SecretOrder()
+    refreshed = swap(api, order=order, say=said.append).run()
     assert (refreshed.how, refreshed.posted_at, api.posts) == ("already_done", None, 0)
     assert refreshed.webhook.secret == api.secret
-    assert lineage.newest == fingerprint("1")
+    assert order.newest == fingerprint("1")
     assert said == list(refreshed.notes)
     assert fingerprint("0") in said[0]
-    assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
+    assert order.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
 
 
 @pytest.mark.parametrize("mode", ["distribute", "dry_run"])
 def test_only_mode_rotate_refreshes(api: FakeFeaturebase, mode: Any) -> None:
-    lineage = Lineage()
-    refreshed = swap(api, plan=a_plan(mode=mode), lineage=lineage).run()
-    assert (refreshed.how, api.posts, lineage.newest) == ("not_asked", 0, fingerprint("0"))
+    order = SecretOrder()
+    refreshed = swap(api, plan=a_plan(mode=mode), order=order).run()
+    assert (refreshed.how, api.posts, order.newest) == ("not_asked", 0, fingerprint("0"))
     assert refreshed.webhook.secret == api.secret
 
 
@@ -100,13 +100,13 @@ def test_may_post_holds_the_refresh_back(api: FakeFeaturebase) -> None:
         raise RefreshRefused(WEBHOOK_ID, "too late")
 
     with pytest.raises(RefreshRefused):
-        swap(api, may_post=hold).run()
+        swap(api).run(hold)
     assert api.posts == 0
 
 
 def test_may_post_is_not_asked_where_nothing_is_posted(api: FakeFeaturebase) -> None:
     api.rotated()
-    swap(api, may_post=lambda: pytest.fail("nothing is posted")).run()
+    swap(api).run(lambda: pytest.fail("nothing is posted"))
 
 
 @pytest.mark.parametrize("status", ["paused", "suspended"])
@@ -144,13 +144,13 @@ def test_a_refusal_is_raised_at_once(api: FakeFeaturebase, refusal: ApiError) ->
 def test_an_unusable_answer_is_settled_by_reading(api: FakeFeaturebase, fault: Any) -> None:
     api.post_script.append(fault)
     said: list[str] = []
-    lineage = Lineage()
-    refreshed = swap(api, say=said.append, lineage=lineage).run()
+    order = SecretOrder()
+    refreshed = swap(api, say=said.append, order=order).run()
     assert (refreshed.how, refreshed.posted_at, api.posts) == ("found_after_lost_answer", 1000.0, 1)
-    assert lineage.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
+    assert order.is_stale(a_webhook("whsec_0", updated_at=START + timedelta(days=1)))
     assert refreshed.webhook.secret == api.secret
     assert fingerprint("1") in refreshed.notes[0]
-    assert (said[1:], lineage.newest) == (list(refreshed.notes), fingerprint("1"))
+    assert (said[1:], order.newest) == (list(refreshed.notes), fingerprint("1"))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_later_attempt_with_nothing_to_wait_for_does_not_wait(api: FakeFeature
 
 def test_by_default_it_goes_by_the_real_time(api: FakeFeaturebase) -> None:
     by_default = CompareAndSwap(api, a_plan())
-    assert (by_default.sleep, by_default.monotonic) == (time.sleep, time.monotonic)
+    assert by_default.clock is SYSTEM_CLOCK
 
 
 def test_a_later_attempt_posts_after_the_watch(api: FakeFeaturebase, clock: Clock) -> None:
@@ -323,9 +323,9 @@ def test_what_the_plan_knows_as_older_is_never_taken_for_new(api: FakeFeaturebas
     api.rotated()
     plan = a_plan(api.current, mode="distribute", older=[fingerprint("0")])
     api.read_script.append("stale")
-    lineage = Lineage()
-    refreshed = swap(api, plan=plan, lineage=lineage).run()
-    assert lineage.is_stale(a_webhook("whsec_0"))
+    order = SecretOrder()
+    refreshed = swap(api, plan=plan, order=order).run()
+    assert order.is_stale(a_webhook("whsec_0"))
     assert (refreshed.how, refreshed.webhook.fingerprint) == ("not_asked", fingerprint("1"))
 
 

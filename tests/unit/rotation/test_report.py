@@ -10,7 +10,7 @@ import pytest
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.memory import history_of_events
-from featurebase_provider.rotation.report import Findings, RotationReport, TaskRow, make_report
+from featurebase_provider.rotation.report import RotationReport, RunFacts, TaskRow, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
@@ -38,7 +38,7 @@ def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...]
     asked = ("skipped", "reason", "rotate_began")
     call: dict[str, Any] = {name: facts.pop(name) for name in asked if name in facts}
     mode = facts.pop("mode", "rotate")
-    findings = Findings(**{"plan": a_plan(), "rotation": rotation, "pushed": {}, **facts})
+    findings = RunFacts(**{"plan": a_plan(), "rotation": rotation, "pushed": {}, **facts})
     return make_report(
         findings,
         webhook="production",
@@ -183,7 +183,7 @@ def test_what_the_advice_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_probe_or_a_delivery_proves_it(probe: str | None, delivery: str | None, proven: bool) -> None:
     probed = None if probe is None else {"result": probe}
     delivered = None if delivery is None else {"kind": delivery}
-    assert Findings(None, None, {}, probe=probed, delivery=delivered).proven is proven
+    assert RunFacts(None, None, {}, probe=probed, delivery=delivered).proven is proven
 
 
 def test_push_results_overrule_rotates() -> None:

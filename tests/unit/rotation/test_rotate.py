@@ -10,7 +10,7 @@ from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.clock import Moment, boot_id
-from featurebase_provider.rotation.current import Lineage
+from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
     PlanUnreadable,
@@ -50,17 +50,18 @@ def run(
     require_all: bool = True,
     previous: Any = Previous.KEEP,
     leaked: Any = frozenset,
+    may_post: Any = lambda: None,
     **swap: Any,
 ) -> RotationOutcome:
     clock = api.clock
-    facts = {"plan": a_plan(api.history[1]), "sleep": clock.sleep, "monotonic": clock.monotonic, **swap}
+    facts = {"plan": a_plan(api.history[1]), "clock": clock, **swap}
     return rotate(
         CompareAndSwap(api=api, **facts),
         stores,
         a_rule(previous=previous),
         server_now=clock.server_now,
-        wall=clock.wall,
         leaked=leaked,
+        may_post=may_post,
         **({} if require_all else {"require_all": False}),
     )
 
@@ -166,7 +167,7 @@ def test_what_was_refreshed_already_is_distributed_though_a_store_is_not_ready(a
 
 
 def test_what_the_plan_calls_older_was_not_seen(api: FakeFeaturebase) -> None:
-    """The lineage knows it from the plan alone."""
+    """The order knows it from the plan alone."""
     outcome = run(api, a_store(), plan=a_plan(api.current, older=[fingerprint("older")]))
     assert set(outcome.seen) == {fingerprint("0"), fingerprint("1")}
 
@@ -236,7 +237,7 @@ def test_no_odd_side_field_keeps_the_new_secret_from_the_stores(fault: Any) -> N
     outcome = run(api, store)
     assert (store.holds, outcome.after) == ("whsec_1", fingerprint("1"))
     other = a_store()
-    push_until_agreed(api, WEBHOOK_ID, other.arm(), Lineage(), a_rule(known=frozenset(outcome.known)))
+    push_until_agreed(api, WEBHOOK_ID, other.arm(), SecretOrder(), a_rule(known=frozenset(outcome.known)))
     assert other.holds == "whsec_1"
 
 
@@ -328,7 +329,7 @@ def test_a_store_left_with_the_secret_in_between_can_be_pushed(api: FakeFeatureb
     assert list(outcome.seen) == sorted(outcome.seen)
 
     rule = a_rule(known=frozenset(outcome.known))
-    push_until_agreed(api, WEBHOOK_ID, store.arm(), Lineage(), rule)
+    push_until_agreed(api, WEBHOOK_ID, store.arm(), SecretOrder(), rule)
     assert store.holds == "whsec_2"
 
 

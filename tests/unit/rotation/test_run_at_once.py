@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
-from featurebase_provider.rotation.all_stores import Job, guarded, run_at_once
+from featurebase_provider.rotation.all_stores import Job, run_at_once, run_here
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 
 
@@ -164,16 +164,16 @@ def test_an_error_without_a_frame_of_its_own_is_still_named() -> None:
 
 def test_guarded_work_gives_its_value_and_its_own_errors() -> None:
     refused = StoreRefused("a", "no")
-    assert guarded("a", lambda: 7) == 7
+    assert run_here("a", lambda: 7) == 7
     with pytest.raises(StoreRefused) as caught:
-        guarded("a", raising(refused).run)
+        run_here("a", raising(refused).run)
     assert caught.value is refused
 
 
 def test_guarded_work_names_a_foreign_error_without_its_text() -> None:
     """Neither the message nor the traceback shows what a vendor's client quotes."""
     with pytest.raises(StoreError) as caught:
-        guarded("file (file:///a)", lambda: {}["whsec_leak"])
+        run_here("file (file:///a)", lambda: {}["whsec_leak"])
     assert "store file (file:///a): unexpected KeyError at" in str(caught.value)
     assert "whsec_leak" not in "".join(traceback.format_exception(caught.value)).replace('{}["whsec_leak"]', "")
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from hypothesis.strategies import booleans, integers, just, one_of, sampled_from
 
 from featurebase_provider.featurebase.errors import FeaturebaseError, RateLimited
-from featurebase_provider.rotation.current import Lineage
+from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.push import Pushed, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
@@ -180,12 +180,9 @@ class DagRun(RuleBasedStateMachine):
             plan=self.plan,
             grace=GRACE,
             later_attempt=self.tries > 1,
-            sleep=self.clock.sleep,
-            monotonic=self.clock.monotonic,
+            clock=self.clock,
         )
-        return rotate(
-            swap, list(self.stores.values()), a_rule(), server_now=self.clock.server_now, wall=self.clock.wall
-        )
+        return rotate(swap, list(self.stores.values()), a_rule(), server_now=self.clock.server_now)
 
     def keep(self, outcome: RotationOutcome) -> None:
         self.outcome = RotationOutcome.from_json(json.loads(json.dumps(outcome.as_json())))
@@ -205,7 +202,7 @@ class DagRun(RuleBasedStateMachine):
         assert self.outcome is not None
         store, outcome = self.stores[label], self.outcome
         assert outcome.updated_at is not None
-        lineage = Lineage(
+        order = SecretOrder(
             replaced={self.plan.before},
             newest=outcome.after,
             updated_at=datetime.fromisoformat(outcome.updated_at),
@@ -218,10 +215,9 @@ class DagRun(RuleBasedStateMachine):
             self.api,
             WEBHOOK_ID,
             store.arm(),
-            lineage,
+            order,
             terms,
-            sleep=self.clock.sleep,
-            monotonic=self.clock.monotonic,
+            clock=self.clock,
         )
 
     @invariant()

@@ -290,7 +290,7 @@ def test_a_webhook_that_was_inactive_before_the_rotation_is_not_waited_for(monke
 def test_a_stale_read_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stores are compared with the secret that the rotation left, not with the one before."""
     featurebase = OneFeaturebase(shown(200, -1), a_webhook("whsec_0"), NEW).behind(monkeypatch)
-    monkeypatch.setattr("featurebase_provider.rotation.current.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     store = MemoryStore(value=secret("1"))
     sensor = a_sensor(stores=[store], **IN_A_ROTATION)
     assert sensor.execute(OneTask(left_behind()).context)["kind"] == "healthy"
