@@ -56,8 +56,11 @@ class EmergencyTask(FeaturebaseOperator):
         self.webhooks = webhooks
         self.wrong = wrong or {}
 
-    def run(self, context: Context) -> Any:
-        """Work on the branch's webhook."""
+    def chosen(self) -> WebhookConfig:
+        """The branch's webhook; from here on the task talks to its Featurebase.
+
+        :raises PlanRefused: the rotation file has no right entry of this name.
+        """
         config = self.webhooks.get(self.display_name)
         if (problem := self.wrong.get(self.display_name)) is not None:
             raise PlanRefused(
@@ -74,11 +77,7 @@ class EmergencyTask(FeaturebaseOperator):
         self.featurebase_conn_id = config.featurebase_conn_id
         self.dashboard_url = config.dashboard_url
         self.webhook_id = config.webhook_id or self.webhook_id
-        return self.run_for(config, context)
-
-    def run_for(self, config: WebhookConfig, context: Context) -> Any:
-        """Do the task's work."""
-        raise NotImplementedError
+        return config
 
     def plan_key(self, context: Context) -> str:
         """The branch's plan goes by its webhook: another choice gives it another map index."""
@@ -107,8 +106,9 @@ class EmergencyPlanOperator(EmergencyTask):
         self.rotate_task_id = rotate_task_id
         self.reason = reason
 
-    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+    def run(self, context: Context) -> dict[str, Any]:
         """Record the plan."""
+        config = self.chosen()
         with self.hook.get_conn() as client:
             webhook = find_webhook(client, config.webhook_id or "", config.webhook_name)
             self.webhook_id = webhook.id
@@ -209,11 +209,10 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
             **kwargs,
         )
 
-    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+    def run(self, context: Context) -> dict[str, Any]:
         """Refresh and distribute."""
-        self.stores = config.stores
-        self.refresh_grace = config.refresh_grace
-        return RotateWebhookSecretOperator.run(self, context)
+        config = self.chosen()
+        return self.refresh_and_distribute(context, config.stores, config.refresh_grace)
 
     def leaked(self, memory: WebhookMemory) -> frozenset[str]:
         """What has leaked by now, or nothing more than the plan says where that can't be told."""
@@ -260,8 +259,9 @@ class EmergencyPushOperator(EmergencyTask):
             "task succeeds"
         )
 
-    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+    def run(self, context: Context) -> dict[str, Any]:
         """Push, and say what every store holds."""
+        config = self.chosen()
         rotated = self.rotated(context, self.rotate_task_id)
         plan = rotated.plan
         self.webhook_id = plan.webhook_id
@@ -328,12 +328,12 @@ def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutc
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
     """Prove that the receiver of the branch's webhook accepts the new secret; skipped where no probe is configured."""
 
-    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
+    def run(self, context: Context) -> dict[str, Any]:
         """Probe as configured."""
-        if config.probe is None:
+        options = probe_options(self.chosen())
+        if options is None:
             raise AirflowSkipException("Skipped: no probe is configured for this webhook")
-        self.probe_options = probe_options(config)
-        return ProbeReceiverOperator.run(self, context)
+        return self.probe_receiver(context, options)
 
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
@@ -40,12 +39,8 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
         """Report, but for a webhook that there is not."""
         if self.display_name not in self.webhooks:
             raise AirflowSkipException("Skipped: the rotation file has no right entry of this name")
-        report: dict[str, Any] = super().run(context)
-        return report
-
-    def run_for(self, config: WebhookConfig, context: Context) -> dict[str, Any]:
-        """Gather, sum up, log, emit."""
-        return RotationReportOperator.run(self, context)
+        self.chosen()
+        return super().run(context)
 
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]

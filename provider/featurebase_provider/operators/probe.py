@@ -60,6 +60,10 @@ class ProbeReceiverOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe, and keep the outcome even if it is a failure."""
+        return self.probe_receiver(context, self.probe_options or {})
+
+    def probe_receiver(self, context: Context, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The same with these options."""
         rotated = self.rotation(context, self.rotate_task_id)
         order = order_of(rotated.plan, rotated) if rotated else SecretOrder()
         with self.hook.get_conn() as client:
@@ -69,7 +73,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
             webhook,
             say=self.log.info,
             clock=Clock(wall=lambda: client.clock.now().timestamp()),
-            **(self.probe_options or {}),
+            **options,
         )
         outcome = probe.run(secret_of(webhook))
         exposure = None

@@ -85,7 +85,12 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Arm, compare, refresh, distribute."""
-        stores = resolve_stores(self.stores)
+        return self.refresh_and_distribute(context, resolve_stores(self.stores), self.refresh_grace)
+
+    def refresh_and_distribute(
+        self, context: Context, stores: Sequence[Store], refresh_grace: timedelta
+    ) -> dict[str, Any]:
+        """The same for these stores."""
         with self.hook.get_conn() as client:
             plan, memory = self._plan(context, client)
             if plan.mode == "dry_run":
@@ -96,7 +101,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
-                grace=self.refresh_grace.total_seconds(),
+                grace=refresh_grace.total_seconds(),
                 later_attempt=is_later_try(context),
                 allow_inactive=self.allow_inactive,
                 newer=history.refreshed_after(plan.planned_at),

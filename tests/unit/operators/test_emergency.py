@@ -22,8 +22,8 @@ from featurebase_provider.operators.emergency import (
 )
 from featurebase_provider.operators.finding import KEY as FINDING
 from featurebase_provider.rotation.all_stores import StoreOutcome
-from featurebase_provider.rotation.clock import Moment, boot_id
-from featurebase_provider.rotation.errors import MemoryUnknown, StoreRefused, StoresLeftOver
+from featurebase_provider.rotation.clock import Clock, Moment, boot_id
+from featurebase_provider.rotation.errors import MemoryUnknown, RefreshOutcomeUnknown, StoreRefused, StoresLeftOver
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
@@ -217,10 +217,17 @@ def test_nothing_but_featurebase_holds_the_refresh_up(
     assert any("not answered" in text for text in said.texts["error"]) is not allowed
 
 
-def test_the_refresh_waits_as_long_as_the_entry_says(featurebase: Featurebase, memory: WebhookMemory) -> None:
+def test_the_refresh_waits_as_long_as_the_entry_says(
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: waited.append(seconds))
+    monkeypatch.setattr(Clock, "monotonic", lambda clock: sum(waited))
+    featurebase.api.post_script.append("lost_before")
     operator = EmergencyRotateOperator(task_id="rotate", **with_stores(a_store(), refresh_grace=timedelta(seconds=7)))
-    RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
-    assert operator.refresh_grace == timedelta(seconds=7)
+    with pytest.raises(RefreshOutcomeUnknown):
+        RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
+    assert sum(waited) == 7
 
 
 def test_every_store_is_brought_there_and_announced(
