@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from demo.processes import Process, free_port, wait_for
 from demo.world import API_KEY, API_VERSION
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
-from featurebase_provider.sandbox.topics import KNOWN_TOPICS
+from featurebase_provider.sandbox.inputs import KNOWN_TOPICS
 from soak.combinations import KEY, PREVIOUS_KEY
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from featurebase_provider.sandbox.inputs import KNOWN_TOPICS
 from featurebase_provider.sandbox.server import SandboxServer
-from featurebase_provider.sandbox.topics import KNOWN_TOPICS
 
 SCRIPT_FOLDER = Path(__file__).parent / "vendor_sdk"
 Json = dict[str, Any]

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import httpx
 from pydantic import SecretStr
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
-from featurebase_provider.featurebase.loopback import is_loopback_host
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host is ``localhost`` or a loopback address (RFC 6890)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
 
 DEFAULT_BASE_URL = "https://do.featurebase.app"
 DEFAULT_API_VERSION = "2026-01-01.nova"

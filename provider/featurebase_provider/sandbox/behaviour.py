@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from featurebase_provider.sandbox.timestamps import TimeText, iso_ms, iso_seconds
+from featurebase_provider.sandbox.clock import TimeText, iso_ms, iso_seconds
 
 Age = Literal["fresh", "stale"]
 DEFAULT_PAUSE_AFTER = 50

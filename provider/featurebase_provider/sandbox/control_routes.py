@@ -12,9 +12,8 @@ from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.clock import MAX_SPEED
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.faults import FaultInput
-from featurebase_provider.sandbox.inputs import is_loopback, read_webhook_id
+from featurebase_provider.sandbox.inputs import KNOWN_TOPICS, is_loopback, read_webhook_id
 from featurebase_provider.sandbox.state import SandboxState
-from featurebase_provider.sandbox.topics import KNOWN_TOPICS
 from featurebase_provider.sandbox.webhooks import LastStatus
 
 CONTROL_PREFIX = "/_sandbox"

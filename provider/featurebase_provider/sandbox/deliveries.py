@@ -21,9 +21,8 @@ import httpx
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.cancelling import cancel_all
-from featurebase_provider.sandbox.clock import SandboxClock
+from featurebase_provider.sandbox.clock import SandboxClock, iso_ms
 from featurebase_provider.sandbox.journal import Attempt, Event, Journal
-from featurebase_provider.sandbox.timestamps import iso_ms
 from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
 
 RETRY_DELAYS = (60.0, 3600.0, 21600.0)

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from featurebase_provider.sandbox.errors import CallRefused
-from featurebase_provider.sandbox.topics import KNOWN_TOPICS
 
 MAX_CURSOR_CHARS = 512
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
@@ -65,6 +64,35 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Description = Annotated[str, Field(max_length=500)]
 ReceiverUrl = Annotated[str, AfterValidator(_receiver_url)]
 Topics = list[Annotated[str, AfterValidator(_known_topic)]]
+
+_BY_SUBJECT = {
+    "post": ("created", "updated", "deleted", "voted"),
+    "ticket": ("created", "updated", "deleted"),
+    "changelog": ("published",),
+    "comment": ("created", "updated", "deleted"),
+    "conversation": (
+        "user.created",
+        "user.replied",
+        "admin.replied",
+        "admin.closed",
+        "handover_requested",
+        "admin.assigned",
+        "admin.noted",
+        "admin.snoozed",
+        "admin.unsnoozed",
+        "admin.opened",
+        "priority.updated",
+        "deleted",
+        "contact.attached",
+        "contact.detached",
+        "read",
+    ),
+    "conversation_part": ("redacted",),
+    "audit_log": ("created",),
+}
+
+
+KNOWN_TOPICS = frozenset(f"{subject}.{event}" for subject, events in _BY_SUBJECT.items() for event in events)
 
 
 class _Input(BaseModel):

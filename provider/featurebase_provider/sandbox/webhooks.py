@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.clock import TimeText, iso_ms
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.inputs import CreateInput, RequestConfigInput, UpdateInput
-from featurebase_provider.sandbox.timestamps import TimeText, iso_ms
 
 DEFAULT_WEBHOOK_LIMIT = 10
 

@@ -7,8 +7,8 @@ import pytest
 
 from featurebase_provider.sandbox.app import create_sandbox
 from featurebase_provider.sandbox.behaviour import Behaviour, Reads
+from featurebase_provider.sandbox.clock import iso_ms, iso_seconds
 from featurebase_provider.sandbox.server import SandboxServer
-from featurebase_provider.sandbox.timestamps import iso_ms, iso_seconds
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from featurebase_provider.sandbox.cancelling import cancel_all
-from featurebase_provider.sandbox.clock import MAX_SPEED, SandboxClock
-from featurebase_provider.sandbox.timestamps import iso_ms, iso_seconds
+from featurebase_provider.sandbox.clock import MAX_SPEED, SandboxClock, iso_ms, iso_seconds
 
 
 class Time:

@@ -7,7 +7,7 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.app import create_sandbox
-from featurebase_provider.sandbox.timestamps import iso_ms
+from featurebase_provider.sandbox.clock import iso_ms
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from featurebase_provider.featurebase.loopback import is_loopback_host
+from featurebase_provider.featurebase.settings import is_loopback_host
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.shared.airflow_channel import is_connection_missing
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from featurebase_provider.hooks import redacting
-from featurebase_provider.hooks.redacting import Redactor, redact_from_logs
+from featurebase_provider.hooks import masking
+from featurebase_provider.hooks.masking import Redactor, redact_from_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,8 @@ class Written(logging.StreamHandler[io.StringIO]):
 @pytest.fixture(autouse=True)
 def redactor(monkeypatch: pytest.MonkeyPatch) -> Redactor:
     """What this process has learned, for one test; the loggers stay watched, as in a task."""
-    redacting._watch_loggers()
-    redactor = redacting._REDACTOR
+    masking._watch_loggers()
+    redactor = masking._REDACTOR
     monkeypatch.setattr(redactor, "_forms", ())
     redactor.learn([SECRET, SECRET[::-1]])
     redactor.learn(["pa%73s"])
@@ -246,7 +246,7 @@ IN_A_TASK = """
 import logging, sys
 import structlog
 from airflow.sdk.log import configure_logging
-from featurebase_provider.hooks.redacting import redact_from_logs
+from featurebase_provider.hooks.masking import redact_from_logs
 
 out, secret = open(sys.argv[1], "wb", buffering=0), sys.argv[2]
 configure_logging(json_output=True, output=out, sending_to_supervisor=True, log_level="DEBUG")
@@ -301,4 +301,4 @@ def test_a_fixed_chain_of_structlog_is_replaced(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(structlog, "get_config", lambda: {"processors": (str, repr)})
     monkeypatch.setattr(structlog, "configure", lambda **changes: processors.extend(changes["processors"]))
     redact_from_logs(["one"])
-    assert processors == [str, redacting._REDACTOR.redact_event, repr]
+    assert processors == [str, masking._REDACTOR.redact_event, repr]
