@@ -204,8 +204,8 @@ async def test_retry_signing_decides_which_secret_signs(headers, target, eventua
 
 
 async def test_slow_receiver_times_out_and_delays_nobody(api, create, target, eventually, state):
-    slow = await create(url=f"{target.url}/slow/400")
-    state.webhooks.get(slow["id"]).timeout_ms = 100
+    slow = await create(url=f"{target.url}/slow/4000")
+    state.webhooks.get(slow["id"]).timeout_ms = 2_000
     quick = await create(url=f"{target.url}/status/200")
     await emit(api)
     attempts = state.journal.attempts
