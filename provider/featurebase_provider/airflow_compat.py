@@ -33,6 +33,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSkipException",
     "TaskDeferred",
+    "airflow_conf",
     "async_masker",
     "branch_of",
     "asset_event_extras",
@@ -42,6 +43,15 @@ __all__ = [
     "task_rows",
     "time_milliseconds",
 ]
+
+
+def airflow_conf() -> Any:
+    """Airflow's configuration; 3.1 keeps it in its core."""
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:
+        from airflow.configuration import conf
+    return conf
 
 
 def async_masker() -> Callable[[JsonValue], Any] | None:

@@ -286,7 +286,6 @@ with DAG("own", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
 alone = rotation_dag({**FIRST, "name": "alone"})
 """
 
-
 NOSY_DAG = """\
 # Does in an Airflow Dag file what ours must not.
 import contextlib, socket

@@ -26,7 +26,6 @@ from tests.support.store_faults import FAULTS, STORE_TIMEOUT, StoreFault, late_w
 if TYPE_CHECKING:
     from tests.support.in_process_airflow import InProcessAirflow, Run
 
-
 SHORT = ("down_twice", "theirs_during")
 
 

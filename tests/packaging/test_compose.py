@@ -22,7 +22,6 @@ from scripts.compose import register_webhook
 ROOT = Path(__file__).parents[2]
 REQUIRED = ("AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "POSTGRES_PASSWORD")
 
-
 FILE = ROOT / "docker-compose.yaml"
 
 

@@ -153,7 +153,6 @@ WRITE_FAULTS = (
     Fault("unknown", "unknown fields, topics", "harmless", {}),
 )  # fmt: skip
 
-
 AFTER_THE_REFRESH = ("after", "paused", "patch", "poll", "last", "report")
 
 

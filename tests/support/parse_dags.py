@@ -18,7 +18,6 @@ TASK_REFERENCES = (
 )  # fmt: skip
 SOCKET_EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind")
 
-
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.support.dag_bag"])
 SECONDS = 120

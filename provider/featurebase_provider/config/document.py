@@ -19,7 +19,6 @@ from featurebase_provider.featurebase.text import without_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 MAX_NODES = 50_000
 MAX_DEPTH = 40
 
@@ -31,6 +30,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,15}|[0-9]{1,15}(?:\.[0-9]{0,15})?)(?:[eE
 Key = str | int
 Plain = Any
 """What a tree says without its lines: None, bool, int, float, str, list or dict."""
+
+_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(slots=True, eq=False)
@@ -270,9 +271,6 @@ def _scalar(event: yaml.ScalarEvent) -> Plain:
     if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
         return number
     return text
-
-
-_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def screen(root: Node) -> Iterator[Fault]:

@@ -29,6 +29,10 @@ ADVICE = (
     "a store's login in the store's own connection. Replace this one at its source, since it was written here"
 )
 
+_SHOWN = 50
+DISAGREEMENT = "disagreement"
+"""Pydantic's error type for fields that are right alone and wrong together."""
+
 
 def is_credential(value: str) -> bool:
     """Whether a text looks like an API key, a signing secret, or a URL with a password in it."""
@@ -51,9 +55,6 @@ def shown_value(value: object) -> str:
     if len(text) > 60 or is_credential(text) or without_tokens(text) != text:
         return "the value"
     return f'"{text}"' if text.isprintable() else repr(text)
-
-
-_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,10 +101,6 @@ class ConfigError(FeaturebaseError):
 
 class FileUnusable(ConfigError):
     """There is no rotation file that could be checked: none is configured, or it can't be read as text."""
-
-
-DISAGREEMENT = "disagreement"
-"""Pydantic's error type for fields that are right alone and wrong together."""
 
 
 @dataclass(frozen=True, slots=True)

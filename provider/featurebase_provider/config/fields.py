@@ -44,11 +44,7 @@ def _schedule(value: str) -> str:
 
 def _check_cron(value: str) -> None:
     # Airflow schedules with croniter; imported late, since a file without a schedule does not need it.
-    from croniter import (
-        CroniterBadCronError,
-        CroniterBadDateError,
-        croniter,
-    )
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
     try:
         croniter(_QUARTERLY if value == "@quarterly" else value, datetime(2026, 1, 1)).get_next(datetime)

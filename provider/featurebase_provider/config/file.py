@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from typing import Any
 
 from featurebase_provider.config.errors import ConfigError, Fault, FileUnusable
 
 MAX_BYTES = 1024 * 1024
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+SECTION = "featurebase"
+OPTION = "rotation_config"
+_FIELD = f"[{SECTION}] {OPTION}"
 
 
 def read_text(path: Path) -> str:
@@ -61,17 +64,14 @@ def _unusable(path: Path, problem: str) -> FileUnusable:
     return FileUnusable(str(path), (Fault(0, "", problem),))
 
 
-SECTION = "featurebase"
-OPTION = "rotation_config"
-_FIELD = f"[{SECTION}] {OPTION}"
-
-
 def configured_path() -> Path:
     """The rotation file that ``[featurebase] rotation_config`` names.
 
     :raises FileUnusable: the setting is missing, empty, or no absolute path.
     """
-    value = str(_airflow_conf().get(SECTION, OPTION, fallback=None) or "").strip()
+    from featurebase_provider.airflow_compat import airflow_conf  # reading the models needs no Airflow
+
+    value = str(airflow_conf().get(SECTION, OPTION, fallback=None) or "").strip()
     if not value:
         raise FileUnusable("", (Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),))
     try:
@@ -82,12 +82,3 @@ def configured_path() -> Path:
         # Airflow's processes have different working directories.
         raise FileUnusable("", (Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),))
     return path
-
-
-def _airflow_conf() -> Any:
-    # Inside the function: reading the models must not need an Airflow that is set up.
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:  # Airflow 3.1 keeps it in its core
-        from airflow.configuration import conf
-    return conf

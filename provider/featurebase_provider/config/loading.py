@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
+EXAMPLE = """webhooks:
+  - name: production
+    webhook_id: 507f1f77bcf86cd799439011
+    stores:
+      - {type: airflow_variable, name: featurebase_webhook_signing_secret}"""
+_TOP = ("audit", "defaults", "webhooks")
+_OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
+
 
 def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
     """A fault at each second use, naming the place and line of the first.
@@ -52,16 +60,6 @@ def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, s
     for index, store in webhook.stores.items():
         message = f"writes to {store.target}, the same target as"
         yield ("target", store.target), place(("stores", index)), message
-
-
-EXAMPLE = """webhooks:
-  - name: production
-    webhook_id: 507f1f77bcf86cd799439011
-    stores:
-      - {type: airflow_variable, name: featurebase_webhook_signing_secret}"""
-
-_TOP = ("audit", "defaults", "webhooks")
-_OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StrictBool,
-    StrictInt,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.config.errors import Problem, disagreement
 from featurebase_provider.config.fields import (
@@ -40,9 +34,12 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.base import StoreConfig
 
-
 FEATUREBASE_RETRIES = timedelta(hours=7, minutes=1)
 """From the first failed attempt of a delivery to its last retry (Featurebase guide "Delivery behaviors")."""
+
+DAG_ID_PREFIX = "featurebase_rotate__"
+AUDIT_DAG_ID = "featurebase_audit"
+EMERGENCY_DAG_ID = "featurebase_emergency_rotation"
 
 
 def naming_problems(*, has_id: bool, has_name: bool) -> Iterator[Problem]:
@@ -91,11 +88,6 @@ def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
         first = targets.setdefault(store.target, index)
         if first != index:
             yield Problem(("stores",), f"writes to the target of stores[{first}]", ("stores", index))
-
-
-DAG_ID_PREFIX = "featurebase_rotate__"
-AUDIT_DAG_ID = "featurebase_audit"
-EMERGENCY_DAG_ID = "featurebase_emergency_rotation"
 
 
 class WebhookSettings(FileModel):

@@ -93,7 +93,6 @@ def _free_label(base: str, taken: Counter[str]) -> str:
 StoreEntry = Annotated[SerializeAsAny[StoreConfig], BeforeValidator(store_from)]
 """A store of any type that is installed."""
 
-
 _STORES: TypeAdapter[tuple[StoreConfig, ...]] = TypeAdapter(tuple[StoreEntry, ...])
 
 

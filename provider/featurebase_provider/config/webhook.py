@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.base import StoreConfig
 
-
 SUB_MAPPINGS = ("probe", "verify")
 """Fields that are merged key by key; all others replace the default as a whole."""
 

@@ -12,11 +12,7 @@ from featurebase_provider.config import configured_path, load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS
 from featurebase_provider.dag_factory.texts import audit_doc
-from featurebase_provider.operators.audit import (
-    AuditFindingsOperator,
-    AuditWebhooksOperator,
-    SelectHealsOperator,
-)
+from featurebase_provider.operators.audit import AuditFindingsOperator, AuditWebhooksOperator, SelectHealsOperator
 
 if TYPE_CHECKING:
     from pathlib import Path

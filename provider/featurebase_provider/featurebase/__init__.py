@@ -26,13 +26,7 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         WebhookNotFound,
     )
-    from featurebase_provider.featurebase.models import (
-        DeletedWebhook,
-        Health,
-        LastStatus,
-        RequestConfig,
-        Webhook,
-    )
+    from featurebase_provider.featurebase.models import DeletedWebhook, Health, LastStatus, RequestConfig, Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
     from featurebase_provider.featurebase.settings import ApiSettings
     from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign, verify

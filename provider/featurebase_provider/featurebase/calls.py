@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 from featurebase_provider.featurebase.errors import InvalidRequest, UnexpectedAnswer
-from featurebase_provider.featurebase.models import (
-    WEBHOOK_ID_PATTERN,
-    ApiModel,
-    DeletedWebhook,
-    Webhook,
-    WebhookPage,
-)
+from featurebase_provider.featurebase.models import WEBHOOK_ID_PATTERN, ApiModel, DeletedWebhook, Webhook, WebhookPage
 from featurebase_provider.featurebase.text import clean_text
 
 if TYPE_CHECKING:

@@ -12,6 +12,14 @@ from pydantic import SecretStr
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
 
+DEFAULT_BASE_URL = "https://do.featurebase.app"
+DEFAULT_API_VERSION = "2026-01-01.nova"
+"""The first version with webhook endpoints (Featurebase's webhook reference, "Version Availability")."""
+DEFAULT_TIMEOUT = 10.0
+DEFAULT_MAX_RETRIES = 4
+_LONGEST_TIMEOUT = 300
+_MOST_RETRIES = 10
+
 
 def is_loopback_host(host: str) -> bool:
     """Whether a host is ``localhost`` or a loopback address (RFC 6890)."""
@@ -19,16 +27,6 @@ def is_loopback_host(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-DEFAULT_BASE_URL = "https://do.featurebase.app"
-DEFAULT_API_VERSION = "2026-01-01.nova"
-"""The first version with webhook endpoints (Featurebase's webhook reference, "Version Availability")."""
-DEFAULT_TIMEOUT = 10.0
-DEFAULT_MAX_RETRIES = 4
-
-_LONGEST_TIMEOUT = 300
-_MOST_RETRIES = 10
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from featurebase_provider.featurebase.text import REDACTED, SHORTEST_SECRET, for
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
-
 _DEEPEST = 10
 """Levels of lists and mappings whose items are cleaned one by one; what lies deeper is cleaned as one text."""
 _OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) - {"exc_text", "stack_info"}

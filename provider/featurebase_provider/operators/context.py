@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import (
-    branch_of,
-)
+from featurebase_provider.airflow_compat import branch_of
 from featurebase_provider.rotation.asked import check_asked
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.schedule import RunTiming
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
 
 STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
 """States of a task that was tried."""

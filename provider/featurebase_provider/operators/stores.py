@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from featurebase_provider.airflow_compat import airflow_conf
 from featurebase_provider.rotation.one_store import WriteRule
 
 if TYPE_CHECKING:
@@ -29,12 +30,7 @@ def this_airflow() -> str:
     """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
     import socket
 
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:  # before 3.2
-        from airflow.configuration import conf
-
-    return str(conf.get("api", "base_url", fallback="") or socket.gethostname())
+    return str(airflow_conf().get("api", "base_url", fallback="") or socket.gethostname())
 
 
 def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:

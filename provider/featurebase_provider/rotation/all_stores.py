@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
-
 T = TypeVar("T")
+
+Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
+CLOSE_SECONDS = 2.0
+"""How long closing a store may keep the others waiting."""
+NOT_READABLE = "not readable: the store accepted the secret, and never shows what it holds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +132,6 @@ def _unexpected(name: str, exc: Exception) -> StoreError:
         f"unexpected {type(exc).__name__} at {frame.f_code.co_filename}:{line}; the store may or may not have changed",
         "This is a fault in the store's code: please report it",
     )
-
-
-Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
-
-CLOSE_SECONDS = 2.0
-"""How long closing a store may keep the others waiting."""
-NOT_READABLE = "not readable: the store accepted the secret, and never shows what it holds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
     ]
 
-
 PADDED = "it holds Featurebase's secret with white space around it (a line break, say), which a receiver may not accept"
 """What ``padded`` means, for messages."""
+
+AT_ONCE = 30
+"""Stores that are read at once: a dead one then delays the audit of many webhooks only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,6 @@ def holding_of(held: StoredValue | None, current: str | None, problem: Featureba
 
 def _fingerprint(held: StoredValue | None) -> str | None:
     return held.current.fingerprint if held is not None and held.current is not None else None
-
-
-AT_ONCE = 30
-"""Stores that are read at once: a dead one then delays the audit of many webhooks only once."""
 
 
 @dataclass(frozen=True, slots=True)

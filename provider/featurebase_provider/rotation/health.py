@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import LastStatus, Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
 
-
 FAILURES_THAT_DECIDE = 3
 SUCCESS_CODES = frozenset({200, 201, 202, 204})
 AHEAD = timedelta(minutes=1)
 """How far ahead of Featurebase's clock a result may be dated and still be believed."""
 
 VerdictKind = Literal["healthy", "failing", "quiet", "inactive"]
+
+MAX_POLL_FAILURES = 10
+"""Reads that may fail in a row."""
+WaitEnd = VerdictKind | Literal["unreadable"]
+"""How a wait ends: with a verdict, or with reads of Featurebase that failed too often in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,6 @@ def last_result(webhook: Webhook) -> str:
     # The message may be the receiver's own answer, and that may quote what it was sent.
     message = clean_text(one_line(last.message, None), secrets=webhook.secret_values(), limit=200)
     return f" (last result: {last.code} {message!r} at {last.timestamp.isoformat()})"
-
-
-MAX_POLL_FAILURES = 10
-"""Reads that may fail in a row."""
-
-WaitEnd = VerdictKind | Literal["unreadable"]
-"""How a wait ends: with a verdict, or with reads of Featurebase that failed too often in a row."""
 
 
 @dataclass

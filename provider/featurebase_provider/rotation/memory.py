@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.plan import ThisRun
 
-
 LARGEST_RECORD = 32 * 1024
 """Bytes of a record; to set and get one of this size takes Airflow about 20 ms."""
 MOST_LEAKED = 1000

@@ -6,12 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.errors import (
-    SecretHasLeaked,
-    StoreConflict,
-    StoreForeignValue,
-    StoreReadBackDiffers,
-)
+from featurebase_provider.rotation.errors import SecretHasLeaked, StoreConflict, StoreForeignValue, StoreReadBackDiffers
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
 
 if TYPE_CHECKING:

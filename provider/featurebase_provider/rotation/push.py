@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.store import ArmedStore, Store
 
-
 ROUNDS = 5
 
 

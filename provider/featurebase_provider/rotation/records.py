@@ -16,6 +16,9 @@ T = TypeVar("T")
 _YEARS = range(1970, 9000)
 """Beyond them arithmetic with other clocks' moments leaves what Python's dates can hold."""
 
+Text = Annotated[str, StringConstraints(min_length=1)]
+_reader: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
 
 def _as_moment(text: str) -> str:
     moment = datetime.fromisoformat(text)
@@ -24,12 +27,8 @@ def _as_moment(text: str) -> str:
     return text
 
 
-Text = Annotated[str, StringConstraints(min_length=1)]
 Instant = Annotated[str, AfterValidator(_as_moment)]
 """An ISO 8601 text with its offset from UTC."""
-
-
-_reader: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def read_record(kind: type[T], raw: object) -> T | None:

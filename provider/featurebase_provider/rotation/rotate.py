@@ -7,21 +7,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.all_stores import (
-    ArmedStores,
-    StoreOutcome,
-    arming,
-    distribute,
-)
+from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome, arming, distribute
 from featurebase_provider.rotation.clock import Moment  # noqa: TC001 - read_record resolves it
 from featurebase_provider.rotation.current import read_current, secret_of
-from featurebase_provider.rotation.errors import (
-    MemoryUnknown,
-    PlanUnreadable,
-    RefreshRefused,
-    SecretMissing,
-    StaleRead,
-)
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.records import Instant, Text, read_record
 from featurebase_provider.rotation.refresh import How  # noqa: TC001 - read_record resolves it

@@ -45,7 +45,6 @@ _CONNECTIONS_OWN = frozenset(
 )  # fmt: skip
 """Headers that describe one connection or one body (RFC 9110, 7.6.1): the webhook's are not taken over."""
 
-
 ASK_FOR_ANOTHER_TRY = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that a server or a gateway in front of it gives while it can't serve."""
 

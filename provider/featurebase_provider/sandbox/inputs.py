@@ -20,6 +20,35 @@ _OBJECT_ID = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Description = Annotated[str, Field(max_length=500)]
+_BY_SUBJECT = {
+    "post": ("created", "updated", "deleted", "voted"),
+    "ticket": ("created", "updated", "deleted"),
+    "changelog": ("published",),
+    "comment": ("created", "updated", "deleted"),
+    "conversation": (
+        "user.created",
+        "user.replied",
+        "admin.replied",
+        "admin.closed",
+        "handover_requested",
+        "admin.assigned",
+        "admin.noted",
+        "admin.snoozed",
+        "admin.unsnoozed",
+        "admin.opened",
+        "priority.updated",
+        "deleted",
+        "contact.attached",
+        "contact.detached",
+        "read",
+    ),
+    "conversation_part": ("redacted",),
+    "audit_log": ("created",),
+}
+KNOWN_TOPICS = frozenset(f"{subject}.{event}" for subject, events in _BY_SUBJECT.items() for event in events)
+
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address certainly means this machine."""
@@ -60,39 +89,8 @@ def _sendable_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Description = Annotated[str, Field(max_length=500)]
 ReceiverUrl = Annotated[str, AfterValidator(_receiver_url)]
 Topics = list[Annotated[str, AfterValidator(_known_topic)]]
-
-_BY_SUBJECT = {
-    "post": ("created", "updated", "deleted", "voted"),
-    "ticket": ("created", "updated", "deleted"),
-    "changelog": ("published",),
-    "comment": ("created", "updated", "deleted"),
-    "conversation": (
-        "user.created",
-        "user.replied",
-        "admin.replied",
-        "admin.closed",
-        "handover_requested",
-        "admin.assigned",
-        "admin.noted",
-        "admin.snoozed",
-        "admin.unsnoozed",
-        "admin.opened",
-        "priority.updated",
-        "deleted",
-        "contact.attached",
-        "contact.detached",
-        "read",
-    ),
-    "conversation_part": ("redacted",),
-    "audit_log": ("created",),
-}
-
-
-KNOWN_TOPICS = frozenset(f"{subject}.{event}" for subject, events in _BY_SUBJECT.items() for event in events)
 
 
 class _Input(BaseModel):

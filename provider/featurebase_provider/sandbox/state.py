@@ -24,6 +24,8 @@ from featurebase_provider.sandbox.webhooks import DEFAULT_WEBHOOK_LIMIT, Webhook
 
 _WEBHOOKS = TypeAdapter(list[Webhook])
 
+DEFAULT_API_KEY = "sk_sandbox"
+
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
@@ -67,9 +69,6 @@ class StateFile:
 
     def _unusable(self, what: str, error: OSError) -> SandboxUnusable:
         return SandboxUnusable(f"--state: {self.path} {what} ({error.strerror}); name another file, or mend this one")
-
-
-DEFAULT_API_KEY = "sk_sandbox"
 
 
 @dataclass(frozen=True, slots=True)

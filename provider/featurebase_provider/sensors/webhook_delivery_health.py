@@ -20,10 +20,7 @@ from featurebase_provider.rotation.errors import RotationError, StoresDisagree, 
 from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.one_store import is_padded
-from featurebase_provider.triggers.webhook_delivery_health import (
-    DeliveryHealthEvent,
-    WebhookDeliveryHealthTrigger,
-)
+from featurebase_provider.triggers.webhook_delivery_health import DeliveryHealthEvent, WebhookDeliveryHealthTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -16,7 +16,6 @@ from featurebase_provider.rotation.store import ArmedStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 _HINT = "write an ISO 8601 duration such as PT10S (10 seconds), PT5M, PT8H, P1D or P2W"
 
 

@@ -17,7 +17,6 @@ from tests.unit.rotation.fakes import START, MemoryStore, fingerprint, secret
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
 EMPTY = AuditReport("2026-01-15T10:30:00+00:00", {}, (), (), 1.23456)
 
-
 TARGETS = {
     "file": "file:///etc/feedback/{}.env#FEATUREBASE_WEBHOOK_SECRET",
     "vault": "vault://vault_default/secret/apps/{}#FEATUREBASE_WEBHOOK_SECRET",

@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 
 from featurebase_provider.rotation import all_stores as distribution
-from featurebase_provider.rotation.all_stores import (
-    NOT_READABLE,
-    StoreOutcome,
-    arming,
-    connected,
-    distribute,
-    rule_for,
-)
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, arming, connected, distribute, rule_for
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability

@@ -16,14 +16,7 @@ from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMEST
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import ProbeFailed
-from featurebase_provider.rotation.probe import (
-    ID_PREFIX,
-    MOST_ADDRESSES,
-    TOPIC,
-    Answer,
-    Probe,
-    probe_event,
-)
+from featurebase_provider.rotation.probe import ID_PREFIX, MOST_ADDRESSES, TOPIC, Answer, Probe, probe_event
 from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, a_webhook, fingerprint, secret
 
 PUBLIC = "203.0.113.7"

@@ -5,14 +5,7 @@ import re
 import pytest
 
 from featurebase_provider.rotation.store import MANAGED_BY, StoreMark
-from featurebase_provider.stores.shared.marks import (
-    AWS_TAGS,
-    LABELS,
-    NOTE,
-    S3_METADATA,
-    VAULT_METADATA,
-    MarkCodec,
-)
+from featurebase_provider.stores.shared.marks import AWS_TAGS, LABELS, NOTE, S3_METADATA, VAULT_METADATA, MarkCodec
 
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "https://airflow.example.com/ops")
 AWS_ALLOWED = re.compile(r"[A-Za-z0-9 _.:/=+@-]{0,256}")

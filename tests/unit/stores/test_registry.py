@@ -10,13 +10,7 @@ import pytest
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.registry import (
-    BUILT_IN,
-    StorePluginBroken,
-    UnknownStoreType,
-    store_class,
-    store_types,
-)
+from featurebase_provider.stores.registry import BUILT_IN, StorePluginBroken, UnknownStoreType, store_class, store_types
 
 if TYPE_CHECKING:
     from pathlib import Path

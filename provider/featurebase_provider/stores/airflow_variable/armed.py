@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.shared.airflow_channel import (
-    get_variable,
-    put_variable,
-)
+from featurebase_provider.stores.shared.airflow_channel import get_variable, put_variable
 from featurebase_provider.stores.shared.refusals import changed_since
 from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.shared.formats import TextFormat
-
 
 HIDING_WORDS = (
     "secret",

@@ -12,7 +12,6 @@ from featurebase_provider.stores.shared.aws import AwsStore
 if TYPE_CHECKING:
     from featurebase_provider.stores.aws_secrets_manager.armed import ArmedSecret
 
-
 _ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
 
 

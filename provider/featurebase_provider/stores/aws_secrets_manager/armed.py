@@ -19,14 +19,11 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.shared.aws_calls import AwsCalls
     from featurebase_provider.stores.shared.formats import TextFormat
 
-
 _STAGE = "featurebase"
 """Staging label of the version that this provider wrote last; readers go by ``AWSCURRENT``."""
 
-
 _NO_STAGE = "featurebase-trial"
 """A label that no version ever has."""
-
 
 _DEFAULT_KEY = "alias/aws/secretsmanager"
 

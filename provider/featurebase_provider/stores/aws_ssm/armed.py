@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.shared.aws_calls import AwsCalls
     from featurebase_provider.stores.shared.formats import TextFormat
 
-
 _KEPT_SETTINGS = ("KeyId", "Description", "AllowedPattern", "Tier", "DataType")
 
-
 _DEFAULT_KEY = "alias/aws/ssm"
-
 
 _OVERTAKEN_TRIES = 3
 

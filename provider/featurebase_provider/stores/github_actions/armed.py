@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from github import Github
 
-
 _PAGE = 100
 
 

@@ -11,12 +11,7 @@ from hvac.utils import format_url  # noqa: TID253
 from requests import RequestException
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.store import (
-    SecretPair,
-    StoredValue,
-    StoreMark,
-    Writability,
-)
+from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore, secret_or_none
 from featurebase_provider.stores.shared.marks import VAULT_METADATA
 from featurebase_provider.stores.shared.refusals import changed_since, not_there

@@ -13,9 +13,7 @@ from featurebase_provider.stores.http.templates import names_in, rendered
 
 OF_A_WRITE = frozenset({"secret", "previous", "webhook_id", "version"})
 
-
 _CREDENTIAL = re.compile(r"authorization|cookie|token|api-?key|passw|secret|credential", re.IGNORECASE)
-
 
 _TRANSPORT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
@@ -54,9 +52,7 @@ def _json_path(value: str) -> str:
 
 Url = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_url)]
 
-
 Headers = Annotated[dict[str, str], AfterValidator(_headers)]
-
 
 JsonPath = Annotated[str, Field(max_length=500), AfterValidator(_json_path)]
 

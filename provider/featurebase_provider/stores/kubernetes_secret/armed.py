@@ -12,13 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.store import (
-    MANAGED_BY,
-    SecretPair,
-    StoredValue,
-    StoreMark,
-    Writability,
-)
+from featurebase_provider.rotation.store import MANAGED_BY, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore, secret_or_none
 from featurebase_provider.stores.kubernetes_secret.api import NoDryRun
 from featurebase_provider.stores.shared.marks import NOTE

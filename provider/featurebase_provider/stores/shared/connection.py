@@ -14,7 +14,6 @@ from featurebase_provider.stores.shared.airflow_channel import is_connection_mis
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 AWS_LOGGERS = ("botocore.endpoint", "botocore.parsers")
 """Log the body of each request and of each answer."""
 GCP_LOGGERS = ("google.cloud.secretmanager_v1",)
@@ -49,7 +48,7 @@ def hook_errors(store: str, *, conn_id: str, extra: str) -> Iterator[None]:
     :raises StoreUnusable: the hook is not installed, or there is no such connection.
     :raises StoreUnreachable: Airflow could not be asked for it, or what the login needs failed.
     """
-    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
+    from featurebase_provider.airflow_compat import AirflowNotFoundException
 
     try:
         yield
