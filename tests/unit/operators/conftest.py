@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.operators import base
+from featurebase_provider.operators import audit, base
 from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.rotation.memory import WebhookMemory
 from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
@@ -83,7 +83,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
 def stats(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
     """What was counted, with its tags."""
     counted: list[tuple[str, dict[str, str]]] = []
-    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, dict(tags))))
+    for module in (base, audit):
+        monkeypatch.setattr(module, "count", lambda name, tags: counted.append((name, dict(tags))))
     return counted
 
 
