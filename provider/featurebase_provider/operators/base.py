@@ -259,7 +259,7 @@ class FeaturebaseOperator(BaseOperator):
 
 def is_later_try(context: Context) -> bool:
     """Whether the task was tried before in this Dag run."""
-    return (context["ti"].try_number or 1) > 1
+    return context["ti"].try_number > 1
 
 
 def this_run(context: Context) -> ThisRun:
@@ -271,7 +271,7 @@ def this_run(context: Context) -> ThisRun:
         started=run.start_date.isoformat() if run.start_date is not None else None,
         run_after=run.run_after.isoformat() if run.run_after is not None else None,
         later_try=is_later_try(context),
-        cleared=bool(getattr(run, "clear_number", 0)),
+        cleared=bool(getattr(run, "clear_number", None)),
     )
 
 
@@ -318,7 +318,7 @@ def this_airflow() -> str:
     except ImportError:  # before 3.2
         from airflow.configuration import conf
 
-    return str(conf.get("api", "base_url", fallback="") or socket.gethostname())
+    return str(conf.get("api", "base_url", fallback=None) or socket.gethostname())
 
 
 def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:
