@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
@@ -94,6 +94,12 @@ def timings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str,
     timed: list[tuple[str, float, dict[str, str]]] = []
     monkeypatch.setattr(base, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags))))
     return timed
+
+
+def rendered(operator: Any, **params: str) -> Any:
+    """The operator as Airflow renders its arguments for a run with these params."""
+    operator.render_template_fields({"dag": DAG("a_dag", schedule=None), "params": params})
+    return operator
 
 
 class Log:
