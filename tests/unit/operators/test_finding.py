@@ -62,8 +62,6 @@ def test_an_error_of_somebody_elses_is_named_only() -> None:
 
 def test_a_task_that_succeeds_says_what_it_found_if_anything() -> None:
     assert ending_with(None) == {}
-    with leaving_word({}):  # type: ignore[typeddict-item]
-        """A task that looks for nothing."""
     assert ending_with(None, {"a": 1}) == {KEY: {"why": None, "found": {"a": 1}}}
 
 
@@ -154,6 +152,11 @@ def test_the_word_of_a_try_before_the_last_is_not_heard(featurebase: Featurebase
     assert "read-only" in failed["stores"][0]["problem"]
     killed = reporting({"push.a": "failed"})
     assert killed["cause"].startswith("push.a: it left no message")
+
+
+def test_a_task_that_looks_for_nothing_leaves_nothing_when_it_succeeds() -> None:
+    with leaving_word({}):
+        pass
 
 
 def test_the_word_of_a_task_is_a_line_of_some_length() -> None:
