@@ -101,9 +101,9 @@ class _TaskInstance:
         self.task_id, self.dag_id, self.run_id = running.operator.task_id, running.dag_id, running.run_id
         self.try_number, self.map_index = running.try_number, running.map_index
 
-    def xcom_pull(self, task_ids: str, *, key: str = "return_value", map_indexes: Any = UNSET) -> Any:
-        kept = self._running.results if key == "return_value" else self._running.findings
-        found = kept.get(task_ids)
+    def xcom_pull(self, task_ids: str | None = None, *, key: str = "return_value", map_indexes: Any = UNSET) -> Any:
+        kept = {"return_value": self._running.results, "finding": self._running.findings}[key]
+        found = kept.get(self.task_id if task_ids is None else task_ids)
         branches = found if isinstance(found, list) else None
         if map_indexes is UNSET:
             return found  # a list, where the task is mapped

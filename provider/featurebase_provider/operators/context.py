@@ -19,7 +19,7 @@ STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry
 
 def is_later_try(context: Context) -> bool:
     """Whether the task was tried before in this Dag run."""
-    return (context["ti"].try_number or 1) > 1
+    return context["ti"].try_number > 1
 
 
 def this_run(context: Context) -> ThisRun:
@@ -31,7 +31,7 @@ def this_run(context: Context) -> ThisRun:
         started=run.start_date.isoformat() if run.start_date is not None else None,
         run_after=run.run_after.isoformat() if run.run_after is not None else None,
         later_try=is_later_try(context),
-        cleared=bool(getattr(run, "clear_number", 0)),
+        cleared=bool(getattr(run, "clear_number", None)),
     )
 
 

@@ -29,4 +29,4 @@ class FeaturebaseWebhookLink(BaseOperatorLink):
         url = str(getattr(operator, "dashboard_url", None) or "")
         if not url.startswith("https://") or not url.isprintable():
             return ""
-        return url.replace("{webhook_id}", quote(str(getattr(operator, "webhook_id", "") or ""), safe=""))
+        return url.replace("{webhook_id}", quote(str(getattr(operator, "webhook_id", None) or ""), safe=""))

@@ -52,15 +52,15 @@ class SettleWebhookOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Look, record, and set active where that is ours."""
-        rotated = self.rotation(context, self.rotate_task_id)
+        rotated = self.rotated(context, self.rotate_task_id)
         probe = pulled(context, self.probe_task_id) or {}
         with self.hook.get_conn() as client:
-            webhook = client.get_webhook(rotated.plan.webhook_id if rotated else self.webhook_id)
+            webhook = client.get_webhook(rotated.plan.webhook_id)
             figures = HealthFigures.of(webhook)
             if webhook.status == "active":
                 self.log.info("The webhook is active; nothing to settle")
                 return {"reactivated": False, "health_before": asdict(figures)}
-            if rotated is not None and rotated.plan.status != "active":
+            if rotated.plan.status != "active":
                 self.log.warning("It was so before the run, and stays so. %s", set_active(webhook.status, webhook.id))
                 return {"reactivated": False, "health_before": asdict(figures)}
             reason = why_not_ours(

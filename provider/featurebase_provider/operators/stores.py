@@ -30,7 +30,7 @@ def this_airflow() -> str:
     """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
     import socket
 
-    return str(airflow_conf().get("api", "base_url", fallback="") or socket.gethostname())
+    return str(airflow_conf().get("api", "base_url", fallback=None) or socket.gethostname())
 
 
 def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:

@@ -182,7 +182,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         """When the wait is over, in server time."""
         ti: Any = context["ti"]
         # What Airflow counts retries from, which is not 1 in a task that was cleared.
-        first_try = ti.max_tries - (self.retries or 0) + 1
+        first_try = ti.max_tries - self.retries + 1
         if pushed is None or ti.try_number <= first_try:
             return now + self.wait
         left = min(pushed + self.wait - now, self.wait)

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.operators import base
+from featurebase_provider.operators import audit, base
 from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.rotation.memory import WebhookMemory
 from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
@@ -83,7 +83,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
 def stats(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
     """What was counted, with its tags."""
     counted: list[tuple[str, dict[str, str]]] = []
-    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, dict(tags))))
+    for module in (base, audit):
+        monkeypatch.setattr(module, "count", lambda name, tags: counted.append((name, dict(tags))))
     return counted
 
 
@@ -93,6 +94,12 @@ def timings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str,
     timed: list[tuple[str, float, dict[str, str]]] = []
     monkeypatch.setattr(base, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags))))
     return timed
+
+
+def rendered(operator: Any, **params: str) -> Any:
+    """The operator as Airflow renders its arguments for a run with these params."""
+    operator.render_template_fields({"dag": DAG("a_dag", schedule=None), "params": params})
+    return operator
 
 
 class Log:

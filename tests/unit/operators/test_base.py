@@ -5,9 +5,8 @@ import pytest
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.config import ConfigError
 from featurebase_provider.featurebase.errors import ApiUnavailable, FeaturebaseError, WebhookNotFound
-from featurebase_provider.operators.assets import plan_asset, report_asset, secret_asset
+from featurebase_provider.operators.assets import EVENTS, plan_asset, report_asset, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator, task_errors
-from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.errors import PlanRefused, StoreForeignValue, StoresNotReady, StoreUnreachable
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
@@ -40,6 +39,11 @@ def test_what_may_pass_is_retried(error: FeaturebaseError) -> None:
     assert caught.value is error
 
 
+def test_a_task_before_the_refresh_says_that_nothing_was_changed() -> None:
+    with pytest.raises(AirflowFailException, match="Nothing was changed; check the webhook's id"), task_errors():
+        raise WebhookNotFound("GET", "/v2/webhooks/5", 404)
+
+
 def test_a_task_after_the_refresh_says_what_state_things_are_in() -> None:
     """There "nothing was changed" would be read as "the old secret still holds"."""
     with pytest.raises(AirflowFailException) as caught, task_errors("The stores hold the new secret"):
@@ -67,6 +71,20 @@ def test_assets_of_a_webhook() -> None:
     assert secret_asset("production").name == uris[1]
 
 
+def test_what_is_ours_is_in_one_group_of_assets() -> None:
+    """The alias through which tasks emit events too; both names are public."""
+    assert EVENTS.name == "featurebase://events"
+    assert {EVENTS.group, *(asset("a").group for asset in (plan_asset, secret_asset, report_asset))} == {"featurebase"}
+
+
+def test_an_asset_is_made_without_the_handlers_of_other_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow would load all of them, boto3 with the amazon one's, each time that a Dag file is parsed."""
+    asked: list[str] = []
+    monkeypatch.setattr("airflow.sdk.definitions.asset._get_uri_normalizer", asked.append)
+    secret_asset("production")
+    assert asked == []
+
+
 def test_stores_may_be_mappings() -> None:
     """A mapping means what it means in the rotation file; a store stays itself, and labels stay apart."""
     store = AirflowVariableStore(name="one", label="first")
@@ -89,8 +107,11 @@ def test_wrong_mapping_names_the_field() -> None:
     ],
 )
 def test_link_to_the_dashboard(dashboard_url: str | None, link: str) -> None:
+    """Each operator has it, under this name."""
     operator = FeaturebaseOperator(task_id="t", webhook_id="5a", dashboard_url=dashboard_url)
-    assert FeaturebaseWebhookLink().get_link(operator, ti_key=None) == link
+    (button,) = operator.operator_extra_links
+    assert button.name == "Webhook in Featurebase"
+    assert button.get_link(operator, ti_key=None) == link  # type: ignore[arg-type]
 
 
 def test_display_name() -> None:

@@ -15,14 +15,16 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
+from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.operators import stores
+from featurebase_provider.operators.assets import plan_asset, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import check_conf, is_later_try, pulled, result_of, this_run, timing_of
 from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.stores import this_airflow, write_rule
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable, StoreUnreachable
 from featurebase_provider.rotation.history import History
-from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.memory import WebhookMemory, plan_key
 from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -147,7 +149,9 @@ def test_in_a_mapped_group_results_are_those_of_the_same_branch() -> None:
     ("task_id", "result", "mapping"), [(None, None, None), ("text", "x", None), ("gone", None, None)]
 )
 def test_only_a_mapping_is_a_result_to_look_into(task_id: str | None, result: Any, mapping: Any) -> None:
-    task = running(lambda operator, context: (result_of(context, task_id), pulled(context, task_id)), {"text": "x"})
+    """And what the task itself has left, which Airflow gives to whoever names no task, is nobody else's."""
+    results = {"text": "x", "work": {"its": "own"}}
+    task = running(lambda operator, context: (result_of(context, task_id), pulled(context, task_id)), results)
     assert task.execute() == (result, mapping)
 
 
@@ -204,12 +208,18 @@ def test_a_task_must_be_told_which_webhook_is_meant() -> None:
         assert (operator.webhook_id, operator.featurebase_conn_id) == ("", "featurebase_default")
 
 
-def test_a_template_that_renders_to_nothing_is_refused() -> None:
+def test_a_template_that_renders_to_nothing_is_refused(stats: list[tuple[str, dict[str, str]]]) -> None:
     """Before anything is asked."""
     operator = FeaturebaseOperator(task_id="t", webhook_id="{{ params.id }}")
     operator.webhook_id = ""
-    with pytest.raises(AirflowFailException, match=r"\(none\): webhook_id is empty once rendered"):
+    with pytest.raises(AirflowFailException, match=r"^webhook \(none\): webhook_id is empty once rendered"):
         RunningTask(operator).execute()
+    assert stats == [("featurebase.task", {"webhook": "", "result": "failed"})]
+
+
+def test_an_operator_without_work_of_its_own_is_no_success() -> None:
+    with pytest.raises(NotImplementedError):
+        RunningTask(FeaturebaseOperator(task_id="t", webhook_id=WEBHOOK_ID)).execute()
 
 
 def test_results_are_kept_whatever_the_dags_defaults_say() -> None:
@@ -257,6 +267,42 @@ def test_what_rotate_left_names_its_plan() -> None:
     assert running(work, {"rotate": ROTATED.as_json()}).execute() == [PLAN, None, None]
 
 
+def test_a_task_that_finds_the_webhook_by_itself_takes_the_plan_that_rotate_names() -> None:
+    """It has no id yet that the plan's could differ from."""
+
+    def work(operator: Working, context: Any) -> Any:
+        operator.webhook_id = ""
+        return operator.plan_left_by_rotate(context, "rotate")
+
+    assert running(work, {"rotate": ROTATED.as_json()}).execute() == PLAN
+
+
+def test_earlier_runs_are_known_by_their_plans_of_this_and_other_tasks(memory: WebhookMemory) -> None:
+    """Even where they died before they left a history."""
+    plans = {key: a_plan(a_webhook(f"whsec_{key}")) for key in (plan_key("a_dag", "preflight"), "other", "third")}
+    for key, plan in plans.items():
+        memory.keep_plan(key, plan)
+
+    def work(operator: Working, context: Any) -> Any:
+        return operator.recall(context, memory, plan_keys=["other"]).known
+
+    first, second, _ = (plan.before for plan in plans.values())
+    assert set(running(work).execute()) == {first, second}
+
+
+def test_earlier_runs_are_known_by_the_events_of_the_webhooks_assets(
+    memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is where version 0.1.0 left them."""
+    left = {
+        asset("production").name: [{"webhook_id": WEBHOOK_ID, "before": before}]
+        for asset, before in ((report_asset, "sha256:reported"), (plan_asset, "sha256:planned"))
+    }
+    monkeypatch.setattr(operators_memory, "asset_event_extras", lambda asset, newest: left.get(asset.name))
+    known = running(lambda operator, context: operator.recall(context, memory).known).execute()
+    assert set(known) == {"sha256:reported", "sha256:planned"}
+
+
 def test_a_plans_name_is_that_of_its_preflight_and_branch() -> None:
     def of(**facts: Any) -> Any:
         return running(lambda operator, context: operator.plan_key(context), **facts).execute()
@@ -271,6 +317,8 @@ def test_a_plans_name_is_that_of_its_preflight_and_branch() -> None:
     [
         ({"rotate": "success"}, False, True),
         ({"rotate": "up_for_retry"}, False, True),
+        ({"rotate": "restarting"}, False, True),
+        ({"rotate": "deferred"}, False, True),
         ({"rotate": "upstream_failed"}, False, False),
         ({"rotate": None}, True, True),
         ({"other": "success"}, False, False),
@@ -347,13 +395,35 @@ def test_a_param_of_the_dag_is_no_slip_of_the_pen() -> None:
 
 
 def test_a_number_stays_a_text_where_a_dag_renders_native_objects() -> None:
-    """An id of 24 digits is a text; what is no text is rendered as Airflow does."""
+    """An id of 24 digits is a text, and so is a number; what is no text is rendered as Airflow does."""
     digits = "5" * 24
     with DAG("d", render_template_as_native_obj=True, schedule=None) as dag:
         operator = FeaturebaseOperator(task_id="t", webhook_id="{{ digits }}")
-    context: Any = {"dag": dag, "digits": digits}
+    context: Any = {"dag": dag, "digits": digits, "number": int(digits)}
+    assert operator.render_template("{{ digits }}", context) == operator.render_template("{{ number }}", context)
     assert operator.render_template("{{ digits }}", context) == digits
     assert operator.render_template(["{{ digits }}"], context) == [digits]
+
+
+class Nested:
+    """What Airflow renders field by field, and which holds itself."""
+
+    template_fields = ("text", "me")
+
+    def __init__(self) -> None:
+        self.text, self.me = "{{ number }}", self
+
+
+def test_what_holds_itself_is_rendered_once() -> None:
+    with DAG("d", schedule=None) as dag:
+        operator = FeaturebaseOperator(task_id="t", webhook_id=WEBHOOK_ID)
+    nested = Nested()
+    operator.render_template(nested, {"dag": dag, "number": 7})  # type: ignore[typeddict-unknown-key]
+    assert (nested.text, nested.me) == ("7", nested)
+
+
+def test_airflow_can_draw_our_tasks() -> None:
+    assert re.fullmatch("#[0-9a-f]{6}", FeaturebaseOperator.ui_color)
 
 
 def test_a_problem_with_the_memory_says_what_to_do_where_no_retry_helps(said: Log) -> None:

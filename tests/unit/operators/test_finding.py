@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
@@ -49,7 +50,7 @@ def ending_with(error: Exception | None, found: dict[str, Any] | None = None) ->
     ],
 )
 def test_a_task_says_why_it_did_not_succeed(error: Exception, why: str) -> None:
-    assert ending_with(error) == {KEY: {"why": why, "found": None}}
+    assert ending_with(error) == {"finding": {"why": why, "found": None}}
 
 
 def test_an_error_of_somebody_elses_is_named_only() -> None:
@@ -64,14 +65,27 @@ def test_a_task_that_succeeds_says_what_it_found_if_anything() -> None:
     assert ending_with(None, {"a": 1}) == {KEY: {"why": None, "found": {"a": 1}}}
 
 
-def test_an_outage_does_not_change_how_a_task_ends(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "outage",
+    [
+        AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR)),
+        httpx.ConnectError("refused"),
+        BrokenPipeError(),
+    ],
+    ids=lambda outage: type(outage).__name__,
+)
+def test_an_outage_does_not_change_how_a_task_ends(outage: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said by a logger of this provider, for whom sets levels by its name."""
+
     def out(**_: Any) -> None:
-        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+        raise outage
 
     context: Any = {"ti": SimpleNamespace(xcom_push=out)}
     with pytest.raises(AirflowFailException, match="gone"), leaving_word(context):
         raise AirflowFailException("gone")
-    assert "took no word for the report" in caplog.text
+    (record,) = caplog.records
+    assert "took no word for the report" in record.getMessage()
+    assert record.name.startswith("featurebase_provider.")
 
 
 def test_preflight_leaves_what_it_found_though_it_fails(featurebase: Featurebase, memory: WebhookMemory) -> None:
@@ -138,6 +152,19 @@ def test_the_word_of_a_try_before_the_last_is_not_heard(featurebase: Featurebase
     assert "read-only" in failed["stores"][0]["problem"]
     killed = reporting({"push.a": "failed"})
     assert killed["cause"].startswith("push.a: it left no message")
+
+
+def test_a_task_that_looks_for_nothing_leaves_nothing_when_it_succeeds() -> None:
+    with leaving_word({}):
+        pass
+
+
+def test_the_word_of_a_task_is_a_line_of_some_length() -> None:
+    """Whoever wrote it: an XCom can be set by hand."""
+    task = RunningTask(SimpleNamespace(task_id="report", outlets=[]))
+    task.findings["plan"] = {"why": f"first\n{'x' * 9000}"}
+    why = why_of(task.context, "plan")
+    assert why == f"first {'x' * 9000}"[:LONGEST]
 
 
 def test_in_a_mapped_group_each_branch_has_its_own_word() -> None:

@@ -13,6 +13,7 @@ from featurebase_provider.operators.assets import plan_asset, report_asset
 from featurebase_provider.operators.memory import VariableMemory, events_of, memory_of
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.push import PushWebhookSecretOperator
+from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.memory import LARGEST_RECORD, WebhookMemory, plan_key
@@ -131,7 +132,7 @@ def test_each_webhook_host_and_team_has_records_of_its_own(variables: Variables)
     assert {one.memory.webhook_id for one in told if isinstance(one.memory, VariableMemory)} == {"5a"}
 
 
-@pytest.mark.parametrize("task_id", ["preflight", "rotate", "alone", "push"])
+@pytest.mark.parametrize("task_id", ["preflight", "rotate", "alone", "push", "report"])
 def test_every_task_goes_by_the_records_of_its_team(
     featurebase: Featurebase, memory: WebhookMemory, task_id: str
 ) -> None:
@@ -144,6 +145,9 @@ def test_every_task_goes_by_the_records_of_its_team(
         "preflight": lambda: PreflightRotationOperator(**usual, stores=[store]),
         "rotate": lambda: RotateWebhookSecretOperator(**usual, stores=[store], plan_task_id="preflight"),
         "alone": lambda: RotateWebhookSecretOperator(**usual, stores=[store]),
+        "report": lambda: RotationReportOperator(
+            **usual, preflight_task_id="preflight", rotate_task_id="outcome", push_task_ids={}
+        ),
         "push": lambda: PushWebhookSecretOperator(**usual, store=store, rotate_task_id="outcome"),
     }[task_id]()
     red.keep_plan(plan_key("a_dag", "preflight"), plan)

@@ -31,7 +31,7 @@ from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark, Writability
 from tests.support.running_task import RunningTask
-from tests.unit.operators.conftest import HOST
+from tests.unit.operators.conftest import HOST, rendered
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,
@@ -89,6 +89,12 @@ def receiver(status: int, events: list[str]) -> dict[str, Any]:
 def test_it_must_be_told_which_webhook_is_meant() -> None:
     with pytest.raises(ValueError, match="preflight has neither webhook_id nor webhook_name"):
         PreflightRotationOperator(task_id="preflight", stores=())
+
+
+def test_what_a_run_is_asked_for_may_come_out_of_its_form() -> None:
+    asked = {"webhook_id": WEBHOOK_ID, "featurebase_conn_id": "fb", "webhook_name": NAME, "mode": "r", "reason": "why"}
+    operator = rendered(preflight(**{name: f"{{{{ params.{name} }}}}" for name in asked}).operator, **asked)
+    assert {name: getattr(operator, name) for name in asked} == asked
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_a_second_entry_for_the_webhook_stops_the_run(
     featurebase: Featurebase, memory: WebhookMemory, entry: dict[str, Any]
 ) -> None:
     """The report is told what was found all the same."""
-    task = preflight(a_store(), others=[an_entry(webhook_id=OTHER_ID), an_entry(**entry)])
+    task = preflight(a_store(), others=[an_entry(name="other", webhook_id=OTHER_ID), an_entry(**entry)])
     with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: the entry 'twin'"):
         task.execute()
     found = task.pushed[KEY]["found"]
@@ -172,6 +178,7 @@ def test_an_entry_of_the_same_name_may_be_of_another_workspace(
     featurebase: Featurebase, memory: WebhookMemory, name: str
 ) -> None:
     """Its own connection tells; one that can't be asked holds nothing up, and what has another name is not asked."""
+    featurebase.others.append(a_webhook(id=OTHER_ID, name="Theirs"))
     entry = an_entry(webhook_name=name, featurebase_conn_id="fb_of_theirs")
     asked = ["fb_of_mine", *(["fb_of_theirs"] if name == NAME else [])]
     if name == NAME:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.config.sections import ProbeConfig
+from featurebase_provider.featurebase.errors import ApiUnavailable
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
@@ -22,14 +23,20 @@ from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.one_task import OneFeaturebase, OneTask
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, secret
 
+if TYPE_CHECKING:
+    from tests.unit.operators.conftest import Log
+
 NEW = a_webhook("whsec_1")
 
 
 class Receiver:
-    """Accepts what is signed with its secret, within five minutes of Featurebase's time."""
+    """Accepts what is signed with its secret, within five minutes of Featurebase's time.
 
-    def __init__(self, featurebase: OneFeaturebase, held: str = "1", refuses: int = 401) -> None:
-        self.featurebase, self.held, self.refuses = featurebase, secret(held), refuses
+    :param late: so many events come before it has loaded the secret.
+    """
+
+    def __init__(self, featurebase: OneFeaturebase, held: str = "1", refuses: int = 401, late: int = 0) -> None:
+        self.featurebase, self.held, self.refuses, self.late = featurebase, secret(held), refuses, late
         self.events: list[dict[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -38,7 +45,8 @@ class Receiver:
         at = int(request.headers[TIMESTAMP_HEADER])
         fresh = abs(at - self.featurebase.now.timestamp()) <= 300
         right = request.headers[SIGNATURE_HEADER] == sign(self.held, at, body)
-        return httpx.Response(204 if fresh and right else self.refuses)
+        loaded = len(self.events) > self.late
+        return httpx.Response(204 if fresh and right and loaded else self.refuses)
 
     def options(self, **options: Any) -> dict[str, Any]:
         usual = {"resolve": lambda host, port: ["203.0.113.7"], "steady": 0.0}
@@ -61,14 +69,20 @@ def left_behind(*, posted: Moment | None = None, distributed: str = str(NEW.fing
     return {"rotate": rotated.as_json(), "distributed": {"fingerprint": distributed}}
 
 
-def test_probe_passes_and_measures_the_receivers_exposure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_passes_and_measures_the_receivers_exposure(
+    monkeypatch: pytest.MonkeyPatch,
+    stats: list[tuple[str, dict[str, str]]],
+    timings: list[tuple[str, float, dict[str, str]]],
+) -> None:
     """From just before the refresh to the first acceptance, by the monotonic clock that both tasks share."""
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     receiver = Receiver(featurebase)
     task = OneTask(left_behind(posted=Moment(time.monotonic() - 2.5, 0.0, boot_id())))
-    result = probing(probe_options=receiver.options()).execute(task.context)
+    result = probing(probe_options=receiver.options(), webhook="production").execute(task.context)
     assert (result["result"], result["accepted"], len(receiver.events)) == ("accepted", 3, 4)
     assert 2500 <= result["receiver_exposure_ms"] < 60_000
+    assert timings == [("featurebase.receiver_exposure", result["receiver_exposure_ms"], {"webhook": "production"})]
+    assert stats == [("featurebase.probe", {"webhook": "production", "result": "done"})]
     assert (featurebase.connections, featurebase.reads) == (["fb_of_mine"], [WEBHOOK_ID])
 
 
@@ -81,11 +95,42 @@ def test_on_another_machine_exposure_is_measured_by_featurebases_clock(monkeypat
     assert result["receiver_exposure_ms"] == pytest.approx(4000)
 
 
-def test_alone_it_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alone_it_measures_nothing(
+    monkeypatch: pytest.MonkeyPatch, timings: list[tuple[str, float, dict[str, str]]]
+) -> None:
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     operator = probing(rotate_task_id=None, distributed_task_id=None, probe_options=Receiver(featurebase).options())
     assert operator.execute(OneTask().context)["receiver_exposure_ms"] is None
+    assert (featurebase.reads, timings) == ([WEBHOOK_ID], [])
+
+
+def test_where_preflights_plan_is_gone_rotates_result_names_the_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(NEW).behind(monkeypatch)
+    options = Receiver(featurebase).options()
+    operator = probing(webhook_id="", plan_task_id="preflight", probe_options=options)
+    assert operator.execute(OneTask(left_behind()).context)["result"] == "accepted"
     assert featurebase.reads == [WEBHOOK_ID]
+
+
+def test_who_watches_the_log_sees_what_the_probe_waits_for(monkeypatch: pytest.MonkeyPatch, said: Log) -> None:
+    featurebase = OneFeaturebase(NEW).behind(monkeypatch)
+    receiver = Receiver(featurebase, late=1)
+    probing(probe_options=receiver.options(timeout=60.0)).execute(OneTask(left_behind()).context)
+    assert f"the receiver does not accept the secret {NEW.fingerprint} yet" in said
+
+
+def test_a_probe_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here to an address to which none is sent, whatever the options."""
+    metadata = NEW.model_copy(update={"url": "https://169.254.169.254/hook"})
+    OneFeaturebase(metadata).behind(monkeypatch)
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: .*169.254.169.254"):
+        probing().execute(OneTask(left_behind()).context)
+
+
+def test_an_outage_says_that_the_receiver_was_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)).behind(monkeypatch)
+    with pytest.raises(ApiUnavailable, match="The stores hold the new secret, the receiver was not probed"):
+        probing().execute(OneTask(left_behind()).context)
 
 
 @pytest.mark.parametrize("hours", [0, 3, -3])
@@ -139,8 +184,9 @@ def test_the_defaults_of_file_and_probe_agree() -> None:
 
 def test_a_refusal_ends_the_task_for_good_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
-    task = OneTask(left_behind())
-    with pytest.raises(AirflowFailException, match="the receiver 'receiver.example' refuses the signature") as caught:
+    task = OneTask(left_behind(posted=Moment(time.monotonic(), 0.0, boot_id())))
+    refused = f"{WEBHOOK_ID}: the receiver 'receiver.example' refuses the signature"
+    with pytest.raises(AirflowFailException, match=refused) as caught:
         probing(probe_options=Receiver(featurebase, held="0").options()).execute(task.context)
     assert "no older one can be restored: mend the receiver, then clear this task" in str(caught.value)
     kept = task.pushed["return_value"]
@@ -168,7 +214,7 @@ def test_a_secret_that_no_store_was_given_is_not_blamed_on_the_receiver(monkeypa
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     receiver = Receiver(featurebase)
     task = OneTask(left_behind(distributed="sha256:another"))
-    with pytest.raises(AirflowFailException, match="the stores were given sha256:another"):
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: the stores were given sha256:another"):
         probing(probe_options=receiver.options()).execute(task.context)
     assert receiver.events == []
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory
     from tests.unit.operators.conftest import Featurebase, Log
 
-OLD, NEW = fingerprint("0"), fingerprint("1")
+OLD, NEW, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
 EARLIER = StoreOutcome("memory", "memory://memory", "written", NEW, 12.0)
 
 
@@ -83,6 +83,39 @@ def test_a_store_that_somebody_else_has_brought_there_was_exposed_to_nothing_of_
     result = push(a_store(value=secret("1")), rotated(earlier)).execute()
     assert (result["result"], result["fingerprint"], result["exposure_ms"]) == ("unchanged", NEW, None)
     assert result["pushed_at"] is None
+
+
+def test_on_another_machine_exposure_is_measured_by_wall_clock(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """On the same one by the clock that nobody sets."""
+    featurebase.api.rotated()
+    elsewhere = Moment(0.0, time.time() - 4, "another machine")
+    assert 4000 <= push(a_store(), rotated(posted=elsewhere)).execute()["exposure_ms"] < 60_000
+    here = Moment(time.monotonic() - 3, 0.0, boot_id())
+    assert 3000 <= push(a_store(), rotated(posted=here)).execute()["exposure_ms"] < 60_000
+
+
+def test_a_secret_that_another_run_has_replaced_since_is_not_written(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    """Though a read shows it: that one is stale."""
+    featurebase.api.rotated()
+    featurebase.api.rotated()
+    at = START.isoformat()
+    memory.write("history", History(WEBHOOK_ID).seeing(NEW, at).seeing(NEWER, at, replaced=[NEW]).as_json())
+    featurebase.api.read_script.append("stale")
+    store = a_store()
+    push(store, rotated()).execute()
+    assert store.writes == [NEWER]
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_whether_the_previous_secret_stays_is_the_plans_to_say(
+    featurebase: Featurebase, memory: WebhookMemory, drop: bool
+) -> None:
+    featurebase.api.rotated()
+    store = a_store(value=secret("1"), previous=secret("older"), keeps_previous=True)
+    push(store, rotated(plan=a_plan(drop_previous=drop))).execute()
+    assert store.holds_previous == (None if drop else "whsec_older")
 
 
 def test_a_store_that_was_changed_since_rotate_is_measured_anew(

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.operators.assets import report_asset
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.rotation.all_stores import StoreOutcome
-from featurebase_provider.rotation.current import read_current
+from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import NOW, RunningTask
-from tests.unit.operators.conftest import HOST
+from tests.unit.operators.conftest import HOST, rendered
 from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, api_unreachable, fingerprint
 
 if TYPE_CHECKING:
@@ -183,6 +184,40 @@ def test_a_task_that_was_killed_left_no_message(featurebase: Featurebase, memory
     assert set(whys.values()) == {None}
 
 
+def test_a_run_of_which_airflow_tells_nothing_of_preflight_is_reported(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    assert reporting({}, {}).execute()["outcome"] == "nothing_changed"
+
+
+def test_a_plan_that_is_none_names_the_webhook(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: .*not a plan"):
+        reporting({"preflight": {"a": 1}}).execute()
+
+
+def test_what_the_run_was_asked_for_may_come_out_of_its_form() -> None:
+    asked = {"webhook_id": WEBHOOK_ID, "featurebase_conn_id": "fb", "mode": "dry_run", "reason": "why"}
+    arguments = {name: f"{{{{ params.{name} }}}}" for name in asked}
+    operator = rendered(reporting(arguments=arguments).operator, **asked)
+    assert {name: getattr(operator, name) for name in asked} == asked
+
+
+def test_a_read_that_shows_what_this_run_has_replaced_is_read_again(
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: None)
+    featurebase.api.rotated()
+    featurebase.api.read_script.append("stale")
+    assert reporting().execute()["outcome"] == "rotated"
+    assert featurebase.api.reads == 2
+
+
+def test_a_status_is_a_word_of_some_length(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    featurebase.api.rotated()
+    featurebase.api.change(status="x" * 40)
+    assert reporting().execute()["status"] == "x" * 20
+
+
 def test_in_a_dag_with_other_tasks_only_the_rotations_are_told(featurebase: Featurebase, memory: WebhookMemory) -> None:
     """A failure of another is none of the rotation's. They come in the Dag's order, whatever Airflow's is."""
     featurebase.api.rotated()
@@ -218,6 +253,7 @@ def test_a_report_is_written_though_featurebase_cannot_be_read(
     assert report["at"] == START.isoformat()
     (warning,) = said.texts["warning"]
     assert error.summary in warning
+    assert "Nothing was changed" not in warning
 
 
 def test_a_report_is_written_though_the_connection_is_gone(
@@ -247,7 +283,7 @@ def test_a_secret_that_another_run_has_made_since_is_the_current_one(
     featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read that shows this run's is stale then."""
-    monkeypatch.setitem(read_current.__kwdefaults__, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: None)
     featurebase.api.rotated()
     featurebase.api.rotated()
     at = START.isoformat()

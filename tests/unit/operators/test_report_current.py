@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from featurebase_provider.featurebase.models import Webhook
-from featurebase_provider.operators import report
-from featurebase_provider.operators.report import current_webhook
+from featurebase_provider.operators.report import STALE_SECONDS, current_webhook
+from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import StaleRead
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.rotation.fakes import START, a_plan, a_webhook
@@ -42,9 +42,12 @@ def test_a_stale_read_is_read_again(shown: tuple[Webhook, ...], current: Webhook
 
 
 def test_a_read_that_stays_stale_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "STALE_SECONDS", 0.0)
+    """After some seconds: the report's task is the run's last."""
+    waited: list[float] = []
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: waited.append(seconds))
+    monkeypatch.setattr(Clock, "monotonic", lambda clock: sum(waited))
     client: Any = Shows(OLD)
-    with pytest.raises(StaleRead):
+    with pytest.raises(StaleRead, match=f"for {sum(waited) + STALE_SECONDS:.0f} s Featurebase has shown"):
         current_webhook(client, PLAN, ROTATED)
 
 

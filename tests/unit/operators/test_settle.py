@@ -44,9 +44,12 @@ def left_behind(**probe: Any) -> dict[str, Any]:
     }
 
 
-def test_pause_of_the_rotations_making_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pause_of_the_rotations_making_is_undone(
+    monkeypatch: pytest.MonkeyPatch, stats: list[tuple[str, dict[str, str]]]
+) -> None:
     featurebase = OneFeaturebase(paused()).behind(monkeypatch)
-    result = settling().execute(OneTask(left_behind()).context)
+    result = settling(webhook="production").execute(OneTask(left_behind()).context)
+    assert stats == [("featurebase.settle", {"webhook": "production", "result": "done"})]
     assert featurebase.updates == [(WEBHOOK_ID, {"status": "active"})]
     assert result["reactivated"] is True
     assert (result["health_before"]["consecutive_failures"], result["health_before"]["last_code"]) == (7, 401)
@@ -71,7 +74,7 @@ def test_what_cannot_be_told_stays_and_says_what_to_do(
     featurebase = OneFeaturebase(webhook).behind(monkeypatch)
     with pytest.raises(AirflowFailException, match=says) as caught:
         settling(**arguments).execute(OneTask(results).context)
-    assert "it is 'paused' and stays so" in str(caught.value)
+    assert f"{WEBHOOK_ID}: it is 'paused' and stays so" in str(caught.value)
     assert "set the webhook active in Featurebase once that is right" in str(caught.value)
     assert "last result: 401" in str(caught.value)
     assert featurebase.updates == []
@@ -93,8 +96,9 @@ def test_the_workers_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch, hour
 
 
 def test_active_webhook_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    featurebase = OneFeaturebase(a_webhook("whsec_1")).behind(monkeypatch)
-    assert settling().execute(OneTask(left_behind()).context)["reactivated"] is False
+    featurebase = OneFeaturebase(a_webhook("whsec_1", health={"consecutive_failures": 2})).behind(monkeypatch)
+    result = settling().execute(OneTask(left_behind()).context)
+    assert (result["reactivated"], result["health_before"]["consecutive_failures"]) == (False, 2)
     assert (featurebase.updates, featurebase.reads) == ([], [WEBHOOK_ID])
 
 
@@ -110,5 +114,13 @@ def test_webhook_that_was_inactive_before_stays_so(monkeypatch: pytest.MonkeyPat
     featurebase = OneFeaturebase(paused()).behind(monkeypatch)
     plan = a_plan(a_webhook(status="paused"), mode=mode)
     results = {**left_behind(), "rotate": RotationOutcome(plan, "not_asked", "sha256:1").as_json()}
-    assert settling().execute(OneTask(results).context)["reactivated"] is False
+    result = settling().execute(OneTask(results).context)
+    assert (result["reactivated"], result["health_before"]["consecutive_failures"]) == (False, 7)
     assert featurebase.updates == []
+
+
+def test_where_preflights_plan_is_gone_rotates_result_names_the_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(paused()).behind(monkeypatch)
+    operator = settling(webhook_id="", plan_task_id="preflight")
+    assert operator.execute(OneTask(left_behind()).context)["reactivated"] is True
+    assert featurebase.reads == [WEBHOOK_ID]

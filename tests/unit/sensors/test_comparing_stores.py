@@ -39,7 +39,7 @@ def test_white_space_is_told_from_another_secret() -> None:
 
 def test_a_store_that_does_not_answer_is_compared_again() -> None:
     """It was pushed, so nothing says that it is wrong: Airflow's retry asks again."""
-    with pytest.raises(StoresUnread, match="no answer") as caught:
+    with pytest.raises(StoresUnread, match=f"{WEBHOOK_ID}: .*no answer") as caught:
         comparing(holding("1", SILENT), holding("1", label="b"))
     for text in ("A retry compares again", fingerprint("1")):
         assert text in str(caught.value)
@@ -51,6 +51,6 @@ def test_a_store_that_does_not_answer_is_compared_again() -> None:
     ids=["holds another", "refuses"],
 )
 def test_a_store_that_no_retry_mends_is_named_beside_it(other: MemoryStore) -> None:
-    with pytest.raises(StoresDisagree, match="mode=distribute") as caught:
+    with pytest.raises(StoresDisagree, match=f"{WEBHOOK_ID}: .*mode=distribute") as caught:
         comparing(holding("1", SILENT), other)
     assert "no answer" in str(caught.value)

@@ -256,7 +256,7 @@ def test_how_it_ends_after_the_triggerer_is_counted(
 
 def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> None:
     event = {"webhook_id": WEBHOOK_ID, "kind": "unreadable"}
-    with pytest.raises(DeliveryHealthUnreadable, match="a retry looks again"):
+    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*a retry looks again"):
         a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
 
 
@@ -284,7 +284,10 @@ def test_a_webhook_that_was_inactive_before_the_rotation_is_not_waited_for(monke
     rotated = RotationOutcome(plan, "answered", str(NEW.fingerprint), distributed_at=START.isoformat())
     OneFeaturebase(paused).behind(monkeypatch)
     result = a_sensor(**IN_A_ROTATION).execute(OneTask({"rotate": rotated.as_json(), **PASSED}).context)
-    assert result["kind"] == "quiet"
+    assert (result["kind"], result["detail"]) == (
+        "quiet",
+        "no delivery since the push was seen; the probe has passed",
+    )
 
 
 def test_a_stale_read_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +297,15 @@ def test_a_stale_read_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) 
     store = MemoryStore(value=secret("1"))
     sensor = a_sensor(stores=[store], **IN_A_ROTATION)
     assert sensor.execute(OneTask(left_behind()).context)["kind"] == "healthy"
-    assert len(featurebase.reads) == 3
+    assert featurebase.reads == [WEBHOOK_ID] * 3
+
+
+def test_by_itself_it_takes_what_it_reads_for_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no rotation whose secret could be older."""
+    featurebase = OneFeaturebase(NEW, shown(200, 8)).behind(monkeypatch)
+    event = {"webhook_id": WEBHOOK_ID, "kind": "healthy"}
+    result = a_sensor(stores=[MemoryStore(value=secret("1"))]).execute_complete(OneTask().context, event)
+    assert (result["kind"], result["stores_hold"], featurebase.reads) == ("healthy", NEW.fingerprint, [WEBHOOK_ID])
 
 
 def test_every_store_is_compared_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,10 +377,24 @@ def test_on_the_worker_it_polls_as_long(
 ) -> None:
     slept, featurebase = polling(monkeypatch, NEW, hours=hours)
     result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind(**PASSED)).context)
-    assert result["kind"] == "quiet"
+    assert (result["kind"], set(featurebase.reads)) == ("quiet", {WEBHOOK_ID})
+    assert result["detail"].startswith("no delivery since the push was seen")
     assert slept.seconds[:59] == pytest.approx([15.0] * 59)
     assert sum(slept.seconds) == pytest.approx(900, abs=0.1)
     assert ("this machine's clock is" in capsys.readouterr().out) == bool(hours)
+
+
+def test_what_the_worker_watches_counts_from_when_the_trigger_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor of version 0.1 did not say from when: then from now."""
+    event = {"webhook_id": WEBHOOK_ID, "kind": "unwatched"}
+    since, until = seconds_after_start(-53).isoformat(), seconds_after_start(600).isoformat()
+    slept, _ = polling(monkeypatch, shown(401, -10, failures=1), shown(401, -5, failures=3))
+    with pytest.raises(AirflowFailException, match="deliveries fail since the push"):
+        a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event, since, until)
+    assert slept.seconds == pytest.approx([15.0] * 2)
+    polling(monkeypatch, shown(401, -10, failures=3))
+    result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
+    assert result["kind"] == "quiet"
 
 
 def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
