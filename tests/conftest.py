@@ -28,6 +28,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(autouse=True)
 def _nothing_is_redacted_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that an earlier test had masked must show in a log that a later one searches for it."""
-    redacting = sys.modules.get("featurebase_provider.hooks.masking")
-    if redacting is not None:
-        monkeypatch.setattr(redacting._REDACTOR, "_forms", ())
+    masking = sys.modules.get("featurebase_provider.hooks.masking")
+    if masking is not None:
+        monkeypatch.setattr(masking._REDACTOR, "_forms", ())
