@@ -1,6 +1,6 @@
 """Reads YAML into a tree that knows the line of every field.
 
-PyYAML's parser gives events; its object constructors are never used, so no tag can build a Python object.
+PyYAML composes the nodes; its object constructors are never used, so no tag can build a Python object.
 Plain scalars mean what YAML 1.2 says: only ``true`` and ``false`` are booleans, and a date stays text.
 """
 
@@ -23,7 +23,12 @@ MAX_NODES = 50_000
 MAX_DEPTH = 40
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_STR_TAG = "tag:yaml.org,2002:str"
+_TAGS = "tag:yaml.org,2002:"
+_STR_TAG = f"{_TAGS}str"
+_COLLECTION_TAGS = frozenset({f"{_TAGS}map", f"{_TAGS}seq"})
+_PLAIN_TAGS = frozenset(_TAGS + name for name in ("str", "null", "bool", "int", "float", "timestamp", "merge", "value"))
+"""What PyYAML takes plain scalars for by itself."""
+_RESOLVER = yaml.resolver.Resolver()
 _INT = re.compile(r"[-+]?[0-9]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,15}|[0-9]{1,15}(?:\.[0-9]{0,15})?)(?:[eE][-+]?[0-9]{1,3})?")
 
@@ -96,13 +101,24 @@ def read_document(text: str) -> tuple[Node | None, list[Fault]]:
         keys that are not text, and tags.
     :raises Unreadable: the text is no YAML, or a structure that cannot be used.
     """
-    builder = _Builder()
+    reader = _Reader()
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            builder.take(event)
+        _check_depth(text)  # before anything recurses
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as exc:
         raise Unreadable(_syntax_fault(text, exc)) from None
-    return builder.root, builder.faults
+    return (reader.read(root, ()) if root is not None else None), reader.faults
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Unreadable(Fault(event.start_mark.line + 1, "", f"values are nested more than {MAX_DEPTH} deep"))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _syntax_fault(text: str, exc: yaml.YAMLError) -> Fault:
@@ -118,115 +134,70 @@ def _syntax_fault(text: str, exc: yaml.YAMLError) -> Fault:
     return Fault(line, "", f"this is not valid YAML: {words or 'it cannot be parsed'}")
 
 
-@dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end has not come yet."""
-
-    node: Node
-    anchor: str | None
-    path: tuple[Key, ...]
-    key: Node | None = None
-    merges: list[Node] = field(default_factory=list)
-
-
-class _Builder:
-    """Builds the tree from events, without recursion, and counts what aliases repeat."""
+class _Reader:
+    """Turns PyYAML's nodes into ours, and counts what aliases repeat."""
 
     def __init__(self) -> None:
-        self.root: Node | None = None
         self.faults: list[Fault] = []
-        self._open: list[_Open] = []
+        self._done: dict[int, Node] = {}
+        self._begun: set[int] = set()
         self._merged = 0
-        self._anchors: dict[str, Node | None] = {}
 
-    def take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.DocumentStartEvent):
-            if self.root is not None:
-                raise Unreadable(Fault(line, "", "a second document starts here (---); one is allowed"))
-            self._anchors.clear()
-        elif isinstance(event, yaml.AliasEvent):
-            self._place(self._aliased(event.anchor or "", line))
-        elif isinstance(event, yaml.ScalarEvent):
-            self._check_tag(event, line)
-            node = Node(_scalar(event), line)
-            if event.anchor:
-                self._anchors[event.anchor] = node
-            self._place(node)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._start(event, line)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._end()
-
-    def _aliased(self, anchor: str, line: int) -> Node:
-        if anchor not in self._anchors:
-            raise Unreadable(Fault(line, self._here(), "an alias (*) names an anchor (&) that does not exist"))
-        node = self._anchors[anchor]
-        if node is None:
-            raise Unreadable(Fault(line, self._here(), "an alias (*) stands inside its own anchor (&)"))
+    def read(self, found: yaml.Node, path: tuple[Key, ...]) -> Node:
+        """The node and all below it; what an alias repeats is the very node that it names."""
+        line = found.start_mark.line + 1
+        if id(found) in self._done:
+            return self._done[id(found)]
+        if id(found) in self._begun:
+            raise Unreadable(Fault(line, field_name(path), "an alias (*) stands inside its own anchor (&)"))
+        self._begun.add(id(found))
+        if _is_tagged(found):
+            self.faults.append(
+                Fault(line, field_name(path), "a tag (!) stands here; tags are not allowed in this file")
+            )
+        if isinstance(found, yaml.SequenceNode):
+            node = Node([], line)
+            for index, item in enumerate(found.value):
+                self._adopt(node, child := self.read(item, (*path, index)))
+                node.value.append(child)
+        elif isinstance(found, yaml.MappingNode):
+            node = self._mapping(found, path)
+        else:
+            node = Node(_scalar(found), line)
+        self._done[id(found)] = node
         return node
 
-    def _start(self, event: yaml.CollectionStartEvent, line: int) -> None:
-        self._check_tag(event, line)
-        if len(self._open) >= MAX_DEPTH:
-            raise Unreadable(Fault(line, "", f"values are nested more than {MAX_DEPTH} deep"))
-        if event.anchor:
-            self._anchors[event.anchor] = None
-        value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._open.append(_Open(Node(value, line), event.anchor, self._path()))
-
-    def _end(self) -> None:
-        done = self._open.pop()
-        for merged in done.merges:
+    def _mapping(self, found: yaml.MappingNode, path: tuple[Key, ...]) -> Node:
+        node, merges = Node({}, found.start_mark.line + 1), list[Node]()
+        for key, value in found.value:
+            name, line = self.read(key, path).value, key.start_mark.line + 1
+            child = self.read(value, (*path, name) if isinstance(name, str) else path)
+            if not isinstance(name, str):
+                self.faults.append(Fault(line, field_name(path), "a key must be text; put it in quotes"))
+            elif name == "<<":
+                merges += self._merge(child, path)
+            elif name in node.value:
+                first = f"first on line {node.key_lines[name]}"
+                self.faults.append(Fault(line, field_name((*path, name)), f"stands twice in this mapping; {first}"))
+            else:
+                self._adopt(node, child)
+                node.value[name], node.key_lines[name] = child, line
+        for merged in merges:
             self._merged += len(merged.value)
             if self._merged > MAX_NODES:
-                raise Unreadable(Fault(done.node.line, "", f"<< merges more than {MAX_NODES} values"))
-            for key, child in merged.value.items():
-                if key not in done.node.value:
-                    self._adopt(done.node, child)
-                    done.node.value[key] = child
-                    done.node.key_lines[key] = merged.key_lines[key]
-        if done.anchor:
-            self._anchors[done.anchor] = done.node
-        self._place(done.node)
+                raise Unreadable(Fault(node.line, "", f"<< merges more than {MAX_NODES} values"))
+            for name, child in merged.value.items():
+                if name not in node.value:
+                    self._adopt(node, child)
+                    node.value[name], node.key_lines[name] = child, merged.key_lines[name]
+        return node
 
-    def _place(self, node: Node) -> None:
-        """Put a finished node where it belongs: as root, item, key or value."""
-        if not self._open:
-            self.root = node
-            return
-        parent = self._open[-1]
-        if isinstance(parent.node.value, list):
-            self._adopt(parent.node, node)
-            parent.node.value.append(node)
-        elif parent.key is None:
-            parent.key = node
-        else:
-            key, parent.key = parent.key, None
-            self._pair(parent, key, node)
-
-    def _pair(self, parent: _Open, key: Node, node: Node) -> None:
-        name = key.value
-        if not isinstance(name, str):
-            self.faults.append(Fault(key.line, field_name(parent.path), "a key must be text; put it in quotes"))
-        elif name == "<<":
-            self._merge(parent, node)
-        elif name in parent.node.value:
-            first = parent.node.key_lines[name]
-            where = field_name((*parent.path, name))
-            self.faults.append(Fault(key.line, where, f"stands twice in this mapping; first on line {first}"))
-        else:
-            self._adopt(parent.node, node)
-            parent.node.value[name] = node
-            parent.node.key_lines[name] = key.line
-
-    def _merge(self, parent: _Open, node: Node) -> None:
-        sources = node.value if isinstance(node.value, list) else [node]
+    def _merge(self, node: Node, path: tuple[Key, ...]) -> list[Node]:
+        sources: list[Node] = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(source.value, dict) for source in sources):
-            parent.merges.extend(sources)
-        else:
-            message = "<< merges a mapping or a list of mappings only"
-            self.faults.append(Fault(node.line, field_name(parent.path), message))
+            return sources
+        self.faults.append(Fault(node.line, field_name(path), "<< merges a mapping or a list of mappings only"))
+        return []
 
     def _adopt(self, parent: Node, child: Node) -> None:
         parent.size += child.size
@@ -237,30 +208,18 @@ class _Builder:
         if parent.depth > MAX_DEPTH:
             raise Unreadable(Fault(parent.line, "", f"values are nested more than {MAX_DEPTH} deep"))
 
-    def _check_tag(self, event: Any, line: int) -> None:
-        if event.tag not in (None, "!", _STR_TAG):
-            message = "a tag (!) stands here; tags are not allowed in this file"
-            self.faults.append(Fault(line, self._here(), message))
 
-    def _path(self) -> tuple[Key, ...]:
-        """Path of the node that comes next."""
-        if not self._open:
-            return ()
-        parent = self._open[-1]
-        if isinstance(parent.node.value, list):
-            return (*parent.path, len(parent.node.value))
-        if parent.key is not None and isinstance(parent.key.value, str):
-            return (*parent.path, parent.key.value)
-        return parent.path
-
-    def _here(self) -> str:
-        return field_name(self._path())
+def _is_tagged(found: yaml.Node) -> bool:
+    """Whether a tag says what the value is to become; ``!!str``, which only keeps a text a text, is none."""
+    if isinstance(found, yaml.ScalarNode):
+        return found.tag != _STR_TAG if found.style else found.tag not in _PLAIN_TAGS
+    return found.tag not in _COLLECTION_TAGS
 
 
-def _scalar(event: yaml.ScalarEvent) -> Plain:
-    text: str = event.value
-    if not event.implicit[0]:  # quoted, a block, or tagged
-        return text
+def _scalar(found: yaml.ScalarNode) -> Plain:
+    text: str = found.value
+    if found.style or (found.tag == _STR_TAG and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _STR_TAG):
+        return text  # quoted, a block, or said to be a text
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text.lower() in ("true", "false") and text in (text.lower(), text.upper(), text.capitalize()):

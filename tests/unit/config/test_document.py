@@ -128,8 +128,9 @@ def test_deep_nesting_through_aliases_is_refused():
     ("text", "line", "words"),
     [
         ("a: &a [*a]", 1, "stands inside its own anchor"),
-        ("a:\n  b: *nowhere", 2, "names an anchor (&) that does not exist"),
-        ("a: 1\n---\nb: 2", 2, "a second document starts here"),
+        ("a:\n  b: *nowhere", 2, "undefined alias"),
+        ("a: &a 1\nb: &a 2", 2, "duplicate anchor"),
+        ("a: 1\n---\nb: 2", 2, "a single document"),
         ("a:\n\tb: 1", 2, "a tab indents this line"),
         ("a: 1\nb: [1", 2, "this is not valid YAML"),
         ("a: b: c", 1, "mapping values are not allowed"),
