@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
@@ -116,7 +116,8 @@ def _check_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise Unreadable(Fault(event.start_mark.line + 1, "", f"values are nested more than {MAX_DEPTH} deep"))
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                raise Unreadable(Fault(line, "", f"values are nested more than {MAX_DEPTH} deep"))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -163,7 +164,7 @@ class _Reader:
         elif isinstance(found, yaml.MappingNode):
             node = self._mapping(found, path)
         else:
-            node = Node(_scalar(found), line)
+            node = Node(_scalar(cast("yaml.ScalarNode", found)), line)
         self._done[id(found)] = node
         return node
 
@@ -218,7 +219,8 @@ def _is_tagged(found: yaml.Node) -> bool:
 
 def _scalar(found: yaml.ScalarNode) -> Plain:
     text: str = found.value
-    if found.style or (found.tag == _STR_TAG and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _STR_TAG):
+    implied = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # has no types
+    if found.style or (found.tag == _STR_TAG and implied != _STR_TAG):
         return text  # quoted, a block, or said to be a text
     if text in ("", "~", "null", "Null", "NULL"):
         return None

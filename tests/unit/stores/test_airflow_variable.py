@@ -189,7 +189,7 @@ def test_names_that_airflow_would_put_elsewhere_are_refused(name: str) -> None:
     [
         ({"key": "current"}, "raw has no keys"),
         ({"format": "json", "key": None}, "needs a key"),
-        ({"format": "json", "previous_key": "current"}, "differs from previous_key"),
+        ({"format": "json", "previous_key": "current"}, "must differ"),
     ],
 )
 def test_keys_belong_to_json(fields: dict[str, Any], hint: str) -> None:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.airflow_channel import require_task, supervisor_logs_values
 from featurebase_provider.stores.shared.formats import RawFormat
 from featurebase_provider.stores.shared.formats.json import JsonFormat
+from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
     from featurebase_provider.stores.shared.formats import TextFormat
 
 
-class AirflowVariableStore(StoreConfig):
+class AirflowVariableStore(KeyedStore):
     """The signing secret as the value of an Airflow Variable, or under a key of its JSON value.
 
     A Variable cannot be written conditionally: it is read again just before, and a writer in that instant is
@@ -59,19 +59,13 @@ class AirflowVariableStore(StoreConfig):
     def _check_keys(self) -> AirflowVariableStore:
         if self.format == "raw" and (self.key or self.previous_key):
             raise ValueError("the format raw has no keys; write format: json, or leave out key and previous_key")
-        if self.format == "json" and (not self.key or self.key == self.previous_key):
-            raise ValueError("the format json needs a key that differs from previous_key")
+        if self.format == "json" and not self.key:
+            raise ValueError("the format json needs a key")
         return self
 
-    @property
-    def target(self) -> str:
+    def place(self, key: str | None) -> str:
         """The Variable's key, with the JSON key as fragment."""
-        return f"airflow-variable:{self.name}" + (f"#{self.key}" if self.key else "")
-
-    @property
-    def previous_target(self) -> str | None:
-        """The same with the ``previous_key``, where it is set."""
-        return f"airflow-variable:{self.name}#{self.previous_key}" if self.previous_key else None
+        return f"airflow-variable:{self.name}" + (f"#{key}" if key else "")
 
     def arm(self) -> ArmedVariable:
         """Make sure that what is written is stored encrypted, and is what Dags will read.

@@ -59,7 +59,7 @@ class AwsSecretsManagerStore(AwsStore):
     @property
     def whole(self) -> str:
         """The secret, with connection and region before."""
-        return f"aws-secretsmanager://{self.place}/{self.name}"
+        return f"aws-secretsmanager://{self.user_part}/{self.name}"
 
     def arm(self) -> ArmedSecret:
         """Fetch the connection; connecting authenticates and builds the client.

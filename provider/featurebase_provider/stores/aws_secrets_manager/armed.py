@@ -31,7 +31,7 @@ ADVICE = "Check the region and the secret's KMS key, and grant the policy of doc
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _AwsSecret:
     """The secret as it was read; ``described`` None if there is none, ``version`` None if it has no value yet."""
 
     described: Mapping[str, Any] | None = None
@@ -70,7 +70,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         """Read the secret's tags and its current version."""
         described = self._describe(self._secret)
         if described is None:
-            return StoredValue(None, version=_Held(), may_be_made=self._create)
+            return StoredValue(None, version=_AwsSecret(), may_be_made=self._create)
         value = self.client.ask_unless(
             {"ResourceNotFoundException"},
             "get_secret_value",
@@ -80,7 +80,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         )
         if value is not None and "SecretString" not in value:
             raise StoreRefused(self.name, "the secret is binary, not text; nothing was changed")
-        held = _Held(described, value["VersionId"] if value else None, value["SecretString"] if value else None)
+        held = _AwsSecret(described, value["VersionId"] if value else None, value["SecretString"] if value else None)
         return StoredValue(*self._text.read(held.text), AWS_TAGS.mark_in(held.tags), held)
 
     def prove_writable(self) -> Writability:
@@ -89,7 +89,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         Putting a version that exists, with its own id and value, is documented to do nothing; taking a label from a
         version that does not have it fails; our tags get the values that they have.
         """
-        before: _Held = self.read().version
+        before: _AwsSecret = self.read().version
         self._text.edited(before.text, TRIAL, exists=before.described is not None)
         if before.described is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
@@ -121,7 +121,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put a new version and make it current, if the version that was read still is."""
-        before: _Held = held.version
+        before: _AwsSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.described is not None)
         if text == before.text:
             return

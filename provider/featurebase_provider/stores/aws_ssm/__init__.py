@@ -43,7 +43,7 @@ class AwsSsmStore(AwsStore):
     @property
     def whole(self) -> str:
         """The parameter, with connection and region before."""
-        return f"aws-ssm://{self.place}/{self.name.removeprefix('/')}"
+        return f"aws-ssm://{self.user_part}/{self.name.removeprefix('/')}"
 
     def arm(self) -> ArmedParameter:
         """Fetch the connection; connecting authenticates and builds the client.

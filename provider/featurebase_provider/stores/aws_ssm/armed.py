@@ -29,7 +29,7 @@ ADVICE = "Check the region and the parameter's KMS key, and grant the policy of 
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Parameter:
     """The parameter as it was read; ``parameter`` None if there is none."""
 
     parameter: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -69,7 +69,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         """Read the value, the tags, and the settings that a write has to repeat."""
         parameter = self._parameter(self._parameter_name, decrypted=True)
         if parameter is None:
-            return StoredValue(None, version=_Held(), may_be_made=self._create)
+            return StoredValue(None, version=_Parameter(), may_be_made=self._create)
         if parameter["Type"] != "SecureString":
             raise StoreRefused(
                 self.name,
@@ -78,12 +78,12 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
             )
         secrets = self._text.read(parameter["Value"])
         tags = self.client.ask("list_tags_for_resource", "read", **self._tagged).get("TagList") or []
-        held = _Held(parameter, self._settings(parameter["Version"]), {tag["Key"]: tag["Value"] for tag in tags})
+        held = _Parameter(parameter, self._settings(parameter["Version"]), {tag["Key"]: tag["Value"] for tag in tags})
         return StoredValue(*secrets, AWS_TAGS.mark_in(held.tags), held)
 
     def prove_writable(self) -> Writability:
         """Ask to create the parameter that exists, with its own value: AWS checks the permission and declines."""
-        before: _Held = self.read().version
+        before: _Parameter = self.read().version
         self._text.edited(before.text, TRIAL, exists=before.parameter is not None)
         if before.parameter is None or before.text is None:
             return Writability(False, "the parameter does not exist yet; whether it may be created shows only then")
@@ -103,7 +103,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put a new version, if the one that was read still is the newest."""
-        before: _Held = held.version
+        before: _Parameter = held.version
         text = self._text.edited(before.text, pair, exists=before.parameter is not None)
         if text == before.text:
             return
@@ -163,7 +163,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         )
         return int(answer["Version"]) if answer else None
 
-    def _bring_back(self, before: _Held, pair: SecretPair, *, text: str, put: int | None) -> None:
+    def _bring_back(self, before: _Parameter, pair: SecretPair, *, text: str, put: int | None) -> None:
         """Where somebody wrote between our look and our put, write their text again, with our keys in it."""
         expected = (before.parameter or {})["Version"] + 1
         for _ in range(_OVERTAKEN_TRIES):

@@ -24,7 +24,7 @@ _LOGIN_ADVICE = "If that lasts, check that the connection, or the worker, has an
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _AzureSecret:
     """The secret as it was read; ``version`` None if there is none."""
 
     version: str | None = None
@@ -97,7 +97,7 @@ class ArmedAzureSecret(ArmedStore):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set a new version with our mark among its tags, if the current one is still the one that was read."""
-        before: _Held = held.version
+        before: _AzureSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.version is not None)
         if text == before.text:
             return
@@ -111,7 +111,7 @@ class ArmedAzureSecret(ArmedStore):
                 content_type=before.content_type,
             )
 
-    def _get(self) -> _Held:
+    def _get(self) -> _AzureSecret:
         from azure.core.exceptions import ResourceNotFoundError
 
         with self._translated("it could not be read; nothing was changed"):
@@ -119,13 +119,13 @@ class ArmedAzureSecret(ArmedStore):
                 found = self._client.get_secret(self._secret)
             except ResourceNotFoundError:
                 self._check_not_deleted()
-                return _Held()
+                return _AzureSecret()
         properties = found.properties
         if properties.key_id:
             raise StoreRefused(
                 self.name, "the secret belongs to a certificate; nothing was changed", "Name another secret"
             )
-        return _Held(properties.version, found.value or "", properties.tags or {}, properties.content_type)
+        return _AzureSecret(properties.version, found.value or "", properties.tags or {}, properties.content_type)
 
     def _check_not_deleted(self) -> None:
         """A deleted secret keeps its name until it is purged, and takes no new version."""

@@ -27,7 +27,7 @@ _TO_MARK = "secretmanager.secrets.update"
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _GcpSecret:
     """The secret as it was read.
 
     :param secret: Google's description of it; None if there is no such secret.
@@ -69,7 +69,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
 
     def prove_writable(self) -> Writability:
         """Ask Google which of the needed permissions the connection has for this secret."""
-        before: _Held = self.read().version
+        before: _GcpSecret = self.read().version
         self._text.edited(before.text, TRIAL, exists=before.secret is not None)
         if before.secret is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
@@ -95,7 +95,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._resource
         )
         if secret is None:
-            return StoredValue(None, version=_Held(), may_be_made=self._create)
+            return StoredValue(None, version=_GcpSecret(), may_be_made=self._create)
         number, text = self._latest()
         if text is None and number and not self._whole:
             raise StoreRefused(
@@ -106,11 +106,11 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             )
         secrets, mark = self._text.read(text), LABELS.mark_in(secret.annotations)
         finished = not (self._disables and self._older_enabled(number))
-        return StoredValue(*secrets, mark, _Held(secret, number, text), finished=finished)
+        return StoredValue(*secrets, mark, _GcpSecret(secret, number, text), finished=finished)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Add a version if the latest is the one that was read; then mark the secret, and disable older versions."""
-        before: _Held = held.version
+        before: _GcpSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.secret is not None)
         number = before.number
         if text != before.text:

@@ -25,7 +25,7 @@ _PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class GithubSecret:
     """What GitHub tells of a secret: all but its value.
 
     :param facts: name, times and, in an organisation, who may use it; None if there is no such secret.
@@ -77,7 +77,7 @@ class ArmedGithubSecret(ArmedStore):
 
         GitHub has no conditional write and gives times in seconds: who writes in the same instant is overwritten.
         """
-        seen: Held = held.version
+        seen: GithubSecret = held.version
         self._check_present(seen)
         body = {"encrypted_value": encrypt(seen.public_key, pair.current.reveal()), "key_id": seen.key_id}
         if self._shared:
@@ -93,7 +93,7 @@ class ArmedGithubSecret(ArmedStore):
         """Give the connection back."""
         self._client.close()
 
-    def _look(self) -> Held:
+    def _look(self) -> GithubSecret:
         key = self._ask("GET", f"{self._path}/public-key")
         if key is None:
             raise StoreRefused(
@@ -104,7 +104,7 @@ class ArmedGithubSecret(ArmedStore):
         facts = self._facts()
         selected = facts is not None and facts.get("visibility") == "selected"
         try:
-            return Held(str(key["key_id"]), str(key["key"]), facts, self._repositories() if selected else ())
+            return GithubSecret(str(key["key_id"]), str(key["key"]), facts, self._repositories() if selected else ())
         except (KeyError, TypeError):
             raise StoreUnreachable(self.name, "GitHub's answer is not what it documents; nothing was changed") from None
 
@@ -122,7 +122,7 @@ class ArmedGithubSecret(ArmedStore):
                 break
         return tuple(ids)
 
-    def _audience(self, seen: Held) -> dict[str, Any]:
+    def _audience(self, seen: GithubSecret) -> dict[str, Any]:
         if seen.facts is None:
             return {"visibility": self._visibility}
         visibility = seen.facts.get("visibility")
@@ -130,7 +130,7 @@ class ArmedGithubSecret(ArmedStore):
             return {"visibility": visibility}
         return {"visibility": visibility, "selected_repository_ids": list(seen.repositories)}
 
-    def _check_present(self, held: Held) -> None:
+    def _check_present(self, held: GithubSecret) -> None:
         if held.facts is None and not self._create:
             raise not_there(self.name, "there is no such secret")
 

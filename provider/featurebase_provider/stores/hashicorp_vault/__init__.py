@@ -6,11 +6,11 @@ import re
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
+from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from airflow.providers.hashicorp.hooks.vault import VaultHook
@@ -22,7 +22,7 @@ _EXTRA = "hashicorp_vault"
 _TLS_ADVICE = "Set the connection's extra use_tls to true; if the network itself is safe, say allow_unencrypted: true"
 
 
-class HashicorpVaultStore(StoreConfig):
+class HashicorpVaultStore(KeyedStore):
     """The signing secret under one key of a KV secret; its other keys stay as they are.
 
     KV version 2 is patched on the condition that nobody else wrote since it was read. Version 1 has no such
@@ -57,23 +57,8 @@ class HashicorpVaultStore(StoreConfig):
             raise ValueError("Vault's API cannot name such a path; leave out ? # % * + and control characters")
         return path
 
-    @model_validator(mode="after")
-    def _check_keys(self) -> HashicorpVaultStore:
-        if self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
-        return self
-
-    @property
-    def target(self) -> str:
-        """The secret's path, with the connection as user and our key as fragment."""
-        return self._place(self.key)
-
-    @property
-    def previous_target(self) -> str | None:
-        """The same with the ``previous_key``, where it is set."""
-        return self._place(self.previous_key) if self.previous_key else None
-
-    def _place(self, key: str) -> str:
+    def place(self, key: str | None) -> str:
+        """The secret's path, with the connection as user and the key as fragment."""
         return f"vault://{self.conn_id}@{self.mount}/{self.path}#{key}"
 
     def arm(self) -> VaultSecret:

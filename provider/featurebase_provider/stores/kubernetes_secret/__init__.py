@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
+from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -32,7 +32,7 @@ class Workload(BaseModel):
     name: Annotated[ObjectName, Field(description="Its name, in the Secret's namespace")]
 
 
-class KubernetesSecretStore(StoreConfig):
+class KubernetesSecretStore(KeyedStore):
     """The signing secret under one key of a Kubernetes Secret; written only if nobody else wrote meanwhile.
 
     :param conn_id: Airflow connection to the cluster.
@@ -60,23 +60,8 @@ class KubernetesSecretStore(StoreConfig):
             raise ValueError("name each workload once")
         return restart
 
-    @model_validator(mode="after")
-    def _check_keys(self) -> KubernetesSecretStore:
-        if self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
-        return self
-
-    @property
-    def target(self) -> str:
+    def place(self, key: str | None) -> str:
         """Connection, namespace, Secret and key."""
-        return self._place(self.key)
-
-    @property
-    def previous_target(self) -> str | None:
-        """The same with the ``previous_key``, where it is set."""
-        return self._place(self.previous_key) if self.previous_key else None
-
-    def _place(self, key: str) -> str:
         return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{key}"
 
     def arm(self) -> ArmedKubernetesSecret:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
+from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage.armed import ArmedObject
@@ -29,7 +29,7 @@ def _format_of(fields: dict[str, Any]) -> str:
     return _FORMAT_OF_SUFFIX.get("." + name.rpartition(".")[2], "raw")
 
 
-class ObjectStorageStore(StoreConfig):
+class ObjectStorageStore(KeyedStore):
     """The signing secret in a file or an object.
 
     Local files are replaced atomically. S3 objects are written on the condition that nobody else wrote.
@@ -84,8 +84,6 @@ class ObjectStorageStore(StoreConfig):
             raise ValueError("the format raw has no keys; leave out key and previous_key")
         if self.format != "raw" and not self.key:
             raise ValueError(f"the format {self.format} needs a key")
-        if len(set(keys)) < len(keys):
-            raise ValueError("key and previous_key must differ")
         if self.format == "dotenv" and not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) for key in keys):
             raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
         return self
@@ -98,17 +96,8 @@ class ObjectStorageStore(StoreConfig):
             return self.path
         return rest if scheme in {"file", "local"} else None
 
-    @property
-    def target(self) -> str:
-        """The object's URL, with the connection as user and our key as fragment."""
-        return self._place(self.key)
-
-    @property
-    def previous_target(self) -> str | None:
-        """The same with the ``previous_key``, where it is set."""
-        return self._place(self.previous_key) if self.previous_key else None
-
-    def _place(self, key: str | None) -> str:
+    def place(self, key: str | None) -> str:
+        """The object's URL, with the connection as user and the key as fragment."""
         fragment = f"#{key}" if key else ""
         if self.local_path is not None:
             return f"file://{posixpath.normpath(self.local_path)}{fragment}"

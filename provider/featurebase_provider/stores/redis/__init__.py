@@ -69,11 +69,11 @@ class RedisStore(StoreConfig):
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="redis"):
             client = self._client()
-            from featurebase_provider.stores.redis.armed import ArmedRedis, Place
+            from featurebase_provider.stores.redis.armed import ArmedRedis, RedisPlace
 
-            places = [Place(self.key, self.field)]
+            places = [RedisPlace(self.key, self.field)]
             if self.keeps_previous:
-                places.append(Place(self.previous_key or self.key, self.previous_field))
+                places.append(RedisPlace(self.previous_key or self.key, self.previous_field))
             return ArmedRedis(self.full_name, client, tuple(places), create=self.create, channel=self.channel)
 
     def _client(self) -> Any:

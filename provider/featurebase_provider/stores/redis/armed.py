@@ -79,7 +79,7 @@ _PASSING_CODES = {"BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TIMEOUT", "OOM
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RedisPlace:
     """Where a secret lies: a string key, or a field of a hash."""
 
     key: str
@@ -87,7 +87,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Values:
     """What was there: whether the first key exists, and each place's bytes."""
 
     exists: bool
@@ -103,7 +103,9 @@ class ArmedRedis(ArmedStore):
     :param channel: where the new fingerprint is published.
     """
 
-    def __init__(self, name: str, client: Any, places: tuple[Place, ...], *, create: bool, channel: str | None) -> None:
+    def __init__(
+        self, name: str, client: Any, places: tuple[RedisPlace, ...], *, create: bool, channel: str | None
+    ) -> None:
         super().__init__(name)
         self._client, self._places, self._create, self._channel = client, places, create, channel
 
@@ -148,7 +150,7 @@ class ArmedRedis(ArmedStore):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Run the script that compares, publishes and writes; what is there already is not written again."""
-        before: _Held = held.version
+        before: _Values = held.version
         previous = pair.previous.reveal().encode() if pair.previous else None
         wanted = (pair.current.reveal().encode(), previous)[: len(self._places)]
         if wanted == before.values:
@@ -166,12 +168,12 @@ class ArmedRedis(ArmedStore):
         """Close the connections."""
         self._client.close()
 
-    def _look(self) -> _Held:
+    def _look(self) -> _Values:
         with self._translated():
             exists, *values = self._eval(
                 _READ, [place.key for place in self._places], *(_optional(place.field) for place in self._places)
             )
-        return _Held(bool(exists), tuple(values))
+        return _Values(bool(exists), tuple(values))
 
     def _eval(self, script: str, keys: list[str], *arguments: Any) -> Any:
         return self._client.eval(script, len(keys), *keys, *arguments)
@@ -192,7 +194,7 @@ class ArmedRedis(ArmedStore):
     def _may(self, user: bytes, command: tuple[str, ...]) -> bool:
         return bool(self._client.execute_command("ACL", "DRYRUN", user, *command) == b"OK")
 
-    def _check_create(self, held: _Held) -> None:
+    def _check_create(self, held: _Values) -> None:
         if not (held.exists or self._create):
             raise not_there(self.name, "the key does not exist", "Set it")
 

@@ -39,7 +39,7 @@ class AwsStore(WholeOrJsonStore):
         return self.region
 
     @property
-    def place(self) -> str:
+    def user_part(self) -> str:
         """Connection and region, as the user part of a URL."""
         return "@".join(part for part in (self.conn_id, self.used_region) if part)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
-from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.shared.formats import TextFormat
 
 
-class WholeOrJsonStore(StoreConfig):
+class WholeOrJsonStore(KeyedStore):
     """A named value in a secret manager.
 
     :param key: where the secret lies in the JSON value; left out, the value is nothing but the secret.
@@ -27,8 +27,6 @@ class WholeOrJsonStore(StoreConfig):
     def _check_keys(self) -> WholeOrJsonStore:
         if self.previous_key and not self.key:
             raise ValueError("previous_key needs key: without it the value is nothing but the current secret")
-        if self.key and self.key == self.previous_key:
-            raise ValueError("key and previous_key must differ")
         return self
 
     @property
@@ -36,15 +34,9 @@ class WholeOrJsonStore(StoreConfig):
     def whole(self) -> str:
         """The value as a whole, as a URL-like text without credentials."""
 
-    @property
-    def target(self) -> str:
-        """The value, with our key as fragment."""
-        return f"{self.whole}#{self.key}" if self.key else self.whole
-
-    @property
-    def previous_target(self) -> str | None:
-        """The value, with the ``previous_key`` as fragment, where it is set."""
-        return f"{self.whole}#{self.previous_key}" if self.previous_key else None
+    def place(self, key: str | None) -> str:
+        """The value, with the key as fragment."""
+        return f"{self.whole}#{key}" if key else self.whole
 
     def text_format(self) -> TextFormat:
         """How the secret lies in the value."""
