@@ -10,7 +10,7 @@ from redis import exceptions
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.redis import RedisStore
-from featurebase_provider.stores.redis.armed import ArmedRedis, Place
+from featurebase_provider.stores.redis.armed import ArmedRedis, RedisPlace
 
 
 def test_targets_name_the_place() -> None:
@@ -93,7 +93,7 @@ class FailingClient:
 )
 def test_errors_of_the_client(error: Exception, kind: type[StoreError], code: str) -> None:
     """Refusals and outages are told apart, by name and never with the server's text."""
-    armed = ArmedRedis("redis (x)", FailingClient(error), (Place("a", None),), create=False, channel=None)
+    armed = ArmedRedis("redis (x)", FailingClient(error), (RedisPlace("a", None),), create=False, channel=None)
     with pytest.raises(kind, match=code) as caught:
         armed.read()
     assert "whsec_x" not in str(caught.value)
