@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
+from featurebase_provider.config import WebhookConfig
 from featurebase_provider.config.sections import ProbeConfig
 from featurebase_provider.featurebase.errors import ApiUnavailable
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from featurebase_provider.operators import probe
+from featurebase_provider.operators.emergency import EmergencyProbeOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.rotation.clock import Clock, Moment, boot_id
@@ -147,6 +151,28 @@ def test_options_reach_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     options = receiver.options(successes=5, reject_check=False, body={"topic": "post.updated"})
     result = probing(probe_options=options).execute(OneTask(left_behind()).context)
     assert (result["accepted"], [event["topic"] for event in receiver.events]) == (5, ["post.updated"] * 5)
+
+
+def test_in_an_emergency_the_branchs_entry_says_how_to_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    featurebase = OneFeaturebase(NEW).behind(monkeypatch)
+    receiver = Receiver(featurebase)
+    network = {name: receiver.options()[name] for name in ("transport", "resolve")}
+    monkeypatch.setattr(probe, "Probe", partial(Probe, **network))
+    section = {"successes": 2, "reject_check": False, "body": {"topic": "post.updated"}, "steady": timedelta()}
+    entry = WebhookConfig.model_validate(
+        {
+            "name": "production",
+            "webhook_id": WEBHOOK_ID,
+            "stores": [{"type": "airflow_variable", "name": "a"}],
+            "probe": section,
+        }
+    )
+    operator = EmergencyProbeOperator(
+        task_id="probe", webhooks={"production": entry}, webhook="production", rotate_task_id="rotate"
+    )
+    result = operator.execute(OneTask(left_behind()).context)
+    assert (result["result"], result["accepted"]) == ("accepted", 2)
+    assert [event["topic"] for event in receiver.events] == ["post.updated"] * 2
 
 
 def test_every_option_of_the_rotation_file_is_one_of_the_probes() -> None:
