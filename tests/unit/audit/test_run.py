@@ -306,6 +306,13 @@ def test_an_audit_ends_in_time_and_says_what_it_left_out() -> None:
     assert auditing.said[-1] == "production: not audited"
 
 
+def test_what_was_found_before_the_time_was_up_is_told() -> None:
+    problem = MemoryUnknown(webhook_id(1), "the_variable", "could not be read")
+    auditing = Auditing({"main": FakeConnection([numbered(1)])}, problem=problem)
+    report = auditing.run(a_subject(stores=[holding()]), time_limit=0)
+    assert kinds(report) == [("production", "history_unknown"), ("production", "not_audited")]
+
+
 def test_an_audit_has_a_clock_of_its_own() -> None:
     nobody: Any = None
     assert 0 <= run_audit([], AuditPorts(nobody, nobody, nobody), time_limit=1).seconds < 60
