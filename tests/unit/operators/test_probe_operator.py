@@ -96,7 +96,7 @@ def test_on_another_machine_exposure_is_measured_by_featurebases_clock(monkeypat
     posted = Moment(0.0, (START - timedelta(seconds=4)).timestamp(), "another machine")
     task = OneTask(left_behind(posted=posted))
     result = probing(probe_options=Receiver(featurebase).options()).execute(task.context)
-    assert result["receiver_exposure_ms"] == pytest.approx(4000)
+    assert result["receiver_exposure_ms"] == pytest.approx(4000, abs=1000)
 
 
 def test_alone_it_measures_nothing(
