@@ -13,9 +13,10 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import RunningTask
 from tests.unit.operators.conftest import rendered
-from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan
+from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan, with_stores
 
 if TYPE_CHECKING:
+    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.rotation.memory import WebhookMemory
     from tests.unit.operators.conftest import Featurebase, Log
 
@@ -28,11 +29,12 @@ def reporting(
     pushes: dict[str, Any] | None = None,
     mode: str = "emergency",
     reason: str = "a leak",
+    webhooks: dict[str, WebhookConfig] = WEBHOOKS,
     **states: str,
 ) -> RunningTask:
     operator = EmergencyReportOperator(
         task_id="report",
-        webhooks=WEBHOOKS,
+        webhooks=webhooks,
         webhook=webhook,
         preflight_task_id="plan",
         rotate_task_id="rotate",
@@ -79,6 +81,12 @@ def test_a_branch_is_told_its_webhook_and_the_form_when_it_runs(
     rendered(task.operator, webhook="production", mode="emergency", reason="a leak")
     report = task.execute()
     assert (report["webhook"], report["mode"], report["reason"]) == ("production", "emergency", "a leak")
+
+
+def test_each_branch_asks_the_featurebase_of_its_entry(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    featurebase.api.rotated()
+    reporting(webhooks=with_stores()["webhooks"]).execute()
+    assert featurebase.conn_ids == ["fb_of_mine"]
 
 
 def test_a_branch_that_never_came_to_rotate_has_a_report_without_stores(

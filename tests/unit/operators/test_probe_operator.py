@@ -203,11 +203,6 @@ def test_every_option_of_the_rotation_file_is_one_of_the_probes() -> None:
     assert probe_options(type("Webhook", (), {"probe": None})) is None  # type: ignore[arg-type]
 
 
-def test_the_defaults_of_file_and_probe_agree() -> None:
-    webhook: Any = type("Webhook", (), {"probe": ProbeConfig()})
-    assert Probe(NEW, **(probe_options(webhook) or {})) == Probe(NEW)
-
-
 def test_a_refusal_ends_the_task_for_good_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     task = OneTask(left_behind(posted=Moment(time.monotonic(), 0.0, boot_id())))
