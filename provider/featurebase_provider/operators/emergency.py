@@ -203,8 +203,6 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         super().__init__(
             stores=(),
             without_stores="they are those of the branch's webhook",
-            late_start=None,
-            allow_inactive=True,
             require_all_stores=False,
             **kwargs,
         )
@@ -264,7 +262,6 @@ class EmergencyPushOperator(EmergencyTask):
         config = self.chosen()
         rotated = self.rotated(context, self.rotate_task_id)
         plan = rotated.plan
-        self.webhook_id = plan.webhook_id
         history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
         terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
@@ -317,7 +314,7 @@ class EmergencyPushOperator(EmergencyTask):
 def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
     """Keep what rotate measured for a store that needed nothing more; else count up to now."""
     earlier = rotated.stores.get(one.label)
-    if earlier is not None and one.holds_secret and earlier.holds_secret and earlier.fingerprint == one.fingerprint:
+    if earlier is not None and earlier.holds_secret and earlier.fingerprint == one.fingerprint:
         return earlier
     if one.result != "written" or rotated.posted is None:
         return one

@@ -89,10 +89,10 @@ class EmergencySummaryOperator(BaseOperator):
         """Gather, show, judge."""
         names = result_of(context, self.choose_task_id) or []
         ti: Any = context["ti"]
-        reports = [ti.xcom_pull(task_ids=self.report_task_id, map_indexes=index) for index in range(len(names))]
-        rows = [
-            BranchRow.of(name, report, wrong=self.wrong.get(name)) for name, report in zip(names, reports, strict=True)
-        ]
+        rows = []
+        for index, name in enumerate(names):
+            report = ti.xcom_pull(task_ids=self.report_task_id, map_indexes=index)
+            rows.append(BranchRow.of(name, report, wrong=self.wrong.get(name)))
         result = [row.as_json() for row in rows]
         ti.xcom_push(key="return_value", value=result)
         self.log.info("Summary\n%s", summary_text(rows))

@@ -85,7 +85,7 @@ def advise(
     if outcome == "webhook_gone":
         return WEBHOOK_GONE
     if outcome == "unknown":
-        return UNKNOWN.replace("the secret", "the leaked secret", 1) if emergency else UNKNOWN
+        return UNKNOWN.replace("the secret", "the leaked secret") if emergency else UNKNOWN
     if outcome == "skipped":
         return "Nothing was changed. Trigger the Dag by hand to rotate now."
     if outcome == "dry_run":

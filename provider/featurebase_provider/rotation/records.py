@@ -48,7 +48,7 @@ def moment_of(text: object) -> datetime | None:
 
 def instant_of(text: object) -> str | None:
     """A text if it is such a moment; None for anything else."""
-    return read_record(Instant, text) if isinstance(text, str) else None
+    return read_record(Instant, text)
 
 
 def items_of(value: object) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.findings import ADVICE, Finding
 from featurebase_provider.audit.judge import Evidence, judge
 from featurebase_provider.audit.listing import Subject
 from featurebase_provider.rotation.check import HeldByStore
@@ -216,19 +216,3 @@ def test_a_secret_that_has_leaked_is_distributed_nowhere() -> None:
         ("leaked_secret_current", False),
         ("store_absent", False),
     ]
-
-
-def test_every_kind_says_what_to_do() -> None:
-    assert set(ADVICE) == set(KINDS)
-    assert set(KINDS) >= HEALABLE
-    assert all(text.endswith(".") for text in ADVICE.values())
-
-
-def test_a_finding_survives_json() -> None:
-    finding = one(HeldByStore("vault", "v", "absent"))
-    assert Finding.from_json({**finding.as_json(), "of_a_newer_version": 1}) == finding
-
-
-def test_where_a_finding_without_a_name_is() -> None:
-    assert Finding("key_refused", "no", conn_id="main").where == "connection main"
-    assert Finding("webhook_unconfigured", "no", conn_id="main", webhook_id=WEBHOOK_ID).where == WEBHOOK_ID

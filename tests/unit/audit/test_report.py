@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.findings import ADVICE, Finding
 from featurebase_provider.audit.report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
 from featurebase_provider.rotation.check import HeldByStore
 from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
@@ -75,14 +75,6 @@ def documented() -> AuditReport:
 
 def test_the_documented_example_is_what_is_printed() -> None:
     assert documented().as_text() in DOCS.read_text()
-
-
-def test_every_kind_is_documented_with_whether_it_heals() -> None:
-    section = DOCS.read_text().partition("## Findings")[2].partition("## Age")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    cells = {row.split("|")[1].strip(" `"): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows}
-    assert set(cells) == set(KINDS)
-    assert {kind for kind, row in cells.items() if row[-1] == "yes"} == set(HEALABLE)
 
 
 def test_the_table_names_what_is_wrong_and_what_to_do() -> None:

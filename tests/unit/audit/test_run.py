@@ -146,6 +146,7 @@ def test_a_webhook_is_found_by_its_exact_name() -> None:
     )
     assert kinds(report)[:2] == [("second", "webhook_missing"), ("third", "webhook_missing")]
     assert webhook_id(3) in report.findings[0].detail
+    assert "name it by webhook_id" in report.findings[0].detail
     assert "no webhook has the name 'Three'" in report.findings[1].detail
     assert report.webhooks[0].webhook_id == webhook_id(1)
 
@@ -304,6 +305,13 @@ def test_an_audit_ends_in_time_and_says_what_it_left_out() -> None:
     assert kinds(report) == [("production", "webhook_inactive"), ("production", "not_audited")]
     assert report.seconds == 180
     assert auditing.said[-1] == "production: not audited"
+
+
+def test_what_was_found_before_the_time_was_up_is_told() -> None:
+    problem = MemoryUnknown(webhook_id(1), "the_variable", "could not be read")
+    auditing = Auditing({"main": FakeConnection([numbered(1)])}, problem=problem)
+    report = auditing.run(a_subject(stores=[holding()]), time_limit=0)
+    assert kinds(report) == [("production", "history_unknown"), ("production", "not_audited")]
 
 
 def test_an_audit_has_a_clock_of_its_own() -> None:

@@ -91,6 +91,11 @@ def test_every_task_is_told_what_it_needs(dag: DAG, rotation_file: Path, name: s
     assert task.map_index_template == "{{ task.webhook }}"
 
 
+def test_of_a_file_that_is_right_nobody_is_told_an_error(dag: DAG) -> None:
+    assert {dag.get_task(name).file_error for name in ("choose", "summary")} == {None}
+    assert {tuple(dag.get_task(f"webhook.{name}").wrong) for name in ("plan", "report")} == {()}
+
+
 def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
     """The form offers it, so that who means all learns what is left."""
     rotation_file.write_text(rotation_file.read_text().replace("webhook_name: Staging", "webhook_nmae: Staging"))

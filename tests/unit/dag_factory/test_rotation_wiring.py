@@ -268,3 +268,11 @@ def test_a_group_has_its_own_mode_names_and_terms() -> None:
     assert told(dag.get_task("other.preflight"))["strict_conf"] is False
     assert dag.get_task("other.rotate").owner == "security"
     assert dag.get_task("other.rotate").retries == 5
+
+
+def test_no_default_of_a_dag_changes_what_a_task_waits_for() -> None:
+    """What a dry run leaves alone hangs on it."""
+    with DAG("own", schedule=None, default_args={"trigger_rule": "all_done"}) as dag:
+        rotation_task_group(ENTRY, group_id="mine")
+    rules = {task.task_id: told_airflow(task)["trigger_rule"] for task in dag.tasks if not task.is_teardown}
+    assert set(rules.values()) == {"all_success"}

@@ -39,6 +39,13 @@ def test_one(rotation_file: Path, parsing_for: Callable[[str], None], wanted: st
     assert built(rotation_file) == found
 
 
+def test_each_dag_knows_the_other_entries_of_the_file(rotation_file: Path) -> None:
+    """A run stops where one of them means its webhook too."""
+    production, staging = (dag.get_task("preflight").others for dag in rotation_dags(rotation_file))
+    assert [one.name for one in production] == ["staging"]
+    assert [one.name for one in staging] == ["production"]
+
+
 def test_airflows_setting_names_the_file(rotation_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__FEATUREBASE__ROTATION_CONFIG", str(rotation_file))
     assert built() == [PRODUCTION, STAGING, AUDIT, EMERGENCY]

@@ -13,6 +13,7 @@ import pytest
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.config import WebhookConfig
 from featurebase_provider.operators.assets import secret_asset
+from featurebase_provider.operators.context import this_run
 from featurebase_provider.operators.emergency import (
     EmergencyPlanOperator,
     EmergencyProbeOperator,
@@ -29,11 +30,13 @@ from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import NOW, RunningTask
+from tests.unit.operators.conftest import rendered
 from tests.unit.rotation.fakes import (
     START,
     WEBHOOK_ID,
     MemoryStore,
     a_plan,
+    a_webhook,
     api_unreachable,
     failing,
     fingerprint,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from tests.unit.operators.conftest import Featurebase, Log
 
 OLD, NEW = fingerprint("0"), fingerprint("1")
+CHOSEN = "{{ params.webhook }}"
 KEY = plan_key("a_dag", "plan", "production")
 WEBHOOKS = {
     "production": WebhookConfig.model_validate(
@@ -95,6 +99,27 @@ def the_plan(**facts: Any) -> RotationPlan:
     return replace(a_plan(mode="emergency", leaked=[OLD]), dag_id="a_dag", run_started=NOW.isoformat(), **facts)
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [
+        EmergencyPlanOperator(task_id="plan", webhooks=WEBHOOKS, rotate_task_id="rotate", webhook=CHOSEN),
+        EmergencyRotateOperator(task_id="rotate", webhooks=WEBHOOKS, webhook=CHOSEN),
+        EmergencyPushOperator(task_id="push", webhooks=WEBHOOKS, rotate_task_id="rotate", webhook=CHOSEN),
+        EmergencyProbeOperator(task_id="probe", webhooks=WEBHOOKS, webhook=CHOSEN),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_each_branch_is_told_its_webhook_when_it_runs(operator: Any) -> None:
+    assert rendered(operator, webhook="production").chosen() is WEBHOOKS["production"]
+
+
+def test_the_reason_is_a_line_of_some_length(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """By CLI and REST it may be any text."""
+    task = plan(arguments={"reason": "{{ params.reason }}"})
+    rendered(task.operator, reason="a\n" + "leak " * 1000)
+    assert task.execute()["reason"] == ("a " + "leak " * 1000)[:500]
+
+
 def test_the_plan_says_what_has_leaked(featurebase: Featurebase, memory: WebhookMemory) -> None:
     assert plan().execute()["leaked"] == [OLD]
     assert memory.leaked() == {OLD}
@@ -107,6 +132,52 @@ def test_a_plan_that_a_later_runs_keeps_out_calls_nothing_leaked(
     memory.keep_plan(KEY, the_plan(run_id="manual__2", run_after=(NOW + timedelta(minutes=5)).isoformat()))
     assert plan().execute()["leaked"] == [OLD]
     assert memory.leaked() == frozenset()
+
+
+def test_rotate_finds_the_plan_where_the_plan_task_keeps_it(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """A store may hold what a later run's plan set out from."""
+    assert plan(arguments={"plan_task_id": None}).execute() is not None
+    mine = memory.plan(KEY)
+    assert mine is not None
+    later = {"run_id": "manual__2", "run_after": (NOW + timedelta(minutes=5)).isoformat()}
+    memory.keep_plan(KEY, the_plan(before=fingerprint("later"), **later))
+    store = a_store(value=secret("later"))
+    operator = EmergencyRotateOperator(task_id="rotate", **with_stores(store))
+    RunningTask(operator, results={"plan": mine.as_json()}).execute()
+    assert store.holds == "whsec_1"
+
+
+def test_each_team_has_its_own_memory(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """Other teams' webhooks may be at the same Featurebase."""
+    mine = replace(memory, team="mine")
+    task = plan()
+    task.context["dag_run"].team_name = "mine"
+    task.execute()
+    assert (mine.leaked(), memory.leaked()) == ({OLD}, frozenset())
+    mine.write("history", History(WEBHOOK_ID).knowing(known=[fingerprint("of_mine")]).as_json())
+    featurebase.api.rotated()
+    store = a_store(value=secret("of_mine"))
+    task = push(rotated(), store)
+    task.context["dag_run"].team_name = "mine"
+    task.execute()
+    assert store.holds == "whsec_1"
+
+
+def test_a_plan_of_another_webhook_refreshes_nothing(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """The entry may have been given another id since the run began."""
+    operator = EmergencyRotateOperator(task_id="rotate", **with_stores(a_store(), webhook_id="5" * 24))
+    with pytest.raises(AirflowFailException, match=f"webhook {'5' * 24}: the plan in this Dag run is of webhook"):
+        RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
+    assert featurebase.api.posts == 0
+
+
+def test_errors_name_a_webhook_that_the_file_knows_by_name_by_its_id(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    arguments = with_stores(a_store(), webhook_id=None, webhook_name="Production Webhook")
+    operator = EmergencyRotateOperator(task_id="rotate", **arguments)
+    with pytest.raises(AirflowFailException, match=f"webhook {WEBHOOK_ID}: what was recorded is not a plan"):
+        RunningTask(operator, results={"plan": {"webhook_id": WEBHOOK_ID}}).execute()
 
 
 def test_what_a_refresh_replaces_has_leaked_whoever_keeps_the_plan(
@@ -179,15 +250,23 @@ def test_a_cleared_run_keeps_its_plan(featurebase: Featurebase, memory: WebhookM
     memory.forget_plan(KEY)
     with pytest.raises(AirflowFailException, match="its plan is gone"):
         plan(try_number=2, states={"rotate": "failed"}).execute()
+    task = plan(try_number=2)
+    memory.write("history", replace(History(WEBHOOK_ID), runs=(this_run(task.context).mark,)).as_json())
+    with pytest.raises(AirflowFailException, match="its plan is gone"):
+        task.execute()
 
 
-def test_a_plan_that_is_gone_is_taken_from_what_rotate_left(featurebase: Featurebase, memory: WebhookMemory) -> None:
+def test_a_plan_that_is_gone_is_taken_from_what_rotate_left(
+    featurebase: Featurebase, memory: WebhookMemory, said: Log
+) -> None:
     """Whether the memory has lost it, or does not answer: so the run refreshes once."""
     featurebase.api.rotated()
     left: dict[str, Any] = {"results": {"rotate": rotated().as_json()}, "try_number": 2}
     assert plan(**left).execute()["before"] == OLD
+    assert "not answered" not in said
     spoil(memory)
     assert plan(**left).execute()["before"] == OLD
+    assert any("not answered" in text for text in said.texts["warning"])
     assert plan(**{**left, "try_number": 1}).execute()["before"] == NEW
 
 
@@ -215,6 +294,18 @@ def test_nothing_but_featurebase_holds_the_refresh_up(
     assert (result["after"], right.holds, result["stores"]["down"]["result"]) == (NEW, "whsec_1", "not_armed")
     assert featurebase.conn_ids == ["fb_of_mine"]
     assert any("not answered" in text for text in said.texts["error"]) is not allowed
+
+
+def test_who_watches_the_log_learns_that_for_a_moment_nobody_knew_what_has_leaked(
+    featurebase: Featurebase, memory: WebhookMemory, said: Log
+) -> None:
+    """Just before the refresh, which goes ahead."""
+    featurebase.api.on_read = lambda count: spoil(memory) if count == 1 else None
+    store = a_store(on_write=lambda store, pair: setattr(memory.memory, "problem", None))
+    operator = EmergencyRotateOperator(task_id="rotate", **with_stores(store))
+    RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
+    assert store.holds == "whsec_1"
+    assert any("not answered" in text for text in said.texts["warning"])
 
 
 def test_the_refresh_waits_as_long_as_the_entry_says(
@@ -269,6 +360,45 @@ def test_where_this_run_has_not_refreshed_no_exposure_is_measured(
     assert (result["stores"]["memory"]["result"], result["stores"]["memory"]["exposure_ms"]) == ("written", None)
 
 
+def test_what_rotate_measured_counts_for_the_secret_that_it_wrote(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    """One that was refreshed again since, or has gone from the store, is exposed until now."""
+    featurebase.api.rotated()
+    featurebase.api.rotated()
+    earlier = [StoreOutcome(label, f"memory://{label}", "written", NEW, 12.0) for label in ("again", "failing")]
+    refusals = deque([failing(StoreRefused("failing", "read-only"))] * 9)
+    task = push(rotated(*earlier), a_store("again", value=secret("1")), a_store("failing", write_script=refusals))
+    with pytest.raises(StoresLeftOver):
+        task.execute()
+    told = task.pushed["return_value"]["stores"]
+    assert told["again"]["fingerprint"] == fingerprint("2")
+    assert 3000 <= told["again"]["exposure_ms"] < 60_000
+    assert told["failing"]["result"] == "failed"
+
+
+def test_a_stale_read_is_written_nowhere(
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what was there before rotate's secret, though no run knows it, nor what a later run has replaced."""
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: None)
+    featurebase.api.rotated()
+    unknown = a_webhook("whsec_unknown", updated_at=START - timedelta(days=60))
+    featurebase.api.read_script.append(unknown)
+    store = a_store()
+    push(rotated(updated_at=START.isoformat()), store).execute()
+    assert store.writes == [NEW]
+    featurebase.api.rotated()
+    seen = History(WEBHOOK_ID)
+    for number in "012":
+        seen = seen.seeing(fingerprint(number), START.isoformat())
+    memory.write("history", seen.as_json())
+    featurebase.api.read_script.append("stale")
+    store = a_store()
+    push(rotated(), store).execute()
+    assert store.writes == [fingerprint("2")]
+
+
 def test_success_is_announced_only_where_that_is_wanted(featurebase: Featurebase, memory: WebhookMemory) -> None:
     featurebase.api.rotated()
     task = push(rotated(), a_store(), announce=False)
@@ -316,6 +446,9 @@ def test_stores_that_are_left_over_are_named(
     problems = [told[store.label]["problem"].rstrip(".") for store in left]
     assert "; ".join(problems) in text
     assert len(said.texts["error"]) == len(left)
+    assert [text for text in said.texts["info"] if text.startswith("Store ")] == [
+        "Store right (memory://right): written"
+    ]
     assert task.emitted == {}
 
 

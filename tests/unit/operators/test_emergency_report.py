@@ -12,9 +12,11 @@ from featurebase_provider.operators.emergency_report import EmergencyReportOpera
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.support.running_task import RunningTask
-from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan
+from tests.unit.operators.conftest import rendered
+from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan, with_stores
 
 if TYPE_CHECKING:
+    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.rotation.memory import WebhookMemory
     from tests.unit.operators.conftest import Featurebase, Log
 
@@ -22,16 +24,23 @@ SEEN = {label: StoreOutcome(label, f"memory://{label}", "failed", problem="down"
 ROTATED = RotationOutcome(the_plan(), "answered", NEW, stores=SEEN)
 
 
-def reporting(webhook: str = "production", pushes: dict[str, Any] | None = None, **states: str) -> RunningTask:
+def reporting(
+    webhook: str = "production",
+    pushes: dict[str, Any] | None = None,
+    mode: str = "emergency",
+    reason: str = "a leak",
+    webhooks: dict[str, WebhookConfig] = WEBHOOKS,
+    **states: str,
+) -> RunningTask:
     operator = EmergencyReportOperator(
         task_id="report",
-        webhooks=WEBHOOKS,
+        webhooks=webhooks,
         webhook=webhook,
         preflight_task_id="plan",
         rotate_task_id="rotate",
         push_ids=["push", "last"],
-        mode="emergency",
-        reason="a leak",
+        mode=mode,
+        reason=reason,
     )
     operator.outlets = []
     results = {"plan": the_plan().as_json(), "rotate": ROTATED.as_json(), **(pushes or {})}
@@ -61,6 +70,37 @@ def test_a_branch_is_reported_as_a_rotation_is(featurebase: Featurebase, memory:
     report = reporting(pushes=pushes, push="success", last="success").execute()
     facts = (report["webhook"], report["outcome"], report["mode"], report["after"])
     assert facts == ("production", "rotated", "emergency", NEW)
+
+
+def test_a_branch_is_told_its_webhook_and_the_form_when_it_runs(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    """Also where there is no plan to tell."""
+    asked: dict[str, Any] = {name: f"{{{{ params.{name} }}}}" for name in ("webhook", "mode", "reason")}
+    task = reporting(**asked, pushes={"plan": None, "rotate": None})
+    rendered(task.operator, webhook="production", mode="emergency", reason="a leak")
+    report = task.execute()
+    assert (report["webhook"], report["mode"], report["reason"]) == ("production", "emergency", "a leak")
+
+
+def test_each_branch_asks_the_featurebase_of_its_entry(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    featurebase.api.rotated()
+    reporting(webhooks=with_stores()["webhooks"]).execute()
+    assert featurebase.conn_ids == ["fb_of_mine"]
+
+
+def test_a_branch_that_never_came_to_rotate_has_a_report_without_stores(
+    featurebase: Featurebase, memory: WebhookMemory
+) -> None:
+    task = reporting(pushes={"rotate": None}, rotate="failed", push="upstream_failed", last="upstream_failed")
+    assert stores_of(task) == {}
+
+
+def test_a_task_that_settled_nothing_is_named_with_its_stores(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    featurebase.api.rotated()
+    for states in ({}, {"last": "skipped"}):
+        problems = [one["problem"] for one in reporting(**states).execute()["stores"]]
+        assert ["its task last (" in problem for problem in problems] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -17,6 +19,7 @@ from featurebase_provider.rotation.probe import ProbeOutcome
 from featurebase_provider.rotation.store import Writability
 from tests.unit.rotation.fakes import WEBHOOK_ID, a_webhook, fingerprint
 
+PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 HOST = "https://do.featurebase.app"
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
@@ -30,12 +33,40 @@ def a_found(*stores: FoundStore, status: str = "active", result: str | None = No
     return Found(WEBHOOK_ID, HOST, status, CURRENT, stores, probe)
 
 
+def test_the_page_says_how_to_read_every_outcome() -> None:
+    rows = PAGE.read_text().partition("| outcome in the report |")[2].partition("\n\n")[0].splitlines()
+    documented = [outcome for row in rows[2:] for outcome in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(documented) == sorted(OUTCOMES)
+
+
 @pytest.mark.parametrize("emergency", [False, True])
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_every_outcome_has_advice_in_whole_sentences(outcome: Outcome, emergency: bool) -> None:
     text = advise(outcome, emergency=emergency, left=(LEFT,))
     assert text.endswith(".")
     assert "  " not in text
+    assert "None" not in text
+    assert ("leaked" in text.lower()) is (emergency and outcome in ("unknown", "nothing_changed", "incomplete"))
+
+
+def test_a_webhook_that_is_gone_has_nothing_left_to_be_set_active_or_cleared_first() -> None:
+    text = advise("webhook_gone", status="paused", webhook_id=WEBHOOK_ID, cause="rotate: it is gone", left=(LEFT,))
+    assert "no such webhook" in text
+    assert "take it out of the rotation file" in text
+    assert "set it active" not in text
+
+
+@pytest.mark.parametrize(("emergency", "whose"), [(False, "the secret"), (True, "the leaked secret")])
+def test_where_a_refresh_is_not_settled_rotate_is_cleared(emergency: bool, whose: str) -> None:
+    text = advise("unknown", emergency=emergency, status="active", cause="rotate: no answer")
+    assert text.startswith(f"Whether {whose} was refreshed could not be read. Clear the rotate task")
+
+
+@pytest.mark.parametrize(("emergency", "held"), [(False, "the current secret"), (True, "the new secret")])
+def test_what_failed_after_the_stores_is_named_and_cleared(emergency: bool, held: str) -> None:
+    text = advise("failed", emergency=emergency, cause="probe: it refuses: 401")
+    assert f"Every store holds {held}" in text
+    assert "Mend what failed (probe; its message is the cause), then clear it." in text
 
 
 @pytest.mark.parametrize("outcome", ["rotated", "distributed"])
@@ -72,15 +103,20 @@ def test_a_paused_webhook_is_told_of_whatever_failed(outcome: Any) -> None:
 )
 def test_of_the_receiver_only_what_was_seen(result: str | None, says: str) -> None:
     for outcome in ("nothing_changed", "dry_run"):
-        assert says in advise(outcome, found=a_found(MATCHES, result=result))  # type: ignore[arg-type]
+        text = advise(outcome, found=a_found(MATCHES, result=result))  # type: ignore[arg-type]
+        assert says in text
+        assert "None" not in text, "of stores that match there is nothing to say"
 
 
 def test_where_nothing_was_looked_at_nothing_is_said() -> None:
-    assert "How stores and receiver stand was not looked at" in advise("nothing_changed")
+    assert advise("nothing_changed").startswith(
+        "This run changed nothing. How stores and receiver stand was not looked"
+    )
     unread = Found(WEBHOOK_ID, HOST, "paused", CURRENT)
     text = advise("nothing_changed", found=unread, cause="preflight: it is paused: no")
     assert "What the stores hold was not looked at" in text
     assert "The webhook is 'paused'" in text
+    assert f"PATCH /v2/webhooks/{WEBHOOK_ID} " in text
     assert "Mend what failed (preflight; its message is the cause), then clear it, or trigger the Dag again." in text
 
 
@@ -110,7 +146,9 @@ def test_what_the_run_itself_did(mode: str, began: bool, says: str) -> None:
 
 
 def test_the_way_forward_depends_on_what_is_left() -> None:
-    assert "Not settled: c. Mend the store, then clear its push task" in advise("incomplete", left=(LEFT,))
+    text = advise("incomplete", left=(LEFT,))
+    assert "Not settled: c. Mend the store, then clear its push task" in text
+    assert "old secret is gone" in text
     assert "Not settled: c." in advise("incomplete", left=(LEFT,), emergency=True)
     overtaken = StoreOutcome("a", "memory://a", "written", OLD)
     for emergency in (False, True):
@@ -119,7 +157,9 @@ def test_the_way_forward_depends_on_what_is_left() -> None:
             "Featurebase's secret was refreshed again after a had been seen to. Clear the push tasks"
         )
     assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
-    assert "Clear the rotate task" in advise("incomplete", rotated=False)
+    text = advise("incomplete", rotated=False)
+    assert "old secret is gone" in text
+    assert "Clear the rotate task" in text
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -169,6 +209,13 @@ def test_what_preflight_found_survives_json() -> None:
     assert Found.from_json(raw) == found
     assert Found.from_json({"webhook_id": 1}) is None
     assert Found.from_json(Found.of(a_webhook(None), HOST).as_json()) == Found(WEBHOOK_ID, HOST, "active")
+
+
+def test_what_a_store_said_is_a_line_of_some_length() -> None:
+    """It may quote what others wrote."""
+    check = StoreCheck("a", "memory://a", "unknown", problem=StoreUnreachable("a", "no\n" + "x" * 9000))
+    (store,) = Found.of(a_webhook(), HOST).with_stores((check,)).stores or ()
+    assert (store.said, len(store.said)) == (f"store a: no {'x' * 9000}"[:500], 500)
 
 
 def test_what_preflight_found_may_be_little_or_odd() -> None:

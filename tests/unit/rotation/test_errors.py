@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 from typing import Any
@@ -44,6 +45,16 @@ def test_an_error_comes_whole_out_of_another_process(kind: type[Any]) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.args, vars(copy)) == (kind, str(error), error.args, vars(error))
     assert "None" not in str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_made_again_of_its_args(kind: type[Any]) -> None:
+    """However it was made: so pickle and copy do it."""
+    error = an_error(kind)
+    names = list(inspect.signature(kind).parameters)
+    named = kind(**dict(zip(names, error.args, strict=True)))
+    again = kind(*named.args)
+    assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_the_overview_says_which_errors_a_retry_helps() -> None:

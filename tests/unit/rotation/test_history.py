@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,8 +123,10 @@ def test_what_earlier_runs_know_as_ours() -> None:
         report(before=B, after=C, known=[A, "sha256:between", 5]),
         report(before=None, after=3),
         report(before="sha256:x", webhook_id="0" * 24),
+        report(before="", after="", known=[""]),
     )
     assert set(history.known) == {A, B, C, "sha256:between"}
+    assert after() == History(WEBHOOK_ID)
     assert history.known[-1] == C
 
 
@@ -270,6 +273,25 @@ def test_what_a_plan_sets_out_from_keeps_what_is_known_of_it() -> None:
     assert history.after_rotation(outcome).current_since(fingerprint("0")) == START - DAY
 
 
+def test_what_a_plan_set_out_from_was_seen_when_it_was_planned() -> None:
+    """So it is older than what came after it, and bounds its age, though no run had seen it before."""
+    outcome = RotationOutcome(a_plan(), "already_done", B, distributed_at=(START + HOUR).isoformat())
+    history = History(WEBHOOK_ID).after_rotation(outcome)
+    before = history.secrets[0]
+    assert (before.fingerprint, before.first_seen, before.last_seen) == (fingerprint("0"), NOW, NOW)
+    assert history.older_than(B) == (fingerprint("0"),)
+
+
+def test_a_run_that_only_distributes_makes_no_secret_younger() -> None:
+    history = History(WEBHOOK_ID).seeing(fingerprint("0"), (START - 10 * DAY).isoformat())
+    outcome = RotationOutcome(a_plan(mode="distribute"), "not_asked", fingerprint("0"), distributed_at=NOW)
+    assert history.after_rotation(outcome).age(fingerprint("0"), now=START).at_least == 10 * DAY
+
+
+def test_what_is_known_twice_is_one_secret() -> None:
+    assert History(WEBHOOK_ID).knowing(known=[A, B, A]).knowing(known=[B, C]).known == (C, A, B)
+
+
 @pytest.mark.parametrize(
     ("how", "after"), [("not_asked", fingerprint("0")), ("answered", fingerprint("0")), ("not_asked", B)]
 )
@@ -317,7 +339,15 @@ def test_places_of_a_previous_secret_that_no_store_names_any_more_are_told() -> 
     assert told is not None
     assert [place in told for place in history.previous_in] == [True, False, True]
     assert history.left_behind(history.previous_in) is None
-    assert History.from_json(history.as_json(), WEBHOOK_ID) == history
+
+
+def test_a_history_survives_json() -> None:
+    """What has leaked too: the event that told it may be purged by then."""
+    history = History(WEBHOOK_ID).after_rotation(an_outcome(), run=THIS_RUN.mark, previous_in=["vault://a"])
+    history = history.knowing(leaked=[B, A])
+    raw = history.as_json()
+    assert json.loads(json.dumps(raw)) == raw
+    assert History.from_json(raw, WEBHOOK_ID) == history
 
 
 def test_of_the_places_the_newest_are_kept() -> None:
@@ -422,7 +452,7 @@ def test_a_run_knows_what_it_replaced_and_what_is_newest() -> None:
 
 
 def test_a_run_that_replaced_nothing_knows_only_what_is_older() -> None:
-    assert order_of(a_plan(), None).seen == frozenset()
+    assert order_of(a_plan(older=["sha256:o"]), None).seen == frozenset()
     assert order_of(a_plan(older=["sha256:o"]), an_outcome(how="not_asked", after=fingerprint("0"))).seen == {
         "sha256:o"
     }
@@ -435,6 +465,21 @@ def test_what_rotate_ended_with_is_current_whatever_the_plan_calls_it() -> None:
     assert not order.is_stale(a_webhook("whsec_1"))
 
 
+def test_what_rotate_ended_with_may_be_current_though_a_later_run_saw_it_replaced() -> None:
+    """If Featurebase goes on showing it."""
+    ended, before = fingerprint("1"), (START - DAY).isoformat()
+    history = History(WEBHOOK_ID).seeing(ended, before).seeing(fingerprint("2"), before)
+    order = order_of(a_plan(older=[ended]), an_outcome(how="already_done"), history, START)
+    assert (order.is_stale(shown("1")), order.is_doubtful(ended)) == (True, True)
+
+
+def test_who_knows_no_time_tells_no_order_and_doubts_nothing() -> None:
+    history = History(WEBHOOK_ID).seeing(A, NOW).seeing(B, NOW)
+    assert order_of(a_plan(), None, history).seen == frozenset()
+    order = order_of(a_plan(), an_outcome(how="already_done", distributed_at=NOW), history)
+    assert (order.seen, order.is_doubtful(fingerprint("0"))) == ({fingerprint("0"), fingerprint("1")}, False)
+
+
 def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
     history = History(WEBHOOK_ID).seeing(fingerprint("1"), NOW).seeing(fingerprint("2"), NOW)
     order = order_of(a_plan(), an_outcome(updated_at=START.isoformat()), history, START)
@@ -443,7 +488,7 @@ def test_a_later_runs_secret_is_newer_than_this_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "minutes", "doubtful"), [("already_done", 11, True), ("already_done", 9, False), ("answered", 11, False)]
+    ("how", "minutes", "doubtful"), [("already_done", 11, True), ("already_done", 10, False), ("answered", 11, False)]
 )
 def test_what_a_run_did_not_replace_itself_is_doubtful_after_a_while(how: Any, minutes: int, doubtful: bool) -> None:
     outcome = an_outcome(how=how, distributed_at=NOW)

@@ -4,16 +4,19 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
 from featurebase_provider import __version__
+from featurebase_provider.config.sections import ProbeConfig
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
 from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.operators.probe import probe_options
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.probe import ID_PREFIX, MOST_ADDRESSES, TOPIC, Answer, Probe, probe_event
@@ -452,3 +455,8 @@ def test_an_answer_in_words() -> None:
     assert str(Answer(None, "ReadTimeout")) == "no answer (ReadTimeout)"
     silence = Answer(None)
     assert (silence.accepted, silence.taken, silence.refused, silence.may_pass) == (False, False, False, True)
+
+
+def test_the_defaults_of_file_and_probe_agree() -> None:
+    webhook: Any = SimpleNamespace(probe=ProbeConfig())
+    assert Probe(a_webhook(), **(probe_options(webhook) or {})) == Probe(a_webhook())
