@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.in_process_airflow import InProcessAirflow
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     give_up = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < give_up, "it never came to hold"

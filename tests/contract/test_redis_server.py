@@ -51,7 +51,7 @@ def test_subscribers_hear_of_the_write_when_they_can_read_it(case: RedisCase) ->
         armed.prove_writable()
         armed.write(PAIR, held=armed.read(), mark=MARK)
         armed.write(PAIR, held=armed.read(), mark=MARK)
-        message = subscriber.get_message(timeout=5)
+        message = subscriber.get_message(timeout=60)
         assert message is not None
         assert message["data"] == fingerprint_of(NEW)
         assert subscriber.get_message(timeout=0.05) is None

@@ -202,7 +202,7 @@ def test_triggers_notify_receivers_of_the_write_and_not_of_the_proof(case: Postg
         armed.prove_writable()
         assert list(listener.notifies(timeout=0.05)) == []
         armed.write(PAIR, held=armed.read(), mark=MARK)
-        assert [note.payload for note in listener.notifies(timeout=5, stop_after=1)] == [NAME]
+        assert [note.payload for note in listener.notifies(timeout=60, stop_after=1)] == [NAME]
 
 
 def test_a_function_can_be_all_that_the_user_may_call(case: PostgresCase) -> None:

@@ -93,7 +93,7 @@ def test_stores_connect_side_by_side_on_threads_of_their_own() -> None:
 
     def connect() -> None:
         seen.append(threading.current_thread())
-        together.wait(10)
+        together.wait(60)
 
     stores = [a_store(label, connect_script=deque([connect])) for label in "abc"]
     with arming(stores) as ready:

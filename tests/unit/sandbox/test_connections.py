@@ -22,7 +22,7 @@ def server():
 
 @pytest.fixture
 def client(server, headers):
-    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=5) as client:
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=60) as client:
         client.post("/_sandbox/reset")
         yield client
 
@@ -93,12 +93,12 @@ def test_held_call_holds_up_nobody_and_can_be_let_go(server, client, headers, we
 
     held = threading.Thread(target=hang)
     held.start()
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 60
     while secret_of(client, webhook) == webhook["secret"]:
         assert time.monotonic() < give_up
     assert held.is_alive()
     client.delete("/_sandbox/faults")
-    held.join(5)
+    held.join(60)
     assert outcome == [httpx.RemoteProtocolError]
 
 
@@ -114,7 +114,7 @@ def test_late_commit_takes_effect_after_the_client_has_left(client, webhook):
     with pytest.raises(httpx.ReadTimeout):
         client.post(f"/v2/webhooks/{webhook['id']}/secret", timeout=0.05)
     assert secret_of(client, webhook) == webhook["secret"]
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 60
     while secret_of(client, webhook) == webhook["secret"]:
         assert time.monotonic() < give_up
         time.sleep(0.01)
@@ -126,7 +126,7 @@ def test_call_whose_client_left_during_latency_still_takes_effect(client, webhoo
     add_fault(client, kind="latency", seconds=0.1)
     with pytest.raises(httpx.ReadTimeout):
         client.post(f"/v2/webhooks/{webhook['id']}/secret", timeout=0.03)
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 60
     while secret_of(client, webhook) == webhook["secret"]:
         assert time.monotonic() < give_up
         time.sleep(0.01)
@@ -156,7 +156,7 @@ def test_client_that_leaves_before_its_body_is_sent_changes_nothing(client, webh
             f"PATCH /v2/webhooks/{webhook['id']} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk_sandbox\r\n"
             "Featurebase-Version: 2026-01-01.nova\r\nContent-Length: 50\r\n\r\n{".encode()
         )
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 60
         while client.get("/_sandbox/faults").json():
             assert time.monotonic() < give_up
     assert last_call(client) == (None, False)
@@ -177,11 +177,11 @@ def test_shutdown_lets_held_calls_go(headers):
             failed.set()
 
         threading.Thread(target=hang, daemon=True).start()
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 60
         while not client.get("/_sandbox/requests").json():
             assert time.monotonic() < give_up
         server.__exit__()
-        assert failed.wait(5)
+        assert failed.wait(60)
         with pytest.raises(httpx.ConnectError):
             httpx.get(server.url, trust_env=False)
 

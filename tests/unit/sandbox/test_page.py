@@ -80,7 +80,7 @@ def test_the_pages_first_webhook_delivers_to_the_receiver(tmp_path):
             content = body.replace("http://127.0.0.1:8788", receiver.url)
             answers.append(httpx.post(f"{sandbox.url}{path}", content=content, headers=headers, trust_env=False))
         assert [answer.status_code for answer in answers] == [201, 202]
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 60
         while not httpx.get(f"{receiver.url}/received", trust_env=False).json():
             assert time.monotonic() < give_up
             time.sleep(0.01)

@@ -119,5 +119,5 @@ def test_the_command_begins_with_what_it_kept(path, headers, how):
             seen.append(answer if call == "POST" else answer["data"][0])
         finally:
             process.send_signal(how)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
     assert seen[0] == seen[1]
