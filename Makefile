@@ -21,11 +21,17 @@ CODE := $(wildcard provider tests dags demo benchmarks soak mutants scripts)
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
 SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))
 LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/faults) $(wildcard tests/crash) $(wildcard tests/browser))
+ROTATION := tests/airflow/test_demo.py
 REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
 PYTEST = scripts/temp_airflow.sh $(BIN)/python -m pytest --junitxml=$(REPORT)/$@.xml
 ALL_CORES := --numprocesses=auto
 CORE := featurebase rotation audit
+
+# Runs one part after the other, up to the first that fails, and ends with a table of times and the total of tests.
+parts = status=0; export FEATUREBASE_CRASH=short FEATUREBASE_FAULTS=short; \
+	for part in $(1); do $(MAKE) --no-print-directory $$part || { status=$$?; break; }; done; \
+	$(BIN)/python scripts/test_summary.py $(REPORT); exit $$status
 
 .PHONY: help
 help: ## this list
@@ -47,12 +53,12 @@ up: setup ## the demo, left running; prints the UI's address and login
 	$(BIN)/python -m demo --keep
 
 .PHONY: test
-test: setup ## every check and test; ends with a table of times and the total
-	@rm -rf $(REPORT); status=0; export FEATUREBASE_CRASH=short FEATUREBASE_FAULTS=short; \
-	for part in lint types imports $(SUITES) coverage packaging matrix $(LATE_SUITES); do \
-	    $(MAKE) --no-print-directory $$part || { status=$$?; break; }; \
-	done; \
-	$(BIN)/python scripts/test_summary.py $(REPORT); exit $$status
+test: setup ## what to run before a commit: every quick check, and one rotation in a real Airflow; at most 8 minutes
+	@rm -rf $(REPORT); $(call parts,lint types imports $(SUITES) packaging rotation)
+
+.PHONY: proofs
+proofs: setup ## what takes longer: Dags, versions, faults, killed processes, the browser; at most 30 minutes
+	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage matrix $(LATE_SUITES))
 
 .PHONY: lint
 lint: setup ## style, spelling, shell syntax, workflows
@@ -92,15 +98,19 @@ coverage: setup ## branch coverage of featurebase/, rotation/ and audit/, by the
 packaging: setup $(WHEEL) ## the wheel's content, provider metadata, compose file
 	@$(TIMED) $@ $(PYTEST) tests/packaging --ignore=tests/packaging/test_matrix.py
 
+.PHONY: rotation
+rotation: setup ## one whole rotation in a real Airflow: the demo, as users run it
+	@$(TIMED) $@ $(PYTEST) $(ROTATION)
+
 .PHONY: airflow
 airflow: setup ## Dags in a real Airflow
-	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/airflow
+	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/airflow --ignore=$(ROTATION)
 
 .PHONY: browser
 browser: setup ## the UI in a real browser
 	@$(TIMED) $@ $(PYTEST) tests/browser
 
-# `make test` plays the short form of faults and crash; FEATUREBASE_FAULTS=full and FEATUREBASE_CRASH=full all of it.
+# `make proofs` plays the short form of faults and crash; FEATUREBASE_FAULTS=full and FEATUREBASE_CRASH=full all of it.
 .PHONY: faults
 faults: setup ## each call and store of a rotation meets each fault; compared with docs/reliability.md
 	@$(TIMED) $@ env FEATUREBASE_FAULTS=$${FEATUREBASE_FAULTS:-full} $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults

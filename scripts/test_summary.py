@@ -1,4 +1,4 @@
-"""Prints what `make test` did: a line per part with its time, and the total count of tests.
+"""Prints what `make test` or `make proofs` did: a line per part with its time, and the total count of tests.
 
 Usage: python scripts/test_summary.py REPORT_DIR
 """

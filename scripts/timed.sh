@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a part of the checks and notes how long it took, for the table that `make test` ends with.
+# Runs a part of the checks and notes how long it took, for the table that `make test` and `make proofs` end with.
 # Usage: scripts/timed.sh NOTES_FILE NAME COMMAND...
 set -eu
 notes=$1 name=$2
