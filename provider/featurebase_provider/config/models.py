@@ -7,7 +7,7 @@ The models can also be made in Python, for own Dags; they check the same things 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
@@ -19,14 +19,18 @@ from featurebase_provider.config.fields import (
     Delay,
     HttpsUrl,
     Schedule,
-    StartDate,
-    Tag,
     Waiting,
     WebhookId,
     WebhookName,
-    ZoneName,
 )
-from featurebase_provider.config.sections import AuditConfig, FileModel, ProbeConfig, VerifyConfig, switched
+from featurebase_provider.config.sections import (
+    AuditConfig,
+    DagSettings,
+    FileModel,
+    ProbeConfig,
+    VerifyConfig,
+    switched,
+)
 from featurebase_provider.config.stores import StoreEntry, with_labels
 
 if TYPE_CHECKING:
@@ -90,7 +94,7 @@ def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
             yield Problem(("stores",), f"writes to the target of stores[{first}]", ("stores", index))
 
 
-class WebhookSettings(FileModel):
+class WebhookSettings(DagSettings):
     """What `defaults:` may say for all webhooks, and each webhook for itself."""
 
     featurebase_conn_id: ConnectionId = Field(
@@ -103,14 +107,6 @@ class WebhookSettings(FileModel):
         description="When to rotate: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
         "@quarterly or @yearly; null for manual runs only.",
         examples=["0 6 1 * *"],
-    )
-    timezone: ZoneName = Field(
-        "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
-    )
-    start_date: StartDate = Field(
-        date(2026, 1, 1),
-        description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
-        examples=["2026-01-01"],
     )
     max_age: Age | None = Field(
         timedelta(days=90),
@@ -158,8 +154,6 @@ class WebhookSettings(FileModel):
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
     )
-    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
-    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
     retries: StrictInt = Field(3, ge=0, le=100, description="Retries of each task but the push tasks.")
     retry_delay: Delay = Field(
         timedelta(seconds=30),

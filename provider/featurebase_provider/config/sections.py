@@ -117,15 +117,9 @@ class VerifyConfig(FileModel):
         return self
 
 
-class AuditConfig(FileModel):
-    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
+class DagSettings(FileModel):
+    """What the Dags have in common."""
 
-    schedule: Schedule | None = Field(
-        "@daily",
-        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
-        "@quarterly or @yearly; null for manual runs only.",
-        examples=["0 7 * * *"],
-    )
     timezone: ZoneName = Field(
         "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
     )
@@ -133,6 +127,19 @@ class AuditConfig(FileModel):
         date(2026, 1, 1),
         description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
         examples=["2026-01-01"],
+    )
+    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
+    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
+
+
+class AuditConfig(DagSettings):
+    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
+
+    schedule: Schedule | None = Field(
+        "@daily",
+        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
+        "@quarterly or @yearly; null for manual runs only.",
+        examples=["0 7 * * *"],
     )
     heal: StrictBool = Field(
         False,
@@ -145,5 +152,3 @@ class AuditConfig(FileModel):
         description="Kinds of findings that are shown, and neither fail the run nor are healed.",
         examples=[["webhook_unconfigured"]],
     )
-    owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
-    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
