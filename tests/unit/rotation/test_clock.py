@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from featurebase_provider.rotation import clock
-from featurebase_provider.rotation.clock import Moment, boot_id, milliseconds_between
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Moment, boot_id, milliseconds_between
 
 
 def test_a_moment_survives_json() -> None:
@@ -49,3 +49,9 @@ def test_the_boot_id_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
 def test_on_linux_the_kernel_names_the_boot() -> None:
     """proc(5): the same for every process until the next boot."""
     assert Path("/proc/sys/kernel/random/boot_id") == clock.BOOT_ID
+
+
+def test_the_machines_clock_waits() -> None:
+    began = SYSTEM_CLOCK.monotonic()
+    SYSTEM_CLOCK.sleep(0.02)
+    assert SYSTEM_CLOCK.monotonic() - began >= 0.02

@@ -367,9 +367,18 @@ def test_the_cause_is_the_first_failure_or_else_the_first_skip_with_a_reason() -
 
 
 def test_a_failed_store_is_shown_with_its_problem() -> None:
-    text = a_report(rotated(FAILED)).as_text(width=200)
-    assert "failed: store a: read-only" in text
-    assert "unknown" in text
+    report = a_report(rotated(FAILED))
+    assert "failed: store a: read-only" in report.as_text(width=200)
+    assert "unknown" in table_of(report, "Stores")[1]
+
+
+def test_each_table_stands_apart() -> None:
+    lines = a_report(rotated(WRITTEN)).as_text().splitlines()
+    assert [lines[lines.index(title) - 1] for title in ("Stores", "Tasks")] == ["", ""]
+
+
+def test_where_preflight_left_no_word_the_plan_names_the_featurebase() -> None:
+    assert a_report(rotated(WRITTEN), found=None).host == a_plan().host
 
 
 def test_a_store_that_cannot_be_read_is_shown_as_such() -> None:

@@ -120,6 +120,7 @@ def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None
     ) as caught:
         run(api, *stores)
     assert all(store.target in str(caught.value) for store in stores[1:])
+    assert f"current secret ({fingerprint('0')})" in str(caught.value)
     assert api.posts == 0
     assert stores[1].holds == "whsec_foreign"
 
@@ -265,6 +266,15 @@ def test_a_newer_secret_after_the_writes_is_written_too(api: FakeFeaturebase) ->
     assert outcome.updated_at == api.current.updated_at.isoformat()
     assert "a second time" in outcome.notes[0]
     assert said == list(outcome.notes)
+    assert outcome.stores["a"].exposure_ms == pytest.approx(100.0), "from the refresh on, as for the first one"
+
+
+def test_the_outcome_shows_the_webhook_as_read_last(api: FakeFeaturebase) -> None:
+    """Somebody may have changed something else of it meanwhile."""
+    later = START.replace(year=2027)
+    api.on_read = lambda count: api.change(updated_at=later) if count == 2 else None
+    outcome = run(api, a_store())
+    assert (outcome.after, outcome.updated_at) == (fingerprint("1"), later.isoformat())
 
 
 def test_a_newer_secret_that_another_try_has_just_written_stays(api: FakeFeaturebase) -> None:
@@ -306,6 +316,7 @@ def test_a_failing_read_after_the_writes_is_a_note(api: FakeFeaturebase, answer:
     assert (outcome.after, outcome.stores["a"].result) == (fingerprint("1"), "written")
     assert "could not be read again" in outcome.notes[0]
     assert text in outcome.notes[0]
+    assert "Nothing was changed" not in outcome.notes[0]
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(60.0, 15.1), (5.0, 5.1)])
@@ -421,4 +432,20 @@ def test_a_memory_that_cannot_be_read_stops_only_what_has_not_happened(api: Fake
     said: list[str] = []
     outcome = run(api, store, leaked=unknown, plan=plan, say=said.append)
     assert (outcome.how, store.holds) == ("already_done", "whsec_1")
+    assert any("could not be read" in text for text in said)
+
+
+def test_a_memory_that_fails_after_the_refresh_keeps_no_newer_secret_from_the_stores(api: FakeFeaturebase) -> None:
+    known = iter([frozenset[str]()])
+
+    def leaked() -> frozenset[str]:
+        for one in known:
+            return one
+        raise MemoryUnknown(WEBHOOK_ID, "v", "could not be read")
+
+    store = a_store()
+    store.after_write.append(api.rotated)
+    said: list[str] = []
+    run(api, store, leaked=leaked, say=said.append)
+    assert store.holds == "whsec_2"
     assert any("could not be read" in text for text in said)
