@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
@@ -10,6 +10,7 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.age import rounded
 from featurebase_provider.rotation.check import PADDED
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result
+from featurebase_provider.rotation.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,30 +20,42 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.age import SecretAge
     from featurebase_provider.rotation.check import HeldByStore
-    from featurebase_provider.rotation.history import History
 
 DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
 """What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was read about one webhook.
+@dataclass
+class Case:
+    """One webhook of the rotation file, and what was read about it.
 
+    :param subject: as the rotation file has it.
     :param webhook: as Featurebase shows it, or None where it could not be read.
     :param stores: what its stores hold.
     :param history: what earlier runs tell.
     :param now: server time.
     """
 
-    webhook: Webhook | None
-    stores: tuple[HeldByStore, ...]
-    history: History
+    subject: Subject
     now: datetime
+    webhook: Webhook | None = None
+    stores: tuple[HeldByStore, ...] = ()
+    history: History = field(default_factory=lambda: History(""))
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def webhook_id(self) -> str | None:
+        """The webhook's id, where it is known."""
+        return self.webhook.id if self.webhook is not None else self.subject.webhook_id
+
+    @property
+    def current(self) -> str | None:
+        """Fingerprint of the current secret, where there is one to be seen."""
+        return self.webhook.fingerprint if self.webhook is not None else None
 
     @property
     def age(self) -> SecretAge | None:
-        """How old the current secret is, where there is one to be seen."""
+        """How old the current secret is."""
         if self.webhook is None or self.webhook.fingerprint is None:
             return None
         return self.history.age(self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
@@ -53,20 +66,19 @@ class Evidence:
         return self.history.leaked
 
 
-def judge(subject: Subject, evidence: Evidence) -> list[Finding]:
+def judge(case: Case) -> list[Finding]:
     """Everything about a configured webhook that somebody has to look after."""
-    webhook = evidence.webhook
-    found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(subject, webhook, evidence)]
-    left_behind = evidence.history.left_behind([store.previous_target for store in subject.stores])
+    subject, webhook = case.subject, case.webhook
+    found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(case, webhook)]
+    left_behind = case.history.left_behind([store.previous_target for store in subject.stores])
     if left_behind is not None:
         found.append(subject.finding("previous_left_behind", left_behind))
-    for held in evidence.stores:
-        found += [replace(one, store=held.label) for one in _about_store(subject, evidence, held)]
+    for held in case.stores:
+        found += [replace(one, store=held.label) for one in _about_store(case, held)]
     # Whatever its status: it may be paused because its stores are behind. But a leaked secret is written nowhere.
-    heals = webhook is not None and webhook.fingerprint not in evidence.leaked
-    webhook_id = webhook.id if webhook is not None else subject.webhook_id
+    heals = webhook is not None and webhook.fingerprint not in case.leaked
     return [
-        replace(one, webhook_id=webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
+        replace(one, webhook_id=case.webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
         for one in found
     ]
 
@@ -88,12 +100,12 @@ def _about_webhook(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
         )
 
 
-def _about_secret(subject: Subject, webhook: Webhook, evidence: Evidence) -> Iterator[Finding]:
-    age, limit = evidence.age, subject.max_age
+def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
+    subject, age, limit = case.subject, case.age, case.subject.max_age
     if age is None:
         yield subject.finding("secret_missing", "Featurebase shows no signing secret, so nothing can be compared")
         return
-    if webhook.fingerprint in evidence.leaked:
+    if webhook.fingerprint in case.leaked:
         yield subject.finding("leaked_secret_current", f"Featurebase still signs with the leaked {webhook.fingerprint}")
     if limit is None:
         return
@@ -109,8 +121,8 @@ def _about_secret(subject: Subject, webhook: Webhook, evidence: Evidence) -> Ite
         )
 
 
-def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Iterator[Finding]:
-    current = evidence.webhook.fingerprint if evidence.webhook is not None else None
+def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
+    subject, current = case.subject, case.current
     if held.holding == "differs":
         yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
     elif held.holding == "padded":
@@ -128,14 +140,15 @@ def _about_store(subject: Subject, evidence: Evidence, held: HeldByStore) -> Ite
         yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value that is not ours")
     elif held.holding == "unknown":
         yield subject.finding("store_unreachable", held.problem or f"{held.target} could not be read")
-    if held.fingerprint in evidence.leaked and held.fingerprint != current:
+    if held.fingerprint in case.leaked and held.fingerprint != current:
         yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked {held.fingerprint}")
     if held.previous is not None:
-        yield from _about_previous(subject, evidence, held, current)
+        yield from _about_previous(case, held)
 
 
-def _about_previous(subject: Subject, evidence: Evidence, held: HeldByStore, current: str | None) -> Iterator[Finding]:
-    if held.previous in evidence.leaked:
+def _about_previous(case: Case, held: HeldByStore) -> Iterator[Finding]:
+    subject, current = case.subject, case.current
+    if held.previous in case.leaked:
         yield subject.finding(
             "leaked_secret_held", f"{held.target} holds the leaked {held.previous} as previous secret"
         )
@@ -143,11 +156,11 @@ def _about_previous(subject: Subject, evidence: Evidence, held: HeldByStore, cur
     if current is None or held.fingerprint != current:
         return  # what it holds is replaced as a whole by the run that heals it
     kept = f"{held.target} holds the previous secret {held.previous}"
-    since = evidence.history.current_since(current)
+    since = case.history.current_since(current)
     if since is None:
         yield subject.finding("previous_age_unknown", f"{kept}, and no run tells since when")
-    elif evidence.history.previous_is_over(current, now=evidence.now, previous_for=subject.previous_for):
+    elif case.history.previous_is_over(current, now=case.now, previous_for=subject.previous_for):
         yield subject.finding(
             "previous_overdue",
-            f"{kept} for {rounded(evidence.now - since)}, previous_for is {rounded(subject.previous_for)}",
+            f"{kept} for {rounded(case.now - since)}, previous_for is {rounded(subject.previous_for)}",
         )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import Finding
-from featurebase_provider.audit.judge import DRIFTED, Evidence, judge
+from featurebase_provider.audit.judge import DRIFTED, Case, judge
 from featurebase_provider.audit.listing import (
     Listing,
     Subject,
@@ -23,16 +23,15 @@ from featurebase_provider.audit.listing import (
 )
 from featurebase_provider.audit.report import AuditedWebhook, AuditReport
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.rotation.check import HeldByStore, StoresToRead, in_batches, read_stores
+from featurebase_provider.rotation.check import StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from featurebase_provider.audit.listing import AuditsWebhooks
-    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.history import History
 
 
 @dataclass(frozen=True)
@@ -49,38 +48,6 @@ class AuditPorts:
     history_of: Callable[[Subject, str, str], History]
     say: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
-
-
-@dataclass
-class _Case:
-    """One webhook of the rotation file, and what is known of it so far."""
-
-    subject: Subject
-    listing: Listing
-    webhook: Webhook | None = None
-    history: History = field(default_factory=lambda: History(""))
-    stores: tuple[HeldByStore, ...] = ()
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def current(self) -> str | None:
-        return self.webhook.fingerprint if self.webhook is not None else None
-
-    @property
-    def webhook_id(self) -> str | None:
-        return self.webhook.id if self.webhook is not None else self.subject.webhook_id
-
-    @property
-    def to_read(self) -> StoresToRead:
-        known, leaked = frozenset(self.history.known), self.history.leaked
-        return StoresToRead(
-            self.subject.name, self.subject.stores, self.webhook_id or "", self.current, known=known, leaked=leaked
-        )
-
-    @property
-    def evidence(self) -> Evidence:
-        now = self.listing.now or datetime.now(tz=timezone.utc)
-        return Evidence(self.webhook, self.stores, self.history, now)
 
 
 def run_audit(
@@ -100,10 +67,12 @@ def run_audit(
     with ExitStack() as clients:
         listings = _listings(subjects, ports, clients)
         cases = _cases(subjects, listings, ports)
-        for batch in in_batches([case.to_read for case in cases]):
+        for batch in in_batches([_to_read(case) for case in cases]):
             names = {one.webhook for one in batch}
             in_time = ports.monotonic() - started < time_limit
-            _audit_stores([case for case in cases if case.subject.name in names], batch, ports, in_time=in_time)
+            _audit_stores(
+                [case for case in cases if case.subject.name in names], batch, listings, ports, in_time=in_time
+            )
     configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
     found = [listing.finding for listing in listings.values() if listing.finding is not None]
     found += [one for case in cases for one in case.findings]
@@ -134,12 +103,13 @@ def _listings(subjects: Sequence[Subject], ports: AuditPorts, clients: ExitStack
     return listings
 
 
-def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: AuditPorts) -> list[_Case]:
-    cases: list[_Case] = []
+def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: AuditPorts) -> list[Case]:
+    cases: list[Case] = []
     taken: dict[str, str] = {}
     for subject in subjects:
-        case = _Case(subject, listings[subject.conn_id])
-        found = find_listed(subject, case.listing)
+        listing = listings[subject.conn_id]
+        found = find_listed(subject, listing)
+        case = Case(subject, now=listing.now or datetime.now(tz=timezone.utc))
         if isinstance(found, Finding):
             case.findings.append(found)
         elif found is not None:
@@ -148,56 +118,76 @@ def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: 
             if first != subject.name:
                 detail = f"webhook {found.id} is that of the entry {first!r} too"
                 case.findings.append(subject.finding("webhook_twice", detail))
-        _ask_history(case, ports)
+        _ask_history(case, listing.host, ports)
         cases.append(case)
     return cases
 
 
-def _ask_history(case: _Case, ports: AuditPorts) -> None:
-    if case.listing.host is None or case.webhook_id is None:
+def _ask_history(case: Case, host: str | None, ports: AuditPorts) -> None:
+    if host is None or case.webhook_id is None:
         return
     try:
-        case.history = ports.history_of(case.subject, case.listing.host, case.webhook_id)
+        case.history = ports.history_of(case.subject, host, case.webhook_id)
     except MemoryUnknown as exc:
         case.findings.append(case.subject.finding("history_unknown", f"{exc.problem}. {exc.advice}"))
 
 
-def _audit_stores(cases: Sequence[_Case], batch: Sequence[StoresToRead], ports: AuditPorts, *, in_time: bool) -> None:
+def _audit_stores(
+    cases: Sequence[Case],
+    batch: Sequence[StoresToRead],
+    listings: Mapping[str, Listing],
+    ports: AuditPorts,
+    *,
+    in_time: bool,
+) -> None:
     """Read the stores of some webhooks, look again where they differ, and judge."""
     if not in_time:
         for case in cases:
-            case.findings += judge(case.subject, case.evidence)
+            case.findings += judge(case)
             case.findings.append(case.subject.finding("not_audited", "no time was left to read its stores"))
             ports.say(f"{case.subject.name}: not audited")
         return
     held = read_stores(batch)
     for case in cases:
         case.stores = held[case.subject.name]
-    _look_again([case for case in cases if any(one.holding in DRIFTED for one in case.stores)])
+    _look_again([case for case in cases if any(one.holding in DRIFTED for one in case.stores)], listings)
     for case in cases:
-        case.findings += judge(case.subject, case.evidence)
+        case.findings += judge(case)
         kinds = ", ".join(dict.fromkeys(one.kind for one in case.findings)) or "well"
         ports.say(f"{case.subject.name}: {kinds}")
 
 
-def _look_again(cases: Sequence[_Case]) -> None:
+def _look_again(cases: Sequence[Case], listings: Mapping[str, Listing]) -> None:
     """Read webhook and stores once more: a rotation under way makes them differ for a moment."""
     again = []
     for case in cases:
-        if case.webhook is None or case.listing.client is None:
+        client = listings[case.subject.conn_id].client
+        if case.webhook is None or client is None:
             continue
         try:
-            case.webhook = case.listing.client.get_webhook(case.webhook.id)
+            case.webhook = client.get_webhook(case.webhook.id)
         except FeaturebaseError:
             continue  # what was read before stands
         again.append(case)
-    held = read_stores([case.to_read for case in again])
+    held = read_stores([_to_read(case) for case in again])
     for case in again:
         case.stores = held[case.subject.name]
 
 
-def _row(case: _Case) -> AuditedWebhook:
-    webhook, age = case.webhook, case.evidence.age
+def _to_read(case: Case) -> StoresToRead:
+    subject, history = case.subject, case.history
+    return StoresToRead(
+        subject.name,
+        subject.stores,
+        case.webhook_id or "",
+        case.current,
+        known=frozenset(history.known),
+        leaked=history.leaked,
+    )
+
+
+def _row(case: Case) -> AuditedWebhook:
+    webhook, age = case.webhook, case.age
     return AuditedWebhook(
         name=case.subject.name,
         conn_id=case.subject.conn_id,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from featurebase_provider.audit.findings import ADVICE, Finding
-from featurebase_provider.audit.judge import Evidence, judge
+from featurebase_provider.audit.judge import Case, judge
 from featurebase_provider.audit.listing import Subject
 from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.memory import history_of_events
@@ -37,7 +37,7 @@ def found(
     about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
     shown = a_webhook() if webhook is None else webhook
     history = replace(history_of_events(WEBHOOK_ID, reports).knowing(leaked=leaked), previous_in=previous_in)
-    return judge(about, Evidence(shown or None, held or (MATCHING,), history, START))
+    return judge(Case(about, START, shown or None, held or (MATCHING,), history))
 
 
 def kinds(*held: HeldByStore, **how: Any) -> list[str]:
