@@ -38,7 +38,7 @@ MOST_ADDRESSES = 8
 
 _CONNECTIONS_OWN = frozenset(
     {
-        "connection", "content-encoding", "content-length", "expect", "host", "http2-settings", "keep-alive",
+        "connection", "content-encoding", "content-length", "expect", "http2-settings", "keep-alive",
         "proxy-authenticate", "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade",
         "te",  # codespell:ignore te
     }
@@ -170,7 +170,7 @@ class EventSender:
         """
         try:
             # One for each event: a kept connection may lead to a process with the old secret.
-            with self.transport or httpx.HTTPTransport(verify=self._tls, trust_env=False) as transport:
+            with self.transport or httpx.HTTPTransport(verify=self._tls) as transport:
                 request = httpx.Request(
                     "POST",
                     destination.at(address),

@@ -272,6 +272,36 @@ def test_the_next_address_is_tried_where_one_takes_no_connection(receiver: Recei
     assert tried == ["2001:db8::1", PUBLIC]
 
 
+def test_an_event_that_was_answered_is_sent_to_no_other_address(receiver: Receiver) -> None:
+    a_probe(receiver, resolve=lambda host, port: [PUBLIC, "203.0.113.8"], successes=1, reject_check=False).run(
+        secret("1")
+    )
+    assert [request.url.host for request in receiver.requests] == [PUBLIC]
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError("x"), httpx.InvalidURL("x"), ValueError("x"), OSError("x")])
+def test_whatever_breaks_an_event_off_is_named_without_its_words(receiver: Receiver, error: Exception) -> None:
+    def break_off(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    outcome = a_probe(receiver, transport=httpx.MockTransport(break_off), timeout=0.0).run(secret("1"))
+    assert outcome.result == "unreachable"
+    assert f"no answer ({type(error).__name__})" in outcome.detail
+
+
+@pytest.mark.parametrize("error", [OSError("the file's text"), ValueError("the file's text")])
+def test_settings_that_make_no_tls_client_are_named_without_their_words(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(httpx, "create_ssl_context", refuse)
+    with pytest.raises(ProbeFailed, match=rf"make no TLS client \({type(error).__name__}\)") as caught:
+        a_probe(receiver, transport=None).run(secret("1"))
+    assert "the file's text" not in str(caught.value)
+
+
 def test_an_event_that_may_have_arrived_is_not_sent_to_the_next_address(receiver: Receiver) -> None:
     tried: list[str] = []
 
