@@ -217,11 +217,18 @@ def _is_tagged(found: yaml.Node) -> bool:
     return found.tag not in _COLLECTION_TAGS
 
 
+def _is_said_to_be_text(found: yaml.ScalarNode) -> bool:
+    """Whether ``!!str`` stands before a plain scalar that is something else by itself."""
+    if found.tag != _STR_TAG:
+        return False
+    implied = _RESOLVER.resolve(yaml.ScalarNode, found.value, (True, False))  # type: ignore[no-untyped-call]  # untyped
+    return bool(implied != _STR_TAG)
+
+
 def _scalar(found: yaml.ScalarNode) -> Plain:
     text: str = found.value
-    implied = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # has no types
-    if found.style or (found.tag == _STR_TAG and implied != _STR_TAG):
-        return text  # quoted, a block, or said to be a text
+    if found.style or _is_said_to_be_text(found):  # the first: quoted, or a block
+        return text
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text.lower() in ("true", "false") and text in (text.lower(), text.upper(), text.capitalize()):

@@ -20,7 +20,7 @@ from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.errors import StoreError, StoreForeignValue, StoresNotReady, StoreUnreachable
-from featurebase_provider.rotation.one_store import WriteRule, check_ours, converge
+from featurebase_provider.rotation.one_store import WriteRule, converge, why_foreign
 from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:
@@ -198,10 +198,10 @@ class ArmedStores:
         """
         found = {}
         for label, held in self.held.items():
-            try:
-                check_ours(self.armed[label].name, held, rule_for(self.stores[label], rule), current=current)
-            except StoreForeignValue as exc:
-                found[label] = exc
+            terms = rule_for(self.stores[label], rule)
+            problem = why_foreign(self.armed[label].name, held, terms, current=current)
+            if problem is not None:
+                found[label] = problem
         return found
 
     def reread(self) -> ArmedStores:

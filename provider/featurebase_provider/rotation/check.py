@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
-from featurebase_provider.rotation.one_store import WriteRule, check_ours, is_ours, is_padded
+from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -198,7 +198,8 @@ def _held(
 ) -> HeldByStore:
     value, problem = held.get(key), problems.get(key)
     if value is not None and wanted.current is not None:
-        problem = _foreign(wanted, store, value, wanted.current)
+        rule = rule_for(store, WriteRule(wanted.webhook_id, "", known=wanted.known, leaked=wanted.leaked))
+        problem = why_foreign(f"{store.label} ({store.target})", value, rule, current=wanted.current)
     return HeldByStore(
         label=store.label,
         target=store.target,
@@ -216,13 +217,3 @@ def _shown_fingerprint(secret: SigningSecret | None, leaked: frozenset[str]) -> 
         return None
     exact = secret.trimmed.fingerprint
     return exact if exact in leaked else secret.fingerprint
-
-
-def _foreign(wanted: StoresToRead, store: Store, value: StoredValue, current: str) -> StoreForeignValue | None:
-    """Why a rotation may not replace the value, or None."""
-    rule = rule_for(store, WriteRule(wanted.webhook_id, "", known=wanted.known, leaked=wanted.leaked))
-    try:
-        check_ours(f"{store.label} ({store.target})", value, rule, current=current)
-    except StoreForeignValue as exc:
-        return exc
-    return None

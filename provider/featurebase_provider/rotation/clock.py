@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 
 from featurebase_provider.rotation.records import read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

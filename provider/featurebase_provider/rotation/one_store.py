@@ -100,6 +100,15 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
     )
 
 
+def why_foreign(name: str, held: StoredValue, rule: WriteRule, *, current: str) -> StoreForeignValue | None:
+    """What :func:`check_ours` raises for the value, or None."""
+    try:
+        check_ours(name, held, rule, current=current)
+    except StoreForeignValue as exc:
+        return exc
+    return None
+
+
 def is_ours(held: StoredValue, rule: WriteRule) -> bool:
     """Whether a value is known to be this webhook's: from this run, from earlier ones, or by a mark that names it.
 

@@ -9,13 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.shared.airflow_channel import require_task, supervisor_logs_values
-from featurebase_provider.stores.shared.formats import RawFormat
-from featurebase_provider.stores.shared.formats.json import JsonFormat
 from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
-    from featurebase_provider.stores.shared.formats import TextFormat
 
 
 class AirflowVariableStore(KeyedStore):
@@ -78,13 +75,10 @@ class AirflowVariableStore(KeyedStore):
         self._check_encryption()
         self._check_debug_log()
         self._check_shadows()
-        text_format: TextFormat = (
-            JsonFormat(self.full_name, self.key, self.previous_key)
-            if self.key
-            else RawFormat(self.full_name, line_break=False)
-        )
         from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
+        from featurebase_provider.stores.shared.formats.json import whole_or_json
 
+        text_format = whole_or_json(self.full_name, self.key, self.previous_key)
         return ArmedVariable(self.full_name, self.name, text_format, self.description)
 
     def _check_encryption(self) -> None:

@@ -57,7 +57,7 @@ class MarkCodec:
 
     def own(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Those of the texts that are ours."""
-        return {name: text for name, text in texts.items() if name in self.names}
+        return {name: texts[name] for name in self.names if name in texts}
 
     def mark_in(self, texts: Mapping[str, str]) -> StoreMark | None:
         """Our mark, whatever value is there now: it outlives one that somebody else replaces."""

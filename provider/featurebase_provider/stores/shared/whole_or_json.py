@@ -40,9 +40,6 @@ class WholeOrJsonStore(KeyedStore):
 
     def text_format(self) -> TextFormat:
         """How the secret lies in the value."""
-        from featurebase_provider.stores.shared.formats import RawFormat
-        from featurebase_provider.stores.shared.formats.json import JsonFormat
+        from featurebase_provider.stores.shared.formats.json import whole_or_json
 
-        if self.key:
-            return JsonFormat(self.full_name, self.key, self.previous_key)
-        return RawFormat(self.full_name, line_break=False)
+        return whole_or_json(self.full_name, self.key, self.previous_key)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.shared.formats import BOM, Contents
+from featurebase_provider.stores.shared.formats import BOM, Contents, RawFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,14 @@ class JsonFormat:
                 return text[: member.start] + text[members[1].start :]
             return text[: member.start] + text[member.end :]
         return text
+
+
+def whole_or_json(store: str, key: str | None, previous_key: str | None) -> RawFormat | JsonFormat:
+    """A value that is nothing but the secret, to the last line break, or has it under a key of a JSON object.
+
+    :param key: None where the value is nothing but the secret.
+    """
+    return JsonFormat(store, key, previous_key) if key else RawFormat(store, line_break=False)
 
 
 def _encodes(value: str) -> bool:
