@@ -16,11 +16,11 @@ MATRIX := $(shell sed -n 's/^\([0-9][^ ]*\) .*/\1/p' constraints/matrix.txt)
 SETUP := $(VENV)/.setup
 WHEEL := dist/.built
 WHEEL_SOURCES := pyproject.toml README.md LICENSE $(shell find provider -type f -not -path '*/__pycache__/*')
-CODE := $(wildcard provider tests dags demo benchmarks soak mutants scripts)
+CODE := $(wildcard provider tests dags dev scripts)
 
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
 SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))
-LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/faults) $(wildcard tests/crash) $(wildcard tests/browser))
+LATE_SUITES := $(notdir $(wildcard tests/airflow) $(wildcard tests/leaks) $(wildcard tests/faults) $(wildcard tests/crash) $(wildcard tests/browser))
 ROTATION := tests/airflow/test_demo.py
 REPORT := .pytest_cache/report
 TIMED := scripts/timed.sh $(REPORT)/parts.txt
@@ -46,18 +46,18 @@ $(SETUP): pyproject.toml constraints.txt scripts/setup_venv.sh
 
 .PHONY: demo
 demo: setup ## rotate a secret in a real Airflow against the sandbox, and show what happened
-	$(BIN)/python -m demo
+	$(BIN)/python -m dev.demo
 
 .PHONY: up
 up: setup ## the demo, left running; prints the UI's address and login
-	$(BIN)/python -m demo --keep
+	$(BIN)/python -m dev.demo --keep
 
 .PHONY: test
 test: setup ## what to run before a commit: every quick check, and one rotation in a real Airflow; at most 8 minutes
 	@rm -rf $(REPORT); $(call parts,lint types imports $(SUITES) packaging rotation)
 
 .PHONY: proofs
-proofs: setup ## what takes longer: Dags, versions, faults, killed processes, the browser; at most 30 minutes
+proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; at most 30 minutes
 	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage matrix $(LATE_SUITES))
 
 .PHONY: lint
@@ -103,8 +103,12 @@ rotation: setup ## one whole rotation in a real Airflow: the demo, as users run 
 	@$(TIMED) $@ $(PYTEST) $(ROTATION)
 
 .PHONY: airflow
-airflow: setup ## Dags in a real Airflow
+airflow: setup ## Dags in Airflow, its tasks in one process
 	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/airflow --ignore=$(ROTATION)
+
+.PHONY: leaks
+leaks: setup ## secrets looked for in all that real runs leave: database, logs, processes, REST API
+	@$(TIMED) $@ $(PYTEST) tests/leaks
 
 .PHONY: browser
 browser: setup ## the UI in a real browser
@@ -118,7 +122,7 @@ faults: setup ## each call and store of a rotation meets each fault; compared wi
 .PHONY: reliability
 reliability: setup ## play the whole fault matrix, and write its table into docs/reliability.md anew
 	@rows=$$(mktemp -d); FEATUREBASE_FAULTS=full FEATUREBASE_FAULT_ROWS=$$rows $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults && \
-	    $(BIN)/python -m tests.support.fault_table $$rows; status=$$?; rm -rf $$rows; exit $$status
+	    $(BIN)/python -m tests.faults.table $$rows; status=$$?; rm -rf $$rows; exit $$status
 
 .PHONY: crash
 crash: setup ## kill processes at every step of a rotation; writes crash.json and docs/crash-matrix.md
@@ -146,16 +150,17 @@ $(WHEEL): $(SETUP) $(WHEEL_SOURCES)
 
 .PHONY: bench
 bench: setup ## the benchmarks: a table, and bench.json
-	scripts/temp_airflow.sh $(BIN)/python -m benchmarks
+	scripts/temp_airflow.sh $(BIN)/python -m dev.bench
 
 .PHONY: soak
 soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 10 minutes
-	scripts/temp_airflow.sh $(BIN)/python -m soak $(SOAK)
+	$(PYTEST) tests/soak
+	scripts/temp_airflow.sh $(BIN)/python -m dev.soak $(SOAK)
 
 # Goes on where an earlier run stopped; MUTANTS="--help" tells the options.
 .PHONY: mutants
 mutants: setup ## changes of the code that no test notices; MUTANTS="rotation/plan.py", or "--sample 200 --seed 1"
-	scripts/temp_airflow.sh $(BIN)/python -m mutants $(MUTANTS)
+	scripts/temp_airflow.sh $(BIN)/python -m dev.mutants $(MUTANTS)
 
 .PHONY: schema
 schema: setup ## write the rotation file's JSON Schema anew

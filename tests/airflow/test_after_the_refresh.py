@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.expectations import PUSHES, asset, everywhere, file_with, in_stores
+from tests.world.expectations import PUSHES, asset, everywhere, file_with, in_stores
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
 def test_failed_push_leaves_the_run_failed_and_the_report_done(

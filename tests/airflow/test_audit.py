@@ -14,16 +14,16 @@ import yaml
 from featurebase_provider.audit.report import AuditReport
 from featurebase_provider.rotation.memory import WebhookMemory
 from featurebase_provider.sandbox.server import SandboxServer
-from tests.support.expectations import in_stores
-from tests.support.featurebase_world import API_VERSION, KEY, TOPIC
-from tests.support.in_process_airflow import Run
-from tests.unit.rotation.fakes import DictMemory
+from tests.world.expectations import in_stores
+from tests.world.fakes import DictMemory
+from tests.world.featurebase import API_VERSION, KEY, TOPIC
+from tests.world.in_process_airflow import Run
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 AUDIT = "featurebase_audit"
 DAG_FILE = """\

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from featurebase_provider.sandbox.server import AppServer
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 UNKNOWN_ID = "5" * 24
 Prepare = Callable[["FeaturebaseWorld", "InProcessAirflow"], Any]

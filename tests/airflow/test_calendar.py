@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
-from tests.support.featurebase_world import KEY, FeaturebaseWorld
+from tests.world.featurebase import KEY, FeaturebaseWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 PREVIOUS = f"{KEY}_PREVIOUS"
 MONTH, DAY, HOUR = timedelta(days=30), timedelta(days=1), timedelta(hours=1)

@@ -13,8 +13,8 @@ import yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 
 def check_stores(config: Path, *words: str) -> subprocess.CompletedProcess[str]:

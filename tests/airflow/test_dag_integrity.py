@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.parse_dags import parse
+from tests.world.parse_dags import parse
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.airflow.test_dag_integrity import FORBIDDEN, ROOT, ROTATION_FILE, referred
-from tests.support.parse_dags import parse
+from tests.world.parse_dags import parse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.expectations import file_with
-from tests.support.featurebase_world import FeaturebaseWorld
+from tests.world.expectations import file_with
+from tests.world.featurebase import FeaturebaseWorld
 
 if TYPE_CHECKING:
     import pytest

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMTP = "from airflow.providers.smtp.notifications.smtp import SmtpNotifier\n"

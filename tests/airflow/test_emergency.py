@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.emergency import ALL, load
-from tests.support.expectations import asset, everywhere, in_stores
-from tests.support.featurebase_world import FeaturebaseWorld
+from tests.world.emergency import ALL, load
+from tests.world.expectations import asset, everywhere, in_stores
+from tests.world.featurebase import FeaturebaseWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.emergency import ALL, load
+from tests.world.emergency import ALL, load
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 STEPS = [
     "preflight", "rotate", "push.airflow_variable", "push.object_storage", "distributed", "probe", "verify_delivery",

@@ -11,15 +11,15 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from featurebase_provider.featurebase.text import one_line
-from tests.support.scripted_server import answer, scripted_server
+from tests.servers.scripted_server import answer, scripted_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow.sdk import DAG
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 JINJA = "{{ 7 * 191919191917 }}{% set x = 1 %}{{ conn.featurebase_default.password }}{{ var.value.x }}"
 RENDERED = str(7 * 191919191917)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.rotation.memory import WebhookMemory
-from tests.support.emergency import ALL
-from tests.support.emergency import load as load_emergency
-from tests.support.expectations import asset, everywhere, file_with, in_stores
-from tests.support.featurebase_world import FeaturebaseWorld
-from tests.unit.rotation.fakes import DictMemory
+from tests.world.emergency import ALL
+from tests.world.emergency import load as load_emergency
+from tests.world.expectations import asset, everywhere, file_with, in_stores
+from tests.world.fakes import DictMemory
+from tests.world.featurebase import FeaturebaseWorld
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk import DAG
 
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 OWN_DAG = """\
 # An Airflow Dag of a user's own

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.expectations import everywhere, file_with, in_stores
+from tests.world.expectations import everywhere, file_with, in_stores
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 
 @pytest.mark.parametrize("tasks", [["preflight", "rotate"], ["rotate"], None], ids=["both", "rotate", "all"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.expectations import everywhere, in_stores
+from tests.world.expectations import everywhere, in_stores
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
 def refused(airflow: InProcessAirflow, world: FeaturebaseWorld) -> Run:

@@ -7,13 +7,13 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from tests.support.expectations import PUSHES, asset, everywhere, in_stores
+from tests.world.expectations import PUSHES, asset, everywhere, in_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:

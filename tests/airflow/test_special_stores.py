@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from tests.contract.github_actions_cases import GithubRepositoryCase
     from tests.contract.kubernetes_secret_cases import KubernetesSecretCase
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 DISTRIBUTE = {"mode": "distribute"}
 

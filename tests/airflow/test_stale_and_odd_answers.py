@@ -11,15 +11,15 @@ import pytest
 from featurebase_provider.operators import preflight
 from featurebase_provider.rotation.history import History
 from tests.airflow.test_memory import prefix
-from tests.support.emergency import ALL
-from tests.support.emergency import load as load_emergency
-from tests.support.expectations import everywhere, in_stores
+from tests.world.emergency import ALL
+from tests.world.emergency import load as load_emergency
+from tests.world.expectations import everywhere, in_stores
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 
 def rotate_by_hand(world: FeaturebaseWorld) -> None:

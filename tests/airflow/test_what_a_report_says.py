@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.emergency import load
-from tests.support.expectations import PUSHES, asset, everywhere, in_stores
+from tests.world.emergency import load
+from tests.world.expectations import PUSHES, asset, everywhere, in_stores
 
 if TYPE_CHECKING:
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 AFTER_THE_PUSHES = ["distributed", "probe", "verify_delivery", "report", "outcome"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.emergency import ALL
-from tests.support.emergency import load as load_emergency
-from tests.support.expectations import asset, everywhere, in_stores
+from tests.world.emergency import ALL
+from tests.world.emergency import load as load_emergency
+from tests.world.expectations import asset, everywhere, in_stores
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-    from tests.support.featurebase_world import FeaturebaseWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 OWN_DAG = """\
 # An Airflow Dag

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from demo.__main__ import DAG_ID, ROOT, ROTATION_FILE
-from demo.local_airflow import USERNAME, LocalAirflow
-from demo.world import API_KEY, World
+from dev.airflow.local_airflow import USERNAME, LocalAirflow
+from dev.airflow.world import API_KEY, World
+from dev.demo.__main__ import DAG_ID, ROOT, ROTATION_FILE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.__main__ import DAG_ID
-from demo.local_airflow import LocalAirflow
-from demo.processes import wait_for
+from dev.airflow.local_airflow import LocalAirflow
+from dev.airflow.processes import wait_for
+from dev.demo.__main__ import DAG_ID
 from featurebase_provider.config.models import EMERGENCY_DAG_ID
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow]

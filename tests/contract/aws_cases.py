@@ -15,8 +15,8 @@ from featurebase_provider.stores.aws_secrets_manager import AwsSecretsManagerSto
 from featurebase_provider.stores.aws_ssm import AwsSsmStore
 from tests.contract.s3_cases import client_of, moto_server
 from tests.contract.store_case import Seen, StoreCase, not_applicable
-from tests.support.dead_servers import silent_server
-from tests.support.local_server import free_port
+from tests.servers.dead_servers import silent_server
+from tests.servers.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

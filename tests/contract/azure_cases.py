@@ -17,7 +17,7 @@ from azure.keyvault.secrets import SecretClient
 
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.key_vault_api import ADMIN, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
+from tests.servers.key_vault_api import ADMIN, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ from google.oauth2 import service_account
 
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.secret_manager_api import ADMIN, ROTATION, account_key, fake_secret_manager
+from tests.servers.secret_manager_api import ADMIN, ROTATION, account_key, fake_secret_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from github.PublicKey import encrypt
 
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
-from tests.support.dead_servers import silent_server
-from tests.support.github_api import ENVIRONMENT, ORGANIZATION, REPOSITORY, fake_github
-from tests.support.local_server import free_port
+from tests.servers.dead_servers import silent_server
+from tests.servers.github_api import ENVIRONMENT, ORGANIZATION, REPOSITORY, fake_github
+from tests.servers.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

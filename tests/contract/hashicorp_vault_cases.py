@@ -13,10 +13,10 @@ from hvac.exceptions import InvalidPath
 
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.dead_servers import silent_server
-from tests.support.local_server import free_port
-from tests.support.openbao import admin, openbao, token_for
-from tests.support.recipes import block
+from tests.servers.dead_servers import silent_server
+from tests.servers.local_server import free_port
+from tests.servers.openbao import admin, openbao, token_for
+from tests.world.recipes import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

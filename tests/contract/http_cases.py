@@ -14,10 +14,10 @@ import requests
 
 from featurebase_provider.stores.http import HttpStore
 from tests.contract.store_case import Seen, StoreCase, not_applicable
-from tests.support import consul_kv, etcd
-from tests.support.dead_servers import silent_server
-from tests.support.local_server import free_port
-from tests.support.recipes import recipe
+from tests.servers import consul_kv, etcd
+from tests.servers.dead_servers import silent_server
+from tests.servers.local_server import free_port
+from tests.world.recipes import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

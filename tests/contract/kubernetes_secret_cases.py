@@ -21,9 +21,9 @@ from kubernetes.config import new_client_from_config_dict
 
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.dead_servers import silent_server
-from tests.support.kubernetes_api_server import fake_kubernetes, kube_config
-from tests.support.local_server import free_port
+from tests.servers.dead_servers import silent_server
+from tests.servers.kubernetes_api_server import fake_kubernetes, kube_config
+from tests.servers.local_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,9 @@ import pytest
 
 from featurebase_provider.stores.redis import RedisStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.dead_servers import silent_server
-from tests.support.local_server import free_port
-from tests.support.redis_server import admin, redis_server
+from tests.servers.dead_servers import silent_server
+from tests.servers.local_server import free_port
+from tests.servers.redis_server import admin, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ import pytest
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase
-from tests.support.dead_servers import silent_server
+from tests.servers.dead_servers import silent_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,9 +14,9 @@ import pytest
 
 from featurebase_provider.stores.sql import SqlStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
-from tests.support.dead_servers import silent_server
-from tests.support.local_server import free_port
-from tests.support.postgres import execute, postgres
+from tests.servers.dead_servers import silent_server
+from tests.servers.local_server import free_port
+from tests.servers.postgres import execute, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -32,8 +32,8 @@ from tests.contract.aws_cases import (
 )
 from tests.contract.s3_cases import moto_server
 from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready
-from tests.support.local_server import free_port
-from tests.support.relay import Relay, relay_to
+from tests.servers.local_server import free_port
+from tests.servers.relay import Relay, relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
 from featurebase_provider.stores.azure_key_vault.credentials import azure_credential
 from tests.contract.store_case import ready
-from tests.support.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
-from tests.support.tls_hosts import Answer
+from tests.servers.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
+from tests.servers.tls_hosts import Answer
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")

@@ -13,8 +13,8 @@ from tests.contract.hashicorp_vault_cases import VaultKv1Case, VaultKv2Case
 from tests.contract.http_cases import ConsulCase, EtcdCase
 from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support import openbao
-from tests.support.relay import relay_to
+from tests.servers import openbao
+from tests.servers.relay import relay_to
 
 
 def vault_through(case, port):

@@ -14,8 +14,8 @@ from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import rotate
 from tests.contract.hashicorp_vault_cases import VaultKv2Case
-from tests.support.dead_servers import black_hole, silent_server
-from tests.unit.rotation.fakes import Clock, FakeFeaturebase, a_plan, a_rule
+from tests.servers.dead_servers import black_hole, silent_server
+from tests.world.fakes import Clock, FakeFeaturebase, a_plan, a_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

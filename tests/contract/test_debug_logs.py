@@ -10,7 +10,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, StoreCase
-from tests.support.leak_scanner import LeakScanner
+from tests.leaks.scanner import LeakScanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

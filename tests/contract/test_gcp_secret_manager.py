@@ -22,8 +22,8 @@ from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
 from tests.contract.store_case import ready
-from tests.support.secret_manager_api import ADMIN, ALL, ROTATION, account_key, fake_secret_manager
-from tests.support.tls_hosts import Answer
+from tests.servers.secret_manager_api import ADMIN, ALL, ROTATION, account_key, fake_secret_manager
+from tests.servers.tls_hosts import Answer
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 NAME = "projects/acme-feedback/secrets/featurebase-webhook-secret"

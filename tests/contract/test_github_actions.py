@@ -28,8 +28,8 @@ from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
 from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support.github_api import Refusal
-from tests.support.relay import relay_to
+from tests.servers.github_api import Refusal
+from tests.servers.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

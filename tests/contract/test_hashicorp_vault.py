@@ -14,7 +14,7 @@ from featurebase_provider.rotation.one_store import WriteRule, converge
 from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
 from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair
-from tests.support.openbao import admin, openbao, token_for
+from tests.servers.openbao import admin, openbao, token_for
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support.kubernetes_api_server import kube_config
-from tests.support.relay import relay_to
+from tests.servers.kubernetes_api_server import kube_config
+from tests.servers.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

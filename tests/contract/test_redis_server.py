@@ -14,8 +14,8 @@ from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
 from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready
-from tests.support.redis_server import redis_server, tls
-from tests.support.relay import relay_to
+from tests.servers.redis_server import redis_server, tls
+from tests.servers.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.s3_cases import S3JsonCase, moto_server
 from tests.contract.store_case import HELD, NEW
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
-from tests.support.relay import relay_to
+from tests.servers.relay import relay_to
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMa
 from featurebase_provider.stores.sql import session as sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
-from tests.support.postgres import PASSWORD, certificate, execute, postgres
-from tests.support.relay import relay_to
+from tests.servers.postgres import PASSWORD, certificate, execute, postgres
+from tests.servers.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.crash_airflow import CrashAirflow
-from tests.support.crash_matrix import FULL, FULL_LANES, SHORT, SHORT_LANES, Matrix
-from tests.support.crash_table import as_page, as_text, write_json
+from tests.crash.airflow import CrashAirflow
+from tests.crash.matrix import FULL, FULL_LANES, SHORT, SHORT_LANES, Matrix
+from tests.crash.table import as_page, as_text, write_json
 
 if TYPE_CHECKING:
-    from tests.support.crash_case import Case, Result
+    from tests.crash.case import Case, Result
 
 ROOT = Path(__file__).parents[2]
 IS_FULL = os.environ.get("FEATUREBASE_CRASH", "short") == "full"

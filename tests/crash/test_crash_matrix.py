@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.support.crash_case import Case, Result
+    from tests.crash.case import Case, Result
 
 pytestmark = pytest.mark.airflow
 

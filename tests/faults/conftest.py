@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.airflow_home import own_home
+from tests.world.airflow_home import own_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.fault_runs import FaultyWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.faults.runs import FaultyWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 HOME = own_home("featurebase-fault-tests.")
 
@@ -26,7 +26,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    from tests.support.fault_cases import shared_run_of
+    from tests.faults.cases import shared_run_of
 
     class ByCall(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
@@ -38,17 +38,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(scope="session")
 def airflow() -> InProcessAirflow:
     """Airflow with a migrated metadata database, whose tasks run in this process, and the scripted store type."""
-    from tests.support import fault_store
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.faults import store
+    from tests.world.in_process_airflow import InProcessAirflow
 
-    fault_store.install(HOME / "plug-in")
+    store.install(HOME / "plug-in")
     return InProcessAirflow(HOME)
 
 
 @pytest.fixture
 def world(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[FaultyWorld]:
     """A Featurebase with one webhook, and a scripted store that holds its secret."""
-    from tests.support.fault_runs import FaultyWorld
+    from tests.faults.runs import FaultyWorld
 
     with FaultyWorld(airflow, tmp_path) as world:
         yield world

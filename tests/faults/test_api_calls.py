@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fault_cases import (
+from tests.faults.cases import (
     AFTER_THE_REFRESH,
     BY_HAND,
     CALLS,
@@ -18,7 +18,7 @@ from tests.support.fault_cases import (
     expected,
     faults_of,
 )
-from tests.support.fault_runs import (
+from tests.faults.runs import (
     FaultyWorld,
     Row,
     check_always,
@@ -29,14 +29,14 @@ from tests.support.fault_runs import (
     normalised,
     outcome_of,
 )
-from tests.support.fault_table import IS_FULL, settle_with_table
+from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.sdk import DAG
 
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 SHORT, SHORT_READ = "refresh", "compare"
 """The calls of the short form: the refresh with every fault, and one read with a passing one."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fault_cases import DONE, NOT_STARTED
-from tests.support.fault_runs import (
+from tests.faults.cases import DONE, NOT_STARTED
+from tests.faults.memory_faults import FAULTS, MemoryFault, outage
+from tests.faults.runs import (
     FaultyWorld,
     Row,
     check_always,
@@ -19,11 +20,10 @@ from tests.support.fault_runs import (
     normalised,
     outcome_of,
 )
-from tests.support.fault_table import IS_FULL, settle_with_table
-from tests.support.memory_faults import FAULTS, MemoryFault, outage
+from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 SHORT = ("plan_at_rotate", "from_refresh")
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from featurebase_provider.config.stores import parse_stores
-from tests.support.fault_cases import BY_HAND, NOT_STARTED
-from tests.support.fault_runs import (
+from tests.faults.cases import BY_HAND, NOT_STARTED
+from tests.faults.real_store_faults import FAULTS, PLACES, SECTION, RealFault
+from tests.faults.runs import (
     FaultyWorld,
     Row,
     check_always,
@@ -18,12 +19,11 @@ from tests.support.fault_runs import (
     normalised,
     outcome_of,
 )
-from tests.support.fault_table import IS_FULL, settle_with_table
-from tests.support.real_store_faults import FAULTS, PLACES, SECTION, RealFault
-from tests.support.store_faults import THEIRS
+from tests.faults.store_faults import THEIRS
+from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.world.in_process_airflow import InProcessAirflow
 
 SHORT = ("local file, dotenv", "after")
 

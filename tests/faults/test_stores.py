@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fault_cases import BY_HAND, NOT_STARTED
-from tests.support.fault_runs import (
+from tests.faults.cases import BY_HAND, NOT_STARTED
+from tests.faults.runs import (
     FaultyWorld,
     Row,
     check_always,
@@ -20,11 +20,11 @@ from tests.support.fault_runs import (
     normalised,
     outcome_of,
 )
-from tests.support.fault_table import IS_FULL, settle_with_table
-from tests.support.store_faults import FAULTS, STORE_TIMEOUT, StoreFault, late_writers
+from tests.faults.store_faults import FAULTS, STORE_TIMEOUT, StoreFault, late_writers
+from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
-    from tests.support.in_process_airflow import InProcessAirflow, Run
+    from tests.world.in_process_airflow import InProcessAirflow, Run
 
 SHORT = ("down_twice", "theirs_during")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.support.fault_runs import FaultyWorld
-    from tests.support.in_process_airflow import InProcessAirflow
+    from tests.faults.runs import FaultyWorld
+    from tests.world.in_process_airflow import InProcessAirflow
 
 
 @pytest.mark.parametrize(("ended", "fails"), [("preflight", "rotate"), ("rotate", "push.scripted")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from featurebase_provider import __version__
-from tests.support.wheel_airflow import AUDIT, EMERGENCY, ROTATION, WheelAirflow
+from tests.world.wheel_airflow import AUDIT, EMERGENCY, ROTATION, WheelAirflow
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("airflow-*.txt"))

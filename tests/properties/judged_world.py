@@ -13,7 +13,7 @@ from featurebase_provider.stores.shared.formats import Contents
 from featurebase_provider.stores.shared.formats.json import JsonFormat
 from tests.properties.airflow_model import DagRun, TaskTry
 from tests.properties.stepping import current_try, stop_here
-from tests.unit.rotation.fakes import ArmedMemory, Clock, FakeFeaturebase, MemoryStore, api_unreachable
+from tests.world.fakes import ArmedMemory, Clock, FakeFeaturebase, MemoryStore, api_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

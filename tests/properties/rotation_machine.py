@@ -16,7 +16,7 @@ from featurebase_provider.rotation.store import StoreMark
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import LONGEST_LAG, Judge, JudgedFeaturebase, JudgedStore, SteppedClock
 from tests.properties.tasks import Tasks
-from tests.unit.rotation.fakes import WEBHOOK_ID, api_unreachable, failing
+from tests.world.fakes import WEBHOOK_ID, api_unreachable, failing
 
 STORES = ("marked", "plain", "text", "unconditional")
 LABELS = sampled_from(STORES)

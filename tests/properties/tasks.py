@@ -21,7 +21,7 @@ from featurebase_provider.rotation.rotate import rotate
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import GRACE, JudgedFeaturebase, JudgedStore, SteppedClock
 from tests.properties.stepping import current_try, stop_here
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, DictMemory
+from tests.world.fakes import START, WEBHOOK_ID, DictMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

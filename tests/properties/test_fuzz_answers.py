@@ -22,7 +22,7 @@ from featurebase_provider.rotation.health import last_result
 from featurebase_provider.rotation.plan import RotationPlan
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import WEBHOOK_ID, a_plan
+from tests.world.fakes import WEBHOOK_ID, a_plan
 
 API_KEY = "sk_fuzz_api_key_value"
 SIGNING = "whsec_fuzz_signing_value"

@@ -13,7 +13,7 @@ from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesS
 from featurebase_provider.stores.shared.marks import AWS_TAGS, LABELS, S3_METADATA, VAULT_METADATA
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import WEBHOOK_ID, fingerprint
+from tests.world.fakes import WEBHOOK_ID, fingerprint
 
 FACTS = ("webhook-id", "fingerprint", "managed-from", "managed-by")
 PRINT = fingerprint("0")

@@ -23,7 +23,7 @@ from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     Clock,

@@ -19,7 +19,7 @@ from featurebase_provider.stores.shared.formats import Contents, RawFormat, Text
 from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
 from featurebase_provider.stores.shared.formats.json import JsonFormat
 from tests.properties.profile import tries
-from tests.unit.rotation.fakes import WEBHOOK_ID, secret
+from tests.world.fakes import WEBHOOK_ID, secret
 
 CURRENT, PREVIOUS = secret("current_value"), secret("previous_value")
 MARK = StoreMark(WEBHOOK_ID, CURRENT.fingerprint, "https://airflow.example")

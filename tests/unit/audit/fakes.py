@@ -12,7 +12,7 @@ from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import history_of_events
-from tests.unit.rotation.fakes import START, a_webhook
+from tests.world.fakes import START, a_webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

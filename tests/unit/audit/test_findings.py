@@ -10,7 +10,7 @@ import pytest
 from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
 from featurebase_provider.config.models import EMERGENCY_DAG_ID
 from featurebase_provider.rotation.plan import MODES
-from tests.unit.rotation.fakes import WEBHOOK_ID
+from tests.world.fakes import WEBHOOK_ID
 
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
 

@@ -11,7 +11,7 @@ from featurebase_provider.audit.judge import Case, judge
 from featurebase_provider.audit.listing import Subject
 from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.memory import history_of_events
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
+from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
 
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
 MATCHING = HeldByStore("vault", "vault://secret/app", "matches", CURRENT)

@@ -12,7 +12,7 @@ from featurebase_provider.audit.findings import ADVICE, Finding
 from featurebase_provider.audit.report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
 from featurebase_provider.rotation.check import HeldByStore
 from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
-from tests.unit.rotation.fakes import START, MemoryStore, fingerprint, secret
+from tests.world.fakes import START, MemoryStore, fingerprint, secret
 
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
 EMPTY = AuditReport("2026-01-15T10:30:00+00:00", {}, (), (), 1.23456)

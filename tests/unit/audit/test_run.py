@@ -20,7 +20,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
 from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
-from tests.unit.rotation.fakes import START, MemoryStore, failing, fingerprint, secret
+from tests.world.fakes import START, MemoryStore, failing, fingerprint, secret
 
 UNREACHABLE = ApiUnreachable("GET", "/v2/webhooks", detail="ConnectTimeout")
 KEY_REFUSED = AuthenticationFailed("GET", "/v2/webhooks", 401)

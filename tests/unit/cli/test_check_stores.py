@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from featurebase_provider.cli.check_stores import UnknownWebhooks, run
-from tests.support.featurebase_world import KEY, FeaturebaseWorld
+from tests.world.featurebase import KEY, FeaturebaseWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

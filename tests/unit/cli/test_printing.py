@@ -10,7 +10,7 @@ from featurebase_provider.cli.webhook_check import WebhookCheck
 from featurebase_provider.rotation.check import StoreCheck
 from featurebase_provider.rotation.errors import StoreForeignValue, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import Writability
-from tests.unit.rotation.fakes import secret
+from tests.world.fakes import secret
 
 FINGERPRINT = secret("0").fingerprint
 PROVEN, UNPROVEN = Writability(True, "a dry run succeeded"), Writability(False, "no dry run there")

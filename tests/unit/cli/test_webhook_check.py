@@ -9,7 +9,7 @@ from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import MemorySpoilt, StoreUnreachable
 from featurebase_provider.rotation.history import History
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, api_unreachable, failing, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_webhook, api_unreachable, failing, secret
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook

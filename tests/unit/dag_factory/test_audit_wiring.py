@@ -10,8 +10,8 @@ from airflow.sdk import DAG
 
 from featurebase_provider.config import load_rotation_config
 from featurebase_provider.dag_factory import audit_dag
-from tests.support.wiring import edges, events, told, told_airflow
 from tests.unit.dag_factory.conftest import ROTATION_FILE
+from tests.unit.dag_factory.wiring import edges, events, told, told_airflow
 
 
 @pytest.fixture

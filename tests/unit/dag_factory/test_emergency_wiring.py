@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 
 from featurebase_provider.config import load_rotation_config
 from featurebase_provider.dag_factory import emergency_rotation_dag
-from tests.support.wiring import edges, events, told_airflow
+from tests.unit.dag_factory.wiring import edges, events, told_airflow
 
 EVENTS = "featurebase://events"
 RULES = {"report": "all_done", "summary": "all_done_setup_success"}

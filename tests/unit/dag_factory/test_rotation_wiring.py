@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from featurebase_provider.config import WebhookConfig
 from featurebase_provider.dag_factory import rotation_dag, rotation_task_group
-from tests.support.wiring import edges, events, told, told_airflow
+from tests.unit.dag_factory.wiring import edges, events, told, told_airflow
 
 ENTRY: dict[str, Any] = {
     "name": "pro-duction",

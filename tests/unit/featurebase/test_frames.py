@@ -23,7 +23,7 @@ from featurebase_provider.featurebase.errors import (
     WebhookNotFound,
 )
 from featurebase_provider.featurebase.settings import ApiSettings
-from tests.support.frame_locals import places_that_tell
+from tests.world.frame_locals import places_that_tell
 
 ID = "507f1f77bcf86cd799439011"
 KEY = 'sk_live_/+="key'

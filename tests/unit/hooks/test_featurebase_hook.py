@@ -17,7 +17,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook, settings_fro
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.sandbox.server import SandboxServer
 from featurebase_provider.stores.shared.connection import hook_errors
-from tests.support.frame_locals import places_that_tell
+from tests.world.frame_locals import places_that_tell
 
 Configure = Callable[..., FeaturebaseHook]
 

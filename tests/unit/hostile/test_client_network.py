@@ -21,8 +21,8 @@ from featurebase_provider.featurebase.certificates import ADVICE
 from featurebase_provider.featurebase.client import AsyncClient, Client
 from featurebase_provider.featurebase.errors import ApiUnreachable, CertificateRefused, UnexpectedAnswer
 from featurebase_provider.featurebase.settings import ApiSettings
-from tests.support.scripted_server import answer, scripted_server
-from tests.support.self_signed import self_signed
+from tests.servers.scripted_server import answer, scripted_server
+from tests.servers.self_signed import self_signed
 from tests.unit.hostile.conftest import Authority
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "webhook.json"

@@ -14,8 +14,8 @@ import pytest
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.stores.http import HttpStore
-from tests.support.scripted_server import answer, scripted_server
-from tests.support.self_signed import self_signed
+from tests.servers.scripted_server import answer, scripted_server
+from tests.servers.self_signed import self_signed
 from tests.unit.hostile.conftest import Authority
 
 STORE = HttpStore(

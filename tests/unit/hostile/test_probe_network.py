@@ -17,10 +17,10 @@ from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.probe import Probe
-from tests.support.scripted_server import Scripted, answer, scripted_server
-from tests.support.self_signed import self_signed
+from tests.servers.scripted_server import Scripted, answer, scripted_server
+from tests.servers.self_signed import self_signed
 from tests.unit.hostile.conftest import Authority
-from tests.unit.rotation.fakes import a_webhook
+from tests.world.fakes import a_webhook
 
 HOST = "receiver.example"
 SECRET = SigningSecret("whsec_1")

@@ -16,7 +16,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators import audit, base
 from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.rotation.memory import WebhookMemory
-from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
+from tests.world.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
 
 HOST = "https://do.featurebase.app"
 

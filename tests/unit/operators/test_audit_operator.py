@@ -23,9 +23,9 @@ from featurebase_provider.operators.audit import AuditFindingsOperator, AuditWeb
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
-from tests.support.running_task import RunningTask
 from tests.unit.audit.fakes import FakeConnection, numbered, webhook_id
-from tests.unit.rotation.fakes import START, a_plan, fingerprint
+from tests.world.fakes import START, a_plan, fingerprint
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

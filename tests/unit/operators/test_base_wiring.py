@@ -29,9 +29,9 @@ from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.schedule import RunTiming
-from tests.support.running_task import NOW, RunningTask
 from tests.unit.operators.conftest import HOST, Featurebase, Log
-from tests.unit.rotation.fakes import WEBHOOK_ID, a_plan, a_webhook
+from tests.world.fakes import WEBHOOK_ID, a_plan, a_webhook
+from tests.world.running_task import NOW, RunningTask
 
 PLAN = a_plan()
 ROTATED = RotationOutcome(PLAN, "answered", "sha256:1111111111111111")

@@ -9,7 +9,7 @@ import pytest
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.config.fields import ALL_WEBHOOKS
 from featurebase_provider.operators.choose import ChooseWebhooksOperator
-from tests.support.running_task import RunningTask
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from tests.unit.operators.conftest import Log

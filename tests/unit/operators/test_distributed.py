@@ -12,8 +12,8 @@ from featurebase_provider.operators.assets import secret_asset
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import RunningTask
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
+from tests.world.fakes import START, WEBHOOK_ID, a_plan, fingerprint
+from tests.world.running_task import RunningTask
 
 NAME = secret_asset("production").name
 NEW, NEWER = fingerprint("new"), fingerprint("newer")

@@ -29,9 +29,8 @@ from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import NOW, RunningTask
 from tests.unit.operators.conftest import rendered
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     MemoryStore,
@@ -42,6 +41,7 @@ from tests.unit.rotation.fakes import (
     fingerprint,
     secret,
 )
+from tests.world.running_task import NOW, RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

@@ -11,9 +11,9 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.operators.emergency_report import EmergencyReportOperator, EmergencySummaryOperator
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import RunningTask
 from tests.unit.operators.conftest import rendered
 from tests.unit.operators.test_emergency import NEW, WEBHOOKS, the_plan, with_stores
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.config import WebhookConfig

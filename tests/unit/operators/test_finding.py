@@ -18,8 +18,8 @@ from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import RunningTask
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

@@ -18,8 +18,8 @@ from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.memory import LARGEST_RECORD, WebhookMemory, plan_key
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import NOW, RunningTask
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.running_task import NOW, RunningTask
 
 if TYPE_CHECKING:
     from tests.unit.operators.conftest import Featurebase

@@ -8,8 +8,8 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.operators.outcome import RotationOutcomeOperator
-from tests.support.running_task import RunningTask
-from tests.unit.rotation.fakes import WEBHOOK_ID
+from tests.world.fakes import WEBHOOK_ID
+from tests.world.running_task import RunningTask
 
 
 def judging(report: Any) -> RunningTask:

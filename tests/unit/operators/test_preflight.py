@@ -30,9 +30,8 @@ from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark, Writability
-from tests.support.running_task import RunningTask
 from tests.unit.operators.conftest import HOST, rendered
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     ArmedMemory,
@@ -42,6 +41,7 @@ from tests.unit.rotation.fakes import (
     fingerprint,
     secret,
 )
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

@@ -24,8 +24,8 @@ from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import ProbeUndecided
 from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.one_task import OneFeaturebase, OneTask
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, secret
+from tests.world.fakes import START, WEBHOOK_ID, a_plan, a_webhook, secret
+from tests.world.one_task import OneFeaturebase, OneTask
 
 if TYPE_CHECKING:
     from tests.unit.operators.conftest import Log

@@ -17,8 +17,8 @@ from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import RunningTask
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, failing, fingerprint, secret
+from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, failing, fingerprint, secret
+from tests.world.running_task import RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

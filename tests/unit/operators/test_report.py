@@ -19,9 +19,9 @@ from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import NOW, RunningTask
 from tests.unit.operators.conftest import HOST, rendered
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook, api_unreachable, fingerprint
+from tests.world.fakes import START, WEBHOOK_ID, a_plan, a_webhook, api_unreachable, fingerprint
+from tests.world.running_task import NOW, RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

@@ -12,7 +12,7 @@ from featurebase_provider.operators.report import STALE_SECONDS, current_webhook
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import StaleRead
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.unit.rotation.fakes import START, a_plan, a_webhook
+from tests.world.fakes import START, a_plan, a_webhook
 
 OLD, NEW, NEWER = a_webhook("whsec_old"), a_webhook("whsec_new"), a_webhook("whsec_newer")
 PLAN = a_plan(OLD)

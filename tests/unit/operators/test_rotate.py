@@ -19,8 +19,7 @@ from featurebase_provider.rotation.errors import MemoryUnknown, StaleRead, Store
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
-from tests.support.running_task import NOW, RunningTask
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     MemoryStore,
@@ -31,6 +30,7 @@ from tests.unit.rotation.fakes import (
     fingerprint,
     secret,
 )
+from tests.world.running_task import NOW, RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

@@ -12,8 +12,8 @@ from featurebase_provider.featurebase.errors import ApiUnavailable
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.operators.settle import SettleWebhookOperator
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.one_task import OneFeaturebase, OneTask, seconds_after_start
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, a_webhook
+from tests.world.fakes import START, WEBHOOK_ID, a_plan, a_webhook
+from tests.world.one_task import OneFeaturebase, OneTask, seconds_after_start
 
 REFRESHED = -60.0
 

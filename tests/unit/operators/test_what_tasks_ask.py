@@ -17,8 +17,8 @@ from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.support.running_task import NOW, RunningTask
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, fingerprint, secret
+from tests.world.running_task import NOW, RunningTask
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory

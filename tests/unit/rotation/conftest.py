@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.rotation.fakes import Clock, FakeFeaturebase
+from tests.world.fakes import Clock, FakeFeaturebase
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from featurebase_provider.rotation.errors import RunNotDone, StoreUnreachable
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.probe import ProbeOutcome
 from featurebase_provider.rotation.store import Writability
-from tests.unit.rotation.fakes import WEBHOOK_ID, a_webhook, fingerprint
+from tests.world.fakes import WEBHOOK_ID, a_webhook, fingerprint
 
 PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 HOST = "https://do.featurebase.app"

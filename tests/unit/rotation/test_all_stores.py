@@ -12,7 +12,7 @@ from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome,
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from tests.unit.rotation.fakes import WEBHOOK_ID, ArmedMemory, Clock, MemoryStore, a_rule, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, ArmedMemory, Clock, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")
 RULE = a_rule(known=frozenset({OLD.fingerprint}))

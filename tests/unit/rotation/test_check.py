@@ -9,7 +9,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import StoreCheck, check_stores
 from featurebase_provider.rotation.errors import StoreForeignValue, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import StoreMark, Writability
-from tests.unit.rotation.fakes import WEBHOOK_ID, ArmedMemory, MemoryStore, a_rule, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, ArmedMemory, MemoryStore, a_rule, failing, fingerprint, secret
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.store import ArmedStore

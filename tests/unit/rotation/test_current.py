@@ -7,7 +7,7 @@ import pytest
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import SecretMissing, StaleRead
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, Clock, FakeFeaturebase, a_webhook, api_unreachable, fingerprint
+from tests.world.fakes import START, WEBHOOK_ID, Clock, FakeFeaturebase, a_webhook, api_unreachable, fingerprint
 
 
 def read(api: FakeFeaturebase, order: SecretOrder, **options: float) -> str | None:

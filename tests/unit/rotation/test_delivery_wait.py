@@ -10,7 +10,7 @@ from featurebase_provider.featurebase.errors import ApiUnavailable, Authenticati
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.server_clock import ServerClock
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch
-from tests.unit.rotation.fakes import START, a_webhook, api_unreachable
+from tests.world.fakes import START, a_webhook, api_unreachable
 
 DOWN = ApiUnavailable("GET", "/v2/webhooks/5", 503)
 

@@ -6,7 +6,7 @@ import pytest
 
 from featurebase_provider.rotation.destination import HostNotResolved, addresses_of, check_destination
 from featurebase_provider.rotation.errors import ProbeFailed
-from tests.unit.rotation.fakes import WEBHOOK_ID, a_webhook
+from tests.world.fakes import WEBHOOK_ID, a_webhook
 
 PUBLIC = "203.0.113.7"
 

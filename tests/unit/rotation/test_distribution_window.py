@@ -6,7 +6,7 @@ import threading
 import time
 
 from featurebase_provider.rotation.all_stores import StoreOutcome, arming, distribute
-from tests.unit.rotation.fakes import MemoryStore, a_rule, secret
+from tests.world.fakes import MemoryStore, a_rule, secret
 
 OLD, NEW = secret("0"), secret("1")
 RULE = a_rule(known=frozenset({OLD.fingerprint}))

@@ -18,7 +18,7 @@ from featurebase_provider.rotation.errors import (
     StoreRefused,
     StoreUnreachable,
 )
-from tests.unit.rotation.fakes import WEBHOOK_ID
+from tests.world.fakes import WEBHOOK_ID
 
 
 def kinds_of(base: type[Any]) -> list[type[Any]]:

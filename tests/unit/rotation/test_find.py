@@ -6,7 +6,7 @@ import pytest
 
 from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.find import find_webhook
-from tests.unit.rotation.fakes import a_webhook
+from tests.world.fakes import a_webhook
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook

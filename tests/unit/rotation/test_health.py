@@ -10,7 +10,7 @@ import pytest
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.health import HealthWatch, last_result
-from tests.unit.rotation.fakes import START, a_webhook
+from tests.world.fakes import START, a_webhook
 
 NOW = START + timedelta(hours=1)
 

@@ -14,7 +14,7 @@ from featurebase_provider.rotation.memory import LARGEST_RECORD, history_of_even
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint
+from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint
 
 CREATED = START - timedelta(days=400)
 FINGERPRINT, OTHER = "sha256:0000000000000001", "sha256:0000000000000002"

@@ -12,7 +12,7 @@ from featurebase_provider.rotation.plan import RotationPlan, check_status
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.store import SecretPair, StoredValue
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     ArmedMemory,
     FakeFeaturebase,
     MemoryStore,

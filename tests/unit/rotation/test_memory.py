@@ -8,7 +8,7 @@ import pytest
 
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
 from featurebase_provider.rotation.memory import MOST_LEAKED, WebhookMemory, plan_key
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, DictMemory, a_memory, a_plan
+from tests.world.fakes import START, WEBHOOK_ID, DictMemory, a_memory, a_plan
 
 KEY = plan_key("dag", "preflight")
 

@@ -22,7 +22,7 @@ from featurebase_provider.rotation.one_store import (
     is_padded,
 )
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")
 KNOWN = frozenset({OLD.fingerprint})

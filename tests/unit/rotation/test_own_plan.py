@@ -10,7 +10,7 @@ import pytest
 
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key
-from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan
+from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.plan import RotationPlan

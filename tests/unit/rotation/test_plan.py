@@ -11,7 +11,7 @@ from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, ThisRun, check_status, checked_mode
-from tests.unit.rotation.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, a_webhook, fingerprint
+from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, a_webhook, fingerprint
 
 OF_LATER_VERSIONS = {
     "health": {}, "known": [], "reason": "", "dag_id": "", "run_after": None, "run_started": None, "stores": None,

@@ -20,7 +20,7 @@ from featurebase_provider.operators.probe import probe_options
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.probe import ID_PREFIX, MOST_ADDRESSES, TOPIC, Answer, Probe, probe_event
-from tests.unit.rotation.fakes import WEBHOOK_ID, Clock, a_webhook, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, Clock, a_webhook, fingerprint, secret
 
 PUBLIC = "203.0.113.7"
 

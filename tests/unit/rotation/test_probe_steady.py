@@ -15,7 +15,7 @@ import pytest
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.probe import STEADY_EVENTS, WRONG_KEY_TRIES, Probe, ProbeOutcome
-from tests.unit.rotation.fakes import Clock, a_webhook, secret
+from tests.world.fakes import Clock, a_webhook, secret
 
 OLD, NEW = secret("0"), secret("1")
 Pick = Callable[[], int]

@@ -14,7 +14,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
 )
 from featurebase_provider.rotation.push import ROUNDS, Pushed, push_until_agreed
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     WEBHOOK_ID,
     FakeFeaturebase,
     MemoryStore,

@@ -8,7 +8,7 @@ from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import NotConverged, StaleRead, StoreUnreachable
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.push import ROUNDS, AllPushed, push_all_until_agreed
-from tests.unit.rotation.fakes import WEBHOOK_ID, FakeFeaturebase, MemoryStore, a_rule, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, FakeFeaturebase, MemoryStore, a_rule, failing, fingerprint, secret
 
 KNOWN = frozenset({fingerprint("0")})
 

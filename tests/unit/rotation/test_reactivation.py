@@ -11,7 +11,7 @@ import pytest
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.reactivation import why_not_ours
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.unit.rotation.fakes import START, a_plan, a_webhook
+from tests.world.fakes import START, a_plan, a_webhook
 
 OUTCOME = RotationOutcome(
     plan=a_plan(), how="answered", after="sha256:1", refreshed_at=START.isoformat(), updated_at=START.isoformat()

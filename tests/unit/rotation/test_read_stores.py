@@ -8,7 +8,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import HeldByStore, StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, StoredValue
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, failing, fingerprint, secret
 
 CURRENT = fingerprint("current")
 

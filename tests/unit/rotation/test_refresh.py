@@ -19,7 +19,7 @@ from featurebase_provider.rotation.clock import SYSTEM_CLOCK
 from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.refresh import CompareAndSwap
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     Clock,

@@ -12,7 +12,7 @@ from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.memory import history_of_events
 from featurebase_provider.rotation.report import RotationReport, RunFacts, TaskRow, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, a_plan, fingerprint
+from tests.world.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
 WRITTEN = StoreOutcome("a", "memory://a", "written", AFTER, 12.4)

@@ -24,7 +24,7 @@ from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     START,
     WEBHOOK_ID,
     Clock,

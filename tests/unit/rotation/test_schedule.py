@@ -6,7 +6,7 @@ import pytest
 
 from featurebase_provider.featurebase.text import in_words
 from featurebase_provider.rotation.schedule import RunTiming, why_late, why_no_backfill, why_too_young
-from tests.unit.rotation.fakes import START
+from tests.world.fakes import START
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SCHEDULED = RunTiming(scheduled=True, run_after=START)

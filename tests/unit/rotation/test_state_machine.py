@@ -25,7 +25,7 @@ from featurebase_provider.rotation.push import Pushed, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.store import SecretPair
-from tests.unit.rotation.fakes import (
+from tests.world.fakes import (
     WEBHOOK_ID,
     Clock,
     FakeFeaturebase,

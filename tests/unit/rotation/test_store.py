@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from featurebase_provider.rotation.store import MANAGED_BY, StoredValue, StoreMark
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, fingerprint, secret
 
 
 def test_what_a_store_held_is_shown_by_fingerprint() -> None:

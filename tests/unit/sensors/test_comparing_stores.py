@@ -7,7 +7,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoresDisagree, StoresUnread, StoreUnreachable
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
-from tests.unit.rotation.fakes import WEBHOOK_ID, MemoryStore, a_webhook, failing, fingerprint, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_webhook, failing, fingerprint, secret
 
 SILENT = StoreUnreachable("a", "no answer", "A retry reads again")
 

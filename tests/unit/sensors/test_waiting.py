@@ -22,8 +22,8 @@ from featurebase_provider.sensors.webhook_delivery_health import (
     DeliveryHealthUnreadable,
     WebhookDeliveryHealthSensor,
 )
-from tests.support.one_task import OneFeaturebase, OneTask, seconds_after_start
-from tests.unit.rotation.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, a_webhook, secret
+from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, a_webhook, secret
+from tests.world.one_task import OneFeaturebase, OneTask, seconds_after_start
 
 WAIT = timedelta(minutes=15)
 NEW = a_webhook("whsec_1", request_config={"timeoutMs": 7000})

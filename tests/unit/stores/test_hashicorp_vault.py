@@ -13,8 +13,8 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable,
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
 from tests.contract.store_case import ready
-from tests.support.canned_http import canned_http
-from tests.support.recipes import recipe
+from tests.servers.canned_http import canned_http
+from tests.world.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
 MOUNT = {"data": {"type": "kv", "options": {"version": "2"}}}

@@ -14,8 +14,8 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, St
 from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
-from tests.support.canned_http import canned_http
-from tests.support.recipes import recipe
+from tests.servers.canned_http import canned_http
+from tests.world.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:1", "here")

@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from tests.support.parse_dags import FORKS, SECONDS
+from tests.world.parse_dags import FORKS, SECONDS
 
 MARK = "a Variable's value"
 

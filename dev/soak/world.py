@@ -1,0 +1,180 @@
+"""What surrounds the rotations of one combination: a sandbox Featurebase, its webhooks, and their receivers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from dotenv import dotenv_values
+
+from dev.airflow.processes import Process, free_port, wait_for
+from dev.airflow.world import API_KEY, API_VERSION
+from dev.soak.combinations import KEY, PREVIOUS_KEY
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.inputs import KNOWN_TOPICS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dev.soak.combinations import Combination
+    from dev.soak.faults import Fault
+
+HICCUPS = 0.05
+DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
+"""The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
+
+
+@dataclass(frozen=True)
+class SoakedWebhook:
+    """A webhook and the file that its receiver reads.
+
+    :param topic: each webhook has a topic of its own, so that its events come at its own pace.
+    """
+
+    name: str
+    id: str
+    topic: str
+    secret_file: Path
+
+    @property
+    def path(self) -> str:
+        """The webhook in the API."""
+        return f"/v2/webhooks/{self.id}"
+
+    @property
+    def refresh_path(self) -> str:
+        """Its refresh."""
+        return f"{self.path}/secret"
+
+    def stored(self) -> tuple[str | None, str | None]:
+        """Fingerprints of the current and the previous secret in the file."""
+        found = dotenv_values(self.secret_file, interpolate=False)
+        values = (found.get(KEY), found.get(PREVIOUS_KEY))
+        return tuple(fingerprint_of(value) if value else None for value in values)  # type: ignore[return-value]
+
+
+class SoakWorld:
+    """Two processes: the sandbox, and all receivers.
+
+    Automatic pausing is off: how many failures pause a webhook is not documented, and what a paused webhook misses
+    is not a rotation's doing.
+
+    :param moves_clock: whether the sandbox's clock is moved on, so that the receivers must follow it.
+    """
+
+    def __init__(
+        self, folder: Path, combination: Combination, *, webhooks: int, seed: int, moves_clock: bool = False
+    ) -> None:
+        self.folder, self.combination = folder.resolve(), combination
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._receivers_url = f"http://127.0.0.1:{free_port()}"
+        self._names = [f"webhook-{number}" for number in range(webhooks)]
+        self._seed, self._moves_clock = seed, moves_clock
+        self._processes: list[Process] = []
+        self._http: tuple[int, httpx.Client] | None = None
+        self.webhooks: list[SoakedWebhook] = []
+
+    def start(self) -> None:
+        """Start both without waiting for them."""
+        secrets = self.folder / "secrets"
+        secrets.mkdir(parents=True)
+        port = self.url.rpartition(":")[2]
+        signing = self.combination.retry_signing
+        serve = ("serve", "--port", port, "--api-key", API_KEY, "--retry-signing", signing, "--pause-after", "0")
+        self._run("sandbox", "featurebase_provider.sandbox.cli", *serve)
+        more = ["--previous"] if self.combination.keeps_previous else []
+        more += ["--clock-url", f"{self.url}/_sandbox/clock"] if self._moves_clock else ["--hiccups", str(HICCUPS)]
+        port = self._receivers_url.rpartition(":")[2]
+        where = ("--port", port, "--folder", str(secrets), "--names", ",".join(self._names))
+        self._run("receivers", "dev.soak.receivers", *where, "--seed", str(self._seed), *more)
+
+    def settle(self, *, speed: float) -> None:
+        """Wait until both answer, make the webhooks and give each receiver its secret."""
+        for url in (f"{self.url}/_sandbox/faults", f"{self._receivers_url}/{self._names[0]}/received"):
+            wait_for(f"an answer of {url}", lambda url=url: self._answers(url), seconds=90, watched=self._processes)  # type: ignore[misc]
+        self.control("POST", "/clock", {"speed": speed})
+        for name, topic in zip(self._names, sorted(KNOWN_TOPICS), strict=False):
+            body = {
+                "name": name,
+                "url": f"{self._receivers_url}/{name}/webhook",
+                "topics": [topic],
+                "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
+            }
+            made = self.api("POST", "/v2/webhooks", json=body).json()
+            secret_file = self.folder / "secrets" / f"{name}.env"
+            secret_file.touch(mode=0o600)
+            secret_file.write_text(f"# read by {name}\n{KEY}={made['secret']}\n")
+            self.webhooks.append(SoakedWebhook(name, str(made["id"]), topic, secret_file))
+
+    def stop(self) -> None:
+        """Stop both."""
+        for process in reversed(self._processes):
+            process.stop(grace=3.0)
+
+    def emit(self, *, per_second: float) -> None:
+        """Have events happen until :meth:`stop_emitting`, evenly over the webhooks."""
+        for webhook in self.webhooks:
+            each = per_second / len(self.webhooks)
+            self.control("POST", "/events", {"topic": webhook.topic, "count": 1_000_000, "per_second": each})
+
+    def stop_emitting(self) -> None:
+        """Let no more events happen."""
+        self.control("DELETE", "/events")
+
+    def inject(self, webhook: SoakedWebhook, fault: Fault) -> int:
+        """Let one call of the webhook go wrong; returns the fault's id."""
+        path = webhook.refresh_path if fault.method == "POST" else webhook.path
+        body = {"method": fault.method, "path": path, "count": 1, **fault.how}
+        return int(self.control("POST", "/faults", body)["id"])
+
+    def waiting_faults(self) -> set[int]:
+        """Ids of the faults that no call has met yet."""
+        return {int(fault["id"]) for fault in self.control("GET", "/faults")}
+
+    def current(self, webhook: SoakedWebhook) -> str:
+        """Fingerprint of the secret that Featurebase holds now, by a read that meets no fault."""
+        return fingerprint_of(str(self.api("GET", webhook.path).raise_for_status().json()["secret"]))
+
+    def use_up_read_faults(self, webhook: SoakedWebhook, ids: set[int]) -> None:
+        """Read the webhook until none of these faults waits for a read of it any more."""
+        while ids & self.waiting_faults():
+            try:
+                self.api("GET", webhook.path, timeout=0.1)
+            except httpx.HTTPError:
+                continue
+
+    def received(self, webhook: SoakedWebhook) -> set[str]:
+        """Ids of the events that the receiver has accepted."""
+        answer = self._client.get(f"{self._receivers_url}/{webhook.name}/received")
+        return {str(event["id"]) for event in answer.raise_for_status().json()}
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call the sandbox's own control."""
+        answer = self._client.request(method, f"{self.url}/_sandbox{path}", json=body)
+        return answer.raise_for_status().json()
+
+    def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """Call the API as a person would."""
+        headers = {"Authorization": f"Bearer {API_KEY}", "Featurebase-Version": API_VERSION}
+        return self._client.request(method, f"{self.url}{path}", headers=headers, **kwargs)
+
+    @property
+    def _client(self) -> httpx.Client:
+        """A client of this process alone: connections are not shared with the process that this one was forked from."""
+        if self._http is None or self._http[0] != os.getpid():
+            self._http = (os.getpid(), httpx.Client(timeout=60, trust_env=False))
+        return self._http[1]
+
+    def _run(self, name: str, module: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", module, *arguments]
+        env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._processes.append(Process(name, command, log=self.folder / f"{name}.log", env=env).start())
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return self._client.get(url).status_code == 200
+        except httpx.HTTPError:
+            return False

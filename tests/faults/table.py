@@ -1,0 +1,128 @@
+"""The table in docs/reliability.md: written from what a run of the fault matrix saw, and compared with it.
+
+Usage, after a run with FEATUREBASE_FAULT_ROWS set: python -m tests.faults.table ROWS_FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.faults.cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.faults.runs import Row
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+OUTCOMES = (DONE, NOT_STARTED, BY_AIRFLOW, BY_HAND)
+BEGIN, END = "<!-- begin: the fault matrix, written by make reliability -->", "<!-- end: the fault matrix -->"
+IS_FULL = os.environ.get("FEATUREBASE_FAULTS") == "full"
+ROWS_FOLDER = os.environ.get("FEATUREBASE_FAULT_ROWS")
+
+
+def settle_with_table(row: Row) -> None:
+    """Compare a case with the page, or keep it for the page that is to be written.
+
+    :raises AssertionError: the page says something else of this case.
+    """
+    if ROWS_FOLDER:
+        with (Path(ROWS_FOLDER) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
+        return
+    assert documented().get((row.section, row.fault)) == (row.outcome, cell(row.message)), "see make reliability"
+
+
+@cache
+def documented() -> dict[tuple[str, str], tuple[str, str]]:
+    """Outcome and message of every case, as the page has them."""
+    found = {}
+    section = ""
+    for line in between_marks(PAGE.read_text(encoding="utf-8")).splitlines():
+        if line.startswith("### "):  # above the first of them are the counts
+            section = line.removeprefix("### ")
+        elif match := re.fullmatch(r"\| (.+?) \| (.+?) \| (.*) \|", line):
+            faults, outcome, message = match.groups()
+            found.update({(section, fault): (outcome, message) for fault in faults.split("; ")})
+    return found
+
+
+def between_marks(page: str) -> str:
+    """The part of the page that is generated."""
+    return page.partition(BEGIN)[2].partition(END)[0]
+
+
+def cell(text: str) -> str:
+    """The text as it stands in a table: on one line, and nothing of it taken for Markdown or HTML."""
+    line = " ".join(text.split())
+    return re.sub(r"([|<>*_`\[\]])", r"\\\1", line)
+
+
+def rendered(rows: Iterable[Row], sections: Iterable[str]) -> str:
+    """A table of counts, and the sections' tables; faults of one that ended alike with the same words share a line."""
+    grouped: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(dict)
+    for row in rows:
+        faults = grouped[row.section].setdefault((row.outcome, cell(row.message)), [])
+        if row.fault not in faults:
+            faults.append(row.fault)
+    return "\n".join([*_counts(grouped, sections), *_lines(grouped, sections)])
+
+
+def _counts(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Iterable[str]) -> Iterator[str]:
+    """How many faults of each section ended in which way."""
+    yield from ("", f"| call or store | {' | '.join(OUTCOMES)} |", f"| --- {'| --- ' * len(OUTCOMES)}|")
+    totals = Counter[str]()
+    for section in sections:
+        counts = Counter[str]()
+        for (outcome, _), faults in grouped[section].items():
+            counts[outcome] += len(faults)
+        totals += counts
+        yield _counts_line(section, counts)
+    yield _counts_line("all", totals)
+
+
+def _counts_line(words: str, counts: Counter[str]) -> str:
+    return f"| {words} | {' | '.join(str(counts[outcome] or '') for outcome in OUTCOMES)} |"
+
+
+def _lines(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Iterable[str]) -> Iterator[str]:
+    for section in sections:
+        yield from ("", f"### {section}", "", "| fault | outcome | what the user reads |", "| --- | --- | --- |")
+        for (outcome, message), faults in grouped[section].items():
+            yield f"| {'; '.join(faults)} | {outcome} | {message} |"
+    yield ""
+
+
+def main(folder: Path) -> None:
+    """Put the rows of a run into the page."""
+    from tests.faults import memory_faults, store_faults
+    from tests.faults.cases import CALLS, faults_of
+    from tests.faults.runs import Row
+
+    rows = {}
+    for file in folder.glob("*.jsonl"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = Row(**json.loads(line))
+            rows[row.section, row.fault] = row
+    order = [(call.words, fault.words) for call in CALLS for fault in faults_of(call)]
+    order += memory_faults.ordered_faults() + store_faults.ordered_faults()
+    missing = [key for key in order if key not in rows]
+    if missing:
+        raise SystemExit(f"the run left out {missing}")
+    page = PAGE.read_text(encoding="utf-8")
+    sections = [*(call.words for call in CALLS), *memory_faults.SECTIONS, *store_faults.SECTIONS]
+    table = rendered((rows[key] for key in order), sections)
+    head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,117 @@
+"""A real Airflow, its daemons and the sandbox around it, all out of one environment that the wheel is installed in."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dev.airflow.local_airflow import LocalAirflow
+from dev.airflow.world import API_KEY, SECRET_KEY, World
+from tests.servers.statsd import StatsD
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+ROOT = Path(__file__).parents[2]
+ROTATION, AUDIT, EMERGENCY = "featurebase_rotate__production", "featurebase_audit", "featurebase_emergency_rotation"
+VARIABLE = "webhook_production"
+START_SECONDS, RUN_SECONDS = 300.0, 600.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A Dag run that has ended.
+
+    :param tasks: the last state of each task.
+    :param seen: each task with each state in which it was seen.
+    """
+
+    run_id: str
+    state: str
+    tasks: dict[str, str]
+    seen: list[tuple[str, str]]
+
+
+class WheelAirflow:
+    """A context manager, with one webhook.
+
+    :param python: the environment's interpreter.
+    :param folder: for everything that it writes.
+    """
+
+    def __init__(self, python: Path, folder: Path) -> None:
+        self._rotation_file = folder / "rotation.yaml"
+        self.world = World(folder, python=str(python))
+        self.stats = StatsD()
+        self._airflow = LocalAirflow(
+            folder / "airflow",
+            dags=ROOT / "dags",
+            python=str(python),
+            settings={
+                "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(self._rotation_file),
+                # No file changes, and each parse takes a second of a core.
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+                **self.stats.settings,
+            },
+            api_timeout=120,
+        )
+        self.api = self._airflow.api
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            opened.enter_context(self.stats)
+            opened.callback(self.world.stop)
+            self.world.start()
+            self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": [self._entry()]}))
+            opened.callback(self._kill)
+            self._airflow.start(seconds=START_SECONDS)
+            self.api.add_connection(
+                "featurebase_default", conn_type="featurebase", host=self.world.url, password=API_KEY
+            )
+            for dag_id in (ROTATION, AUDIT, EMERGENCY):
+                self._airflow.wait_for_dag(dag_id, seconds=START_SECONDS)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def _kill(self) -> None:
+        for process in self._airflow.processes.values():
+            process.kill()
+        self._airflow.stop()
+
+    def _entry(self) -> dict[str, Any]:
+        file = {"type": "object_storage", "path": str(self.world.secret_file), "format": "dotenv", "key": SECRET_KEY}
+        return {
+            "name": "production",
+            "webhook_id": self.world.webhook_id,
+            "schedule": None,
+            "retries": 0,
+            "stores": [{"type": "airflow_variable", "name": VARIABLE}, file],
+            "probe": {"timeout": "PT1M", "interval": "PT1S"},
+            # The first look comes when the executor surely knows of the deferral: up to 5.5 s after it, and a task that
+            # goes on before that is failed by the scheduler.
+            "verify": {"timeout": "PT2M", "poll_interval": "PT10S"},
+        }
+
+    def run(self, dag_id: str, **conf: Any) -> Run:
+        """Run a Dag by hand to its end. Events happen from the moment on in which a task waits for deliveries."""
+        self.api.unpause(dag_id)
+        run_id = self.api.trigger(dag_id, conf)
+        seen = []
+        for task_id, state in self.api.follow(dag_id, run_id, seconds=RUN_SECONDS):
+            seen.append((task_id, state))
+            if state == "deferred":
+                self.world.emit(per_second=5, seconds=RUN_SECONDS)
+        self.world.stop_emitting()
+        return Run(run_id, self.api.run_state(dag_id, run_id), dict(seen), seen)
+
+    def held(self) -> set[str]:
+        """The signing secrets that the stores hold."""
+        lines = self.world.secret_file.read_text().splitlines()
+        in_file = next(line.removeprefix(f"{SECRET_KEY}=") for line in lines if line.startswith(SECRET_KEY))
+        return {in_file, self.api.call("GET", f"/variables/{VARIABLE}")["value"]}
