@@ -77,7 +77,7 @@ def check_webhook(
     """
     try:
         webhook, host = read(config)
-        current = secret_of(webhook).fingerprint
+        secret = secret_of(webhook)
     except FeaturebaseError as exc:
         stores = check_stores(config.stores, WriteRule(config.webhook_id or "", ""), current=None)
         return WebhookCheck(config.name, config.webhook_id, None, str(exc), stores)
@@ -87,4 +87,5 @@ def check_webhook(
     except MemorySpoilt as exc:
         history, problem = History(webhook.id), str(exc)
     rule = WriteRule(webhook.id, "", known=frozenset(history.known), leaked=history.leaked)
-    return WebhookCheck(config.name, webhook.id, current, problem, check_stores(config.stores, rule, current=current))
+    checks = check_stores(config.stores, rule, current=secret.fingerprint, secret=secret)
+    return WebhookCheck(config.name, webhook.id, secret.fingerprint, problem, checks)

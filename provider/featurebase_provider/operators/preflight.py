@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
@@ -212,7 +213,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
         """Make the proofs, which hold for this try only, and keep what the stores showed."""
         check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
-        ours = self._prove_stores(plan)
+        ours = self._prove_stores(plan, secret_of(webhook))
         if self.probe and plan.mode != "distribute":
             self._probe(webhook, clock)
         return replace(
@@ -225,13 +226,13 @@ class PreflightRotationOperator(FeaturebaseOperator):
         if why is not None:
             raise AirflowSkipException(f"Skipped: {why}")
 
-    def _prove_stores(self, plan: RotationPlan) -> list[str]:
+    def _prove_stores(self, plan: RotationPlan, secret: SigningSecret) -> list[str]:
         """Fingerprints of the older secrets of ours that the stores hold.
 
         :raises StoresNotReady: a store can't be written, and a retry may help.
         :raises PlanRefused: a store can't be written.
         """
-        checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before)
+        checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before, secret=secret)
         for check in checks:
             if check.holding == "padded":
                 self.log.warning("Store %s: %s. The exact secret is written over it", check.name, PADDED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
@@ -58,7 +59,9 @@ class StoreCheck:
         return f"{self.label} ({self.target})"
 
 
-def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | None) -> tuple[StoreCheck, ...]:
+def check_stores(
+    stores: Sequence[Store], rule: WriteRule, *, current: str | None, secret: SigningSecret | None = None
+) -> tuple[StoreCheck, ...]:
     """Arm every store, read it, judge whose value it holds, and let it prove that it can be written.
 
     Stores are armed on the calling thread; all else happens at once, each store within its own timeout. A store
@@ -67,12 +70,15 @@ def check_stores(stores: Sequence[Store], rule: WriteRule, *, current: str | Non
     :param rule: the terms on which the stores would be written.
     :param current: fingerprint of Featurebase's current secret; None where it is not known, and values are neither
         compared nor judged.
+    :param secret: a secret that Featurebase has issued for the webhook; stores are tried with a value like it.
     :returns: a row per store, in the order given.
     """
     with arming(stores) as ready:
         problems = dict(ready.problems)
         if current is not None:
             problems.update(ready.foreign(rule, current=current))
+        for label, held in ready.held.items():
+            ready.armed[label].trial = trial_like(secret, held.current, held.previous)
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from featurebase_provider.featurebase.trial_secret import trial_before, trial_like
+
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
 
@@ -98,6 +100,8 @@ class ArmedStore(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
+        self.trial = trial_like()
+        """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
 
     def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
         """Do what takes time and needs no Airflow, before anything else is asked: build the client, log in.
@@ -109,7 +113,11 @@ class ArmedStore(ABC):
 
     @abstractmethod
     def prove_writable(self) -> Writability:
-        """Show that :meth:`write` would succeed, without changing what readers see."""
+        """Show that :meth:`write` would succeed, without changing what readers see.
+
+        What is tried is what a run would write: each pair of :meth:`trials`, carried as far as the
+        store allows. What can't be tried is said: "not provable".
+        """
 
     @abstractmethod
     def read(self) -> StoredValue:
@@ -124,6 +132,21 @@ class ArmedStore(ABC):
 
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
         """
+
+    def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:
+        """Every kind of pair that a run may write over ``held``, made of :attr:`trial`.
+
+        A scheduled run keeps the secret that it replaces; a first rotation and an emergency keep none; and a later
+        run drops a previous secret whose time is over, beside the same current one.
+
+        :param keeps_previous: whether the store keeps the previous secret beside the current one.
+        """
+        if not keeps_previous:
+            return (SecretPair(self.trial),)
+        pairs = [SecretPair(self.trial, trial_before(self.trial)), SecretPair(self.trial)]
+        if held.current is not None and held.previous is not None:
+            pairs.append(SecretPair(held.current))
+        return tuple(pairs)
 
     def close(self) -> None:  # noqa: B027 - some stores have nothing to give back
         """Give connections back. Safe to call twice, and where connecting has failed."""
