@@ -124,26 +124,26 @@ class JudgedStore(MemoryStore):
     :param conditional: whether a write is refused when the store changed since it was read.
     :param clean_of: fingerprints of leaked secrets that an emergency run has removed.
     :param text: the JSON text in which the secret lies beside somebody else's values; None for a store of its own.
+    :param on_a_thread: whether it is read and written on a thread of its own, and so without a stop.
     """
 
     judge: Judge = field(default_factory=Judge)
     featurebase: FakeFeaturebase | None = None
     conditional: bool = True
     text: str | None = None
+    on_a_thread: bool = False
     beside: int = 0
     clean_of: frozenset[str] = frozenset()
     arm_script: list[FeaturebaseError] = field(default_factory=list)
 
     def arm(self) -> ArmedStore:
         stop_here()
+        running = current_try()
+        assert isinstance(running, TaskTry)
         if self.arm_script:
-            self._not_ready()
-            raise self.arm_script.pop(0)
-        return JudgedArmed(self)
-
-    def _not_ready(self) -> None:
-        if isinstance(running := current_try(), TaskTry):
             running.unready = self.label
+            raise self.arm_script.pop(0)
+        return JudgedArmed(self, running)
 
     def put(self, value: str | None) -> None:
         super().put(value)
@@ -168,10 +168,15 @@ class JudgedStore(MemoryStore):
 
 
 class JudgedArmed(ArmedMemory):
-    def __init__(self, store: JudgedStore) -> None:
+    """
+    :param running: the try that uses it; a thread of the store's own has no other way to tell.
+    """
+
+    def __init__(self, store: JudgedStore, running: TaskTry) -> None:
         super().__init__(store)
-        self.main_thread_only = True  # type: ignore[misc]  # one after the other: the test decides the order
-        self.store = store
+        # On the main thread one goes after the other: the test decides the order.
+        self.main_thread_only = not store.on_a_thread  # type: ignore[misc]  # a ClassVar of real stores
+        self.store, self.running = store, running
 
     def prove_writable(self) -> Writability:
         stop_here()
@@ -182,7 +187,7 @@ class JudgedArmed(ArmedMemory):
         try:
             return super().read()
         except FeaturebaseError:
-            self.store._not_ready()
+            self.running.unready = self.store.label
             raise
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
@@ -197,8 +202,7 @@ class JudgedArmed(ArmedMemory):
         store.value, store.previous = pair.current, pair.previous
         store.mark = mark if store.marked else None
         store.version += 1
-        if isinstance(running := current_try(), TaskTry):
-            running.wrote.add(pair.current.fingerprint)
+        self.running.wrote.add(pair.current.fingerprint)
         store.writes.append(pair.current.fingerprint)
         store.write_text()
         stop_here()
@@ -208,9 +212,8 @@ class JudgedArmed(ArmedMemory):
         self.store.closed += 1
 
     def _judge(self, pair: SecretPair, held: StoredValue) -> None:
-        store, judge, running = self.store, self.store.judge, current_try()
+        store, judge, running = self.store, self.store.judge, self.running
         assert isinstance(store.featurebase, JudgedFeaturebase)
-        assert isinstance(running, TaskTry)
         age, of_held = store.featurebase.age_of(pair.current), store.featurebase.age_of(held.current)
         now = store.featurebase.age_of(store.value) if store.conditional else of_held
         if age is None:
@@ -236,8 +239,6 @@ class JudgedArmed(ArmedMemory):
             return
         store, judge = self.store, self.store.judge
         assert isinstance(store.featurebase, JudgedFeaturebase)
-        running = current_try()
-        assert isinstance(running, TaskTry)
         of_previous = store.featurebase.age_of(pair.previous)
         if not store.keeps_previous:
             judge.says(f"{store.label} was given a previous secret, and keeps none")
@@ -245,7 +246,7 @@ class JudgedArmed(ArmedMemory):
             judge.says(f"{store.label} was given a previous secret that it never held")
         if of_previous is None:
             judge.says(f"{store.label} was given a foreign value as the previous secret")
-        elif of_previous >= age and not running.read_stale:
+        elif of_previous >= age and not self.running.read_stale:
             judge.says(f"{store.label} was given secret {of_previous} as the one before {age}")
 
 

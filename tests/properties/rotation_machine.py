@@ -23,7 +23,7 @@ LABELS = sampled_from(STORES)
 MOST_RUNS = 4
 RATE_LIMITED = RateLimited("POST", "/secret", 429)
 ANSWERS = sampled_from(
-    ["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret_after", RATE_LIMITED, 1.0, 39.0, 200.0]
+    ["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret_after", RATE_LIMITED, 1.0, 39.0, 70.0, 200.0]
 )
 TASKS = sampled_from(["preflight", "rotate", "rotate", *map("push.{}".format, STORES)])
 STEPS = one_of(integers(0, 12), just(1000))
@@ -37,8 +37,9 @@ class OverlappingRuns(RuleBasedStateMachine):
         self.runs: list[DagRun] = []
         self.tries: list[TaskTry] = []
 
-    @initialize(bumps_updated_at=booleans(), order=permutations(STORES))
-    def the_world(self, bumps_updated_at: bool, order: list[str]) -> None:
+    @initialize(bumps_updated_at=booleans(), order=permutations(STORES), on_threads=sampled_from([False, False, True]))
+    def the_world(self, bumps_updated_at: bool, order: list[str], on_threads: bool) -> None:
+        """Stores stop at each call, or all but one of them are read and written by threads, as in a real task."""
         self.judge = Judge()
         self.clock = SteppedClock()
         self.api = JudgedFeaturebase(self.clock, self.judge, bumps_updated_at=bumps_updated_at)
@@ -49,7 +50,14 @@ class OverlappingRuns(RuleBasedStateMachine):
             "unconditional": {"marked": True, "keeps_previous": True, "conditional": False},
         }
         self.stores = {
-            label: JudgedStore(label, judge=self.judge, featurebase=self.api, **kinds[label]) for label in order
+            label: JudgedStore(
+                label,
+                judge=self.judge,
+                featurebase=self.api,
+                on_a_thread=on_threads and label != "plain",
+                **kinds[label],
+            )
+            for label in order
         }
         for store in self.stores.values():
             store.put("whsec_0")
@@ -141,6 +149,15 @@ class OverlappingRuns(RuleBasedStateMachine):
     @rule(which=integers(0, 7))
     def a_process_dies(self, which: int) -> None:
         self.alive[which % len(self.alive)].kill()
+
+    @precondition(lambda self: self.alive)
+    @rule(which=integers(0, 7))
+    def a_worker_is_lost_after_its_result(self, which: int) -> None:
+        """The task has done all its work; Airflow never hears of it."""
+        one = self.alive[which % len(self.alive)]
+        one.finish()
+        one.orphan = True
+        self.record()
 
     @property
     def alive(self) -> list[TaskTry]:

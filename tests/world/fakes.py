@@ -89,7 +89,7 @@ class FakeFeaturebase:
         self.reads = self.posts = self.committed = 0
         self.read_script: deque[Exception | Webhook | Literal["stale"] | None] = deque()
         """What becomes of the next reads: an error, that answer, a stale one, or (None) the truth."""
-        self.post_script: deque[PostFault | float | BaseException] = deque()
+        self.post_script: deque[PostFault | float | Exception] = deque()
         """What becomes of the next refreshes: a fault, an error, or (seconds) lost and committed that much later."""
         self.lag = 0.0
         """Seconds for which reads go on showing the state before a new secret was committed."""
@@ -138,9 +138,6 @@ class FakeFeaturebase:
             return self._commit()
         if isinstance(fault, Exception):
             raise fault
-        if isinstance(fault, BaseException):
-            self._commit()
-            raise fault
         if isinstance(fault, float):
             self.clock.at(fault, self._commit)
             raise api_unreachable("POST")
@@ -154,10 +151,6 @@ class FakeFeaturebase:
     def _commit(self) -> Webhook:
         self.committed += 1
         return self.rotated()
-
-
-class WorkerLost(BaseException):
-    """The task's process ends right after Featurebase has committed the refresh."""
 
 
 @dataclass
