@@ -23,7 +23,18 @@ LABELS = sampled_from(STORES)
 MOST_RUNS = 4
 RATE_LIMITED = RateLimited("POST", "/secret", 429)
 ANSWERS = sampled_from(
-    ["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret_after", RATE_LIMITED, 1.0, 39.0, 70.0, 200.0]
+    [
+        "lost_before",
+        "lost_after",
+        "old_answer",
+        "old_answer_after",
+        "no_secret_after",
+        RATE_LIMITED,
+        1.0,
+        39.0,
+        70.0,
+        200.0,
+    ]
 )
 TASKS = sampled_from(["preflight", "rotate", "rotate", *map("push.{}".format, STORES)])
 STEPS = one_of(integers(0, 12), just(1000))
