@@ -123,7 +123,7 @@ class ConsulCase(HttpCase):
 
     def _call(self, method: str, data: bytes | None = None) -> requests.Response:
         url = f"{self.url}/v1/kv/{self.key}/signing"
-        return requests.request(method, url, data=data, headers=self.header(writes=True), timeout=5)
+        return requests.request(method, url, data=data, headers=self.header(writes=True), timeout=60)
 
     def put(self, current: str, previous: str | None = None) -> None:
         self._call("PUT", current.encode()).raise_for_status()

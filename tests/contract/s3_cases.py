@@ -131,11 +131,11 @@ class S3JsonCase(StoreCase):
         key = iam.create_access_key(UserName=user)["AccessKey"]
         conn_id = self.connection(key["AccessKeyId"], key["SecretAccessKey"])
         url = f"{moto_server()[1]}/moto-api/reset-auth"
-        requests.post(url, data="0", timeout=5).raise_for_status()
+        requests.post(url, data="0", timeout=60).raise_for_status()
         try:
             yield self.config(conn_id=conn_id)
         finally:
-            requests.post(url, data="inf", timeout=5).raise_for_status()
+            requests.post(url, data="inf", timeout=60).raise_for_status()
 
     def writing_denied(self) -> AbstractContextManager[ObjectStorageStore]:
         return self.allowed("s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket")
