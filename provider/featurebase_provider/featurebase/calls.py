@@ -1,4 +1,4 @@
-"""The webhook endpoints of the Featurebase API: each call described once, whoever sends it."""
+"""The endpoints of the Featurebase API: each call described once, whoever sends it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
+from featurebase_provider.featurebase.audit_log import Action, AuditLogPage
 from featurebase_provider.featurebase.errors import InvalidRequest, UnexpectedAnswer
-from featurebase_provider.featurebase.models import WEBHOOK_ID_PATTERN, ApiModel, DeletedWebhook, Webhook, WebhookPage
+from featurebase_provider.featurebase.models import (
+    WEBHOOK_ID_PATTERN,
+    ApiModel,
+    DeletedWebhook,
+    Page,
+    Webhook,
+    WebhookPage,
+)
 from featurebase_provider.featurebase.text import clean_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from typing_extensions import Unpack
 
 T = TypeVar("T", bound=ApiModel)
+P = TypeVar("P", bound=Page)
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 StatusFilter = Literal["active", "paused", "suspended"]
 
 WEBHOOKS_PATH = "/v2/webhooks"
+AUDIT_LOGS_PATH = "/v2/audit-logs"
 LARGEST_PAGE = 100
 MOST_PAGES = 100
 """Pages of a list that are read at most; a workspace has 10 webhooks unless Featurebase allowed more."""
@@ -77,6 +88,19 @@ def list_webhooks_call(
     return ApiCall("GET", WEBHOOKS_PATH, WebhookPage, params=given)
 
 
+def list_audit_logs_call(
+    action: Action | None = None, since: datetime | None = None, limit: int = LARGEST_PAGE, cursor: str | None = None
+) -> ApiCall[AuditLogPage]:
+    """Describe reading one page of the workspace's audit log, newest first.
+
+    :param since: the earliest moment of interest, aware; entries of that very moment are included.
+    """
+    start = since.isoformat() if since is not None else None
+    params = {"limit": str(limit), "cursor": cursor, "action": action, "startDate": start}
+    given = {name: value for name, value in params.items() if value is not None}
+    return ApiCall("GET", AUDIT_LOGS_PATH, AuditLogPage, params=given)
+
+
 def get_webhook_call(webhook_id: str) -> ApiCall[Webhook]:
     """Describe reading one webhook, its current secret included.
 
@@ -115,31 +139,35 @@ def refresh_secret_call(webhook_id: str) -> ApiCall[Webhook]:
     return ApiCall("POST", _webhook_path("POST", webhook_id, "/secret"), Webhook, webhook_id)
 
 
-class WebhookPages:
-    """Walks the pages of the webhook list: send ``next_call``, :meth:`take` its answer, until it is None."""
+class Pages(Generic[P]):
+    """Walks the pages of a list: send ``next_call``, :meth:`take` its answer, until it is None.
 
-    def __init__(self, status: StatusFilter | None = None) -> None:
-        self._status = status
+    :param call: describes reading the page that a cursor leads to; the first one for None.
+    """
+
+    def __init__(self, call: Callable[[str | None], ApiCall[P]]) -> None:
+        self._call = call
         self._seen: set[str] = set()
-        self.next_call: ApiCall[WebhookPage] | None = list_webhooks_call(status=status)
+        self.next_call: ApiCall[P] | None = call(None)
 
-    def take(self, page: WebhookPage) -> tuple[Webhook, ...]:
-        """Give a page's webhooks, and set ``next_call`` to what comes after it.
+    def take(self, page: P) -> P:
+        """Set ``next_call`` to what comes after this page.
 
         :raises UnexpectedAnswer: the page leads back to one that was already read, or on without an end.
         """
         cursor = page.next_cursor
+        path = self.next_call.path if self.next_call else ""
         if not cursor:
             self.next_call = None
         elif cursor in self._seen:
-            raise UnexpectedAnswer("GET", WEBHOOKS_PATH, 200, detail="nextCursor repeats: the list has no end")
+            raise UnexpectedAnswer("GET", path, 200, detail="nextCursor repeats: the list has no end")
         elif len(cursor) > LONGEST_CURSOR or len(self._seen) + 1 >= MOST_PAGES:
             detail = f"the list has more than {MOST_PAGES} pages, or a cursor of more than {LONGEST_CURSOR} characters"
-            raise UnexpectedAnswer("GET", WEBHOOKS_PATH, 200, detail=detail)
+            raise UnexpectedAnswer("GET", path, 200, detail=detail)
         else:
             self._seen.add(cursor)
-            self.next_call = list_webhooks_call(cursor=cursor, status=self._status)
-        return page.data
+            self.next_call = self._call(cursor)
+        return page
 
 
 def _body(given: Mapping[str, Any], fields: type[WebhookOptions]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Featurebase API's webhook endpoints for sync and async callers; both send the calls of ``calls``."""
+"""The Featurebase API's endpoints for sync and async callers; both send the calls of ``calls``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from featurebase_provider import __version__
 from featurebase_provider.featurebase.answers import LONGEST_BODY_SECONDS, RawAnswer, read_answer, unreachable
 from featurebase_provider.featurebase.calls import (
     ApiCall,
+    Pages,
     T,
-    WebhookPages,
     create_webhook_call,
     delete_webhook_call,
     get_webhook_call,
+    list_audit_logs_call,
+    list_webhooks_call,
     refresh_secret_call,
     update_webhook_call,
 )
@@ -28,10 +30,12 @@ from featurebase_provider.featurebase.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from typing_extensions import Unpack
 
+    from featurebase_provider.featurebase.audit_log import Action, AuditEntry
     from featurebase_provider.featurebase.calls import StatusFilter, WebhookChanges, WebhookOptions
     from featurebase_provider.featurebase.models import ApiModel, DeletedWebhook, Webhook
     from featurebase_provider.featurebase.settings import ApiSettings
@@ -139,9 +143,18 @@ class Client(_Session):
 
     def list_webhooks(self, status: StatusFilter | None = None) -> Iterator[Webhook]:
         """Read all webhooks, or those of one status, page after page."""
-        pages = WebhookPages(status)
+        pages = Pages(lambda cursor: list_webhooks_call(cursor=cursor, status=status))
         while pages.next_call:
-            yield from pages.take(self.send(pages.next_call))
+            yield from pages.take(self.send(pages.next_call)).data
+
+    def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterator[AuditEntry]:
+        """Read the workspace's audit log, newest first, page after page.
+
+        :param since: the earliest moment of interest, aware; entries of that very moment are included.
+        """
+        pages = Pages(lambda cursor: list_audit_logs_call(action, since, cursor=cursor))
+        while pages.next_call:
+            yield from pages.take(self.send(pages.next_call)).entries
 
     def create_webhook(self, name: str, url: str, topics: Sequence[str], **options: Unpack[WebhookOptions]) -> Webhook:
         """Create a webhook."""
@@ -225,10 +238,20 @@ class AsyncClient(_Session):
 
     async def list_webhooks(self, status: StatusFilter | None = None) -> AsyncIterator[Webhook]:
         """Read all webhooks, or those of one status, page after page."""
-        pages = WebhookPages(status)
+        pages = Pages(lambda cursor: list_webhooks_call(cursor=cursor, status=status))
         while pages.next_call:
-            for webhook in pages.take(await self.send(pages.next_call)):
+            for webhook in pages.take(await self.send(pages.next_call)).data:
                 yield webhook
+
+    async def audit_log(self, action: Action | None = None, since: datetime | None = None) -> AsyncIterator[AuditEntry]:
+        """Read the workspace's audit log, newest first, page after page.
+
+        :param since: the earliest moment of interest, aware; entries of that very moment are included.
+        """
+        pages = Pages(lambda cursor: list_audit_logs_call(action, since, cursor=cursor))
+        while pages.next_call:
+            for entry in pages.take(await self.send(pages.next_call)).entries:
+                yield entry
 
     async def create_webhook(
         self, name: str, url: str, topics: Sequence[str], **options: Unpack[WebhookOptions]

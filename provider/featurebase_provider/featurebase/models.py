@@ -214,11 +214,16 @@ def _without_odd_fields(data: Any, read: Callable[[Any], Webhook], *, required: 
     return webhook.knowing_unread(odd) if odd else webhook
 
 
-class WebhookPage(ApiModel):
-    """One page of the webhook list; ``next_cursor`` is None on the last one."""
+class Page(ApiModel):
+    """One page of a list; ``next_cursor`` is None on the last one."""
+
+    next_cursor: str | None = None
+
+
+class WebhookPage(Page):
+    """One page of the webhook list."""
 
     data: tuple[Annotated[Webhook, WrapValidator(_listed)], ...]
-    next_cursor: str | None = None
 
     def webhooks(self) -> Iterator[Webhook]:
         """The webhooks on the page."""

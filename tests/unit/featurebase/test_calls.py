@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
+from featurebase_provider.featurebase.audit_log import AuditLogPage
 from featurebase_provider.featurebase.calls import (
     ApiCall,
-    WebhookPages,
+    Pages,
     create_webhook_call,
     delete_webhook_call,
     get_webhook_call,
+    list_audit_logs_call,
     list_webhooks_call,
     refresh_secret_call,
     update_webhook_call,
@@ -23,6 +26,18 @@ ID = "507f1f77bcf86cd799439011"
 @pytest.mark.parametrize(
     ("call", "method", "path", "params", "json"),
     [
+        (list_audit_logs_call(), "GET", "/v2/audit-logs", {"limit": "100"}, None),
+        (
+            list_audit_logs_call("webhook.secret_rotated", datetime(2026, 1, 2, 3, tzinfo=timezone.utc), 7, "c="),
+            *("GET", "/v2/audit-logs"),
+            {
+                "limit": "7",
+                "cursor": "c=",
+                "action": "webhook.secret_rotated",
+                "startDate": "2026-01-02T03:00:00+00:00",
+            },
+            None,
+        ),
         (list_webhooks_call(), "GET", "/v2/webhooks", {"limit": "100"}, None),
         (
             list_webhooks_call(5, cursor="c=", status="paused"),
@@ -115,7 +130,7 @@ def test_secret_in_place_of_an_id_is_not_quoted() -> None:
 
 
 def test_pages_end_with_the_last_cursor() -> None:
-    pages = WebhookPages("active")
+    pages = Pages(lambda cursor: list_webhooks_call(cursor=cursor, status="active"))
     pages.take(WebhookPage(data=(), next_cursor="a"))
     assert pages.next_call
     assert pages.next_call.params == {"limit": "100", "cursor": "a", "status": "active"}
@@ -125,8 +140,9 @@ def test_pages_end_with_the_last_cursor() -> None:
 
 def test_cursor_that_repeats_ends_the_walk() -> None:
     """A list that leads back into itself is an error, not an endless loop."""
-    pages = WebhookPages()
-    pages.take(WebhookPage(data=(), next_cursor="a"))
-    pages.take(WebhookPage(data=(), next_cursor="b"))
-    with pytest.raises(UnexpectedAnswer, match="nextCursor repeats"):
-        pages.take(WebhookPage(data=(), next_cursor="a"))
+    pages = Pages(lambda cursor: list_audit_logs_call(cursor=cursor))
+    pages.take(AuditLogPage(data=(), next_cursor="a"))
+    pages.take(AuditLogPage(data=(), next_cursor="b"))
+    with pytest.raises(UnexpectedAnswer, match="nextCursor repeats") as caught:
+        pages.take(AuditLogPage(data=(), next_cursor="a"))
+    assert caught.value.path == "/v2/audit-logs"
