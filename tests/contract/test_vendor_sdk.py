@@ -114,6 +114,23 @@ def test_the_sdk_pages_by_our_cursors(seen: Json) -> None:
     assert seen["page"] == {"size": 1, "hasNext": True}
 
 
+def test_the_sdk_reads_the_audit_log(seen: Json, sdk: Path) -> None:
+    """All pages of it, by action and by date; each entry has every field that the SDK declares."""
+    declared = (sdk / "node_modules/featurebase-node/resources/audit-logs.d.ts").read_text()
+    assert [entry["action"] for entry in seen["log"]] == [
+        *("webhook.deleted", "webhook.secret_rotated", "webhook.updated"),
+        *("webhook.created",) * 3,
+    ]
+    for entry in seen["log"]:
+        assert set(entry) == declared_fields(declared, "AuditLogListResponse")
+        for name, interface in (("actor", "Actor"), ("request", "Request"), ("resource", "Resource")):
+            assert set(entry[name]) == declared_fields(declared, interface)
+        assert set(entry["actor"]["apiKey"]) == declared_fields(declared, "APIKey")
+        assert f"'{entry['action']}'" in declared
+    assert [entry["resource"]["id"] for entry in seen["rotated"]] == [seen["created"]["id"]]
+    assert seen["later"] == []
+
+
 @pytest.mark.parametrize(
     ("call", "error_class", "status", "type"),
     [

@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from featurebase_provider.sandbox.audit_log import Wanted, cursor_before, read_date, read_log_cursor
 from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.control_routes import control_router
 from featurebase_provider.sandbox.errors import CallRefused
@@ -43,10 +44,13 @@ def api_router(state: SandboxState) -> APIRouter:
     def shown(request: Request, webhook: Webhook) -> dict[str, Any]:
         return webhook.as_json(state.behaviour.time_text(request.method))
 
-    def changed(request: Request, document: dict[str, Any], status: int = 200) -> Response:
+    def changed(
+        request: Request, document: dict[str, Any], action: str, webhook: Webhook, before: dict[str, Any] | None
+    ) -> Response:
         call_of(request.scope).committed = True
+        state.audit_log.note(action, webhook, request, before=before)
         state.keep()
-        return JSONResponse(document, status)
+        return JSONResponse(document, 201 if action == "webhook.created" else 200)
 
     @router.get("")
     async def list_webhooks(request: Request) -> Response:
@@ -64,7 +68,7 @@ def api_router(state: SandboxState) -> APIRouter:
     @router.post("")
     async def create_webhook(request: Request) -> Response:
         webhook = state.webhooks.create(read_body(CreateInput, await request.body()))
-        return changed(request, shown(request, webhook), status=201)
+        return changed(request, shown(request, webhook), "webhook.created", webhook, None)
 
     @router.get("/{webhook_id}")
     async def get_webhook(request: Request, webhook_id: str) -> Response:
@@ -74,21 +78,50 @@ def api_router(state: SandboxState) -> APIRouter:
     @router.patch("/{webhook_id}")
     async def update_webhook(request: Request, webhook_id: str) -> Response:
         webhook_id = read_webhook_id(webhook_id)
-        state.webhooks.get(webhook_id)  # an unknown webhook is told before a faulty body
+        before = state.webhooks.get(webhook_id).as_json()  # an unknown webhook is told before a faulty body
         wanted = read_body(UpdateInput, await request.body())
-        return changed(request, shown(request, state.webhooks.update(webhook_id, wanted)))
+        webhook = state.webhooks.update(webhook_id, wanted)
+        return changed(request, shown(request, webhook), "webhook.updated", webhook, before)
 
     @router.delete("/{webhook_id}")
     async def delete_webhook(request: Request, webhook_id: str) -> Response:
-        webhook_id = read_webhook_id(webhook_id)
-        state.webhooks.delete(webhook_id)
-        return changed(request, {"id": webhook_id, "object": "webhook", "deleted": True})
+        webhook = state.webhooks.get(read_webhook_id(webhook_id))
+        state.webhooks.delete(webhook.id)
+        document = {"id": webhook.id, "object": "webhook", "deleted": True}
+        return changed(request, document, "webhook.deleted", webhook, webhook.as_json())
 
     @router.post("/{webhook_id}/secret")
     async def refresh_secret(request: Request, webhook_id: str) -> Response:
         moves = state.behaviour.updated_at == "moves"
-        webhook = state.webhooks.refresh_secret(read_webhook_id(webhook_id), moves_updated_at=moves)
-        return changed(request, shown(request, webhook))
+        before = state.webhooks.get(read_webhook_id(webhook_id)).as_json()
+        webhook = state.webhooks.refresh_secret(before["id"], moves_updated_at=moves)
+        return changed(request, shown(request, webhook), "webhook.secret_rotated", webhook, before)
+
+    return router
+
+
+def audit_log_router(state: SandboxState) -> APIRouter:
+    """The endpoint of the audit log."""
+    router = APIRouter(prefix=f"{API_PREFIX}/audit-logs")
+
+    @router.get("")
+    async def list_audit_logs(request: Request) -> Response:
+        if state.behaviour.audit_log == "forbidden":
+            raise CallRefused(403, "plan_required", "The workspace's plan does not include audit logs")
+        if state.behaviour.audit_log == "missing":
+            raise CallRefused(404, "endpoint_not_found", f"GET {request.url.path} is not an endpoint of this API")
+        query = request.query_params
+        page, more = state.audit_log.page(
+            Wanted(
+                query.get("action"),
+                query.get("domain"),
+                *(read_date(name, query.get(name)) for name in ("startDate", "endDate")),
+            ),
+            after=read_log_cursor(query.get("cursor")),
+            limit=read_limit(query.get("limit")),
+        )
+        next_cursor = cursor_before(page[-1]) if more else None
+        return JSONResponse({"object": "list", "data": [entry.as_json() for entry in page], "nextCursor": next_cursor})
 
     return router
 
@@ -128,6 +161,7 @@ def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
     app.add_middleware(Gate, state=state)
     app.add_middleware(_Dated, state=state)
     app.include_router(api_router(state))
+    app.include_router(audit_log_router(state))
     app.include_router(control_router(state))
     return app
 

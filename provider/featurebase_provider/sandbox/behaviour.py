@@ -42,6 +42,13 @@ class Behaviour(BaseModel):
         "read", description="what takes turns: each read, or each connection or User-Agent with all its reads"
     )
 
+    audit_log: Literal["available", "forbidden", "missing"] = Field(
+        "available", description="whether the key may read the audit log: yes, 403, or 404 as on a smaller plan"
+    )
+    audit_log_lag: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="seconds until what was done can be read in the audit log"
+    )
+
     @field_validator("reads", mode="before")
     @classmethod
     def _from_text(cls, reads: object) -> object:

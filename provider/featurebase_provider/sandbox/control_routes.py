@@ -108,9 +108,18 @@ def control_router(state: SandboxState) -> APIRouter:
         return {"reset": True}
 
     @router.post("/webhooks/{webhook_id}")
-    async def force(webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
-        """Put a webhook into a state that the API doesn't let clients set."""
-        return _force(state, read_webhook_id(webhook_id), wanted)
+    async def force(request: Request, webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
+        """Put a webhook into a state that the API doesn't let clients set.
+
+        A new secret is entered into the audit log as a person's doing at the dashboard.
+        """
+        webhook_id = read_webhook_id(webhook_id)
+        before = state.webhooks.get(webhook_id).as_json()
+        document = _force(state, webhook_id, wanted)
+        if document.get("secret") != before.get("secret"):
+            webhook = state.webhooks.get(webhook_id)
+            state.audit_log.note("webhook.secret_rotated", webhook, request, before=before, by_key=False)
+        return document
 
     return router
 

@@ -80,8 +80,8 @@ class Gate:
         if version not in VERSIONS:
             known = ", ".join(VERSIONS)
             raise CallRefused(400, "invalid_version", f"{VERSION_HEADER} must be one of {known}", VERSION_HEADER)
-        is_webhook_call = path.startswith(f"{API_PREFIX}/webhooks")
-        if is_webhook_call and VERSIONS.index(version) < VERSIONS.index(FIRST_WITH_WEBHOOKS):
+        is_newer_call = path.startswith((f"{API_PREFIX}/webhooks", f"{API_PREFIX}/audit-logs"))
+        if is_newer_call and VERSIONS.index(version) < VERSIONS.index(FIRST_WITH_WEBHOOKS):
             raise CallRefused(
                 404,
                 "endpoint_not_in_version",

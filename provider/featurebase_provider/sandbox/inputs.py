@@ -90,7 +90,7 @@ def _sendable_headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 ReceiverUrl = Annotated[str, AfterValidator(_receiver_url)]
-Topics = list[Annotated[str, AfterValidator(_known_topic)]]
+Topics = Annotated[list[Annotated[str, AfterValidator(_known_topic)]], Field(min_length=1)]
 
 
 class _Input(BaseModel):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from featurebase_provider.sandbox.audit_log import AuditLog
 from featurebase_provider.sandbox.behaviour import Behaviour, Reads
 from featurebase_provider.sandbox.cancelling import cancel_all
 from featurebase_provider.sandbox.clock import SandboxClock
@@ -101,6 +102,7 @@ class SandboxState:
     """
 
     webhooks: Webhooks
+    audit_log: AuditLog
     journal: Journal
     rate_limit: RateLimit
     clock: SandboxClock
@@ -155,6 +157,7 @@ class SandboxState:
         self.behave(settings.behaviour)
         self.clock = SandboxClock(settings.now)
         self.webhooks = Webhooks(self.clock.unix, settings.webhook_limit)
+        self.audit_log = AuditLog(self.clock.unix_ms, lambda: self.behaviour.audit_log_lag)
         self.journal = Journal()
         self.rate_limit = RateLimit(settings.calls_per_minute, self.clock.unix)
         self.deliveries = Deliveries(self.webhooks, self.journal, self.clock, lambda: self.behaviour)

@@ -41,6 +41,11 @@ seen.paused = (await client.webhooks.list({ ...version, status: "paused" })).dat
 seen.refreshed = await client.webhooks.refreshSecret(id, version);
 seen.deleted = await client.webhooks.delete(id, version);
 
+seen.log = [];
+for await (const entry of client.auditLogs.list({ ...version, limit: 2 })) seen.log.push(entry);
+seen.rotated = (await client.auditLogs.list({ ...version, action: "webhook.secret_rotated" })).data;
+seen.later = (await client.auditLogs.list({ ...version, startDate: "2100-01-01T00:00:00Z" })).data;
+
 seen.missing = await refused(() => client.webhooks.retrieve(id, version));
 seen.malformed = await refused(() => client.webhooks.retrieve("x", version));
 seen.invalid = await refused(() => client.webhooks.create({ ...webhook("n"), url: "http://example.com" }));

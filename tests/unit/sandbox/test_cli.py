@@ -107,6 +107,8 @@ def test_every_switch_is_an_option(headers):
         "stale_share": 0.25,
         "seed": 3,
         "reads_by": "user_agent",
+        "audit_log": "forbidden",
+        "audit_log_lag": 2.5,
     }
     assert all(switches[name] != default for name, default in Behaviour().model_dump(mode="json").items())
     options = []

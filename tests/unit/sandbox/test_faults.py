@@ -124,11 +124,14 @@ async def test_late_commit_carries_the_body_of_its_call(api, create, fault, stat
 
 async def test_reset_ends_late_commits(api, create, fault, state, eventually):
     webhook = await create()
-    await fault(kind="late_commit", seconds=0.02, status=504)
+    await fault(kind="late_commit", seconds=3600, status=504)
+    before = asyncio.all_tasks()
     await refresh(api, webhook)
     call = state.journal.calls[-1]
+    late = asyncio.all_tasks() - before
+    assert late
     await api.post("/_sandbox/reset")
-    await asyncio.sleep(0.05)
+    assert all(task.done() for task in late)
     assert call.committed is False
 
 
