@@ -119,7 +119,7 @@ def edited(form: TextFormat, text: str, wanted: Contents) -> str | None:
 def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old: str, keeps: bool) -> None:
     old_key = old if keeps and old != key else None
     text = f"{text}\nTHEIRS={THEIRS}\n"
-    form = DotenvFormat("a store", key, old_key)
+    form = DotenvFormat("a store", (key,), (old_key,) if old_key else None)
     wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old_key else None)
     new = edited(form, text, wanted)
     if new is None:
@@ -152,7 +152,7 @@ def is_in_order(parts: list[str], text: str) -> bool:
 @tries(700)
 @given(json_texts, st.text(min_size=1, max_size=4) | st.just("KEY"), st.sampled_from([None, "OLD"]))
 def test_a_json_text_keeps_everybody_elses_members(text: str, key: str, old: str | None) -> None:
-    form = JsonFormat("a store", key, old if old != key else None)
+    form = JsonFormat("a store", (key,), (old,) if old and old != key else None)
     wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old and old != key else None)
     new = edited(form, text, wanted)
     if new is None or not text.strip("\ufeff \t\r\n"):

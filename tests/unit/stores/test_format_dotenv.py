@@ -16,8 +16,8 @@ from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = DotenvFormat("a store", "KEY", "OLD")
-ALONE = DotenvFormat("a store", "KEY", None)
+FORMAT = DotenvFormat("a store", ("KEY",), ("OLD",))
+ALONE = DotenvFormat("a store", ("KEY",), None)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.stores.shared.formats import Contents
 from featurebase_provider.stores.shared.formats.json import JsonFormat
 
-FORMAT = JsonFormat("a store", "current", "previous")
-ALONE = JsonFormat("a store", "current", None)
+FORMAT = JsonFormat("a store", ("current",), ("previous",))
+ALONE = JsonFormat("a store", ("current",), None)
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,11 @@ class AirflowVariableStore(KeyedStore):
         self._check_debug_log()
         self._check_shadows()
         from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
-        from featurebase_provider.stores.shared.formats.json import whole_or_json
+        from featurebase_provider.stores.shared.formats.choose import text_format
 
-        text_format = whole_or_json(self.full_name, self.key, self.previous_key)
-        return ArmedVariable(self.full_name, self.name, text_format, self.description)
+        key, previous_key = (tuple(key.split(".")) if key else None for key in (self.key, self.previous_key))
+        form = text_format(self.full_name, self.format, key, previous_key, line_break=False)
+        return ArmedVariable(self.full_name, self.name, form, self.description)
 
     def _check_encryption(self) -> None:
         from airflow.configuration import conf

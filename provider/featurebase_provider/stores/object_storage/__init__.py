@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
+from featurebase_provider.stores.shared.formats.choose import FormatName, format_of_name
 from featurebase_provider.stores.shared.keyed import KeyedStore
 
 if TYPE_CHECKING:
@@ -18,15 +19,11 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage.backend import ObjectBackend
     from featurebase_provider.stores.shared.formats import TextFormat
 
-_FORMAT_OF_SUFFIX = {".json": "json", ".env": "dotenv"}
 _DEFAULT_KEY = {"raw": None, "json": "current", "dotenv": "FEATUREBASE_WEBHOOK_SECRET"}
 
 
-def _format_of(fields: dict[str, Any]) -> str:
-    name = posixpath.basename(fields["path"])
-    if name.startswith(".env."):
-        return "dotenv"
-    return _FORMAT_OF_SUFFIX.get("." + name.rpartition(".")[2], "raw")
+def _format_of(fields: dict[str, Any]) -> FormatName:
+    return format_of_name(fields["path"])
 
 
 class ObjectStorageStore(KeyedStore):
@@ -48,7 +45,7 @@ class ObjectStorageStore(KeyedStore):
     type: Literal["object_storage"] = "object_storage"
     path: Annotated[str, Field(min_length=1, max_length=2048)]
     conn_id: Annotated[str, Field(min_length=1)] | None = None
-    format: Literal["raw", "json", "dotenv"] = Field(default_factory=_format_of, validate_default=True)
+    format: FormatName = Field(default_factory=_format_of, validate_default=True)
     key: Annotated[str, Field(min_length=1)] | None = Field(
         default_factory=lambda fields: _DEFAULT_KEY[fields["format"]]
     )
@@ -115,13 +112,10 @@ class ObjectStorageStore(KeyedStore):
         return ArmedObject(self.full_name, self._format(), self._backend(), self.create)
 
     def _format(self) -> TextFormat:
-        from featurebase_provider.stores.shared.formats import RawFormat
-        from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
-        from featurebase_provider.stores.shared.formats.json import JsonFormat
+        from featurebase_provider.stores.shared.formats.choose import text_format
 
-        if self.format == "raw" or self.key is None:
-            return RawFormat(self.full_name)
-        return (JsonFormat if self.format == "json" else DotenvFormat)(self.full_name, self.key, self.previous_key)
+        key, previous_key = (tuple(key.split(".")) if key else None for key in (self.key, self.previous_key))
+        return text_format(self.full_name, self.format, key, previous_key)
 
     def _backend(self) -> ObjectBackend:
         if self.local_path is not None:

@@ -40,6 +40,7 @@ class WholeOrJsonStore(KeyedStore):
 
     def text_format(self) -> TextFormat:
         """How the secret lies in the value."""
-        from featurebase_provider.stores.shared.formats.json import whole_or_json
+        from featurebase_provider.stores.shared.formats.choose import text_format
 
-        return whole_or_json(self.full_name, self.key, self.previous_key)
+        key, previous_key = (tuple(key.split(".")) if key else None for key in (self.key, self.previous_key))
+        return text_format(self.full_name, "json" if key else "raw", key, previous_key, line_break=False)

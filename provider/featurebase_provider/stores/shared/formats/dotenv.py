@@ -7,10 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.shared.formats import BOM, Contents
+from featurebase_provider.stores.shared.formats import BOM, Contents, shown
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
+
+    from featurebase_provider.stores.shared.formats import KeyPath
 
 
 class DotenvFormat:
@@ -20,7 +22,7 @@ class DotenvFormat:
     editing sets all of them alike.
 
     :param store: the store's name, for messages.
-    :param key: variable of the current secret.
+    :param key: variable of the current secret, a path of one name.
     :param previous_key: variable of the previous one; None keeps none.
     """
 
@@ -28,15 +30,19 @@ class DotenvFormat:
     _quotable = re.compile(r"[ -~]+\Z")
     _unsafe = re.compile(r"""['"\\$`]""")
 
-    def __init__(self, store: str, key: str, previous_key: str | None) -> None:
-        self._store, self._key, self._previous_key = store, key, previous_key
+    def __init__(self, store: str, key: KeyPath, previous_key: KeyPath | None) -> None:
+        self._store, self._key = store, shown(key)
+        self._previous_key = shown(previous_key) if previous_key else None
 
     def read(self, text: str) -> Contents:
         """Read our variables; an empty value counts as absent."""
         bindings = self._bindings(self._head_and_rest(text)[1])
+        names = tuple(dict.fromkeys(binding.key for binding in bindings if binding.key))
         return Contents(
             self._last(bindings, self._key),
             self._last(bindings, self._previous_key) if self._previous_key else None,
+            present=self._key in names,
+            keys=names,
         )
 
     def edit(self, text: str | None, wanted: Contents) -> str:

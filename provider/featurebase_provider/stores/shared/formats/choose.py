@@ -1,0 +1,43 @@
+"""Which format a text has: as the configuration names it, or as a file's name tells."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.shared.formats import KeyPath, TextFormat
+
+FormatName = Literal["raw", "json", "dotenv"]
+"""``raw``: the text is nothing but the secret."""
+
+_SUFFIX = re.compile(r"\.(?P<json>json)\Z|\.(?P<dotenv>env(?:rc)?)(?:[._-].*)?\Z", re.IGNORECASE)
+
+
+def format_of_name(path: str) -> FormatName:
+    """The format that a file's name tells, whatever its case: ``c.JSON``, ``.envrc``, ``app.env.production``."""
+    found = _SUFFIX.search(posixpath.basename(path))
+    names: dict[str | None, FormatName] = {"json": "json", "dotenv": "dotenv"}
+    return names[found.lastgroup] if found else "raw"
+
+
+def text_format(
+    store: str, name: FormatName, key: KeyPath | None, previous_key: KeyPath | None, *, line_break: bool = True
+) -> TextFormat:
+    """The format of that name, with our keys.
+
+    :param store: the store's name, for messages.
+    :param key: where the current secret lies; None for ``raw``.
+    :param previous_key: where the previous one lies; None keeps none.
+    :param line_break: False where a line break at the end of a ``raw`` text is part of the value.
+    """
+    from featurebase_provider.stores.shared.formats import RawFormat
+    from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
+    from featurebase_provider.stores.shared.formats.json import JsonFormat
+
+    if name == "raw" or key is None:
+        return RawFormat(store, line_break=line_break)
+    if name == "json":
+        return JsonFormat(store, key, previous_key)
+    return DotenvFormat(store, key, previous_key)
