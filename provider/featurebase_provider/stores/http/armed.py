@@ -17,7 +17,6 @@ from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredVa
 from featurebase_provider.stores.base import secret_or_none
 from featurebase_provider.stores.http.templates import rendered
 from featurebase_provider.stores.shared.refusals import changed_since, not_there, refuses
-from featurebase_provider.stores.shared.text import TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +89,8 @@ class HttpValue(ArmedStore):
     def prove_writable(self) -> Writability:
         """Read the value, make up the write without sending it, and send ``check`` where there is one."""
         held = self.read()
-        self._request(SecretPair(TRIAL.current), self._found(held), _TRIAL_MARK)
+        for pair in self.trials(held, keeps_previous="previous" in self._paths):
+            self._request(pair, self._found(held), _TRIAL_MARK)
         if self._check is not None:
             self._expect_success(self._send(self._check, "checked"), "checked")
             return Writability(True, "the configured check succeeded")

@@ -17,7 +17,6 @@ from featurebase_provider.stores.base import ConnectingStore, secret_or_none
 from featurebase_provider.stores.kubernetes_secret.api import NoDryRun
 from featurebase_provider.stores.shared.marks import NOTE
 from featurebase_provider.stores.shared.refusals import not_there
-from featurebase_provider.stores.shared.text import TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +97,7 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             self._restart_all(due, secret)
 
     def _try_put(self, secret: dict[str, Any] | None) -> None:
-        self._put(secret, {self._key: _encoded(TRIAL.current.reveal())}, {}, dry_run=True)
+        self._put(secret, {self._key: _encoded(self.trial.reveal())}, {}, dry_run=True)
 
     def _put(
         self, secret: dict[str, Any] | None, data: dict[str, str | None], note: dict[str, str], *, dry_run: bool = False
