@@ -145,7 +145,7 @@ def test_a_shell_reads_what_was_written(tmp_path: Path, line: str, value: str) -
 
 
 others = st.sampled_from(
-    ["# a comment", "", "  ", "A=1", "export B='x y'", 'C="a\nb"', "D", "E=${A}", "F='open", "=x", "KEYS=2", "G=a # b"]
+    ["# a comment", "", "  ", "A=1", "export B='x y'", 'C="a\nb"', "D", "E=${A}", "F=o'pen", "=x", "KEYS=2", "G=a # b"]
 )
 OURS = ("KEY=a", "export KEY='a'", "KEY=", "KEY", 'KEY = "a" # c', "OLD=b", "OLD='b' # d")
 whsec = st.from_regex(r"whsec_[a-z0-9]{4,12}", fullmatch=True)
