@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from featurebase_provider.stores.shared.formats import KeyPath, TextFormat
 
-FormatName = Literal["raw", "json", "dotenv"]
+FormatName = Literal["raw", "json", "dotenv", "yaml", "properties"]
 """``raw``: the text is nothing but the secret."""
 
-_SUFFIX = re.compile(r"\.(?P<json>json)\Z|\.(?P<dotenv>env(?:rc)?)(?:[._-].*)?\Z", re.IGNORECASE)
+_SUFFIX = re.compile(
+    r"\.(?P<json>json)\Z|\.(?P<yaml>ya?ml)\Z|\.(?P<properties>properties)\Z|\.(?P<dotenv>env(?:rc)?)(?:[._-].*)?\Z",
+    re.IGNORECASE,
+)
 
 
 def format_of_name(path: str) -> FormatName:
     """The format that a file's name tells, whatever its case: ``c.JSON``, ``.envrc``, ``app.env.production``."""
     found = _SUFFIX.search(posixpath.basename(path))
-    names: dict[str | None, FormatName] = {"json": "json", "dotenv": "dotenv"}
-    return names[found.lastgroup] if found else "raw"
+    return cast("FormatName", found.lastgroup) if found else "raw"
 
 
 def text_format(
@@ -35,9 +39,15 @@ def text_format(
     from featurebase_provider.stores.shared.formats import RawFormat
     from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
     from featurebase_provider.stores.shared.formats.json import JsonFormat
+    from featurebase_provider.stores.shared.formats.properties import PropertiesFormat
+    from featurebase_provider.stores.shared.formats.yaml import YamlFormat
 
     if name == "raw" or key is None:
         return RawFormat(store, line_break=line_break)
-    if name == "json":
-        return JsonFormat(store, key, previous_key)
-    return DotenvFormat(store, key, previous_key)
+    classes: dict[str, Callable[[str, KeyPath, KeyPath | None], TextFormat]] = {
+        "json": JsonFormat,
+        "dotenv": DotenvFormat,
+        "yaml": YamlFormat,
+        "properties": PropertiesFormat,
+    }
+    return classes[name](store, key, previous_key)

@@ -123,18 +123,22 @@ class PropertiesFormat:
                 )
         if not mine:
             beside = [index for index, one in enumerate(found) if one.key == self._key]
-            self._add(found, texts, beside[-1] + 1 if beside else len(found), key, value)
+            if not beside:
+                self._check_documents(found, key)
+            self._add(texts, beside[-1] + 1 if beside else len(found), key, value)
         return "".join(texts)
 
-    def _add(self, found: list[_Property], texts: list[str], at: int, key: str, value: str) -> None:
-        from javaproperties import join_key_value
-
+    def _check_documents(self, found: list[_Property], key: str) -> None:
         for one in found:
             if _NEXT_DOCUMENT.match(one.text):
                 self._refuse(
                     f"line {one.line} begins another document for Spring, and {key!r} is in none of them",
                     f"Add {key!r} with an empty value to the document that is to hold it",
                 )
+
+    def _add(self, texts: list[str], at: int, key: str, value: str) -> None:
+        from javaproperties import escape
+
         line_break = "\r\n" if re.match(r"[^\r\n]*\r\n", "".join(texts)) else "\n"
         if at and not texts[at - 1].lstrip(" \t\f").startswith(("#", "!")) and _GOES_ON.search(texts[at - 1]):
             self._refuse(
@@ -142,7 +146,7 @@ class PropertiesFormat:
             )
         if at and not _LINE_BREAK.search(texts[at - 1]):
             texts[at - 1] += line_break
-        texts.insert(at, join_key_value(key, value) + line_break)
+        texts.insert(at, f"{escape(key)}={value}{line_break}")
 
 
 def _is_name(one: _Property) -> bool:
