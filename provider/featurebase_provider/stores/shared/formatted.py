@@ -105,6 +105,26 @@ class EntryStore(StoreConfig):
         return f"{place}#{dotted(self.previous_entry)}" if self.previous_entry else None
 
 
+class KeyedEntryStore(EntryStore, KeyedStore):
+    """A named place, of which one key is ours: its value is the secret, or a text with the secret in an entry."""
+
+    @model_validator(mode="after")
+    def _check_previous(self) -> KeyedEntryStore:
+        if self.entry and self.previous_key:
+            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The place, with key and entry as fragments."""
+        return self.entry_in(super().target)
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key`` or the ``previous_entry``, where one is set."""
+        return super().previous_target or self.previous_entry_in(super().target)
+
+
 def _secret_text(
     store: StoreConfig,
     name: FormatName,
@@ -120,9 +140,7 @@ def _secret_text(
 
     path, previous_path = path_of(key) if key else None, path_of(previous) if previous else None
     form = text_format(store.full_name, name, path, previous_path, line_break=line_break)
-    return SecretText(
-        store.full_name, form, key=path, keeps_previous=previous_path is not None, create=create, missing=missing
-    )
+    return SecretText(store.full_name, form, key=path, previous_key=previous_path, create=create, missing=missing)
 
 
 def _check(

@@ -28,18 +28,18 @@ def not_there(store: str, what: str, make: str = "Create it") -> StoreRefused:
     )
 
 
-def no_such_key(store: str, key: str, others: Sequence[str], where: str = "it") -> StoreRefused:
+def no_such_key(store: str, key: str, others: Sequence[str] | None, where: str = "it") -> StoreRefused:
     """The place is there and our key in it is not, and the configuration does not say ``create: true``.
 
-    :param others: the names of the keys that are there instead.
+    :param others: the names of the keys that are there instead; None where they can't be told.
     :param where: what was looked into.
     """
-    names = [clean_text(name, limit=60) for name in others[:_MOST_KEYS]]
-    more = f" and {len(others) - _MOST_KEYS} more" if len(others) > _MOST_KEYS else ""
-    there = f"it has {', '.join(names)}{more}" if names else "it has no keys"
+    names = [clean_text(name, limit=60) for name in (others or ())[:_MOST_KEYS]]
+    more = f" and {len(others) - _MOST_KEYS} more" if others and len(others) > _MOST_KEYS else ""
+    there = f"; it has {', '.join(names) or 'no keys'}{more}" if others is not None else ""
     return StoreRefused(
         store,
-        f"{where} holds no key {clean_text(key)}; {there}; nothing was changed",
+        f"{where} holds no key {clean_text(key)}{there}; nothing was changed",
         "Correct the key, or write create: true to add it",
     )
 

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores.base import secret_or_none
-from featurebase_provider.stores.shared.formats import Contents, shown
+from featurebase_provider.stores.shared.formats import Contents, RawFormat, shown
 from featurebase_provider.stores.shared.refusals import no_such_key, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.stores.shared.formats import KeyPath, TextFormat
+
+
+def bare_secret(store: str, text: str | None, where: str) -> SigningSecret | None:
+    """The secret in a place that holds nothing else, such as that of the previous one.
+
+    :param store: the store's name, for messages.
+    :param text: None where there is none.
+    :param where: what the place is, for messages.
+    :raises StoreRefused: it holds more than a secret, which a write would lose.
+    """
+    return secret_or_none(RawFormat(store, line_break=False, where=where).read(text).current) if text else None
 
 
 class SecretText:
@@ -20,7 +32,7 @@ class SecretText:
 
     :param store: the store's name, for messages.
     :param key: where the secret lies in the text; None where it is all of it.
-    :param keeps_previous: whether the text keeps the previous secret too.
+    :param previous_key: where the previous secret lies in the text; None where it keeps none.
     :param create: whether a missing text may be made, and a missing key added.
     :param missing: what to say where there is no text and it may not be made; None where it always may.
     """
@@ -31,18 +43,22 @@ class SecretText:
         text_format: TextFormat,
         *,
         key: KeyPath | None,
-        keeps_previous: bool,
+        previous_key: KeyPath | None,
         create: bool,
         missing: str | None,
     ) -> None:
-        self._store, self._format, self._key = store, text_format, key
-        self._create, self._missing = create, missing
-        self.keeps_previous = keeps_previous
+        self._store, self._format, self._create, self._missing = store, text_format, create, missing
+        self.key, self.previous_key = key, previous_key
 
     @property
     def is_whole(self) -> bool:
         """Whether the text is nothing but the secret."""
-        return self._key is None
+        return self.key is None
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether the text keeps the previous secret too."""
+        return self.previous_key is not None
 
     def stored(
         self, text: str | None, *, exists: bool, mark: StoreMark | None = None, version: Any = None
@@ -71,8 +87,8 @@ class SecretText:
         found = self._found(text)
         if not exists and not self._create and self._missing is not None:
             raise not_there(self._store, self._missing)
-        if exists and self._key and not self._may_be_made(found):
-            raise no_such_key(self._store, shown(self._key), found.keys)
+        if exists and self.key and not self._may_be_made(found):
+            raise no_such_key(self._store, shown(self.key), found.keys)
         return self.merged(text, pair)
 
     def merged(self, text: str | None, pair: SecretPair) -> str:

@@ -67,10 +67,11 @@ class RawFormat:
 
     :param store: the store's name, for messages.
     :param line_break: False where a line break at the end is part of the value (an Airflow Variable).
+    :param where: what holds the text, for messages.
     """
 
-    def __init__(self, store: str, *, line_break: bool = True) -> None:
-        self._store, self._line_break = store, line_break
+    def __init__(self, store: str, *, line_break: bool = True, where: str = "it") -> None:
+        self._store, self._line_break, self._where = store, line_break, where
 
     def _split(self, text: str) -> tuple[str, str]:
         ending = re.search(r"\r?\n\Z", text) if self._line_break else None
@@ -79,10 +80,10 @@ class RawFormat:
     def read(self, text: str) -> Contents:
         """Take everything but a final line break as the current value."""
         if "\0" in text:
-            raise StoreRefused(self._store, "it holds binary data; nothing was changed")
+            raise StoreRefused(self._store, f"{self._where} holds binary data; nothing was changed")
         if more := more_than_secret(text):
             raise StoreRefused(
-                self._store, f"it holds {more.what}, not a bare secret; nothing was changed", more.advice
+                self._store, f"{self._where} holds {more.what}, not a bare secret; nothing was changed", more.advice
             )
         return Contents(self._split(text)[0] or None, present=True)
 
