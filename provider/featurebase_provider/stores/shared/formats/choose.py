@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 FormatName = Literal["raw", "json", "dotenv", "yaml", "properties"]
 """``raw``: the text is nothing but the secret."""
 
-_SUFFIX = re.compile(
-    r"\.(?P<json>json)\Z|\.(?P<yaml>ya?ml)\Z|\.(?P<properties>properties)\Z|\.(?P<dotenv>env(?:rc)?)(?:[._-].*)?\Z",
-    re.IGNORECASE,
-)
+_SUFFIXES: dict[str, FormatName] = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".properties": "properties"}
+_DOTENV = re.compile(r"\.env(?:rc)?(?:[._-].*)?\Z")
 
 
 def format_of_name(path: str) -> FormatName:
     """The format that a file's name tells, whatever its case: ``c.JSON``, ``.envrc``, ``app.env.production``."""
-    found = _SUFFIX.search(posixpath.basename(path))
-    return cast("FormatName", found.lastgroup) if found else "raw"
+    name = posixpath.basename(path).lower()
+    return _SUFFIXES.get(posixpath.splitext(name)[1], "dotenv" if _DOTENV.search(name) else "raw")
 
 
 def text_format(
