@@ -86,6 +86,8 @@ def test_another_single_value_may_be_replaced(case: StoreCase) -> None:
     if not case.bare:
         not_applicable("the place holds more than the secret, and keeps it")
     for value in ONE:
+        if case.seen() is not None:
+            case.remove()
         case.put(value)
         armed = ready(case.config(adopt=True))
         held = armed.read()
