@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase
 
 CASES = {
+    "aws_secrets_manager_dotenv": "tests.contract.aws_cases:SecretsManagerDotenvCase",
     "aws_secrets_manager_json": "tests.contract.aws_cases:SecretsManagerJsonCase",
     "aws_secrets_manager_raw": "tests.contract.aws_cases:SecretsManagerRawCase",
     "aws_ssm_json": "tests.contract.aws_cases:SsmJsonCase",
@@ -22,13 +23,16 @@ CASES = {
     "github_environment": "tests.contract.github_actions_cases:GithubEnvironmentCase",
     "github_organization": "tests.contract.github_actions_cases:GithubOrganizationCase",
     "github_repository": "tests.contract.github_actions_cases:GithubRepositoryCase",
+    "kubernetes_json": "tests.contract.kubernetes_secret_cases:KubernetesJsonCase",
     "kubernetes_secret": "tests.contract.kubernetes_secret_cases:KubernetesSecretCase",
     "http_consul": "tests.contract.http_cases:ConsulCase",
     "http_etcd": "tests.contract.http_cases:EtcdCase",
     "local_raw": "tests.contract.local_file_cases:LocalRawCase",
     "local_json": "tests.contract.local_file_cases:LocalJsonCase",
+    "local_nested_json": "tests.contract.local_file_cases:LocalNestedJsonCase",
     "local_dotenv": "tests.contract.local_file_cases:LocalDotenvCase",
     "memory_json": "tests.contract.memory_case:MemoryJsonCase",
+    "redis_dotenv": "tests.contract.redis_cases:RedisDotenvCase",
     "redis_hash": "tests.contract.redis_cases:RedisHashCase",
     "redis_string": "tests.contract.redis_cases:RedisStringCase",
     "s3_json": "tests.contract.s3_cases:S3JsonCase",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 class HttpCase(StoreCase):
+    bare = True
     asks_airflow = True
     recipe: str
     """Which recipe of docs/stores/http.md it is that runs here."""

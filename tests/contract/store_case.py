@@ -55,8 +55,12 @@ class StoreCase(ABC):
     creates_without_asking = False
     reads_back = True
     """False for a store that never shows what it holds: the suite then looks from outside only."""
+    bare = False
+    """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
+    misspelt: ClassVar[Mapping[str, Any] | None] = None
+    """Changes of the configuration with which the current secret lies under another key of the same place."""
     previous_as_current: ClassVar[Mapping[str, Any] | None] = None
     """Changes of the configuration with which the current secret lies where otherwise the previous one does."""
 

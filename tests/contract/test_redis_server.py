@@ -144,10 +144,20 @@ def test_a_user_without_ping_logs_in(case: RedisCase) -> None:
     assert ready(case.config(conn_id=case.connection(case.user(MAY_READ)))).read().current == SigningSecret(HELD)
 
 
-def test_a_field_of_an_existing_hash_needs_no_create() -> None:
+def test_a_missing_field_is_refused_without_the_others_names_where_they_may_not_be_listed() -> None:
     case = RedisHashCase()
     case.admin.hset(case.key, "owner", "feedback-team")
-    armed = ready(case.config())
+    rights = " ".join(right for right in case.may_write.split() if right != "+hkeys")
+    armed = ready(case.config(conn_id=case.connection(case.user(rights))))
+    with pytest.raises(StoreRefused, match="the hash holds no key signing; nothing was changed"):
+        armed.prove_writable()
+    case.close()
+
+
+def test_a_field_of_an_existing_hash_is_added_if_asked() -> None:
+    case = RedisHashCase()
+    case.admin.hset(case.key, "owner", "feedback-team")
+    armed = ready(case.config(create=True))
     assert armed.read().current is None
     assert armed.prove_writable().proven
     armed.write(PAIR, held=armed.read(), mark=MARK)

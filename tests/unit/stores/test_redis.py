@@ -93,7 +93,8 @@ class FailingClient:
 )
 def test_errors_of_the_client(error: Exception, kind: type[StoreError], code: str) -> None:
     """Refusals and outages are told apart, by name and never with the server's text."""
-    armed = ArmedRedis("redis (x)", FailingClient(error), (RedisPlace("a", None),), create=False, channel=None)
+    text = RedisStore(key="a").entry_text(create=False)
+    armed = ArmedRedis("redis (x)", FailingClient(error), (RedisPlace("a", None),), text, create=False, channel=None)
     with pytest.raises(kind, match=code) as caught:
         armed.read()
     assert "whsec_x" not in str(caught.value)
