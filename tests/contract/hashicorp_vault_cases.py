@@ -44,7 +44,7 @@ class VaultCase(StoreCase):
         """The least-privilege policy of the documentation, for this path."""
         documented = block("hashicorp_vault.md", f"Policy for KV version {self.version}", "hcl")
         if creates:
-            documented = documented.replace('["read", "patch"]', '["read", "patch", "create", "update"]')
+            documented = documented.replace('["read", "patch"]', '["read", "patch", "create", "update"]', 1)
         if not writes:
             documented = f'path "{self.api_path}" {{ capabilities = ["read"] }}'
         return documented.replace("apps/feedback", self.path)

@@ -258,12 +258,15 @@ def test_a_mount_in_a_namespace(kv2):
 
 def test_how_long_versions_last_is_read_where_the_token_may(kv2):
     """Of a secret that is still to be made, Vault's settings tell."""
-    policy = kv2.policy(creates=True).replace('["patch"]', '["read", "patch"]')
+    policy = kv2.policy(creates=True)
     kv2.kv.update_metadata(kv2.path, mount_point=kv2.mount, delete_version_after="720h")
-    config = kv2.config(create=True, conn_id=kv2.connection(token_for(policy)))
+    config, blind = (
+        kv2.config(create=True, conn_id=kv2.connection(token_for(rights)))
+        for rights in (policy, policy.replace('["read", "patch"]', '["patch"]'))
+    )
     (end,) = re.findall(r"one of now at (\S+)", ready(config).prove_writable().warning)
     assert timedelta(days=29) < datetime.fromisoformat(end) - datetime.now(timezone.utc) <= timedelta(days=30)
-    assert not ready(kv2.config(create=True)).prove_writable().warning
+    assert not ready(blind).prove_writable().warning
 
 
 def test_what_a_policy_says_of_parameters_is_found_by_the_trial(kv2):

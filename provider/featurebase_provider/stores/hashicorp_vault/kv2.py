@@ -126,7 +126,7 @@ class VaultSecretV2(VaultSecret):
                 raise changed_since(self.name) from None
             except vault.InvalidRequest as error:
                 # Of Vault's refusals with this status, only that of the version says that all else was in order.
-                if not any("check-and-set" in str(said) for said in error.errors or ()):
+                if "check-and-set" not in str(error.text):
                     raise
 
     def _advice(self, exists: bool) -> str:

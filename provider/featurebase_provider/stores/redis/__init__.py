@@ -120,7 +120,7 @@ class RedisStore(EntryStore):
 
     def _check_database(self, connection: Connection) -> None:
         """Insist that the number in a URI's path, if there is one, is the database that Airflow's hook uses: ``db``."""
-        named, used = (connection.schema or "").strip("/"), str(connection.extra_dejson.get("db") or 0)
+        named, used = str(connection.schema or "").strip("/"), str(connection.extra_dejson.get("db") or 0)
         if named.isdecimal() and int(named) != int(used if used.isdecimal() else -1):
             raise StoreUnusable(
                 self.full_name,

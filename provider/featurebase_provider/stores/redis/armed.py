@@ -209,10 +209,10 @@ class ArmedRedis(ArmedStore):
         return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
 
     def _asked(self, *command: str) -> Any:
-        """The answer to what only a warning hangs on; None if the user may not ask."""
+        """The answer to what only a warning hangs on; None if the user may not ask, or the server knows no answer."""
         try:
             return self._client.execute_command(*command)
-        except redis.NoPermissionError:
+        except redis.ResponseError:
             return None
 
     def _ends(self) -> Iterator[str]:
