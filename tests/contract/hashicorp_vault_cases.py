@@ -44,7 +44,7 @@ class VaultCase(StoreCase):
         """The least-privilege policy of the documentation, for this path."""
         documented = block("hashicorp_vault.md", f"Policy for KV version {self.version}", "hcl")
         if creates:
-            documented = documented.replace('["read", "patch"]', '["read", "patch", "create", "update"]')
+            documented = documented.replace('["read", "patch"]', '["read", "patch", "create", "update"]', 1)
         if not writes:
             documented = f'path "{self.api_path}" {{ capabilities = ["read"] }}'
         return documented.replace("apps/feedback", self.path)
@@ -112,6 +112,12 @@ class VaultKv2Case(VaultCase):
 
     def put_wrong_type(self) -> None:
         self._put({KEY: {"nested": HELD}})
+
+    def put_for_a_while(self, current: str) -> str:
+        self.kv.update_metadata(self.path, mount_point=self.mount, delete_version_after="720h")
+        self.kv.create_or_update_secret(self.path, self.secret(current), mount_point=self.mount)
+        end: str = self.evidence()[0]["versions"]["1"]["deletion_time"]
+        return end[:10]
 
     def remove(self) -> None:
         self.kv.delete_latest_version_of_secret(self.path, mount_point=self.mount)

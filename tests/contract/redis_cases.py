@@ -44,9 +44,10 @@ class RedisCase(StoreCase):
         )
         return name
 
-    def connection(self, user: str, port: int | None = None, **extra: Any) -> str:
+    def connection(self, user: str, port: int | None = None, *, schema: str = "", **extra: Any) -> str:
         conn_id = f"redis_{uuid4().hex}"
         fields = {"host": "127.0.0.1", "port": port or redis_server(), "login": user, "password": "of-the-tests"}
+        fields["schema"] = schema
         self.patch.setenv(
             f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "redis", "extra": extra, **fields})
         )
@@ -69,6 +70,15 @@ class RedisCase(StoreCase):
         with admin() as client:
             keys = sorted(client.keys(f"{self.key}*"))
             return [(key, client.dump(key), client.expiretime(key), client.object("refcount", key)) for key in keys]
+
+    def put_to_stay(self, current: str) -> None:
+        self.put(current)
+        self.admin.persist(self.key)
+
+    def put_for_a_while(self, current: str) -> str:
+        self.put(current)
+        self.admin.expireat(self.key, 4102488000)
+        return "2100-01-01"
 
     def missing_place(self) -> RedisStore:
         user = self.user(f"{self.may_write} +select")

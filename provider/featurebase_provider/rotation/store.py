@@ -82,10 +82,12 @@ class Writability:
 
     :param proven: False where the store has no means to prove it ("reachable, not provable").
     :param detail: one sentence on how it was proven, or why it can't be.
+    :param warning: what will end or undo a write that succeeds, and when; empty where nothing is known to.
     """
 
     proven: bool
     detail: str
+    warning: str = ""
 
 
 class ArmedStore(ABC):

@@ -82,7 +82,7 @@ class FailingClient:
         (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), StoreUnreachable, "MISCONF"),
         (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), StoreUnreachable, "BusyLoadingError"),
         (exceptions.TimeoutError("Timeout reading from socket"), StoreUnreachable, "TimeoutError"),
-        (exceptions.ReadOnlyError("You can't write against a read only replica."), StoreRefused, "ReadOnlyError"),
+        (exceptions.ReadOnlyError("You can't write against a read only replica."), StoreRefused, "on a replica"),
         (exceptions.NoPermissionError("User x has no permissions"), StoreRefused, "NoPermissionError"),
         (exceptions.AuthenticationError("invalid username-password pair"), StoreRefused, "the login"),
         (exceptions.ResponseError("ERR Error running script whsec_x: WRONGTYPE Operation"), StoreRefused, "ERR"),

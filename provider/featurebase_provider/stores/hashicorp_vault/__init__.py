@@ -67,12 +67,13 @@ class HashicorpVaultStore(KeyedStore):
         :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra=_EXTRA):
-            from featurebase_provider.stores.hashicorp_vault.armed import VaultSecretV1, VaultSecretV2
+            from featurebase_provider.stores.hashicorp_vault.kv1 import VaultSecretV1
+            from featurebase_provider.stores.hashicorp_vault.kv2 import VaultSecretV2
 
             hook = self._hook()
             if not self.allow_unencrypted:
                 check_encrypted(self.full_name, hook.vault_client.url or "", advice=_TLS_ADVICE)
-        kind = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
+        kind: type[VaultSecret] = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
         return kind(
             self.full_name,
             partial(self._log_in, hook),
@@ -83,7 +84,7 @@ class HashicorpVaultStore(KeyedStore):
         )
 
     def _log_in(self, hook: VaultHook) -> JSONAdapter:
-        from featurebase_provider.stores.hashicorp_vault.armed import check_mount, translated
+        from featurebase_provider.stores.hashicorp_vault.calls import check_mount, translated
 
         client: Any = hook.vault_client
         with (
@@ -95,7 +96,7 @@ class HashicorpVaultStore(KeyedStore):
                 # Left to itself, before Python 3.12, one Vault that hangs would make all others wait.
                 client.__dict__["_client"] = login.func(client)
             adapter: JSONAdapter = hook.get_conn().adapter
-        check_mount(self.full_name, adapter, self.mount, version=self.kv_version)
+        check_mount(self.full_name, adapter, self.mount, self.path, version=self.kv_version)
         return adapter
 
     def _hook(self) -> VaultHook:

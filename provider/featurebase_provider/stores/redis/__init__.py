@@ -11,6 +11,8 @@ from featurebase_provider.stores.shared.connection import hook_errors, is_loopba
 from featurebase_provider.stores.shared.formatted import EntryStore
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from featurebase_provider.stores.redis.armed import ArmedRedis
 
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -75,8 +77,8 @@ class RedisStore(EntryStore):
     def arm(self) -> ArmedRedis:
         """Fetch the connection and build the client; connecting logs in.
 
-        :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode, or it
-            has no TLS.
+        :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode or names
+            two databases, or it has no TLS.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="redis"):
             client = self._client()
@@ -101,6 +103,7 @@ class RedisStore(EntryStore):
                 f"the Airflow connection {self.conn_id} asks for cluster mode, which this store does not speak",
                 "Use another type of store; nothing was changed",
             )
+        self._check_database(connection)
         encrypted = connection.extra_dejson.get("ssl") or is_loopback(connection.host or "localhost")
         if not (encrypted or self.allow_unencrypted):
             raise StoreUnusable(
@@ -114,3 +117,15 @@ class RedisStore(EntryStore):
             socket_timeout=self.timeout, socket_connect_timeout=self.timeout, retry=Retry(NoBackoff(), 0)
         )
         return client
+
+    def _check_database(self, connection: Connection) -> None:
+        """Insist that the number in a URI's path, if there is one, is the database that Airflow's hook uses: ``db``."""
+        named, used = str(connection.schema or "").strip("/"), str(connection.extra_dejson.get("db") or 0)
+        if named.isdecimal() and int(named) != int(used if used.isdecimal() else -1):
+            raise StoreUnusable(
+                self.full_name,
+                f"the URI (or schema) of the Airflow connection {self.conn_id} names database {int(named)}, and its "
+                f"extra db, which Airflow's Redis hook goes by, means database {used}; nothing was changed",
+                f"Set the extra db (in a URI: ?db={int(named)}) to the database that receivers read, and leave the "
+                "schema empty or set it to the same",
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis  # noqa: TID253  this module is the store's client
@@ -139,16 +140,20 @@ class ArmedRedis(ArmedStore):
         for pair in self.trials(held, keeps_previous=keeps_previous):
             self._wanted(pair, held.version)
         with self._translated():
+            warning = "; ".join((*self._ends(), *self._server_loses()))
             try:
                 user = self._client.execute_command("ACL", "WHOAMI")
                 denied = [command[0] for command in self._commands() if not self._may(user, command)]
             except redis.NoPermissionError:
-                return Writability(False, "it can be read; its user may not ask what it may write (ACL DRYRUN)")
+                said = "it can be read; its user may not ask what it may write (ACL DRYRUN)"
+                return Writability(False, said, warning)
             except redis.ResponseError:
-                return Writability(False, "it can be read; before version 7 Redis does not tell what a user may do")
+                said = "it can be read; before version 7 Redis does not tell what a user may do"
+                return Writability(False, said, warning)
             if not denied:
                 self._eval(_CAN_WRITE, [place.key for place in self._places])
-                return Writability(True, "Redis confirmed the user's rights (ACL DRYRUN), and that it takes writes")
+                said = "Redis confirmed the user's rights (ACL DRYRUN), and that it takes writes"
+                return Writability(True, f"{said}, in database {self._database}", warning)
         raise StoreRefused(
             self.name,
             f"its user may not run {', '.join(sorted(set(denied)))} on these keys; nothing was changed",
@@ -199,18 +204,57 @@ class ArmedRedis(ArmedStore):
     def _eval(self, script: str, keys: list[str], *arguments: Any) -> Any:
         return self._client.eval(script, len(keys), *keys, *arguments)
 
+    @property
+    def _database(self) -> int:
+        return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
+
+    def _asked(self, *command: str) -> Any:
+        """The answer to what only a warning hangs on; None if the user may not ask, or the server knows no answer."""
+        try:
+            return self._client.execute_command(*command)
+        except redis.ResponseError:
+            return None
+
+    def _ends(self) -> Iterator[str]:
+        """Which of our keys expire, and when."""
+        for key in dict.fromkeys(place.key for place in self._places):
+            left = self._asked("PTTL", key)
+            if left is not None and left >= 0:
+                end = datetime.now(timezone.utc) + timedelta(milliseconds=left)
+                at = end.isoformat(timespec="seconds")
+                yield f"the key {key} expires at {at}, which a write does not change (PERSIST does)"
+
+    def _server_loses(self) -> Iterator[str]:
+        """Why the server itself may drop what is written.
+
+        :raises StoreRefused: it is a replica.
+        """
+        info = self._asked("INFO") or {}
+        if info.get("role") == "slave":
+            raise self._replica()
+        policy = str(info.get("maxmemory_policy", ""))
+        if policy.startswith("allkeys") and info.get("maxmemory"):
+            yield f"the server drops keys when its memory is full, this one too (maxmemory-policy {policy})"
+
+    def _replica(self) -> StoreRefused:
+        return StoreRefused(
+            self.name,
+            "it is on a replica, which takes its values from a primary; nothing was changed",
+            "Let the connection lead to the primary",
+        )
+
     def _commands(self) -> Iterator[tuple[str, ...]]:
         """What the scripts run, for ``ACL DRYRUN``."""
         yield ("EXISTS", self._places[0].key)
         for key, field in ((place.key, place.field) for place in self._places):
             if field:
-                yield from (("HGET", key, field), ("HSET", key, field, ""))
+                yield from (("HGET", key, field), ("HSET", key, field, self.trial.reveal()))
             else:
-                yield from (("GET", key), ("SET", key, "", "KEEPTTL"))
+                yield from (("GET", key), ("SET", key, self.trial.reveal(), "KEEPTTL"))
         for key, field in ((place.key, place.field) for place in self._places[1:]):
             yield ("HDEL", key, field) if field else ("DEL", key)
         if self._channel:
-            yield ("PUBLISH", self._channel, "")
+            yield ("PUBLISH", self._channel, self.trial.fingerprint)
 
     def _may(self, user: bytes, command: tuple[str, ...]) -> bool:
         return bool(self._client.execute_command("ACL", "DRYRUN", user, *command) == b"OK")
@@ -249,6 +293,8 @@ class ArmedRedis(ArmedStore):
         code = re.match(r"[A-Z]{2,20}\b", str(error))
         said = code.group() if code else error.__class__.__name__
         login = isinstance(error, (redis.AuthenticationError, redis.AuthorizationError))
+        if isinstance(error, redis.ReadOnlyError):
+            return self._replica()
         if not login and (isinstance(error, _PASSING) or said in _PASSING_CODES):
             return StoreUnreachable(
                 self.name, f"Redis did not answer, or can't now ({said}); whether a write arrived is unknown until read"
