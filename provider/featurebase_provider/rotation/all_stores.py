@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.errors import StoreRefused
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
 T = TypeVar("T")
@@ -203,6 +204,10 @@ class ArmedStores:
             if problem is not None:
                 found[label] = problem
         return found
+
+    def owned(self) -> dict[str, StoreRefused]:
+        """Why the places of stores are another program's to write, by label."""
+        return {label: held.owned for label, held in self.held.items() if held.owned is not None}
 
     def reread(self) -> ArmedStores:
         """The same with what the stores hold now, for a secret that Featurebase is asked for *after* this reading.

@@ -74,7 +74,7 @@ def check_stores(
     :returns: a row per store, in the order given.
     """
     with arming(stores) as ready:
-        problems = dict(ready.problems)
+        problems: dict[str, FeaturebaseError] = {**ready.owned(), **ready.problems}
         if current is not None:
             problems.update(ready.foreign(rule, current=current))
         for label, held in ready.held.items():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import ArmedStore, Store
 
 ROUNDS = 5
+PATIENCE = 120.0
+"""Seconds that a push waits for what belongs to a write; then its task is run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def push_until_agreed(
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
     """
+    armed.patience = PATIENCE
     changed = False
     conflict: StoreConflict | None = None
     for _ in range(ROUNDS):
@@ -112,6 +115,8 @@ def push_all_until_agreed(
     :raises ApiError: Featurebase could not be read.
     """
     with arming(stores) as ready:
+        for label, armed in ready.armed.items():
+            armed.patience = ready.stores[label].timeout / 2
         for _ in range(ROUNDS):
             webhook = read_current(api, webhook_id, order, clock=clock)
             terms = rule.knowing(known=order.seen)

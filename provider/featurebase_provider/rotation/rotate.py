@@ -167,16 +167,16 @@ class _Guard:
         """Look.
 
         :raises StoresNotReady: a store was not armed.
-        :raises RefreshRefused: a store holds a value that is not ours.
+        :raises RefreshRefused: a store holds a value that is not ours, or its place is another program's to write.
         :raises MemoryUnknown: what has leaked can't be told.
         """
         self.rule = self.rule.knowing(leaked=self._leaked())
         if not self._require_all:
             return
         self._ready.require_all(self._plan.webhook_id)
-        foreign = self._ready.foreign(self.rule, current=self._plan.before)
-        if foreign:
-            why = "; ".join(str(problem) for problem in foreign.values())
+        not_ours = {**self._ready.owned(), **self._ready.foreign(self.rule, current=self._plan.before)}
+        if not_ours:
+            why = "; ".join(str(problem) for problem in not_ours.values())
             raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
 
 

@@ -15,6 +15,7 @@ from featurebase_provider.featurebase.trial_secret import trial_before, trial_li
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.errors import StoreRefused
 
 MANAGED_BY = "airflow-provider-featurebase"
 
@@ -55,9 +56,11 @@ class StoredValue:
     :param readable: False for a store that takes a value and never shows it. What it holds can't be compared, so it
         is written whenever it is brought up to date; its configuration insists on ``adopt: true``.
     :param finished: False if the value is there and something that belongs to writing it is not done yet (a
-        restart); it is then written again.
+        restart, a copy that follows); it is then written again.
     :param may_be_made: False where the place itself is missing (the file, the secret, the row) and the configuration
         does not say ``create: true``: a write would be refused.
+    :param owned: why nothing may be refreshed for this store: another program writes the place too, and puts its own
+        value back. Where a refresh is over, or can't wait, the store is written all the same.
     """
 
     current: SigningSecret | None
@@ -67,6 +70,7 @@ class StoredValue:
     readable: bool = True
     finished: bool = True
     may_be_made: bool = True
+    owned: StoreRefused | None = field(default=None, compare=False)
 
     @property
     def shown(self) -> str:
@@ -104,6 +108,9 @@ class ArmedStore(ABC):
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
         self.trial = trial_like()
         """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
+        self.patience = 0.0
+        """Seconds that :meth:`write` may wait for what belongs to it, such as a copy that follows. A rotation waits for
+        nothing, and leaves the store unfinished; a push, which delays no other store, sets more."""
 
     def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
         """Do what takes time and needs no Airflow, before anything else is asked: build the client, log in.
@@ -133,6 +140,8 @@ class ArmedStore(ABC):
         the same secret, file or row stays as it is.
 
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
+        :raises StoreError: nothing was written, or something that belongs to the write could not be done, or was not
+            done within :attr:`patience` of more than none; which of these, the message says.
         """
 
     def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:

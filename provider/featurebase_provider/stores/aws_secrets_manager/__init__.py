@@ -10,7 +10,7 @@ from pydantic import field_validator, model_validator
 from featurebase_provider.stores.shared.aws import AwsStore
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.aws_secrets_manager.armed import ArmedSecret
+    from featurebase_provider.rotation.store import ArmedStore
 
 _ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
 
@@ -61,17 +61,19 @@ class AwsSecretsManagerStore(AwsStore):
         """The secret, with connection and region before."""
         return f"aws-secretsmanager://{self.user_part}/{self.name}"
 
-    def arm(self) -> ArmedSecret:
+    def arm(self) -> ArmedStore:
         """Fetch the connection; connecting authenticates and builds the client.
 
         :raises StoreError: as :meth:`client_for` says.
         """
         from featurebase_provider.stores.aws_secrets_manager.armed import ADVICE, ArmedSecret
 
-        return ArmedSecret(
-            self.full_name,
-            self.client_for("secretsmanager", advice=ADVICE),
-            self.secret_text(),
-            secret=self.name,
-            kms_key_id=self.kms_key_id,
+        return self.followed(
+            ArmedSecret(
+                self.full_name,
+                self.client_for("secretsmanager", advice=ADVICE),
+                self.secret_text(),
+                secret=self.name,
+                kms_key_id=self.kms_key_id,
+            )
         )

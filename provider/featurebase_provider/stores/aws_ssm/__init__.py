@@ -10,7 +10,7 @@ from pydantic import field_validator
 from featurebase_provider.stores.shared.aws import AwsStore
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.aws_ssm.armed import ArmedParameter
+    from featurebase_provider.rotation.store import ArmedStore
 
 
 class AwsSsmStore(AwsStore):
@@ -45,17 +45,19 @@ class AwsSsmStore(AwsStore):
         """The parameter, with connection and region before."""
         return f"aws-ssm://{self.user_part}/{self.name.removeprefix('/')}"
 
-    def arm(self) -> ArmedParameter:
+    def arm(self) -> ArmedStore:
         """Fetch the connection; connecting authenticates and builds the client.
 
         :raises StoreError: as :meth:`client_for` says.
         """
         from featurebase_provider.stores.aws_ssm.armed import ADVICE, ArmedParameter
 
-        return ArmedParameter(
-            self.full_name,
-            self.client_for("ssm", advice=ADVICE),
-            self.secret_text(missing="the parameter does not exist"),
-            parameter=self.name,
-            kms_key_id=self.kms_key_id,
+        return self.followed(
+            ArmedParameter(
+                self.full_name,
+                self.client_for("ssm", advice=ADVICE),
+                self.secret_text(missing="the parameter does not exist"),
+                parameter=self.name,
+                kms_key_id=self.kms_key_id,
+            )
         )

@@ -11,7 +11,7 @@ from featurebase_provider.stores.shared.connection import hook_errors
 from featurebase_provider.stores.shared.formatted import SecretManagerStore
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.azure_key_vault.armed import ArmedAzureSecret
+    from featurebase_provider.rotation.store import ArmedStore
 
 _VAULT = re.compile(r"https://[a-z][a-z0-9-]{1,22}[a-z0-9](\.[a-z0-9-]+){2,}")
 
@@ -48,7 +48,7 @@ class AzureKeyVaultStore(SecretManagerStore):
         user = f"{self.conn_id}@" if self.conn_id else ""
         return f"azure-key-vault://{user}{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
 
-    def arm(self) -> ArmedAzureSecret:
+    def arm(self) -> ArmedStore:
         """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the client or the connection is missing, or makes no credential.
@@ -69,4 +69,6 @@ class AzureKeyVaultStore(SecretManagerStore):
                 read_timeout=self.timeout,
                 retry_total=0,
             )
-            return ArmedAzureSecret(self.full_name, client, credential, self.secret_text(), secret=self.name)
+            return self.followed(
+                ArmedAzureSecret(self.full_name, client, credential, self.secret_text(), secret=self.name)
+            )

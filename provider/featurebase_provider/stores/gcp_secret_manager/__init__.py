@@ -13,7 +13,7 @@ from featurebase_provider.stores.shared.formatted import SecretManagerStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from featurebase_provider.stores.gcp_secret_manager.armed import ArmedGcpSecret
+    from featurebase_provider.rotation.store import ArmedStore
     from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
 
 
@@ -54,7 +54,7 @@ class GcpSecretManagerStore(SecretManagerStore):
         place = f"{self.project_id}/{self.location}" if self.location else self.project_id
         return f"gcp-secret-manager://{user}{place}/{self.secret_id}"
 
-    def arm(self) -> ArmedGcpSecret:
+    def arm(self) -> ArmedStore:
         """Fetch the connection; connecting gets an access token and builds the client.
 
         :raises StoreUnusable: the client or the connection is missing.
@@ -67,13 +67,15 @@ class GcpSecretManagerStore(SecretManagerStore):
 
             extra = dict(BaseHook.get_connection(self.conn_id).extra_dejson) if self.conn_id else {}
             quieten(GCP_LOGGERS)
-            return ArmedGcpSecret(
-                self.full_name,
-                partial(self._client, extra),
-                self.secret_text(),
-                parent=self.parent,
-                secret_id=self.secret_id,
-                disables=self.older_versions == "disable",
+            return self.followed(
+                ArmedGcpSecret(
+                    self.full_name,
+                    partial(self._client, extra),
+                    self.secret_text(),
+                    parent=self.parent,
+                    secret_id=self.secret_id,
+                    disables=self.older_versions == "disable",
+                )
             )
 
     def _client(self, extra: Mapping[str, Any]) -> GcpCalls:

@@ -11,18 +11,20 @@ from pydantic import Field, field_validator
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
 from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.refresh import FollowedStore
 
 if TYPE_CHECKING:
     from airflow.providers.hashicorp.hooks.vault import VaultHook
     from hvac.adapters import JSONAdapter
 
+    from featurebase_provider.rotation.store import ArmedStore
     from featurebase_provider.stores.hashicorp_vault.armed import VaultSecret
 
 _EXTRA = "hashicorp_vault"
 _TLS_ADVICE = "Set the connection's extra use_tls to true; if the network itself is safe, say allow_unencrypted: true"
 
 
-class HashicorpVaultStore(KeyedStore):
+class HashicorpVaultStore(KeyedStore, FollowedStore):
     """The signing secret under one key of a KV secret; its other keys stay as they are.
 
     KV version 2 is patched on the condition that nobody else wrote since it was read. Version 1 has no such
@@ -61,7 +63,7 @@ class HashicorpVaultStore(KeyedStore):
         """The secret's path, with the connection as user and the key as fragment."""
         return f"vault://{self.conn_id}@{self.mount}/{self.path}#{key}"
 
-    def arm(self) -> VaultSecret:
+    def arm(self) -> ArmedStore:
         """Fetch the connection; connecting logs in, and makes sure that the mount is an engine of ``kv_version``.
 
         :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
@@ -74,13 +76,15 @@ class HashicorpVaultStore(KeyedStore):
             if not self.allow_unencrypted:
                 check_encrypted(self.full_name, hook.vault_client.url or "", advice=_TLS_ADVICE)
         kind: type[VaultSecret] = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
-        return kind(
-            self.full_name,
-            partial(self._log_in, hook),
-            mount=self.mount,
-            path=self.path,
-            keys=(self.key, self.previous_key),
-            create=self.create,
+        return self.followed(
+            kind(
+                self.full_name,
+                partial(self._log_in, hook),
+                mount=self.mount,
+                path=self.path,
+                keys=(self.key, self.previous_key),
+                create=self.create,
+            )
         )
 
     def _log_in(self, hook: VaultHook) -> JSONAdapter:

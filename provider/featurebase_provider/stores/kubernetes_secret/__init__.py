@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
+from featurebase_provider.stores.base import Duration  # noqa: TC001 - pydantic resolves it
 from featurebase_provider.stores.shared.formatted import KeyedEntryStore
+from featurebase_provider.stores.shared.kubernetes import Namespace, ObjectName, kubernetes_client, kubernetes_hook
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
     from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-Namespace = Annotated[str, Field(pattern=rf"^{_LABEL}$", examples=["feedback"])]
-ObjectName = Annotated[str, Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253, examples=["feedback-webhook"])]
 DataKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, examples=["FEATUREBASE_WEBHOOK_SECRET"])]
+
+_MOST_SPREAD = timedelta(minutes=10)
 
 
 class Workload(BaseModel):
@@ -44,7 +44,11 @@ class KubernetesSecretStore(KeyedEntryStore):
     :param entry: where the secret lies in that text.
     :param previous_entry: where the previous secret lies in that text.
     :param create: whether a missing Secret is created, and a missing key or entry added; a namespace never is made.
+    :param shared: whether the Secret may be written although another program (External Secrets Operator, Helm, Argo CD
+        and their like) writes it too.
     :param restart: workloads in the same namespace whose rollout restarts once the secret has changed.
+    :param spread: the time between the beginnings of two of these restarts, in the order given; by default they begin
+        together.
     """
 
     type: Literal["kubernetes_secret"] = "kubernetes_secret"
@@ -54,7 +58,16 @@ class KubernetesSecretStore(KeyedEntryStore):
     key: DataKey = "FEATUREBASE_WEBHOOK_SECRET"
     previous_key: DataKey | None = None
     create: bool = False
+    shared: bool = False
     restart: tuple[Workload, ...] = ()
+    spread: Duration = timedelta(0)
+
+    @field_validator("spread")
+    @classmethod
+    def _check_spread(cls, spread: timedelta) -> timedelta:
+        if not timedelta(0) <= spread <= _MOST_SPREAD:
+            raise ValueError("give at most PT10M: the workloads that wait refuse deliveries meanwhile")
+        return spread
 
     @field_validator("restart")
     @classmethod
@@ -72,45 +85,22 @@ class KubernetesSecretStore(KeyedEntryStore):
 
         :raises StoreUnusable: Airflow's Kubernetes provider or the connection is missing.
         """
-        with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
-            from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+        hook = kubernetes_hook(self.full_name, self.conn_id)
+        from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
 
-            from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
-
-            hook = KubernetesHook(conn_id=self.conn_id)
-            _ = hook.conn_extras  # fetched here, as the hook keeps it
-            return ArmedKubernetesSecret(
-                self.full_name,
-                partial(self._api, hook),
-                secret=self.name,
-                keys=(self.key, self.previous_key),
-                text=self.entry_text(create=self.create),
-                create=self.create,
-                restart=[(one.kind, one.name) for one in self.restart],
-            )
+        return ArmedKubernetesSecret(
+            self.full_name,
+            partial(self._api, hook),
+            secret=self.name,
+            keys=(self.key, self.previous_key),
+            text=self.entry_text(create=self.create),
+            create=self.create,
+            shared=self.shared,
+            restart=[(one.kind, one.name) for one in self.restart],
+            spread=self.spread,
+        )
 
     def _api(self, hook: KubernetesHook) -> KubernetesApi:
-        from kubernetes.client import ApiClient, Configuration  # type: ignore[import-untyped]  # ships no types
-        from kubernetes.config import ConfigException  # type: ignore[import-untyped]  # ships no types
-
         from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
 
-        extras = hook.conn_extras
-        with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
-            try:
-                if extras.get("in_cluster") or extras.get("extra__kubernetes__in_cluster"):
-                    client = hook.get_conn()
-                else:
-                    # Without a configuration of its own, what is loaded becomes the process's, which stores that
-                    # connect at once would take from one another. (Older hooks' clients take that nevertheless.)
-                    hook.client_configuration = Configuration()
-                    hook.get_conn().close()
-                    client = ApiClient(hook.client_configuration)
-            except ConfigException:
-                raise StoreUnusable(
-                    self.full_name,
-                    f"the Airflow connection {self.conn_id} holds no usable kube config; nothing was changed",
-                    "Check its kube config and context",
-                ) from None  # the text may quote the kube config
-        check_encrypted(self.full_name, client.configuration.host, advice="Name an https server in the kube config")
-        return KubernetesApi(self.full_name, client, self.namespace, self.timeout)
+        return KubernetesApi(self.full_name, kubernetes_client(self.full_name, hook), self.namespace, self.timeout)

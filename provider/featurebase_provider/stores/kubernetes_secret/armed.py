@@ -7,15 +7,18 @@ import binascii
 import hashlib
 import json
 import re
+import time
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import MANAGED_BY, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore
-from featurebase_provider.stores.kubernetes_secret.api import NoDryRun
+from featurebase_provider.stores.kubernetes_secret.owners import doubts_about, owner_of
+from featurebase_provider.stores.shared.kubernetes import NoDryRun
 from featurebase_provider.stores.shared.marks import NOTE
 from featurebase_provider.stores.shared.refusals import no_such_key, not_there
 from featurebase_provider.stores.shared.text import bare_secret
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
     from featurebase_provider.stores.shared.text import SecretText
+
+
+MOST_BYTES = 1024 * 1024
+"""Of all values of a Secret, decoded: ``MaxSecretSize`` of https://kubernetes.io/docs/concepts/configuration/secret/."""
+
+_LONG_ADDRESS = "https://" + "a" * 250
 
 
 class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
@@ -38,7 +47,9 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     :param keys: our key, and that of the previous secret or None.
     :param text: how our key holds the secret.
     :param create: whether a missing Secret is created, and a missing key added.
+    :param shared: whether the Secret may be written although another program writes it too.
     :param restart: kind and name of each workload that restarts once the secret has changed.
+    :param spread: the time between the beginnings of two of these restarts.
     """
 
     def __init__(
@@ -50,10 +61,13 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         keys: tuple[str, str | None],
         text: SecretText,
         create: bool,
+        shared: bool,
         restart: Sequence[tuple[str, str]],
+        spread: timedelta,
     ) -> None:
         super().__init__(name, build)
-        self._secret, self._text, self._create, self._restart = secret, text, create, restart
+        self._secret, self._text, self._create, self._shared = secret, text, create, shared
+        self._restart, self._spread = restart, spread
         self._key, self._previous_key = key, _ = keys
         fits = re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", key)
         self._annotation = f"{MANAGED_BY}/{key if fits else hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -61,14 +75,19 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     def prove_writable(self) -> Writability:
         """Let the API server try the write, and each restart, with ``dryRun=All``."""
         secret = self.client.secret(self._secret)
-        try:
-            self._try_put(StoredValue(None) if secret is None else self._stored(secret))
-            for kind, workload in self._restart:
-                self.client.restart(kind, workload, _now(), dry_run=True)
-        except NoDryRun as refused:
-            return Writability(False, f"{refused.problem}; an admission webhook may not support that")
+        held = StoredValue(None) if secret is None else self._stored(secret)
+        untried = []
+        for attempt in (partial(self._try_put, held), *(partial(self._try_restart, *one) for one in self._restart)):
+            try:
+                attempt()
+            except NoDryRun as refused:
+                untried.append(refused.problem)
+        warning = "" if secret is None or self._shared else "; ".join(doubts_about(secret, self._key))
+        if untried:
+            why = "an admission webhook may not support that; rights were checked before"
+            return Writability(False, f"not provable: {'; '.join(untried)}; {why}", warning)
         restarts = f" and {len(self._restart)} restarts" if self._restart else ""
-        return Writability(True, f"the API server accepted the write{restarts} as a dry run")
+        return Writability(True, f"the API server accepted the write{restarts} as a dry run", warning)
 
     def read(self) -> StoredValue:
         """Read our keys, and whether a restart is still due."""
@@ -96,7 +115,24 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     def _try_put(self, held: StoredValue) -> None:
         keeps_previous = self._previous_key is not None or self._text.keeps_previous
         for pair in self.trials(held, keeps_previous=keeps_previous):
-            self._put(held.version, self._wanted(pair, held.version), {}, dry_run=True)
+            note = _note_of(StoreMark("0" * 24, pair.current.fingerprint, _LONG_ADDRESS), _now())
+            wanted = self._wanted(pair, held.version)
+            self._check_size(held.version, wanted)
+            self._put(held.version, wanted, note, dry_run=True)
+
+    def _try_restart(self, kind: str, workload: str) -> None:
+        self.client.restart(kind, workload, _now(), dry_run=True)
+
+    def _check_size(self, secret: dict[str, Any] | None, wanted: dict[str, str | None]) -> None:
+        """Refuse what no API server takes, also where none can try it."""
+        data = {**((secret or {}).get("data") or {}), **wanted}
+        size = sum(len(base64.b64decode(value)) for value in data.values() if value)
+        if size > MOST_BYTES:
+            raise StoreRefused(
+                self.name,
+                f"with the new secret it would hold {size} bytes, and {MOST_BYTES} is the most; nothing was changed",
+                "Remove keys from it, or name another Secret",
+            )
 
     def _wanted(self, pair: SecretPair, secret: dict[str, Any] | None) -> dict[str, str | None]:
         """What our keys shall hold."""
@@ -130,16 +166,25 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
 
     def _restart_all(self, due: str, secret: dict[str, Any]) -> None:
         problems: list[StoreError] = []
-        for kind, workload in self._restart:
+        waits_until = time.monotonic() + self.patience
+        for number, (kind, workload) in enumerate(self._restart):
+            at = _moment(due) + number * self._spread
+            wait = (at - datetime.now(tz=timezone.utc)).total_seconds()
+            if wait > max(0.0, waits_until - time.monotonic()):
+                if self.patience:
+                    problems.append(StoreUnreachable(self.name, f"{kind} {workload} restarts at {_text(at)} (spread)"))
+                    break
+                return  # the note stays, and a push goes on
+            time.sleep(max(0.0, wait))
             try:
-                self.client.restart(kind, workload, due)
+                self.client.restart(kind, workload, _text(at))
             except StoreError as error:
                 problems.append(error)
         if problems:
             outcome = StoreUnreachable if all(problem.retry_helps for problem in problems) else StoreRefused
             raise outcome(
                 self.name,
-                "the Secret holds the new secret, but not every restart could be begun: "
+                "the Secret holds the new secret, but not every restart has begun: "
                 + "; ".join(problem.problem for problem in problems),
                 "Its push task restarts them once it is run again",
             )
@@ -159,11 +204,22 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         data, note = secret.get("data") or {}, self._note(secret)
         text = self._decoded(self._key, data.get(self._key))
         stored = self._text.stored(text, exists=text is not None, mark=NOTE.mark_in(note), version=secret)
-        stored = replace(stored, finished=not (self._restart and note.get("restart_due")))
+        due = self._restart and note.get("restart_due")
+        stored = replace(stored, finished=not due, owned=None if self._shared else self._owned(secret))
         if self._previous_key is None:
             return stored
         previous = self._decoded(self._previous_key, data.get(self._previous_key))
         return replace(stored, previous=bare_secret(self.name, previous, f"its key {self._previous_key}"))
+
+    def _owned(self, secret: dict[str, Any]) -> StoreRefused | None:
+        owner = owner_of(secret, self._key)
+        if owner is None:
+            return None
+        return StoreRefused(
+            self.name,
+            f"{owner.who} writes this Secret too, and puts its own value back; nothing was changed",
+            f"Instead, {owner.instead}; if it leaves the key alone, say shared: true for this store",
+        )
 
     def _decoded(self, key: str, value: str | None) -> str | None:
         try:
@@ -179,7 +235,19 @@ def _encoded(value: str) -> str:
 
 
 def _now() -> str:
-    return datetime.now(tz=timezone.utc).isoformat(timespec="milliseconds")
+    return _text(datetime.now(tz=timezone.utc))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _moment(due: str) -> datetime:
+    """When the first restart was due; in the past, if somebody wrote another text into our annotation."""
+    try:
+        return datetime.fromisoformat(due).astimezone(timezone.utc)
+    except ValueError:
+        return datetime.now(tz=timezone.utc) - timedelta(days=1)
 
 
 def _note_of(mark: StoreMark, due: str | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.formats.choose import FormatName
 from featurebase_provider.stores.shared.keyed import Key, KeyedStore, dotted, path_of
+from featurebase_provider.stores.shared.refresh import FollowedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.shared.text import SecretText
@@ -51,7 +52,7 @@ class FormattedStore(KeyedStore):
         )
 
 
-class SecretManagerStore(FormattedStore):
+class SecretManagerStore(FormattedStore, FollowedStore):
     """A named value in a secret manager.
 
     :param key: where the secret lies in the value; left out, the value is nothing but the secret.
