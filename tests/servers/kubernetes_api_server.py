@@ -14,7 +14,7 @@ import json
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -27,8 +27,13 @@ from uuid import uuid4
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 
-_PATH = re.compile(r"^/(?:api/v1|apis/(?P<group>apps)/v1)/namespaces/([^/]+)/([a-z]+)(?:/([^/]+))?$")
+_PATH = re.compile(
+    r"^/(?:api/v1|apis/(?P<api>(?P<group>[a-z.-]+)/v1[a-z0-9]*))"
+    r"/namespaces/(?P<namespace>[^/]+)/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?$"
+)
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_DEFINED = {"externalsecrets", "vaultstaticsecrets"}
+"""Of custom resource definitions, for which there are no strategic merge patches."""
 _MERGES = {"application/merge-patch+json", "application/strategic-merge-patch+json"}
 _QUALIFIED = re.compile(
     r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
@@ -51,6 +56,8 @@ class FakeKubernetes:
     :param faults: what becomes of the next requests: a status, "drop" (the connection breaks before it took effect),
         "drop_after", a redirect (a URL), "garbage" (a body that is not JSON), or None (nothing).
     :param no_dry_run: an admission webhook with side effects refuses dry runs.
+    :param served: the versions of API groups that there are.
+    :param operators: called with an object's key after it was patched, by the resource's name.
     """
 
     objects: dict[Key, Object] = field(default_factory=dict)
@@ -58,6 +65,8 @@ class FakeKubernetes:
     rules: dict[str, list[Object] | None] = field(default_factory=lambda: {"admin": None})
     faults: deque[int | str | None] = field(default_factory=deque)
     no_dry_run: bool = False
+    served: set[str] = field(default_factory=lambda: {"apps/v1"})
+    operators: dict[str, Callable[[Key], None]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     version: int = 1000
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +86,9 @@ class FakeKubernetes:
         match = _PATH.match(parts.path)
         if match is None:
             raise Refusal(404, "NotFound")
-        group, namespace, resource, name = match["group"] or "", match[2], match[3], match[4]
+        group, namespace, resource, name = (match[part] or "" for part in ("group", "namespace", "resource", "name"))
+        if match["api"] not in {None, *self.served}:
+            raise Refusal(404, "NotFound", "the server could not find the requested resource")
         dry = parse_qs(parts.query).get("dryRun")
         self.requests.append((verb + (" (dry run)" if dry else ""), f"{resource}/{name or ''}"))
         self._authorize(token, verb, group, resource, name)
@@ -86,12 +97,19 @@ class FakeKubernetes:
         if dry and self.no_dry_run:
             raise Refusal(400, "BadRequest", f"admission webhook does not support dry run: {body}")
         with self.lock:
-            code, found = self._carry_out(verb, (resource, namespace, name or ""), content_type, body or {})
+            code, found = self._carry_out(verb, (resource, namespace, name), content_type, body or {})
             if not dry and verb != "get":
                 self._keep((resource, namespace, found["metadata"]["name"]), None if verb == "delete" else found)
-            return code, found
+        if not dry and verb == "patch" and resource in self.operators:
+            self.operators[resource]((resource, namespace, name))
+        return code, found
 
-    def _authorize(self, token: str, verb: str, group: str, resource: str, name: str | None) -> None:
+    def set_status(self, key: Key, status: Object) -> None:
+        """As a controller, replace an object's status."""
+        with self.lock:
+            self._keep(key, {**copy.deepcopy(self.objects[key]), "status": status})
+
+    def _authorize(self, token: str, verb: str, group: str, resource: str, name: str) -> None:
         if token not in self.rules:
             raise Refusal(401, "Unauthorized")
         rules = self.rules[token]
@@ -99,7 +117,7 @@ class FakeKubernetes:
             verb in rule["verbs"]
             and group in rule["apiGroups"]
             and resource in rule["resources"]
-            and name in rule.get("resourceNames", [name])
+            and (name or None) in rule.get("resourceNames", [name or None])
             for rule in rules
         )
         if not allowed:
@@ -117,7 +135,7 @@ class FakeKubernetes:
             raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
         before = self.objects[key]
         if verb == "patch":
-            if content_type not in _MERGES:
+            if content_type not in _MERGES or (resource in _DEFINED and "strategic" in content_type):
                 raise Refusal(415, "UnsupportedMediaType", content_type)
             body = _merged(before, body)
         if verb in {"patch", "update"}:
@@ -140,6 +158,8 @@ class FakeKubernetes:
                 base64.b64decode(value, validate=True)
             except (binascii.Error, TypeError):
                 raise Refusal(400, "BadRequest", f"illegal base64 data in {after}") from None
+        if sum(len(base64.b64decode(value)) for value in (after.get("data") or {}).values()) > 1024 * 1024:
+            raise Refusal(422, "Invalid", f"data: Too long: must have at most 1048576 bytes: {after}")
         if before is None:
             made = datetime.now(tz=timezone.utc).isoformat()
             after["metadata"] |= {"uid": uuid4().hex, "creationTimestamp": made, "resourceVersion": "", "generation": 1}

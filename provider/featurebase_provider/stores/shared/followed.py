@@ -89,24 +89,27 @@ class FollowedArmedStore(ArmedStore):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Write the store if it is to hold something else, then tell the followers and give them time."""
-        until = time.monotonic() + self.patience
+        began = time.monotonic()
         before: _Held = held.version
         followers = before.behind if before.is_what(pair) else self._followers
         if not before.is_what(pair):
             self._armed.write(pair, held=before.stored, mark=mark)
         value = _name_of(pair.current, pair.previous)
         self._tell(value, followers)
+        told_again = False
         while self.patience and (followers := self._behind(value, followers)):
-            if time.monotonic() + _PAUSE < until:
-                time.sleep(_PAUSE)
-                continue
-            self._ask(followers, lambda one: one.tell(value))  # once more: the next try looks what comes of that
-            raise StoreUnreachable(
-                self.name,
-                "it holds the secret, and was told to those that copy it, of which these have not fetched it yet: "
-                + ", ".join(one.full_name for one in followers),
-                "See their status and their operator's log; its push task looks again once it is run again",
-            )
+            waited = time.monotonic() - began
+            if waited >= self.patience:
+                raise StoreUnreachable(
+                    self.name,
+                    "it holds the secret, and was told to those that copy it, of which these have not fetched it yet: "
+                    + ", ".join(one.full_name for one in followers),
+                    "See their status and their operator's log; its push task looks again once it is run again",
+                )
+            if not told_again and waited >= self.patience / 2:
+                told_again = True  # an operator that was away then may be back
+                self._ask(followers, lambda one: one.tell(value))
+            time.sleep(min(_PAUSE, self.patience / 4))
 
     def close(self) -> None:
         """Close the store and the followers' connections."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -24,21 +23,12 @@ if TYPE_CHECKING:
 State = Literal["untold", "pending", "done"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object is: the Airflow connection to its cluster, its namespace, and its name."""
-
-    conn_id: str
-    namespace: str
-    name: str
-
-
 class Follower(ABC):
     """An object that copies from a store into a Secret.
 
     :param store: the store's name, for messages.
     :param hook: of the cluster's connection, or why that can't be had.
-    :param place: where the object is.
+    :param place: where the object is: its cluster's connection, namespace and name.
     :param target: what the store writes; stores that have the same follower tell it apart.
     :param timeout: seconds that an answer of the cluster may take.
     """
@@ -50,11 +40,11 @@ class Follower(ABC):
     plural: ClassVar[str]
 
     def __init__(
-        self, store: str, hook: KubernetesHook | StoreError, place: Place, *, target: str, timeout: float
+        self, store: str, hook: KubernetesHook | StoreError, place: tuple[str, str, str], *, target: str, timeout: float
     ) -> None:
-        self.full_name = f"{self.kind} {place.namespace}/{place.name} of {place.conn_id}"
+        conn_id, self._namespace, self._name = place
+        self.full_name = f"{self.kind} {self._namespace}/{self._name} of {conn_id}"
         self._store, self._hook, self._timeout = store, hook, timeout
-        self._namespace, self._name = place.namespace, place.name
         self._annotation = f"{MANAGED_BY}/{hashlib.sha256(target.encode()).hexdigest()[:16]}"
         self._built: KubernetesCalls | None = None
         self._version: str | None = None

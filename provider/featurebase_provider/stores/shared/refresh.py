@@ -52,14 +52,14 @@ class FollowedStore(StoreConfig):
         if not self.refresh:
             return armed
         from featurebase_provider.stores.shared.followed import FollowedArmedStore
-        from featurebase_provider.stores.shared.followers import KINDS, Place
+        from featurebase_provider.stores.shared.followers import KINDS
 
         timeout = self.timeout / 4
         followers = [
             KINDS[one.type](
                 self.full_name,
-                self._hook(one.conn_id),
-                Place(one.conn_id, one.namespace, one.name),
+                _hook(self.full_name, one.conn_id),
+                (one.conn_id, one.namespace, one.name),
                 target=self.target,
                 timeout=timeout,
             )
@@ -67,9 +67,10 @@ class FollowedStore(StoreConfig):
         ]
         return FollowedArmedStore(armed, followers, timeout=timeout)
 
-    def _hook(self, conn_id: str) -> KubernetesHook | StoreError:
-        """The connection, or why there is none: that is the follower's trouble, and must not keep the store back."""
-        try:
-            return kubernetes_hook(self.full_name, conn_id)
-        except StoreError as error:
-            return error
+
+def _hook(store: str, conn_id: str) -> KubernetesHook | StoreError:
+    """The connection, or why there is none: that is the follower's trouble, and must not keep the store back."""
+    try:
+        return kubernetes_hook(store, conn_id)
+    except StoreError as error:
+        return error
