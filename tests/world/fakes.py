@@ -12,7 +12,7 @@ from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachab
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation import clock
-from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict
+from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict, StoreRefused
 from featurebase_provider.rotation.memory import WebhookMemory
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun, make_plan
@@ -160,6 +160,7 @@ class MemoryStore:
     :param marked: whether the place has metadata that carries our mark.
     :param readable: whether it shows what it holds.
     :param finished: whether what belongs to a write is done; the next write does it.
+    :param owned: why the place is another program's.
     """
 
     label: str = "memory"
@@ -169,6 +170,7 @@ class MemoryStore:
     marked: bool = False
     readable: bool = True
     finished: bool = True
+    owned: StoreRefused | None = None
     main_thread_only: bool = False
     type: str = "memory"
     value: SigningSecret | None = None
@@ -238,7 +240,9 @@ class ArmedMemory(ArmedStore):
         store = self._store
         if not store.readable:
             return StoredValue(None, version=store.version, readable=False)
-        return StoredValue(store.value, store.previous, store.mark, store.version, finished=store.finished)
+        return StoredValue(
+            store.value, store.previous, store.mark, store.version, finished=store.finished, owned=store.owned
+        )
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         store = self._store

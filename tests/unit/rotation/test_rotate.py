@@ -16,6 +16,7 @@ from featurebase_provider.rotation.errors import (
     PlanUnreadable,
     RefreshOutcomeUnknown,
     RefreshRefused,
+    StoreRefused,
     StoresNotReady,
     StoreUnreachable,
     StoreUnusable,
@@ -123,6 +124,15 @@ def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None
     assert f"current secret ({fingerprint('0')})" in str(caught.value)
     assert api.posts == 0
     assert stores[1].holds == "whsec_foreign"
+
+
+def test_nothing_is_refreshed_for_a_place_that_another_program_writes(api: FakeFeaturebase) -> None:
+    """Unless the secret has leaked: then the store is written like any other."""
+    store = a_store(owned=StoreRefused("a", "Helm writes it too", "Write the chart"))
+    with pytest.raises(RefreshRefused, match="nothing was refreshed: store a: Helm writes it too"):
+        run(api, store)
+    assert (api.posts, store.writes) == (0, [])
+    assert run(api, store, require_all=False).stores["a"].result == "written"
 
 
 def test_a_store_that_may_come_back_is_worth_a_retry_beside_a_foreign_value(api: FakeFeaturebase) -> None:
