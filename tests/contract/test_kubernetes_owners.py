@@ -1,4 +1,4 @@
-"""Secrets that another program writes too: found by the signs that it leaves, refused before a refresh, and no later."""
+"""Secrets that another program writes too: found by the signs it leaves, refused before a refresh, and no later."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_what_may_be_an_owner_is_a_warning(case: KubernetesSecretCase, facts: di
 
 
 def test_nothing_is_refreshed_for_it_and_what_was_refreshed_is_written(case: KubernetesSecretCase) -> None:
-    """An owner that came after preflight holds a refresh back; in an emergency, and after a refresh, it holds nothing."""
+    """An owner that came after preflight holds a refresh back; in an emergency and after a refresh, it does not."""
     sign(case, {"annotations": GIT})
     with arming([case.config()]) as stores:
         (problem,) = stores.owned().values()

@@ -253,7 +253,7 @@ def test_an_object_that_heeds_nobody_is_refused(world: World, spec: dict[str, An
 
 
 def test_older_versions_of_the_operators_are_understood(world: World) -> None:
-    """External Secrets before 0.16 serves v1beta1 only; Vault Secrets Operator before 0.10 dates nothing."""
+    """External Secrets before 0.16 serves v1beta1 only; Vault Secrets Operator before 1.0 dates nothing."""
     world.operator.dates = False
     if world.kind == "external_secret":
         world.cluster.served = {"external-secrets.io/v1beta1"}

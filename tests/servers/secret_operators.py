@@ -36,7 +36,7 @@ class Operator:
 
     :param fetch: reads the store as an operator would; raising means that it could not.
     :param lag: seconds from a change of an object to its reconciliation.
-    :param dates: whether the status of a VaultStaticSecret has conditions, as from version 0.10 on.
+    :param dates: whether the status of a VaultStaticSecret has conditions, as from version 1.0 on.
     """
 
     cluster: FakeKubernetes

@@ -134,7 +134,7 @@ def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
     elif held.holding == "unfinished":
         yield subject.finding(
             "store_unfinished",
-            f"{held.target} holds Featurebase's secret, but what belongs to writing it (a restart) is not done",
+            f"{held.target} holds Featurebase's secret, but what belongs to writing it (a restart, a copy in Kubernetes) is not done",
         )
     elif held.holding == "foreign":
         yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value that is not ours")

@@ -208,7 +208,7 @@ class VaultStaticSecret(Follower):
 
     Its documentation names no way to have a secret fetched now (https://github.com/hashicorp/vault-secrets-operator/issues/680
     asks for one) but ``spec.syncConfig.instantUpdates`` of Vault Enterprise. Since its version 0.5 it fetches when an
-    annotation changes (https://github.com/hashicorp/vault-secrets-operator/pull/576). From 0.10 on its status has
+    annotation changes (https://github.com/hashicorp/vault-secrets-operator/pull/576). From 1.0 on its status has
     conditions, dated by each fetch; an older one shows a fetch only where it has found something new.
     """
 
