@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -292,10 +293,12 @@ class AsyncClient(_Session):
         try:
             async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
                 answer = self._begin_answer(response, sent_at)
+                chunks = response.aiter_raw() if answer.is_coded else response.aiter_bytes()
                 try:
-                    async for chunk in response.aiter_raw() if answer.is_coded else response.aiter_bytes():
-                        if not answer.take(chunk):
-                            break
+                    async with aclosing(chunks):  # type: ignore[type-var]  # httpx hides that it is a generator
+                        async for chunk in chunks:
+                            if not answer.take(chunk):
+                                break
                 except httpx.RequestError as exc:
                     answer.broke_off = type(exc).__name__
         except httpx.RequestError as exc:
