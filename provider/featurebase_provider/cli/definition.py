@@ -75,7 +75,27 @@ Exit status: 0 every file is right; 1 a file has faults; 2 the command is wrong,
     ),
 )
 
-COMMANDS = (CHECK_STORES, VALIDATE)
+EXAMPLE_DAGS = Command(
+    "example-dags",
+    "Copy the Dag files and an example rotation file into a folder, to start from",
+    """\
+Copies the Dag files of this package, and a commented rotation file, into a folder, which is made if it is not there.
+Then it says what to do next. Files that exist already are named and stay as they are, unless --force is given. It needs
+no network, no connection and no Airflow database.
+
+Exit status: 0 the files were copied; 1 some exist already, and nothing was copied; 2 the command is wrong, or a file
+can't be written.""",
+    "featurebase_provider.cli.example_dags.run",
+    (
+        (("path",), {"metavar": "PATH", "help": "The folder, for example Airflow's Dags folder"}),
+        (
+            ("-f", "--force"),
+            {"action": "store_true", "help": "Replace files of the same names, an edited rotation.yaml too"},
+        ),
+    ),
+)
+
+COMMANDS = (CHECK_STORES, VALIDATE, EXAMPLE_DAGS)
 
 
 def get_featurebase_cli_commands() -> list[CLICommand]:
