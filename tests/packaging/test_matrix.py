@@ -113,7 +113,7 @@ def test_airflow_shows_the_provider(bin_dir: Path, tmp_path: Path) -> None:
         "json",
         cwd=tmp_path,
     )
-    provider = json.loads(answer[answer.index("[") :])[0]
+    provider = json.loads(answer[answer.index("[{") :])[0]
     assert {name.lower(): value for name, value in provider.items()} == {
         "provider": "airflow-provider-featurebase",
         "version": __version__,
