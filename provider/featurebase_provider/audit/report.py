@@ -1,4 +1,4 @@
-"""What an audit found, as tables for people and as JSON for XCom and the asset event. Holds no secret."""
+"""The report of an audit, as tables for people and as JSON for XCom and the asset event. Holds no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 SHOWN_FINDINGS = 1000
-"""More findings than these are counted, not listed."""
+"""Most findings that are listed; the rest are only counted."""
 _LONGEST = 600
 
 
@@ -27,7 +27,7 @@ _LONGEST = 600
 class AuditedWebhook:
     """One webhook of the rotation file.
 
-    :param status: as Featurebase shows it, or None where the webhook could not be read.
+    :param status: its status in Featurebase, or None if the webhook could not be read.
     :param age: the secret's age in words, or None.
     """
 
@@ -42,12 +42,12 @@ class AuditedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What one audit found.
+    """The result of one audit.
 
-    :param at: when (ISO 8601).
-    :param connections: base URL of each connection's Featurebase, None where it could not be read.
+    :param at: when it ran (ISO 8601).
+    :param connections: base URL of each connection's Featurebase API, None if the connection could not be read.
     :param webhooks: one row per webhook of the rotation file.
-    :param findings: what somebody has to look after, ignored ones included.
+    :param findings: all findings, including ignored ones.
     :param seconds: how long the audit took.
     """
 
@@ -64,7 +64,7 @@ class AuditReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings of each kind, ignored ones included."""
+        """The number of findings of each kind, including ignored ones."""
         counted: dict[str, int] = {}
         for one in self.findings:
             counted[one.kind] = counted.get(one.kind, 0) + 1
@@ -75,7 +75,7 @@ class AuditReport:
         return {**self.as_event(), "webhooks": [_webhook_json(one) for one in self.webhooks]}
 
     def as_event(self) -> dict[str, Any]:
-        """The same without the webhooks that are well, for the asset event, which Airflow keeps for long."""
+        """The same without webhooks that have no findings, for the asset event, which Airflow keeps for a long time."""
         shown = sorted(self.findings, key=lambda one: one.ignored)[:SHOWN_FINDINGS]
         return {
             "version": REPORT_VERSION,
@@ -146,7 +146,7 @@ def _webhook_table(webhooks: Iterable[AuditedWebhook]) -> Table:
 
 
 def _in_short(stores: Iterable[HeldByStore]) -> str:
-    """``3 match``; a store that does not is named."""
+    """``3 match``, followed by each store that does not match."""
     held = list(stores)
     matching = sum(one.holding == "matches" for one in held)
     others = [f"{one.label} {one.holding.replace('_', ' ')}" for one in held if one.holding != "matches"]

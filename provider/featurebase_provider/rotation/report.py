@@ -1,4 +1,4 @@
-"""The audit trail of one Dag run: what was rotated, what became of every store, and what to do. Holds no secret."""
+"""The report of one Dag run: what was rotated, the result for every store, and what to do. Holds no secret."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ REPORT_VERSION = 1
 class TaskRow:
     """One task of the Dag run.
 
-    :param state: Airflow's state, or None where it has not run.
-    :param seconds: its duration, where Airflow tells.
-    :param why: why it was skipped or failed, in its own words where it left any.
+    :param state: Airflow's state, or None if it has not run.
+    :param seconds: its duration, if Airflow provides it.
+    :param why: the task's own message about why it was skipped or failed, if it left one.
     """
 
     task_id: str
@@ -41,7 +41,7 @@ class TaskRow:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed itself."""
+        """Whether the task itself failed."""
         return self.state == "failed"
 
 
@@ -50,11 +50,11 @@ class RotationReport:
     """What one Dag run did; see :func:`make_report`.
 
     :param before: fingerprint of the secret that preflight saw.
-    :param cause: why the first task failed, or else why one was skipped: its id and its message.
-    :param status: the webhook's status at the end, or None where it was not read.
+    :param cause: id and message of the first task that failed, or else of the first that was skipped with a reason.
+    :param status: the webhook's status at the end, or None if it was not read.
     :param found: what preflight found before anything was changed.
-    :param known: fingerprints of the webhook's secrets that the run saw or wrote, ``before`` and ``after`` among
-        them; a store may hold any of them.
+    :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
+        a store may hold any of them.
     """
 
     webhook: str
@@ -157,18 +157,18 @@ class RotationReport:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the tasks of a Dag run left behind.
+    """The results of a Dag run's tasks.
 
-    :param plan: preflight's, or None where it did not get that far.
-    :param rotation: rotate's, or None.
-    :param pushed: the push tasks' results, by store label; they overrule rotate's.
+    :param plan: preflight's plan, or None if it made none.
+    :param rotation: rotate's result, or None.
+    :param pushed: the push tasks' results, by store label; they replace rotate's.
     :param probe: the probe task's result, or None.
     :param delivery: the verdict on real deliveries, or None.
-    :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
-    :param gone: whether that was because Featurebase has no such webhook.
+    :param current: fingerprint of Featurebase's secret at the end, or None if it could not be read.
+    :param gone: whether it could not be read because the webhook no longer exists.
     :param receiver_exposure_ms: see ``rotation.clock``.
-    :param status: the webhook's status at the end, or None where it could not be read.
-    :param found: what preflight found, or None where it found nothing.
+    :param status: the webhook's status at the end, or None if it could not be read.
+    :param found: what preflight found, or None if it found nothing.
     """
 
     plan: RotationPlan | None
@@ -202,12 +202,12 @@ def make_report(
     reason: str = "",
     rotate_began: bool = False,
 ) -> RotationReport:
-    """Sum up a Dag run.
+    """Summarise a Dag run.
 
     :param at: time of the report (ISO 8601).
     :param tasks: the run's tasks with their states.
     :param skipped: whether the run was skipped before preflight.
-    :param rotate_began: whether the rotate task was tried.
+    :param rotate_began: whether the rotate task was started.
     """
     plan, rotation, found = findings.plan, findings.rotation, findings.found
     written = {**(rotation.stores if rotation else {}), **findings.pushed}
@@ -260,7 +260,7 @@ def make_report(
 
 
 def _as_compared(one: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
-    """The store as the last comparison found it: another run, an emergency's, may have written it since the push."""
+    """The store as the last comparison found it; another run, an emergency's say, may have written it meanwhile."""
     found = (delivery or {}).get("stores_hold")
     if found is None or found != after or not one.holds_secret or one.detail is not None or one.fingerprint == found:
         return one
@@ -280,18 +280,19 @@ def _cause(tasks: Sequence[TaskRow]) -> str | None:
 
 
 def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, ...]:
-    """What rotate could not know: an orphan of it, a late commit, a person or an emergency refreshed after it."""
+    """Notes that the secret was refreshed after rotate ended."""
     if after == rotation.after:
         return ()
     note = (
-        f"when rotate ended Featurebase's secret was {rotation.after}, now it is {after}: it was refreshed again in "
-        "between (a person, an orphaned try, a refresh that committed late, or an emergency rotation)"
+        f"when rotate ended, Featurebase's secret was {rotation.after}; now it is {after}. It was refreshed again in "
+        "between (by a person, by a try that Airflow lost track of, by a refresh that took effect late, or by an "
+        "emergency rotation)"
     )
     return (note,)
 
 
 def _seen(findings: RunFacts, stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[str, ...]:
-    """What this run saw; what earlier reports told it is left out, or each would repeat all before it."""
+    """The secrets that this run saw, without those known only from earlier reports, which would pile up."""
     plan, rotation = findings.plan, findings.rotation
     reported = set(plan.known) if plan else set()
     seen = [one for one in rotation.known if one not in reported] if rotation else []
@@ -317,7 +318,7 @@ def _outcome(
 
 
 def _outcome_without_rotation(findings: RunFacts, failed: Sequence[str]) -> Outcome:
-    """Rotate left no result: it did not run, or it died, perhaps after Featurebase had refreshed the secret."""
+    """The outcome if rotate left no result: it did not run, or it died, perhaps after the refresh."""
     plan = findings.plan
     if plan is None:
         return "nothing_changed"
