@@ -74,12 +74,12 @@ def judge(case: Case) -> list[Finding]:
     if left_behind is not None:
         found.append(subject.finding("previous_left_behind", left_behind))
     for held in case.stores:
-        found += [replace(one, store=held.label) for one in _about_store(case, held)]
+        found += [replace(finding, store=held.label) for finding in _about_store(case, held)]
     # Whatever its status: it may be paused because its stores are outdated. But a leaked secret is never written.
     heals = webhook is not None and webhook.fingerprint not in case.leaked
     return [
-        replace(one, webhook_id=case.webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
-        for one in found
+        replace(finding, webhook_id=case.webhook_id, dag_id=subject.dag_id, heals=heals and finding.kind in HEALABLE)
+        for finding in found
     ]
 
 

@@ -69,21 +69,21 @@ def run_audit(
         listings = _listings(subjects, ports, clients)
         cases = _cases(subjects, listings, ports)
         for batch in in_batches([_to_read(case) for case in cases]):
-            names = {one.webhook for one in batch}
+            names = {wanted.webhook for wanted in batch}
             in_time = ports.monotonic() - started < time_limit
             _audit_stores(
                 [case for case in cases if case.subject.name in names], batch, listings, ports, in_time=in_time
             )
     configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
     found = [listing.finding for listing in listings.values() if listing.finding is not None]
-    found += [one for case in cases for one in case.findings]
+    found += [finding for case in cases for finding in case.findings]
     found += unconfigured(listings, configured)
     ignored = frozenset(ignore)
     return AuditReport(
         at=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         connections={conn_id: listing.host for conn_id, listing in listings.items()},
         webhooks=tuple(_row(case) for case in cases),
-        findings=tuple(replace(one, ignored=True) if one.kind in ignored else one for one in found),
+        findings=tuple(replace(finding, ignored=True) if finding.kind in ignored else finding for finding in found),
         seconds=ports.monotonic() - started,
     )
 
@@ -151,10 +151,10 @@ def _audit_stores(
     held = read_stores(batch)
     for case in cases:
         case.stores = held[case.subject.name]
-    _look_again([case for case in cases if any(one.holding in DRIFTED for one in case.stores)], listings)
+    _look_again([case for case in cases if any(store.holding in DRIFTED for store in case.stores)], listings)
     for case in cases:
         case.findings += judge(case)
-        kinds = ", ".join(dict.fromkeys(one.kind for one in case.findings)) or "well"
+        kinds = ", ".join(dict.fromkeys(finding.kind for finding in case.findings)) or "well"
         ports.say(f"{case.subject.name}: {kinds}")
 
 

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         checks, notes = check(chosen)
     show = printing.show_json if arguments.output == "json" else printing.show_table
     show(checks, notes)
-    if any(one.findings for one in checks):
+    if any(check.findings for check in checks):
         raise SystemExit(FINDINGS)
 
 

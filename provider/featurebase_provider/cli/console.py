@@ -20,14 +20,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="featurebase", description=definition.GROUP_HELP)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in definition.COMMANDS:
-        one = commands.add_parser(
+        subcommand = commands.add_parser(
             command.name,
             help=command.help,
             description=command.description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for flags, options in command.arguments:
-            one.add_argument(*flags, **options)
-        one.set_defaults(function=command.function)
+            subcommand.add_argument(*flags, **options)
+        subcommand.set_defaults(function=command.function)
     arguments = parser.parse_args(argv)
     resolve_name(arguments.function)(arguments)

@@ -43,7 +43,7 @@ def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     webhooks = load_rotation_config(path or configured_path()).webhooks
     for webhook in webhooks:
         if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
-            yield rotation_dag(webhook, others=[one for one in webhooks if one is not webhook])
+            yield rotation_dag(webhook, others=[other for other in webhooks if other is not webhook])
 
 
 def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence[WebhookConfig] = ()) -> DAG:

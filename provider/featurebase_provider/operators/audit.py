@@ -71,7 +71,7 @@ class AuditWebhooksOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit, log the table, emit the report."""
         with task_errors():
-            subjects = [_subject(WebhookConfig.model_validate(one)) for one in self.webhooks]
+            subjects = [_subject(WebhookConfig.model_validate(webhook)) for webhook in self.webhooks]
             ports = AuditPorts(
                 open_client=_open_client,
                 history_of=lambda subject, host, webhook_id: recall(
@@ -83,8 +83,8 @@ class AuditWebhooksOperator(BaseOperator):
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())
-        for one in report.open:
-            count("featurebase.audit.finding", {"webhook": one.webhook or "", "kind": one.kind})
+        for finding in report.open:
+            count("featurebase.audit.finding", {"webhook": finding.webhook or "", "kind": finding.kind})
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         return report.as_json()
 
@@ -113,9 +113,9 @@ class SelectHealsOperator(BaseOperator):
         """Choose, and say why."""
         report = _report(context, self.audit_task_id)
         by_dag: dict[str, list[Finding]] = {}
-        for one in report.open:
-            if one.heals and one.dag_id is not None:
-                by_dag.setdefault(one.dag_id, []).append(one)
+        for finding in report.open:
+            if finding.heals and finding.dag_id is not None:
+                by_dag.setdefault(finding.dag_id, []).append(finding)
         if not by_dag:
             raise AirflowSkipException("The audit found nothing that a run with mode=distribute would fix")
         if str(self.heal) != "True":
@@ -165,8 +165,8 @@ class AuditFindingsOperator(BaseOperator):
 def summary(findings: Sequence[Finding]) -> str:
     """All findings in one message, by kind."""
     places: dict[str, list[str]] = {}
-    for one in findings:
-        places.setdefault(one.kind, []).append(one.where)
+    for finding in findings:
+        places.setdefault(finding.kind, []).append(finding.where)
     parts = [f"{kind}: {_few(where)}. {ADVICE.get(kind, '')}" for kind, where in places.items()]
     what = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
     return f"{what}; the audit itself changed nothing. " + " ".join(parts)
@@ -200,7 +200,7 @@ def _subject(config: WebhookConfig) -> Subject:
 
 def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
     # Kinds and labels only: conf is rendered as a template, and other people's text has no place in it.
-    where = ", ".join(f"{one.kind} ({one.store})" if one.store else one.kind for one in found)
+    where = ", ".join(f"{finding.kind} ({finding.store})" if finding.store else finding.kind for finding in found)
     return {
         "trigger_dag_id": dag_id,
         "trigger_run_id": f"featurebase_audit__{at}",

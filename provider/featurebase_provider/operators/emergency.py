@@ -269,16 +269,16 @@ class EmergencyPushOperator(EmergencyTask):
         with self.hook.get_conn() as client:
             order = order_of(plan, rotated, history, client.clock.now())
             pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, order, terms)
-        outcomes = {label: _since_the_refresh(one, rotated) for label, one in pushed.stores.items()}
+        outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
-            "stores": {label: asdict(one) for label, one in outcomes.items()},
+            "stores": {label: asdict(outcome) for label, outcome in outcomes.items()},
         }
         # The report needs to know what the stores hold, even if this try fails.
         context["ti"].xcom_push(key="return_value", value=result)
-        for one in outcomes.values():
-            if one.holds_secret:
-                self.log.info("Store %s (%s): %s", one.label, one.target, one.result)
+        for outcome in outcomes.values():
+            if outcome.holds_secret:
+                self.log.info("Store %s (%s): %s", outcome.label, outcome.target, outcome.result)
         self._require_all(pushed)
         if self.announce:
             self._announce(config, context, rotated, pushed)
@@ -288,13 +288,13 @@ class EmergencyPushOperator(EmergencyTask):
         left = pushed.left
         if not left:
             return
-        for one in left:
-            self.log.error("STORE LEFT OVER: %s (%s): %s", one.label, one.target, one.problem)
+        for store in left:
+            self.log.error("STORE LEFT OVER: %s (%s): %s", store.label, store.target, store.problem)
         problem = (
             f"the leaked secret was replaced by {pushed.webhook.fingerprint}, but {len(left)} of "
-            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(one.problem).rstrip('.') for one in left)}"
+            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(store.problem).rstrip('.') for store in left)}"
         )
-        if all(one.label in pushed.foreign for one in left):
+        if all(store.label in pushed.foreign for store in left):
             raise ForeignValuesLeft(
                 pushed.webhook.id,
                 f"{problem}. A foreign value is never overwritten: remove it, or set adopt: true for that store, then "
@@ -313,15 +313,15 @@ class EmergencyPushOperator(EmergencyTask):
         self.log.info("All stores hold %s", pushed.webhook.fingerprint)
 
 
-def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
+def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
     """Keep rotate's measurement for a store that needed nothing more; otherwise measure up to now."""
-    earlier = rotated.stores.get(one.label)
-    if earlier is not None and earlier.holds_secret and earlier.fingerprint == one.fingerprint:
+    earlier = rotated.stores.get(outcome.label)
+    if earlier is not None and earlier.holds_secret and earlier.fingerprint == outcome.fingerprint:
         return earlier
-    if one.result != "written" or rotated.posted is None:
-        return one
+    if outcome.result != "written" or rotated.posted is None:
+        return outcome
     now = SYSTEM_CLOCK.moment()
-    return replace(one, exposure_ms=milliseconds_between(rotated.posted, now))
+    return replace(outcome, exposure_ms=milliseconds_between(rotated.posted, now))
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
@@ -337,4 +337,4 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:
     """How long a branch's probe may take."""
-    return max((one.probe.longest for one in webhooks.values() if one.probe is not None), default=timedelta())
+    return max((config.probe.longest for config in webhooks.values() if config.probe is not None), default=timedelta())

@@ -50,12 +50,12 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
             row = states.get(task_id, TaskRow(task_id, None))
             result = ended_with(context, task_id, states)
             if result is not None:
-                stores = {label: StoreOutcome.from_json(one) for label, one in result.get("stores", {}).items()}
-                outcomes.update({label: one for label, one in stores.items() if one is not None})
+                stores = {label: StoreOutcome.from_json(outcome) for label, outcome in result.get("stores", {}).items()}
+                outcomes.update({label: outcome for label, outcome in stores.items() if outcome is not None})
             elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
                 # This task should have updated all stores, so what earlier tasks saw no longer counts for any of them.
                 seen = {**rotated.stores, **outcomes}
-                outcomes = {label: unsettled(one, row) for label, one in seen.items()}
+                outcomes = {label: unsettled(outcome, row) for label, outcome in seen.items()}
         return outcomes
 
 

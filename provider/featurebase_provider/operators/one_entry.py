@@ -47,7 +47,7 @@ def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[
     # Another workspace may have a webhook of the same name.
     try:
         with FeaturebaseHook(other.featurebase_conn_id).get_conn() as client:
-            return any(one.id == webhook.id for one in client.list_webhooks())
+            return any(listed.id == webhook.id for listed in client.list_webhooks())
     except FeaturebaseError as exc:
         say(f"could not check whether the entry {other.name!r} means this webhook too: {exc}")
         return False

@@ -244,7 +244,11 @@ class PreflightRotationOperator(FeaturebaseOperator):
             if self.found.behind_said is not None:
                 self.log.warning("%s", self.found.behind_said)
         problems = [check.problem for check in checks if check.problem is not None]
-        ours = [one.fingerprint for one in checks if one.ours and one.fingerprint and one.fingerprint != plan.before]
+        ours = [
+            check.fingerprint
+            for check in checks
+            if check.ours and check.fingerprint and check.fingerprint != plan.before
+        ]
         if not problems:
             return ours
         why = "; ".join(str(problem) for problem in problems)

@@ -128,7 +128,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             outcome = replace(outcome, notes=(*outcome.notes, left_behind))
         self._keep_history(context, memory, outcome, previous_targets(stores))
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
-        missing = [f"{one.label}: {one.problem}" for one in outcome.stores.values() if not one.holds_secret]
+        missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
             raise StoresNotReady(
                 plan.webhook_id,
@@ -227,17 +227,17 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def _tell(self, outcome: RotationOutcome) -> None:
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))
-        for one in outcome.stores.values():
-            if one.holds_secret:
-                exposure = "" if one.exposure_ms is None else f", exposed for at most {one.exposure_ms:.0f} ms"
-                self.log.info("Store %s (%s): %s%s", one.label, one.target, one.result, exposure)
+        for store in outcome.stores.values():
+            if store.holds_secret:
+                exposure = "" if store.exposure_ms is None else f", exposed for at most {store.exposure_ms:.0f} ms"
+                self.log.info("Store %s (%s): %s%s", store.label, store.target, store.result, exposure)
             else:
                 self.log.warning(
                     "Store %s (%s): %s: %s. Its push task keeps trying",
-                    one.label,
-                    one.target,
-                    one.result,
-                    one.problem,
+                    store.label,
+                    store.target,
+                    store.result,
+                    store.problem,
                 )
-            if one.exposure_ms is not None:
-                self.time("store_exposure", one.exposure_ms)
+            if store.exposure_ms is not None:
+                self.time("store_exposure", store.exposure_ms)

@@ -231,7 +231,12 @@ def arming(stores: Iterable[Store] | Mapping[str, Store]) -> Iterator[ArmedStore
     armed, problems = sorted_out(run_at_once(arms))
     try:
         held, unread = sorted_out(
-            run_at_once({key: job_for(one, partial(_first_read, one), by_label[key]) for key, one in armed.items()})
+            run_at_once(
+                {
+                    key: job_for(armed_store, partial(_first_read, armed_store), by_label[key])
+                    for key, armed_store in armed.items()
+                }
+            )
         )
         yield ArmedStores(by_label, armed, held, {**problems, **unread})
     finally:
@@ -259,7 +264,7 @@ def _first_read(armed: ArmedStore) -> StoredValue:
 
 def _close(armed: Mapping[str, ArmedStore], stores: Mapping[str, Store]) -> None:
     """Close all stores in parallel. Errors are ignored: the work is done, and its result must not be lost."""
-    jobs = {label: job_for(one, one.close, stores[label]) for label, one in armed.items()}
+    jobs = {label: job_for(armed_store, armed_store.close, stores[label]) for label, armed_store in armed.items()}
     run_at_once({label: replace(job, timeout=min(job.timeout, CLOSE_SECONDS)) for label, job in jobs.items()})
 
 
@@ -290,18 +295,18 @@ def distribute(
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
     """
 
-    def job(label: str, one: ArmedStore) -> Job[StoreOutcome]:
+    def job(label: str, armed: ArmedStore) -> Job[StoreOutcome]:
         store = ready.stores[label]
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            changed = converge(one, secret, terms, held=ready.held[label])
+            changed = converge(armed, secret, terms, held=ready.held[label])
             exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
             return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)
 
-        return job_for(one, run, store)
+        return job_for(armed, run, store)
 
     outcomes, failed = sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
     for label, problem in {**failed, **ready.problems}.items():

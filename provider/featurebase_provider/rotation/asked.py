@@ -93,8 +93,8 @@ def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIK
     if alike:
         return json.dumps(alike[0])
     inner = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for one in inner:
-        for name, held in one.items() if isinstance(one, Mapping) else ():
+    for nested in inner:
+        for name, held in nested.items() if isinstance(nested, Mapping) else ():
             if _meant(str(name), held, known, ALIKE_WITHIN) is not None:
                 return f"{json.dumps(str(name))} at the top of the conf"
     return None

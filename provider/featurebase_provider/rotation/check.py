@@ -167,10 +167,10 @@ class StoresToRead:
 def in_batches(wanted: Iterable[StoresToRead], at_once: int = AT_ONCE) -> list[list[StoresToRead]]:
     """Cut into lists of about ``at_once`` stores each, whole webhooks together."""
     batches: list[list[StoresToRead]] = []
-    for one in wanted:
-        if not batches or sum(len(other.stores) for other in (*batches[-1], one)) > at_once:
+    for webhook in wanted:
+        if not batches or sum(len(other.stores) for other in (*batches[-1], webhook)) > at_once:
             batches.append([])
-        batches[-1].append(one)
+        batches[-1].append(webhook)
     return batches
 
 
@@ -179,13 +179,16 @@ def read_stores(batch: Sequence[StoresToRead]) -> dict[str, tuple[HeldByStore, .
 
     :returns: what each store holds, by the webhook's name and in the order given.
     """
-    keys = {(one.webhook, store.label): f"{one.webhook}/{store.label}" for one in batch for store in one.stores}
-    with arming({keys[one.webhook, store.label]: store for one in batch for store in one.stores}) as ready:
+    keys = {
+        (wanted.webhook, store.label): f"{wanted.webhook}/{store.label}" for wanted in batch for store in wanted.stores
+    }
+    with arming({keys[wanted.webhook, store.label]: store for wanted in batch for store in wanted.stores}) as ready:
         return {
-            one.webhook: tuple(
-                _held(one, store, keys[one.webhook, store.label], ready.held, ready.problems) for store in one.stores
+            wanted.webhook: tuple(
+                _held(wanted, store, keys[wanted.webhook, store.label], ready.held, ready.problems)
+                for store in wanted.stores
             )
-            for one in batch
+            for wanted in batch
         }
 
 

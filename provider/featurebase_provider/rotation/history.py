@@ -167,22 +167,22 @@ class History:
         :param known: further fingerprints of the webhook's secrets.
         :param run: the run's mark, if its rotate task was started.
         """
-        secrets = {one.fingerprint: one for one in self.secrets}
+        secrets = {secret.fingerprint: secret for secret in self.secrets}
         for fingerprint in (*known, *replaced):
             secrets.setdefault(fingerprint, KnownSecret(fingerprint))
         for fingerprint in replaced:
             secret = secrets[fingerprint]
             secrets[fingerprint] = replace(secret, replaced_at=secret.replaced_at or at)
         if current is not None:
-            one = secrets.pop(current, KnownSecret(current))
+            secret = secrets.pop(current, KnownSecret(current))
             secrets[current] = replace(
-                one,
-                refreshed_at=refreshed_at or one.refreshed_at,
-                first_seen=one.first_seen or at,
-                last_seen=at or one.last_seen,
+                secret,
+                refreshed_at=refreshed_at or secret.refreshed_at,
+                first_seen=secret.first_seen or at,
+                last_seen=at or secret.last_seen,
                 replaced_at=None,
             )
-        runs = self.runs if run is None else (*(one for one in self.runs if one != run), run)
+        runs = self.runs if run is None else (*(mark for mark in self.runs if mark != run), run)
         return replace(self, secrets=tuple(secrets.values())[-MOST_SECRETS:], runs=runs[-MOST_RUNS:])
 
     def after_rotation(
@@ -231,19 +231,19 @@ class History:
 
     def tells_of(self, run: ThisRun) -> bool:
         """Whether the rotate task of this Dag run was started."""
-        return run.mark in self.runs or (run.cleared and any(one.startswith(f"{run.name} ") for one in self.runs))
+        return run.mark in self.runs or (run.cleared and any(mark.startswith(f"{run.name} ") for mark in self.runs))
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> History:
         """Add known or leaked fingerprints, and return the new history. Known ones count as older than all others."""
-        new = [KnownSecret(one) for one in dict.fromkeys(known) if one not in self.known]
+        new = [KnownSecret(fingerprint) for fingerprint in dict.fromkeys(known) if fingerprint not in self.known]
         return replace(self, secrets=(*new, *self.secrets), leaked=self.leaked | set(leaked))
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""
         return {
             "secrets": [
-                {name: value for name in KnownSecret.__slots__ if (value := getattr(one, name)) is not None}
-                for one in self.secrets
+                {name: value for name in KnownSecret.__slots__ if (value := getattr(secret, name)) is not None}
+                for secret in self.secrets
             ],
             "leaked": sorted(self.leaked),
             "runs": list(self.runs),
@@ -256,7 +256,9 @@ class History:
         return cls(
             webhook_id,
             tuple(
-                one for entry in items_of(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None
+                secret
+                for entry in items_of(raw.get("secrets"))
+                if (secret := read_record(KnownSecret, entry)) is not None
             ),
             frozenset(texts_of(raw.get("leaked"))),
             tuple(texts_of(raw.get("runs"))),
@@ -264,11 +266,11 @@ class History:
         )
 
     def _find(self, fingerprint: str) -> KnownSecret | None:
-        return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
+        return next((secret for secret in self.secrets if secret.fingerprint == fingerprint), None)
 
     def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
-        others = (one for one in self.secrets if one.fingerprint != fingerprint)
-        moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
+        others = (secret for secret in self.secrets if secret.fingerprint != fingerprint)
+        moments = (moment_of(text) for secret in others for text in (secret.first_seen, secret.last_seen))
         limit = until + CLOCK_STEPS if until is not None else None
         earlier = [min(at, until or at) for at in moments if at is not None and (limit is None or at < limit)]
         return max(earlier, default=None)
