@@ -233,7 +233,7 @@ def normalised(text: str, world: FeaturebaseWorld) -> str:
         (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "{time}"),
         (r"(answered) [45]\d\d\b", r"\1 {status}"),
         (r" \(type \w+(, code sandbox_fault)?\)", ""),
-        (r"(: )The sandbox was told to answer so", r"\1{Featurebase's words}"),
+        (r"(: )The sandbox was told to return this error", r"\1{Featurebase's words}"),
         (r"\b(Read|Remote|Connect|Write)(Timeout|ProtocolError|Error)\b", "{error}"),
         (r"(/[\w.-]+)*/featurebase-store-[^\s;,]+", "{path}"),
         (r"asks to wait \d+ s", "asks to wait {n} s"),

@@ -118,7 +118,7 @@ def test_without_a_database_earlier_runs_are_not_known_and_that_is_said(
 ) -> None:
     configure(world.entry(stores=[world.file_store()]))
     ended()
-    assert f"Note: what earlier runs of {world.name} left can't be read here" in capsys.readouterr().out
+    assert f"Note: what earlier runs of {world.name} can't be read here" in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_wrong_use(

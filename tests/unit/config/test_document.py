@@ -77,7 +77,7 @@ def test_a_tag_is_a_fault_and_builds_nothing(tag):
     for text in (f"a: {tag} '1'", f"a: {tag} [1]"):
         _, faults = read_document(text)
         assert [(fault.line, fault.field) for fault in faults] == [(1, "a")]
-        assert "tags are not allowed" in faults[0].message
+        assert "are not allowed in this file" in faults[0].message
 
 
 def test_anchors_aliases_and_merge_keys_work():
@@ -127,7 +127,7 @@ def test_deep_nesting_through_aliases_is_refused():
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: &a [*a]", 1, "stands inside its own anchor"),
+        ("a: &a [*a]", 1, "is inside its own anchor"),
         ("a:\n  b: *nowhere", 2, "undefined alias"),
         ("a: &a 1\nb: &a 2", 2, "duplicate anchor"),
         ("a: 1\n---\nb: 2", 2, "a single document"),

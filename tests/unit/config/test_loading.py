@@ -226,7 +226,7 @@ def test_what_is_no_file_is_refused_without_reading_it(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (tmp_path, pipe):
-        with pytest.raises(ConfigError, match="is no regular file"):
+        with pytest.raises(ConfigError, match="is not a regular file"):
             load_rotation_config(path)
 
 
@@ -285,7 +285,7 @@ except ConfigError as error:
         check=True,
         env={**os.environ, "PYTHONPATH": provider},
     )
-    assert "cannot be read (Permission denied) by the user that runs Airflow's Dag processor" in done.stdout
+    assert "cannot be read (Permission denied) Airflow's Dag processor and workers must be able to read it" in done.stdout
 
 
 def test_reading_the_models_imports_no_airflow():

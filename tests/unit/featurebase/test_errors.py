@@ -82,7 +82,7 @@ def test_message_of_the_base_class_ends_without_advice() -> None:
 def test_outcome_of_a_write_is_unknown_unless_it_was_refused_or_never_sent(error: ApiError, known: bool) -> None:
     """Only a refusal or a failed connection proves that a write did not happen; a read changes nothing."""
     assert error.outcome_known is known
-    assert ("It may have been carried out" in str(error)) is not known
+    assert ("The call may still have taken effect" in str(error)) is not known
     assert ("Nothing was changed" in str(error)) is known
 
 

@@ -271,7 +271,7 @@ def test_an_outage_in_a_first_try_has_changed_nothing(
     featurebase.api.read_script.append(api_unreachable())
     with pytest.raises(ApiUnreachable) as caught:
         rotate(memory, a_store(), task={"try_number": number}).execute()
-    assert ("whether an earlier one has" in str(caught.value)) is (number == 2)
+    assert ("whether an earlier try did" in str(caught.value)) is (number == 2)
 
 
 def test_a_plan_for_another_featurebase_is_not_followed(featurebase: Featurebase, memory: WebhookMemory) -> None:

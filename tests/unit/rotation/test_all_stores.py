@@ -235,7 +235,7 @@ def test_all_stores_are_written_and_reported() -> None:
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
     assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
     assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
-    advice = "Mend that, then try again"
+    advice = "Fix this, then try again"
     assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem=f"store c: read-only. {advice}")
     assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem=f"store d: no client. {advice}")
     assert outcomes["e"].result == "failed"
@@ -290,7 +290,7 @@ def test_an_outcome_says_that_a_store_cannot_be_read() -> None:
         outcomes = distribute(ready, NEW, RULE, since=None)
     assert outcomes["a"].detail is None
     assert outcomes["b"].detail == NOT_READABLE
-    assert "never shows what it holds" in NOT_READABLE
+    assert "but it is write-only and can't be read back" in NOT_READABLE
     assert outcomes["b"].holds_secret
     assert stores[1].holds == "whsec_1"
 
