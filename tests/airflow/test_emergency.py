@@ -114,9 +114,7 @@ def test_unknown_name_holds_nobody_up(airflow: InProcessAirflow, world: Featureb
         "plan": "failed", "rotate": "upstream_failed", "push": "upstream_failed", "probe": "upstream_failed",
         "confirm": "upstream_failed", "report": "skipped",
     }  # fmt: skip
-    assert f"no webhook of this name; nothing was changed. Known:{world.name}." in run.error(
-        "webhook.plan[0]"
-    )
+    assert f"no webhook of this name; nothing was changed. Known:{world.name}." in run.error("webhook.plan[0]")
     assert (branch(run, 1)["push"], branch(run, 1)["report"], world.refreshes()) == ("success", "success", 1)
     assert in_stores(airflow, world) == everywhere(world.secret)
     assert [row["outcome"] for row in run.xcoms["summary"]] == ["no report", "rotated"]

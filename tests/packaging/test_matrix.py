@@ -143,7 +143,9 @@ def test_check_stores_is_a_command(bin_dir: Path, tmp_path: Path) -> None:
     words = ("check-stores", "--help")
     assert "Connects to every store in the rotation file" in run(bin_dir / "featurebase", *words, cwd=tmp_path)
     if run(bin_dir / "python", "-W", "ignore", "-c", TAKES_COMMANDS, cwd=tmp_path).split()[-1] == "True":
-        assert "Connects to every store in the rotation file" in run(bin_dir / "airflow", "featurebase", *words, cwd=tmp_path)
+        assert "Connects to every store in the rotation file" in run(
+            bin_dir / "airflow", "featurebase", *words, cwd=tmp_path
+        )
     else:
         assert bin_dir.parent.name.startswith("3.1.")
 

@@ -212,8 +212,8 @@ class Probe:
             if left:
                 self.clock.sleep(self.interval)
         return "unproven", (
-            f"{WRONG_KEY_TRIES} signed with a wrong key were not refused (last: {answer}), so it is not proven that "
-            "the receiver verifies signatures. Make it answer a wrong signature with 401, or set "
+            f"{WRONG_KEY_TRIES} signed with a wrong key were not refused (in the end {answer}), so it is not proven "
+            "that the receiver verifies signatures. Make it answer a wrong signature with 401, or set "
             "probe.reject_check: false"
         )
 
@@ -234,8 +234,8 @@ class Probe:
         kind: ProbeResult = "unreachable" if answer.may_pass else "refused"
         if tally.accepted:
             return kind, (
-                f"the receiver {self._host} accepts some events and not others: last, {answer} ({sent}). Some of its "
-                "replicas have not loaded this secret, or are not serving"
+                f"the receiver {self._host} accepts some events and not others: in the end {answer} ({sent}). Some "
+                "of its replicas have not loaded this secret, or are not serving"
             )
         wrong = self._refusal_of_a_wrong_key()
         if wrong not in (None, answer.status) and answer.status not in ASK_FOR_ANOTHER_TRY:

@@ -188,7 +188,7 @@ def test_a_place_that_no_store_names_any_more_may_hold_a_previous_secret() -> No
     assert found(stores=stores, previous_in=named) == []
     finding = one(stores=stores, previous_in=(*named, "memory://gone#previous"))
     assert (finding.kind, finding.heals) == ("previous_left_behind", False)
-    assert "in memory://gone#previous, which" in finding.detail
+    assert "in memory://gone#previous. The rotation file no longer names" in finding.detail
 
 
 def test_a_finding_tells_the_id_of_a_webhook_that_the_file_knows_by_name() -> None:

@@ -46,7 +46,7 @@ def test_every_fault_has_its_line(file: Path, capsys: pytest.CaptureFixture[str]
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{file}: valid")
     assert second.startswith(f"{broken}:5: webhooks[0].probe: must be true, false or a mapping")
-    assert third.startswith(f"{broken}:9: webhooks[1].retires: is no field here; did you mean retries?")
+    assert third.startswith(f"{broken}:9: webhooks[1].retires: is not a known field; did you mean retries?")
 
 
 def test_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_every_duplicate_key_is_a_fault():
     """Also within a list, and a third time."""
     _, faults = read_document("a: 1\nb:\n  - c: 1\n    c: 2\na: 3\na: 4\n")
     assert [(fault.line, fault.field) for fault in faults] == [(4, "b[0].c"), (5, "a"), (6, "a")]
-    assert faults[0].message == "stands twice in this mapping; first on line 3"
+    assert faults[0].message == "is given twice in this mapping; first on line 3"
 
 
 @pytest.mark.parametrize("key", ["1", "true", "null", "[a]", "{a: b}", "1.5"])

@@ -109,8 +109,8 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
         ("retry_delay: PT10M", "must not be longer than max_retry_delay"),
         ("push_retry_delay: PT10M", "must not be longer than max_retry_delay"),
         ("execution_timeout: PT30S", ("must be shorter than execution_timeout, or the task is stopped while it "
-         "looks for the refresh; it is PT1M by default")),
-        ("probe: {timout: PT1M}", ("is no field here; did you mean timeout? (allowed: allow_hosts, body, interval, "
+         "waits for the refresh; it is PT1M by default")),
+        ("probe: {timout: PT1M}", ("is not a known field; did you mean timeout? (allowed: allow_hosts, body, interval, "
          "reject_check, steady, successes, timeout)")),
     ],
 )  # fmt: skip
@@ -192,7 +192,7 @@ def test_stores_are_counted(faults, one_webhook):
         ("{type: 5}", ".type", "must be text; allowed: airflow_variable"),
         ("{type: airflow_vaiable, name: x}", ".type", '"airflow_vaiable" is no store type; allowed: airflow_variable'),
         ("{type: airflow_variable}", ".name", "is required"),
-        ("{type: airflow_variable, nmae: x, name: x}", ".nmae", "is no field here; did you mean name?"),
+        ("{type: airflow_variable, nmae: x, name: x}", ".nmae", "is not a known field; did you mean name?"),
         ("{type: object_storage, path: /a/b, format: xml}", ".format", "must be one of 'raw', 'json' or 'dotenv'"),
         ("{type: object_storage, path: /a/b, timeout: 0}", ".timeout", "must be more than 0"),
         ("{type: object_storage, path: /a/b, label: 'A b'}", ".label", "must match ^[a-z0-9_]{1,40}$"),

@@ -103,8 +103,8 @@ def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
     assert dag is not None
     assert dag.params["webhooks"] == ["production", "staging"]
     problem = (
-        f"{rotation_file}:11: webhooks[1].webhook_id: is required, or webhook_name in its place; "
-        f"{rotation_file}:12: webhooks[1].webhook_nmae: is no field here; did you mean webhook_name?"
+        f"{rotation_file}:11: webhooks[1].webhook_id: is required, or webhook_name instead; "
+        f"{rotation_file}:12: webhooks[1].webhook_nmae: is not a known field; did you mean webhook_name?"
     )
     for task in dag.tasks:
         if task.task_id != "choose":

@@ -49,7 +49,7 @@ def test_message_names_call_answer_cause_and_state() -> None:
     """One line tells what failed, where, why, what state things are in and what to do."""
     assert str(ERRORS[2]) == (
         "Featurebase answered 400 to POST /v2/webhooks (type invalid_request_error, code bad, param url): "
-        "no. Nothing was changed; the same request will be refused again: check the rotation file, and the "
+        "no. Nothing was changed; the same request will fail again: check the rotation file, and the "
         "connection's base URL and API version."
     )
     assert "asks to wait 12 s" in str(ERRORS[6])
@@ -91,7 +91,7 @@ def test_a_task_can_say_what_state_things_are_in() -> None:
     error = RateLimited("GET", "/p", 429)
     error.state = "The stores hold the new secret"
     copy = pickle.loads(pickle.dumps(error))
-    assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a later try is safe."
+    assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a retry is safe."
     assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A later try is safe.")
 
 

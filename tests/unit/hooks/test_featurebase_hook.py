@@ -91,7 +91,7 @@ def test_extras() -> None:
         ({"host": "do.featurebase.app/v2/webhooks/"}, {}, "must not contain /v2, which is added to each call"),
         ({"host": "gw/f b", "port": 1}, {}, "space"),
         ({"host": "me:sk_live@gw", "port": 1}, {}, "contain a user name, password"),
-        ({"host": "https://gw:x", "port": 1}, {}, "is not a URL"),
+        ({"host": "https://gw:x", "port": 1}, {}, "is not a valid URL"),
     ],
 )
 def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: dict[str, Any], says: str) -> None:

@@ -166,7 +166,7 @@ def test_each_team_has_its_own_memory(featurebase: Featurebase, memory: WebhookM
 def test_a_plan_of_another_webhook_refreshes_nothing(featurebase: Featurebase, memory: WebhookMemory) -> None:
     """The entry may have been given another id since the run began."""
     operator = EmergencyRotateOperator(task_id="rotate", **with_stores(a_store(), webhook_id="5" * 24))
-    with pytest.raises(AirflowFailException, match=f"webhook {'5' * 24}: the plan in this Dag run is of webhook"):
+    with pytest.raises(AirflowFailException, match=f"webhook {'5' * 24}: the plan in this Dag run belongs to webhook"):
         RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
     assert featurebase.api.posts == 0
 
@@ -439,7 +439,7 @@ def test_stores_that_are_left_over_are_named(
     with pytest.raises(error) as caught:
         task.execute()
     text = str(caught.value)
-    assert f"{WEBHOOK_ID}: the leaked secret was replaced by {NEW}, and {len(left)} of {len(left) + 1} stores" in text
+    assert f"{WEBHOOK_ID}: the leaked secret was replaced by {NEW}, but {len(left)} of {len(left) + 1} stores" in text
     assert ".." not in text.replace("...", "")
     told = task.pushed["return_value"]["stores"]
     assert told["right"]["result"] == "written"

@@ -145,7 +145,7 @@ def test_a_webhook_is_found_by_its_name(
     [
         (NAME, rf"2 webhooks \({WEBHOOK_ID}, {OTHER_ID}\) have the name"),
         ("No such", r"\(by name\): no webhook has the name 'No such'"),
-        ("", r"webhook \(none\): neither"),
+        ("", r"webhook \(none\): webhook_id and webhook_name are both empty"),
     ],
 )
 def test_a_name_must_mean_one_webhook(featurebase: Featurebase, memory: WebhookMemory, name: str, refused: str) -> None:

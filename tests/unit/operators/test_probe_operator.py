@@ -235,7 +235,7 @@ def test_a_secret_that_no_store_was_given_is_not_blamed_on_the_receiver(monkeypa
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     receiver = Receiver(featurebase)
     task = OneTask(left_behind(distributed="sha256:another"))
-    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: the stores were given sha256:another"):
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: sha256:another was written to the stores"):
         probing(probe_options=receiver.options()).execute(task.context)
     assert receiver.events == []
 

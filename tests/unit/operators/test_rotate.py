@@ -255,7 +255,7 @@ def test_a_store_that_was_not_written_fails_a_task_that_no_push_follows(
         with pytest.raises(StoresNotReady) as caught:
             task.execute()
         said = str(caught.value)
-        assert said.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, and 2 stores do not hold it: b: ")
+        assert said.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, but 2 stores do not hold it: b: ")
         assert said.count("read-only") == 2
         assert "; c: " in said
     else:

@@ -74,7 +74,7 @@ def test_what_cannot_be_told_stays_and_says_what_to_do(
     featurebase = OneFeaturebase(webhook).behind(monkeypatch)
     with pytest.raises(AirflowFailException, match=says) as caught:
         settling(**arguments).execute(OneTask(results).context)
-    assert f"{WEBHOOK_ID}: it is 'paused' and stays so" in str(caught.value)
+    assert f"{WEBHOOK_ID}: it is 'paused' and was left so" in str(caught.value)
     assert "If the webhook should be active, set it active in Featurebase" in str(caught.value)
     assert "last result: 401" in str(caught.value)
     assert featurebase.updates == []

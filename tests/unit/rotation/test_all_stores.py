@@ -57,7 +57,7 @@ def test_every_store_that_cannot_be_armed_is_named() -> None:
             ready.require_all(WEBHOOK_ID)
     text = str(caught.value)
     assert WEBHOOK_ID in text
-    assert "2 of 3 stores could not be armed, so nothing was refreshed" in text
+    assert "2 of 3 stores are not ready, so nothing was refreshed" in text
     assert "pip install it" in text
     assert "refused the connection" in text
     assert [store.closed for store in stores] == [0, 1, 1]
@@ -256,7 +256,7 @@ def test_a_hanging_write_costs_only_its_store() -> None:
         outcomes = distribute(ready, NEW, RULE, since=None)
     gate.set()
     assert [one.result for one in outcomes.values()] == ["failed", "written"]
-    assert "unknown until the store is read" in str(outcomes["a"].problem)
+    assert "unknown whether the call arrived until the store is read" in str(outcomes["a"].problem)
 
 
 def test_a_secret_that_changed_since_arming_is_not_overwritten_unread() -> None:

@@ -131,4 +131,4 @@ def test_anything_else_is_left_alone(
 
 
 def test_a_status_that_nobody_knows_is_left_alone() -> None:
-    assert "not known" in str(why_not(inactive(status="archived")))
+    assert "is unknown" in str(why_not(inactive(status="archived")))

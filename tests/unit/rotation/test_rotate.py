@@ -412,7 +412,7 @@ def test_no_outcome_is_unreadable(raw: object) -> None:
 
 
 def test_an_outcome_without_a_plan_is_unreadable() -> None:
-    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: no plan"):
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: this Dag run has no recorded plan"):
         RotationOutcome.from_json(an_outcome(plan=None), webhook_id=WEBHOOK_ID)
 
 

@@ -256,7 +256,7 @@ def test_how_it_ends_after_the_triggerer_is_counted(
 
 def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> None:
     event = {"webhook_id": WEBHOOK_ID, "kind": "unreadable"}
-    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*a retry looks again"):
+    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*a retry reads again"):
         a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
 
 
@@ -431,7 +431,7 @@ def test_on_the_worker_too_a_refusal_is_not_repeated(monkeypatch: pytest.MonkeyP
     ],
 )  # fmt: skip
 def test_a_sensors_argument_that_would_have_no_effect_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"WebhookDeliveryHealthSensor has no use for {name}: "):
+    with pytest.raises(ValueError, match=f"WebhookDeliveryHealthSensor does not support {name}: "):
         a_sensor(**{name: value})
 
 
