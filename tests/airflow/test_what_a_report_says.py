@@ -49,7 +49,7 @@ def test_store_whose_push_failed_is_not_shown_as_rotate_left_it(
     assert (good["result"], bad["result"], bad["fingerprint"]) == ("written", "unknown", None)
     for said in (bad["problem"], run.report["cause"], rows(run)["push.object_storage"]["why"]):
         assert "does not exist. A refresh can't be undone" in said
-    assert "Not settled: object_storage. Mend the store, then clear its push task" in run.report["advice"]
+    assert "Not known to hold it: object_storage. Fix the store, then clear its push task" in run.report["advice"]
     (event,) = airflow.asset_events(asset(world, "rotation-report"))
     assert event == run.report
 

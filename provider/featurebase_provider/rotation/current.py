@@ -172,6 +172,6 @@ def read_current(
         return webhook
     raise StaleRead(
         webhook_id,
-        f"for {patience:.0f} s Featurebase has returned {', '.join(sorted(shown))}, which is known to have been replaced; it "
-        "was not written to any store. A retry is safe",
+        f"for {patience:.0f} s Featurebase has returned {', '.join(sorted(shown))}, which is known to have been "
+        "replaced; it was not written to any store. A retry is safe",
     )

@@ -84,7 +84,7 @@ def test_white_space_around_the_secret_is_a_finding_of_its_own() -> None:
     padded = MemoryStore("a", value=SigningSecret(f"{secret('0').reveal()}\n"))
     (found,) = check(padded).findings
     assert "it holds Featurebase's secret with white space around it (such as a line break)" in found
-    assert "mode distribute" in found
+    assert "mode=distribute" in found
 
 
 def test_every_store_with_a_problem_is_a_finding() -> None:

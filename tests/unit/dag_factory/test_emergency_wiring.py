@@ -113,7 +113,7 @@ def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
     choose, summary = dag.get_task("choose"), dag.get_task("summary")
     assert choose.known == ("production", "staging")
     assert choose.file_error == summary.file_error
-    assert "2 faults in the rotation file" in str(choose.file_error)
+    assert "2 errors in the rotation file" in str(choose.file_error)
     assert "staging can't be rotated here" in (dag.doc_md or "").replace("\\", "")
 
 

@@ -92,7 +92,7 @@ def test_a_task_can_say_what_state_things_are_in() -> None:
     error.state = "The stores hold the new secret"
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a retry is safe."
-    assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A later try is safe.")
+    assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A retry is safe.")
 
 
 def test_unsent_and_unanswered_calls_read_differently() -> None:

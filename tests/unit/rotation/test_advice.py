@@ -59,7 +59,7 @@ def test_a_webhook_that_is_gone_has_nothing_left_to_be_set_active_or_cleared_fir
 @pytest.mark.parametrize(("emergency", "whose"), [(False, "the secret"), (True, "the leaked secret")])
 def test_where_a_refresh_is_not_settled_rotate_is_cleared(emergency: bool, whose: str) -> None:
     text = advise("unknown", emergency=emergency, status="active", cause="rotate: no answer")
-    assert text.startswith(f"It is unknown whether {whose}was refreshed. Clear the rotate task")
+    assert text.startswith(f"It is unknown whether {whose} was refreshed. Clear the rotate task")
 
 
 @pytest.mark.parametrize(("emergency", "held"), [(False, "the current secret"), (True, "the new secret")])
@@ -147,12 +147,12 @@ def test_the_way_forward_depends_on_what_is_left() -> None:
     text = advise("incomplete", left=(LEFT,))
     assert "Not known to hold it: c. Fix the store, then clear its push task" in text
     assert "old secret can't be restored" in text
-    assert "Not settled: c." in advise("incomplete", left=(LEFT,), emergency=True)
+    assert "Not known to hold it: c." in advise("incomplete", left=(LEFT,), emergency=True)
     overtaken = StoreOutcome("a", "memory://a", "written", OLD)
     for emergency in (False, True):
         said = advise("incomplete", left=(overtaken,), emergency=emergency)
         assert said.startswith(
-            "Featurebase's secret was refreshed again after a had been seen to. Clear the push tasks"
+            "Featurebase's secret was refreshed again after these stores were written: a. Clear the push tasks"
         )
     assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
     text = advise("incomplete", rotated=False)

@@ -113,7 +113,7 @@ def test_padded_is_what_differs_in_white_space_only(held: SigningSecret | None, 
 
 def test_what_cannot_be_read_cannot_be_judged() -> None:
     """Whose value it is stays unknown, so it takes an ``adopt: true`` to replace it."""
-    with pytest.raises(StoreForeignValue, match="^store a store: it it is write-only.*set adopt: true"):
+    with pytest.raises(StoreForeignValue, match="^store a store: it is write-only.*set adopt: true"):
         check_ours("a store", StoredValue(None, readable=False), a_rule(known=KNOWN), current=NEW.fingerprint)
 
 

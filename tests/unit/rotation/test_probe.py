@@ -147,7 +147,7 @@ def test_a_receiver_that_refuses_the_topic_is_told_from_one_that_refuses_the_sig
     receiver.accepts = 422
     outcome = a_probe(receiver, timeout=4).run(secret("1"))
     assert outcome.result == "topic_refused"
-    assert "it answered 422 where a wrong key gets 401" in outcome.detail
+    assert "it answered 422, while a wrong key gets 401" in outcome.detail
     assert "probe.body" in outcome.detail
 
 
