@@ -154,7 +154,7 @@ def test_the_way_forward_depends_on_what_is_left() -> None:
         assert said.startswith(
             "Featurebase's secret was refreshed again after these stores were written: a. Clear the push tasks"
         )
-    assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
+    assert "Not known to hold it: a, c" in advise("incomplete", left=(overtaken, LEFT))
     text = advise("incomplete", rotated=False)
     assert "old secret can't be restored" in text
     assert "Clear the rotate task" in text
