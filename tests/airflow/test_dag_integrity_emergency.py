@@ -85,7 +85,7 @@ def test_events_go_through_an_alias(dag: dict[str, Any]) -> None:
 
 
 def test_page_says_what_the_button_does(dag: dict[str, Any]) -> None:
-    assert "refreshed at once" in dag["doc_md"]
+    assert "refreshed immediately" in dag["doc_md"]
     assert "507f1f77bcf86cd799439011" in dag["doc_md"]
     assert "<b>" not in dag["doc_md"]
 

@@ -70,5 +70,5 @@ def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         console.main(["check-stores", "--help"])
     shown = capsys.readouterr().out
-    assert "1 there are findings" in shown
+    assert "1 if there are findings" in shown
     assert definition.CHECK_STORES.description in shown
