@@ -116,11 +116,11 @@ browser: setup ## the UI in a real browser
 
 # `make proofs` plays the short form of faults and crash; FEATUREBASE_FAULTS=full and FEATUREBASE_CRASH=full all of it.
 .PHONY: faults
-faults: setup ## each call and store of a rotation meets each fault; compared with docs/reliability.md
+faults: setup ## each call and store of a rotation meets each fault; compared with docs/reliability-matrix.md
 	@$(TIMED) $@ env FEATUREBASE_FAULTS=$${FEATUREBASE_FAULTS:-full} $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults
 
 .PHONY: reliability
-reliability: setup ## play the whole fault matrix, and write its table into docs/reliability.md anew
+reliability: setup ## play the whole fault matrix, and write its table into docs/reliability-matrix.md anew
 	@rows=$$(mktemp -d); FEATUREBASE_FAULTS=full FEATUREBASE_FAULT_ROWS=$$rows $(PYTEST) $(ALL_CORES) --dist=loadgroup tests/faults && \
 	    $(BIN)/python -m tests.faults.table $$rows; status=$$?; rm -rf $$rows; exit $$status
 

@@ -1,4 +1,4 @@
-"""The table in docs/reliability.md: written from what a run of the fault matrix saw, and compared with it.
+"""The tables of docs/reliability-matrix.md: written from what a run of the fault matrix saw, and compared with it.
 
 Usage, after a run with FEATUREBASE_FAULT_ROWS set: python -m tests.faults.table ROWS_FOLDER
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.faults.runs import Row
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reliability-matrix.md"
 OUTCOMES = (DONE, NOT_STARTED, BY_AIRFLOW, BY_HAND)
 BEGIN, END = "<!-- begin: the fault matrix, written by make reliability -->", "<!-- end: the fault matrix -->"
 IS_FULL = os.environ.get("FEATUREBASE_FAULTS") == "full"

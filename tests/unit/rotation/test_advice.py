@@ -19,7 +19,7 @@ from featurebase_provider.rotation.probe import ProbeOutcome
 from featurebase_provider.rotation.store import Writability
 from tests.world.fakes import WEBHOOK_ID, a_webhook, fingerprint
 
-PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[3] / "docs" / "runbook.md"
 HOST = "https://do.featurebase.app"
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
