@@ -56,8 +56,8 @@ class StoredValue:
         is written whenever it is brought up to date; its configuration insists on ``adopt: true``.
     :param finished: False if the value is there and something that belongs to writing it is not done yet (a
         restart); it is then written again.
-    :param may_be_made: False where the place itself is missing (the file, the secret, the row) and the configuration
-        does not say ``create: true``: a write would be refused.
+    :param may_be_made: False where the place itself (the file, the secret, the row), or our key in it, is missing and
+        the configuration does not say ``create: true``: a write would be refused.
     """
 
     current: SigningSecret | None
