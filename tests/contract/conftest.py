@@ -26,6 +26,7 @@ CASES = {
     "kubernetes_json": "tests.contract.kubernetes_secret_cases:KubernetesJsonCase",
     "kubernetes_secret": "tests.contract.kubernetes_secret_cases:KubernetesSecretCase",
     "http_consul": "tests.contract.http_cases:ConsulCase",
+    "http_consul_dotenv": "tests.contract.http_cases:ConsulDotenvCase",
     "http_etcd": "tests.contract.http_cases:EtcdCase",
     "local_raw": "tests.contract.local_file_cases:LocalRawCase",
     "local_json": "tests.contract.local_file_cases:LocalJsonCase",
