@@ -69,8 +69,8 @@ ADVICE: Mapping[str, str] = {
     "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,
     "store_differs": "Receivers that read it refuse deliveries. " + _DISTRIBUTE,
     "store_absent": _DISTRIBUTE,
-    "store_missing": "Create it or correct the key, or say create: true for this store, then trigger the webhook's Dag with "
-    "mode=distribute.",
+    "store_missing": "Create it or correct the key, or say create: true for this store, then trigger the webhook's "
+    "Dag with mode=distribute.",
     "store_unfinished": _DISTRIBUTE,
     "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
     "store_unreachable": "Mend the store or its connection; what it holds is not known.",
