@@ -33,8 +33,8 @@ class ObjectStorageStore(FormattedStore):
     :param path: an absolute path, ``file:///...``, or any URL that Airflow's object storage knows
         (``s3://bucket/key``). A path on a worker is that worker's own, unless it is on a shared volume.
     :param conn_id: Airflow connection for that storage.
-    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``; by default as its name
-        says.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``; by default as its
+        name says.
     :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
     :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
     :param create: whether a missing file or object is created, and a missing key of an existing one added; a folder or
