@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from abc import abstractmethod
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from dotenv import dotenv_values
 
 from featurebase_provider.stores.aws_secrets_manager import AwsSecretsManagerStore
 from featurebase_provider.stores.aws_ssm import AwsSsmStore
@@ -50,6 +52,8 @@ class AwsCase(StoreCase):
         self.client = client_of(self.service)
         self.keeps_previous = self.as_json
         self.previous_as_current = {"key": "previous", "previous_key": None} if self.as_json else None
+        self.misspelt = {"key": "Current"} if self.as_json else None
+        self.bare = not self.as_json
         self.name = f"/apps/{uuid4().hex}/webhook"
         self.conn_id = self.connection("root", "root")
 
@@ -182,6 +186,28 @@ class SecretsManagerRawCase(AwsCase):
 
 class SecretsManagerJsonCase(SecretsManagerRawCase):
     as_json = True
+
+
+class SecretsManagerDotenvCase(SecretsManagerRawCase):
+    """A whole env file in one secret, as deployments write it to disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keeps_previous, self.bare = True, False
+        self.previous_as_current = {"key": "SIGNING_OLD", "previous_key": None}
+        self.misspelt = {"key": "SIGNING_KEY"}
+
+    def config(self, **changes: Any) -> AwsStore:
+        return super().config(**{"format": "dotenv", "key": "SIGNING", "previous_key": "SIGNING_OLD", **changes})
+
+    def text(self, current: Any, previous: str | None = None) -> str:
+        old = f"SIGNING_OLD={previous}\n" if previous else ""
+        return f"# of the app\nHOST=a\nexport SIGNING='{current}'\n{old}DEBUG=1\n"
+
+    def seen_in(self, text: str, others: Any) -> Seen:
+        values = dotenv_values(stream=io.StringIO(text))
+        current, previous = (values.pop(key, None) for key in ("SIGNING", "SIGNING_OLD"))
+        return Seen(current, previous, (values, others))
 
 
 class SsmRawCase(AwsCase):

@@ -26,6 +26,7 @@ NAME = "featurebase-webhook-secret"
 
 
 class AzureRawCase(StoreCase):
+    bare = True
     has_mark = True
     asks_airflow = True
     proves_writability = False
@@ -114,6 +115,8 @@ class AzureRawCase(StoreCase):
 
 
 class AzureJsonCase(AzureRawCase):
+    bare = False
+    misspelt: ClassVar = {"key": "Signing"}
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 

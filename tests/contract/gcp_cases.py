@@ -38,6 +38,7 @@ def documented_permissions() -> set[str]:
 
 
 class GcpRawCase(StoreCase):
+    bare = True
     has_mark = True
     asks_airflow = True
 
@@ -132,6 +133,8 @@ class GcpRawCase(StoreCase):
 
 
 class GcpJsonCase(GcpRawCase):
+    bare = False
+    misspelt: ClassVar = {"key": "Signing"}
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 

@@ -45,6 +45,8 @@ class KubernetesSecretCase(StoreCase):
     keeps_previous = True
     has_mark = True
     asks_airflow = True
+    bare = True
+    misspelt: ClassVar = {"key": "FEATUREBASE_WEBHOOK_SECERT", "previous_key": None}
     previous_as_current: ClassVar = {"key": PREVIOUS_KEY, "previous_key": None}
 
     def __init__(self) -> None:
@@ -144,3 +146,31 @@ class KubernetesSecretCase(StoreCase):
             asks = f"import socket; socket.create_connection(('127.0.0.1', {server.port})).recv(1)"
             command = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": ["-c", asks]}
             yield self.config(conn_id=self.connection("", exec=command), timeout=300), server.wait
+
+
+class KubernetesJsonCase(KubernetesSecretCase):
+    """The secret in a JSON document that is one key of the Secret, as an application mounts it."""
+
+    bare = False
+    misspelt: ClassVar = {"entry": "feedback.signing", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "feedback.previous", "previous_entry": None}
+
+    def config(self, **changes: Any) -> KubernetesSecretStore:
+        entries = {"format": "json", "entry": "feedback.secret", "previous_entry": "feedback.previous"}
+        return super().config(**{"key": "app.json", "previous_key": None, **entries, **changes})
+
+    def put(self, current: str, previous: str | None = None) -> None:
+        feedback = {"secret": current, "url": "https://a"} | ({"previous": previous} if previous else {})
+        self.put_bytes({"app.json": json.dumps({"feedback": feedback, "n": 1.50}).encode()})
+
+    def seen(self) -> Seen | None:
+        found = self.secret()
+        if found is None:
+            return None
+        document = json.loads(base64.b64decode(found.data["app.json"]))
+        feedback = document["feedback"]
+        current, previous = feedback.pop("secret", None), feedback.pop("previous", None)
+        return Seen(current, previous, (document, found.data.get("OTHER")))
+
+    def put_wrong_type(self) -> None:
+        self.put_bytes({"app.json": json.dumps({"feedback": HELD}).encode()})

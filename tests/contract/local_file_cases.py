@@ -38,6 +38,7 @@ def without_root() -> Iterator[None]:
 
 
 class LocalRawCase(StoreCase):
+    bare = True
     file_name = "webhook.secret"
 
     def __init__(self) -> None:
@@ -95,9 +96,11 @@ class LocalRawCase(StoreCase):
 
 
 class LocalJsonCase(LocalRawCase):
+    bare = False
     file_name = "webhook.json"
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
+    misspelt: ClassVar = {"key": "webhookSecret"}
 
     def text(self, current: str, previous: str | None) -> str:
         document: dict[str, Any] = {"url": "https://example.com", "limit": 1.50, "current": current}
@@ -113,10 +116,38 @@ class LocalJsonCase(LocalRawCase):
         self.file.write_text(json.dumps({"current": [HELD]}))
 
 
+class LocalNestedJsonCase(LocalJsonCase):
+    """The secret lies in an object within an object, and other keys in each of them."""
+
+    previous_as_current: ClassVar = {"key": "feedback.webhook.previous", "previous_key": None}
+    misspelt: ClassVar = {"key": "feedback.webhook.secrets"}
+
+    def config(self, **changes: Any) -> ObjectStorageStore:
+        keys = {"key": "feedback.webhook.secret", "previous_key": ["feedback", "webhook", "previous"]}
+        return super().config(**{**keys, **changes})
+
+    def text(self, current: str, previous: str | None) -> str:
+        webhook: dict[str, Any] = {"url": "https://example.com", "secret": current, "limit": 1.50}
+        if previous:
+            webhook["previous"] = previous
+        return json.dumps({"log": {"level": 1e3}, "feedback": {"webhook": webhook, "on": True}}, indent="\t")
+
+    def parse(self, text: str) -> Seen:
+        document = json.loads(text)
+        webhook = document["feedback"].pop("webhook")
+        current, previous = (webhook.pop(key, None) for key in ("secret", "previous"))
+        return Seen(current, previous, [list(webhook.items()), document] if webhook else None)
+
+    def put_wrong_type(self) -> None:
+        self.file.write_text(json.dumps({"feedback": {"webhook": HELD}}))
+
+
 class LocalDotenvCase(LocalRawCase):
+    bare = False
     file_name = "webhook.env"
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "SIGNING_OLD", "previous_key": None}
+    misspelt: ClassVar = {"key": "SINGING"}
 
     def config(self, **changes: Any) -> ObjectStorageStore:
         return super().config(**{"key": "SIGNING", "previous_key": "SIGNING_OLD", **changes})

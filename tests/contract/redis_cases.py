@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from dotenv import dotenv_values
 
 from featurebase_provider.stores.redis import RedisStore
 from tests.contract.store_case import HELD, Seen, StoreCase
@@ -42,9 +44,10 @@ class RedisCase(StoreCase):
         )
         return name
 
-    def connection(self, user: str, port: int | None = None, **extra: Any) -> str:
+    def connection(self, user: str, port: int | None = None, *, schema: str = "", **extra: Any) -> str:
         conn_id = f"redis_{uuid4().hex}"
         fields = {"host": "127.0.0.1", "port": port or redis_server(), "login": user, "password": "of-the-tests"}
+        fields["schema"] = schema
         self.patch.setenv(
             f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "redis", "extra": extra, **fields})
         )
@@ -68,6 +71,15 @@ class RedisCase(StoreCase):
             keys = sorted(client.keys(f"{self.key}*"))
             return [(key, client.dump(key), client.expiretime(key), client.object("refcount", key)) for key in keys]
 
+    def put_to_stay(self, current: str) -> None:
+        self.put(current)
+        self.admin.persist(self.key)
+
+    def put_for_a_while(self, current: str) -> str:
+        self.put(current)
+        self.admin.expireat(self.key, 4102488000)
+        return "2100-01-01"
+
     def missing_place(self) -> RedisStore:
         user = self.user(f"{self.may_write} +select")
         return self.config(conn_id=self.connection(user, db=999), create=True)
@@ -87,6 +99,7 @@ class RedisCase(StoreCase):
 
 
 class RedisStringCase(RedisCase):
+    bare = True
     may_write = " ".join(right for right in GRANTS[0] if right.startswith(("+", "-@")))
 
     def place(self) -> dict[str, Any]:
@@ -113,6 +126,8 @@ class RedisStringCase(RedisCase):
 
 
 class RedisHashCase(RedisCase):
+    bare = True
+    misspelt: ClassVar = {"field": "singing", "previous_field": None}
     previous_as_current: ClassVar = {"field": "before", "previous_field": None}
     may_write = " ".join(right for right in GRANTS[1] if right.startswith(("+", "-@")))
 
@@ -133,3 +148,30 @@ class RedisHashCase(RedisCase):
 
     def put_wrong_type(self) -> None:
         self.admin.set(self.key, HELD)
+
+
+class RedisDotenvCase(RedisCase):
+    """A whole env file under one key."""
+
+    misspelt: ClassVar = {"entry": "SINGING", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "SIGNING_OLD", "previous_entry": None}
+    may_write = RedisStringCase.may_write
+
+    def place(self) -> dict[str, Any]:
+        return {"key": self.key, "format": "dotenv", "entry": "SIGNING", "previous_entry": "SIGNING_OLD"}
+
+    def put(self, current: str, previous: str | None = None) -> None:
+        old = f"SIGNING_OLD={previous}\n" if previous else ""
+        self.admin.set(self.key, f"# of the app\nHOST=a\nexport SIGNING='{current}'\n{old}DEBUG=1\n")
+        self.admin.expireat(self.key, 4102444800)
+
+    def seen(self) -> Seen | None:
+        text = self.admin.get(self.key)
+        if text is None:
+            return None
+        values = dotenv_values(stream=io.StringIO(text))
+        current, previous = (values.pop(key, None) for key in ("SIGNING", "SIGNING_OLD"))
+        return Seen(current, previous, (values, self.admin.expiretime(self.key)))
+
+    def put_wrong_type(self) -> None:
+        self.admin.set(self.key, f"SIGNING='{HELD}\n")

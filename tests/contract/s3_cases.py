@@ -48,6 +48,7 @@ class S3JsonCase(StoreCase):
     keeps_previous = True
     has_mark = True
     asks_airflow = True
+    misspelt: ClassVar = {"key": "webhookSecret"}
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def __init__(self) -> None:

@@ -55,8 +55,12 @@ class StoreCase(ABC):
     creates_without_asking = False
     reads_back = True
     """False for a store that never shows what it holds: the suite then looks from outside only."""
+    bare = False
+    """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
+    misspelt: ClassVar[Mapping[str, Any] | None] = None
+    """Changes of the configuration with which the current secret lies under another key of the same place."""
     previous_as_current: ClassVar[Mapping[str, Any] | None] = None
     """Changes of the configuration with which the current secret lies where otherwise the previous one does."""
 
@@ -95,6 +99,17 @@ class StoreCase(ABC):
     @abstractmethod
     def server_down(self) -> AbstractContextManager[StoreConfig]:
         """A time in which the returned configuration's server does not answer."""
+
+    def put_to_stay(self, current: str) -> None:
+        """As :meth:`put`, and for good; the same in most stores."""
+        self.put(current)
+
+    def put_for_a_while(self, current: str) -> str:
+        """As somebody else, write a value where none lasts for ever: the day on which it will be gone, as 2026-12-31.
+
+        A later write must not make its place last longer or shorter than it would have.
+        """
+        not_applicable("what this store holds stays, as far as the store can tell")
 
     def dead(self) -> AbstractContextManager[tuple[StoreConfig, Callable[[], None]]]:
         """A configuration that reaches nobody, for a time: connections are taken, and nothing is ever said.

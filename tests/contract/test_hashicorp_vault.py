@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from hvac import Client
 from hvac.exceptions import InvalidPath
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.one_store import WriteRule, converge
-from tests.contract.hashicorp_vault_cases import KEY, VaultKv1Case, VaultKv2Case
+from tests.contract.hashicorp_vault_cases import KEY, PREVIOUS_KEY, VaultKv1Case, VaultKv2Case
 from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair
-from tests.servers.openbao import admin, openbao, token_for
+from tests.servers.openbao import ROOT, admin, openbao, token_for
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_a_deleted_secret_is_absent_and_can_be_created_again(kv2):
     armed = ready(kv2.config(create=True))
     held = armed.read()
     assert held.current is None
-    assert "update" in armed.prove_writable().detail
+    assert "version 1 was deleted" in armed.prove_writable().detail
     armed.write(pair(NEW), held=held, mark=MARK)
     assert kv2.seen().current == NEW
 
@@ -144,3 +148,143 @@ def test_kv1_drops_nothing_but_its_own_keys():
     with pytest.raises(InvalidPath):
         kv1.kv.read_secret(kv1.path, mount_point=kv1.mount)
     kv1.close()
+
+
+NEIGHBOURS = (
+    '"nothing":null,"price":1.10,"large":12345678901234567890123,"exponent":1E5,"minus":-0.0,"markup":"<&>",'
+    '"deep":{"nothing":null,"price":1.10,"large":12345678901234567890123},"list":[null,1.10,true]'
+)
+
+
+def spelled(answer):
+    """JSON with each number as it is spelled."""
+    return json.loads(answer.text, parse_int=str, parse_float=str)["data"]
+
+
+def test_neighbours_are_spelled_as_before():
+    """Null, numbers with a zero at the end and numbers of many digits, which Python would not write again alike."""
+    kv1, headers = VaultKv1Case(), {"X-Vault-Token": ROOT}
+    url = f"{openbao()}/v1/{kv1.mount}/{kv1.path}"
+    for held in ("", f'"{KEY}":"{HELD}",', f'"{KEY}":"{HELD}","{PREVIOUS_KEY}":"whsec_older",'):
+        requests.post(url, f"{{{held}{NEIGHBOURS}}}", headers=headers, timeout=60).raise_for_status()
+        before = spelled(requests.get(url, headers=headers, timeout=60))
+        armed = ready(kv1.config(create=True))
+        for wanted in (pair(NEW, HELD), pair(NEW)):
+            armed.write(wanted, held=armed.read(), mark=MARK)
+            after = spelled(requests.get(url, headers=headers, timeout=60))
+            ours = {key: after.pop(key) for key in (KEY, PREVIOUS_KEY) if key in after}
+            assert ours == {KEY: NEW} | ({PREVIOUS_KEY: HELD} if wanted.previous else {})
+            assert after == {key: value for key, value in before.items() if key not in (KEY, PREVIOUS_KEY)}
+            assert (after["nothing"], after["price"]) == (None, "1.10")
+    kv1.close()
+
+
+def test_readers_see_neighbours_of_version_2_as_before(kv2):
+    """Vault itself shows large numbers rounded there, before a patch and after it."""
+    headers = {"X-Vault-Token": ROOT}
+    url = f"{openbao()}/v1/{kv2.mount}/data/{kv2.path}"
+    body = f'{{"data":{{"{KEY}":"{HELD}",{NEIGHBOURS}}}}}'
+    requests.post(url, body, headers=headers, timeout=60).raise_for_status()
+    before = spelled(requests.get(url, headers=headers, timeout=60))["data"]
+    armed = ready(kv2.config())
+    for wanted in (pair(NEW, HELD), pair(NEW)):
+        armed.write(wanted, held=armed.read(), mark=MARK)
+    after = spelled(requests.get(url, headers=headers, timeout=60))["data"]
+    assert after == {**before, KEY: NEW}
+    assert after["deep"]["nothing"] is None
+
+
+@pytest.mark.parametrize(
+    ("mount", "prefix", "right"),
+    [
+        ("secret/data", "", "mount: secret, path: {path}"),
+        ("secret/data/apps", "", "mount: secret, path: apps/{path}"),
+        ("secret/apps", "", "mount: secret, path: apps/{path}"),
+        ("secret", "data/", "path: {path}"),
+        ("secret", "metadata/", "path: {path}"),
+        ("secret", "secret/", "path: {path}"),
+        ("secret", "secret/data/", "path: {path}"),
+        ("team", "kv/", "mount: team/kv, path: {path}"),
+        ("team", "kv/data/", "mount: team/kv, path: {path}"),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_a_path_of_the_api_is_refused_with_the_right_configuration(kv2, mount, prefix, right, create):
+    """Taken as a secret's name, it would be proven and written where no receiver reads."""
+    if "team/kv/" not in kv2.admin.sys.list_mounted_secrets_engines()["data"]:
+        kv2.admin.sys.enable_secrets_engine("kv", path="team/kv", options={"version": "2"})
+    path = kv2.path
+    kv2.put(HELD)
+    config = kv2.config(conn_id=kv2.connection(ROOT), mount=mount, path=f"{prefix}{path}", create=create)
+    with pytest.raises(StoreRefused) as caught:
+        ready(config).prove_writable()
+    assert right.format(path=path) in str(caught.value)
+    if mount == "secret":
+        armed = ready(config)
+        assert not armed.read().may_be_made
+        with pytest.raises(StoreRefused, match="looks like a path"):
+            armed.write(pair(NEW), held=armed.read(), mark=MARK)
+
+
+@pytest.mark.parametrize("case", [VaultKv1Case, VaultKv2Case])
+def test_a_secret_that_has_such_a_name_is_written_with_a_warning(case):
+    built = case()
+    built.path = f"{built.mount}/{built.path}"
+    built.put(HELD)
+    armed = ready(built.config(conn_id=built.connection(ROOT)))
+    assert built.path in armed.prove_writable().warning
+    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    assert built.seen().current == NEW
+    built.close()
+
+
+def test_a_mount_in_a_namespace(kv2):
+    """The namespace may stand in the connection or before the mount."""
+    requests.post(f"{openbao()}/v1/sys/namespaces/team-a", json={}, headers={"X-Vault-Token": ROOT}, timeout=60)
+    inside = Client(openbao(), ROOT, namespace="team-a")
+    if "apps/" not in inside.sys.list_mounted_secrets_engines()["data"]:
+        inside.sys.enable_secrets_engine("kv", path="apps", options={"version": "2"})
+    inside.secrets.kv.v2.create_or_update_secret(kv2.path, {KEY: HELD}, mount_point="apps")
+    named = kv2.connection(ROOT, extra={"client_kwargs": {"namespace": "team-a"}})
+    for conn_id, mount in ((named, "apps"), (kv2.connection(ROOT), "team-a/apps")):
+        armed = ready(kv2.config(conn_id=conn_id, mount=mount))
+        assert armed.prove_writable().proven
+        armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    with pytest.raises(StoreRefused, match="namespace is team-a"):
+        ready(kv2.config(conn_id=named, mount="elsewhere"))
+    with pytest.raises(StoreRefused, match="mount: apps, path: "):
+        ready(kv2.config(conn_id=named, mount="apps/data"))
+
+
+def test_how_long_versions_last_is_read_where_the_token_may(kv2):
+    """Of a secret that is still to be made, Vault's settings tell."""
+    policy = kv2.policy(creates=True)
+    kv2.kv.update_metadata(kv2.path, mount_point=kv2.mount, delete_version_after="720h")
+    config, blind = (
+        kv2.config(create=True, conn_id=kv2.connection(token_for(rights)))
+        for rights in (policy, policy.replace('["read", "patch"]', '["patch"]'))
+    )
+    (end,) = re.findall(r"one of now at (\S+)", ready(config).prove_writable().warning)
+    assert timedelta(days=29) < datetime.fromisoformat(end) - datetime.now(timezone.utc) <= timedelta(days=30)
+    assert not ready(blind).prove_writable().warning
+
+
+def test_what_a_policy_says_of_parameters_is_found_by_the_trial(kv2):
+    """Capabilities alone look fine."""
+    kv2.put(HELD)
+    before = kv2.evidence()
+    token = token_for(
+        f'path "secret/data/{kv2.path}" {{ capabilities = ["read", "patch"] denied_parameters = {{ "options" = [] }} }}'
+    )
+    with pytest.raises(StoreRefused, match="trial"):
+        ready(kv2.config(conn_id=kv2.connection(token))).prove_writable()
+    assert kv2.evidence() == before
+
+
+def test_a_mount_that_insists_on_check_and_set_takes_the_write(kv2):
+    kv2.put(HELD)
+    kv2.kv.update_metadata(kv2.path, mount_point=kv2.mount, cas_required=True, max_versions=1)
+    armed = ready(kv2.config())
+    assert armed.prove_writable().proven
+    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    assert kv2.seen().current == NEW

@@ -408,14 +408,14 @@ def test_a_foreign_annotation_is_no_mark(case: KubernetesSecretCase, note: str) 
 
 @pytest.mark.parametrize("key", [".env", "k" * 253])
 def test_a_key_that_makes_no_annotation_name_is_marked_all_the_same(case: KubernetesSecretCase, key: str) -> None:
-    armed = ready(case.config(key=key, previous_key=None))
+    armed = ready(case.config(key=key, previous_key=None, create=True))
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
 
 
 def test_two_keys_of_one_secret_do_not_lose_each_others_value(case: KubernetesSecretCase) -> None:
     """Two webhooks in one Secret: whoever writes second reads again and keeps the first one's key and mark."""
-    first, second = ready(case.config()), ready(case.config(key="SECOND", previous_key=None))
+    first, second = ready(case.config()), ready(case.config(key="SECOND", previous_key=None, create=True))
     held = second.read()
     first.write(pair(NEW, HELD), held=first.read(), mark=MARK)
     assert converge(second, SigningSecret(THEIRS), rule(), held=held) is True

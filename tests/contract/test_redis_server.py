@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
 from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready
-from tests.servers.redis_server import redis_server, tls
+from tests.servers.redis_server import admin, redis_replica, redis_server, tls
 from tests.servers.relay import relay_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import redis
 
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
 PAIR = SecretPair(SigningSecret(NEW), SigningSecret(HELD))
@@ -90,6 +93,69 @@ def test_a_server_that_takes_no_writes_now_is_an_outage(case: RedisCase, name: s
     assert case.evidence() == before
 
 
+@pytest.mark.parametrize("read_only", ["yes", "no"])
+@pytest.mark.parametrize("without", ["", "+info"])
+def test_a_replica_is_refused(case: RedisCase, read_only: str, without: str) -> None:
+    """One that takes writes loses them with the next synchronisation, which only INFO tells."""
+    user = f"user-{case.key.removeprefix('app:')}"
+    rights = " ".join(right for right in case.may_write.split() if right != without)
+    with admin(redis_replica()) as replica:
+        replica.config_set("replica-read-only", read_only)
+        replica.execute_command("ACL", "SETUSER", user, "on", ">of-the-tests", "~*", "&*", *rights.split())
+        wait_for(replica, case.key)
+    armed = ready(case.config(conn_id=case.connection(user, redis_replica())))
+    if without and read_only == "no":
+        assert armed.prove_writable().proven
+    else:
+        with pytest.raises(StoreRefused, match="replica.*primary"):
+            armed.prove_writable()
+
+
+def wait_for(replica: redis.Redis, key: str) -> None:
+    deadline = time.monotonic() + 60
+    while not replica.exists(key):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_server_that_drops_keys_is_said(case: RedisCase) -> None:
+    case.put_to_stay(HELD)
+    with setting(case, "maxmemory", "1gb"), setting(case, "maxmemory-policy", "allkeys-lru"):
+        assert "allkeys-lru" in ready(case.config()).prove_writable().warning
+    assert not ready(case.config()).prove_writable().warning
+
+
+def test_a_user_that_may_not_ask_for_endings_hears_of_none(case: RedisCase) -> None:
+    rights = case.may_write.replace("+pttl", "").replace("+info", "")
+    proof = ready(case.config(conn_id=case.connection(case.user(rights)))).prove_writable()
+    assert (proof.proven, proof.warning) == (True, "")
+
+
+@pytest.mark.parametrize(("schema", "db", "lands"), [("", 4, 4), ("4", "4", 4), ("0", None, 0), ("settings", 4, 4)])
+def test_the_database_is_the_hooks(case: RedisCase, schema: str, db: Any, lands: int) -> None:
+    user = case.user(f"{case.may_write} +select")
+    conn_id = case.connection(user, schema=schema, **({"db": db} if db is not None else {}))
+    armed = ready(case.config(conn_id=conn_id, create=True))
+    assert f"database {lands}" in armed.prove_writable().detail
+    armed.write(PAIR, held=armed.read(), mark=MARK)
+    with admin(db=lands, decode_responses=True) as client:
+        assert client.exists(case.key)
+        if lands:
+            client.flushdb()
+
+
+@pytest.mark.parametrize(
+    ("uri", "named", "used"), [("/4", 4, 0), ("/4?db=3", 4, 3), ("/0?db=3", 0, 3), ("/4?db=x", 4, "x")]
+)
+def test_two_databases_in_one_connection_are_refused(case: RedisCase, uri: str, named: int, used: Any) -> None:
+    """Written as people write it; which one receivers read can't be told from here."""
+    uri = f"redis://nobody:pw@127.0.0.1:{redis_server()}{uri}"
+    case.patch.setenv("AIRFLOW_CONN_REDIS_BY_URI", uri)
+    with pytest.raises(StoreUnusable, match=rf"names database {named},.*means database {used};") as caught:
+        case.config(conn_id="redis_by_uri").arm()
+    assert "pw" not in str(caught.value)
+
+
 def test_a_user_that_may_not_ask_proves_nothing(case: RedisCase) -> None:
     rights = case.may_write.replace("+acl|dryrun", "")
     proof = ready(case.config(conn_id=case.connection(case.user(rights)))).prove_writable()
@@ -144,10 +210,20 @@ def test_a_user_without_ping_logs_in(case: RedisCase) -> None:
     assert ready(case.config(conn_id=case.connection(case.user(MAY_READ)))).read().current == SigningSecret(HELD)
 
 
-def test_a_field_of_an_existing_hash_needs_no_create() -> None:
+def test_a_missing_field_is_refused_without_the_others_names_where_they_may_not_be_listed() -> None:
     case = RedisHashCase()
     case.admin.hset(case.key, "owner", "feedback-team")
-    armed = ready(case.config())
+    rights = " ".join(right for right in case.may_write.split() if right != "+hkeys")
+    armed = ready(case.config(conn_id=case.connection(case.user(rights))))
+    with pytest.raises(StoreRefused, match="the hash holds no key signing; nothing was changed"):
+        armed.prove_writable()
+    case.close()
+
+
+def test_a_field_of_an_existing_hash_is_added_if_asked() -> None:
+    case = RedisHashCase()
+    case.admin.hset(case.key, "owner", "feedback-team")
+    armed = ready(case.config(create=True))
     assert armed.read().current is None
     assert armed.prove_writable().proven
     armed.write(PAIR, held=armed.read(), mark=MARK)

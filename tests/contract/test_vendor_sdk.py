@@ -9,46 +9,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from featurebase_provider.sandbox.inputs import KNOWN_TOPICS
 from featurebase_provider.sandbox.server import SandboxServer
+from tests.world.npm import installed
 
 SCRIPT_FOLDER = Path(__file__).parent / "vendor_sdk"
 Json = dict[str, Any]
 
 
-def missing(what: str) -> NoReturn:
-    """Skip, but not where all tests are meant to run."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def sdk(request: pytest.FixtureRequest) -> Path:
-    """A folder with the script and the installed SDK; kept between runs."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not npm or not node:
-        missing("Node.js (node and npm) is not installed")
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")  # two installing into one folder break each other
-    folder: Path = request.config.cache.mkdir(f"vendor_sdk_{worker}")
-    manifest = (SCRIPT_FOLDER / "package.json").read_text()
-    installed = folder / "installed.json"
-    if not installed.exists() or installed.read_text() != manifest:
-        (folder / "package.json").write_text(manifest)
-        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
-        if done.returncode:
-            missing("npm could not install the SDK")
-        installed.write_text(manifest)
-    shutil.copy(SCRIPT_FOLDER / "exercise.mjs", folder)
-    return folder
+    """A folder with the script and the installed SDK."""
+    return installed(SCRIPT_FOLDER, request.config.cache)
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ def refusal(status: int) -> ErrorResponse:
 
 
 class VariableRawCase(StoreCase):
+    bare = True
     proves_writability = False
     asks_airflow = True
     creates_without_asking = True
@@ -112,6 +113,8 @@ class VariableRawCase(StoreCase):
 
 
 class VariableJsonCase(VariableRawCase):
+    bare = False
+    misspelt: ClassVar = {"key": "Signing"}
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 

@@ -27,7 +27,7 @@ LONGEST_LAG = 20.0
 LONGEST_WATCHED = GRACE - LONGEST_LAG
 """Seconds after which a refresh that nobody waits for any more may commit."""
 
-TEXT = JsonFormat("text", "current", "previous")
+TEXT = JsonFormat("text", ("current",), ("previous",))
 
 
 class Judge:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.rotation.store import MANAGED_BY, StoreMark
+from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from featurebase_provider.stores.kubernetes_secret.armed import ArmedKubernetesSecret
 from featurebase_provider.stores.shared.marks import AWS_TAGS, LABELS, S3_METADATA, VAULT_METADATA
 from tests.properties.any_json import anything, spoilt
@@ -75,6 +76,7 @@ def test_any_annotation_is_a_note_or_none(note: str) -> None:
         lambda: NothingElse(note),  # type: ignore[arg-type, return-value]
         secret="webhook",
         keys=("KEY", None),
+        text=KubernetesSecretStore(namespace="n", name="webhook", key="KEY").entry_text(create=False),
         create=False,
         restart=(),
     )

@@ -119,7 +119,7 @@ def edited(form: TextFormat, text: str, wanted: Contents) -> str | None:
 def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old: str, keeps: bool) -> None:
     old_key = old if keeps and old != key else None
     text = f"{text}\nTHEIRS={THEIRS}\n"
-    form = DotenvFormat("a store", key, old_key)
+    form = DotenvFormat("a store", (key,), (old_key,) if old_key else None)
     wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old_key else None)
     new = edited(form, text, wanted)
     if new is None:
@@ -152,13 +152,73 @@ def is_in_order(parts: list[str], text: str) -> bool:
 @tries(700)
 @given(json_texts, st.text(min_size=1, max_size=4) | st.just("KEY"), st.sampled_from([None, "OLD"]))
 def test_a_json_text_keeps_everybody_elses_members(text: str, key: str, old: str | None) -> None:
-    form = JsonFormat("a store", key, old if old != key else None)
+    form = JsonFormat("a store", (key,), (old,) if old and old != key else None)
     wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old and old != key else None)
     new = edited(form, text, wanted)
     if new is None or not text.strip("\ufeff \t\r\n"):
         return
     ours = {key, old}
     assert members_of(new, ours) == members_of(text, ours)
+
+
+path_names = st.sampled_from(["KEY", "a", "b.c", "\u00fc", ""])
+nested_documents = st.tuples(
+    st.dictionaries(
+        path_names,
+        st.recursive(
+            st.text(max_size=4) | st.integers() | st.none(),
+            lambda inner: st.dictionaries(path_names, inner, max_size=3) | st.lists(inner, max_size=2),
+            max_leaves=8,
+        ),
+        max_size=3,
+    ),
+    st.sampled_from([None, 0, 2, "\t"]),
+    st.booleans(),
+).map(lambda made: json.dumps(made[0], indent=made[1], ensure_ascii=made[2]))
+paths = st.lists(path_names.filter(bool), min_size=1, max_size=3).map(tuple)
+
+
+@tries(700)
+@given(nested_documents | json_texts, paths, st.none() | paths)
+def test_a_json_text_keeps_everything_around_a_nested_key(
+    text: str, key: tuple[str, ...], old: tuple[str, ...] | None
+) -> None:
+    if old is not None and (old[: len(key)] == key or key[: len(old)] == old):
+        old = None
+    form = JsonFormat("a store", key, old)
+    new = edited(form, text, Contents(CURRENT.reveal(), PREVIOUS.reveal() if old else None))
+    if new is None or not text.strip("\ufeff \t\r\n"):
+        return
+    assert form.read(new).present
+    for path in (key, old) if old else (key,):
+        found: Any = json.loads(new.removeprefix("\ufeff"))
+        for name in path:
+            found = found[name]
+        assert found == (CURRENT if path == key else PREVIOUS).reveal()
+    before, after = (all_but(pairs_of(one), key, old) for one in (text, new))
+    assert before == after
+    without = form.edit(new, Contents(CURRENT.reveal()))
+    assert all_but(pairs_of(without), key, old) == after
+
+
+def pairs_of(text: str) -> Any:
+    """Objects as tuples of pairs, numbers as they are spelt."""
+    return json.loads(
+        text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_float=str, parse_int=str, parse_constant=str
+    )
+
+
+def all_but(pairs: Any, *ours: tuple[str, ...] | None) -> Any:
+    """The pairs without what lies at these paths, and without objects that would hold nothing else."""
+    for path in filter(None, ours):
+        kept = []
+        for name, value in pairs:
+            if name != path[0]:
+                kept.append((name, value))
+            elif len(path) > 1 and isinstance(value, tuple) and (inner := all_but(value, path[1:])):
+                kept.append((name, inner))
+        pairs = tuple(kept)
+    return pairs
 
 
 def members_of(text: str, ours: set[str | None]) -> list[tuple[str, str]]:
@@ -181,14 +241,16 @@ contents = st.binary(max_size=40) | st.one_of(dotenv_texts, json_texts).map(
 
 
 @tries(300)
-@given(contents, st.sampled_from(["raw", "json", "dotenv"]), st.booleans())
-def test_a_file_is_edited_or_left_to_the_byte(content: bytes, form: str, keeps: bool) -> None:
+@given(contents, st.sampled_from(["raw", "json", "dotenv"]), st.booleans(), st.booleans())
+def test_a_file_is_edited_or_left_to_the_byte(content: bytes, form: str, keeps: bool, create: bool) -> None:
     """Through the store as it is configured: what fails leaves the file, and no other file beside it."""
     keys = {} if form == "raw" else {"key": "KEY", **({"previous_key": "OLD"} if keeps else {})}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "app.secret"
         file.write_bytes(content)
-        store = ObjectStorageStore(type="object_storage", path=str(file), format=form, label="file", **keys)  # type: ignore[arg-type]
+        store = ObjectStorageStore(
+            type="object_storage", path=str(file), format=form, label="file", create=create, **keys
+        )  # type: ignore[arg-type]
         armed = store.arm()
         pair = SecretPair(CURRENT, PREVIOUS if keeps and keys else None)
         refusal = None

@@ -19,7 +19,6 @@ PASSWORD = "admin-of-the-tests"
 @cache
 def redis_server() -> int:
     """One server for the whole test session: its port; TLS is on another one. Its default user may do everything."""
-    command = program("redis-server", "apt-get install redis-server")
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="redis-tls-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -27,17 +26,30 @@ def redis_server() -> int:
     tls_port = free_port()
     options = ["--tls-port", str(tls_port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     options += ["--tls-auth-clients", "no", "--tls-ca-cert-file", str(certificate)]
+    _start(port, options)
+    return port
+
+
+@cache
+def redis_replica() -> int:
+    """A replica of that server, with the same users: its port."""
+    port, primary = free_port(), str(redis_server())
+    _start(port, ["--replicaof", "127.0.0.1", primary, "--masterauth", PASSWORD, "--dir", "."])
+    return port
+
+
+def _start(port: int, options: list[str]) -> None:
+    command = program("redis-server", "apt-get install redis-server")
     options += ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]
 
     def is_ready() -> bool:
         try:
             with redis.Redis(port=port, password=PASSWORD) as client:
-                return bool(client.ping())
+                return bool(client.ping()) and client.info("replication").get("master_link_status", "up") == "up"
         except redis.ConnectionError:
             return False
 
     start([command, *options], is_ready)
-    return port
 
 
 def tls() -> tuple[int, str]:
@@ -46,6 +58,6 @@ def tls() -> tuple[int, str]:
         return int(client.config_get("tls-port")["tls-port"]), client.config_get("tls-cert-file")["tls-cert-file"]
 
 
-def admin(**options: object) -> redis.Redis:
-    """A client that may do everything."""
-    return redis.Redis(port=redis_server(), password=PASSWORD, **options)
+def admin(port: int | None = None, **options: object) -> redis.Redis:
+    """A client that may do everything, on the server or another one."""
+    return redis.Redis(port=port or redis_server(), password=PASSWORD, **options)

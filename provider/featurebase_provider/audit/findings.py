@@ -69,8 +69,8 @@ ADVICE: Mapping[str, str] = {
     "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,
     "store_differs": "Receivers that read it refuse deliveries. " + _DISTRIBUTE,
     "store_absent": _DISTRIBUTE,
-    "store_missing": "Create it, or set create: true for this store, then trigger the webhook's Dag with "
-    "mode=distribute.",
+    "store_missing": "Create it or correct the key, or set create: true for this store, then trigger the webhook's "
+    "Dag with mode=distribute.",
     "store_unfinished": _DISTRIBUTE,
     "store_foreign": "Find out who wrote it. If it may be replaced, set adopt: true for this store, then run "
     "mode=distribute.",

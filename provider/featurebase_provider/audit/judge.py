@@ -130,7 +130,9 @@ def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
     elif held.holding == "padded":
         yield subject.finding("store_differs", f"{held.target}: {PADDED}")
     elif held.holding == "absent" and not held.may_be_made:
-        yield subject.finding("store_missing", f"{held.target} does not exist, and create: true is not set")
+        yield subject.finding(
+            "store_missing", f"{held.target} does not exist, or has no such key, and create: true is not set"
+        )
     elif held.holding == "absent":
         yield subject.finding("store_absent", f"{held.target} holds no secret")
     elif held.holding == "unfinished":

@@ -72,7 +72,8 @@ def _chosen(names: Sequence[str] | None) -> tuple[WebhookConfig, ...]:
 def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[str]]:
     """Check every webhook and its stores, one webhook after the other; nothing is changed.
 
-    :returns: a row per webhook, and notes about parts of Airflow that could not be read.
+    :returns: a row per webhook, and notes about parts of Airflow that could not be read, and about what will end or
+        undo a write.
     """
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
     from featurebase_provider.cli.webhook_check import check_webhook
@@ -111,6 +112,12 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     notes += [
         f"{backend} could not be asked for connections and Variables ({error}), so some may appear to be missing"
         for backend, error in airflow.unasked.items()
+    ]
+    notes += [
+        f"store {store.name} of {one.name}: {store.writability.warning}"
+        for one in checks
+        for store in one.stores
+        if store.writability is not None and store.writability.warning
     ]
     return checks, notes
 

@@ -240,6 +240,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
+                if check.writability.warning:
+                    self.log.warning("Store %s: %s", check.name, check.writability.warning)
         if self.found is not None:
             self.found = self.found.with_stores(checks)
             if self.found.behind_said is not None:

@@ -101,6 +101,8 @@ def _found(check: StoreCheck) -> FoundStore:
     elif check.writability is not None:
         verdict = "writable" if check.writability.proven else "reachable, not provable"
         said = f"{verdict} ({check.writability.detail})"
+        if check.writability.warning:
+            said = f"{check.writability.warning}; {said}"
     else:
         said = ""
     return FoundStore(

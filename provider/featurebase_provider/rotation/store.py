@@ -56,8 +56,8 @@ class StoredValue:
         configuration requires ``adopt: true``.
     :param finished: False if the value is there but a step that follows the write, such as a restart, is not done; the
         value is then written again.
-    :param may_be_made: False if the place itself is missing (the file, the secret, the row) and the configuration does
-        not set ``create: true``: a write would be refused.
+    :param may_be_made: False if the place itself (the file, the secret, the row), or our key in it, is missing and the
+        configuration does not set ``create: true``: a write would be refused.
     """
 
     current: SigningSecret | None
@@ -82,10 +82,12 @@ class Writability:
 
     :param proven: False if the store offers no way to test it ("reachable, not provable").
     :param detail: one sentence on how it was tested, or why it can't be.
+    :param warning: what will end or undo a write that succeeds, and when; empty if nothing is known to.
     """
 
     proven: bool
     detail: str
+    warning: str = ""
 
 
 class ArmedStore(ABC):

@@ -147,7 +147,7 @@ def test_what_is_missing_and_may_not_be_made_is_not_healed() -> None:
     """``distribute`` would be refused: a person creates it, or says that it may be created."""
     finding = one(HeldByStore("file", "file:///etc/a.env", "absent", may_be_made=False))
     assert (finding.kind, finding.heals) == ("store_missing", False)
-    assert ADVICE["store_missing"].startswith("Create it, or set create: true for this store")
+    assert ADVICE["store_missing"].startswith("Create it or correct the key, or set create: true for this store")
     assert one(HeldByStore("file", "file:///etc/a.env", "absent")).heals
 
 

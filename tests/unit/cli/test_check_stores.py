@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from featurebase_provider.cli.check_stores import UnknownWebhooks, run
+from featurebase_provider.rotation.store import Writability
+from featurebase_provider.stores.object_storage.armed import ArmedObject
 from tests.world.featurebase import KEY, FeaturebaseWorld
 
 if TYPE_CHECKING:
@@ -68,6 +70,20 @@ def test_all_is_well(world: FeaturebaseWorld, configure: Configure, capsys: pyte
     assert (world.calls() - calls, world.calls("GET") - reads) == (1, 1)
     assert (world.secret_file.read_bytes(), world.secret_file.stat().st_mtime_ns, world.webhook) == before
     assert not [value for value in world.secrets.values() if value in shown]
+
+
+def test_what_will_end_a_write_is_a_note(
+    world: FeaturebaseWorld,
+    configure: Configure,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing has to be done at once, so it is no finding."""
+    monkeypatch.setattr(ArmedObject, "prove_writable", lambda armed: Writability(True, "asked", "gone by noon"))
+    configure(world.entry(stores=[world.file_store()]))
+    assert ended(output="json") == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert [note for note in notes if note.startswith("store ") and note.endswith("gone by noon")]
 
 
 def test_findings_end_with_1(world: FeaturebaseWorld, configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,7 +193,7 @@ def test_stores_are_counted(faults, one_webhook):
         ("{type: airflow_vaiable, name: x}", ".type", '"airflow_vaiable" is no store type; allowed: airflow_variable'),
         ("{type: airflow_variable}", ".name", "is required"),
         ("{type: airflow_variable, nmae: x, name: x}", ".nmae", "is not a known field; did you mean name?"),
-        ("{type: object_storage, path: /a/b, format: xml}", ".format", "must be one of 'raw', 'json' or 'dotenv'"),
+        ("{type: object_storage, path: /a/b, format: xml}", ".format", "must be one of 'raw', 'json', 'dotenv', "),
         ("{type: object_storage, path: /a/b, timeout: 0}", ".timeout", "must be more than 0"),
         ("{type: object_storage, path: /a/b, label: 'A b'}", ".label", "must match ^[a-z0-9_]{1,40}$"),
         ("{type: object_storage, path: a/b}", ".path", "write an absolute path"),

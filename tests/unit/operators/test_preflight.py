@@ -402,6 +402,16 @@ def test_what_a_store_could_prove_is_logged(
     assert (": writable (asked)" in text) is proven
 
 
+def test_what_will_end_a_write_is_a_warning(
+    featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch, said: Log
+) -> None:
+    monkeypatch.setattr(ArmedMemory, "prove_writable", lambda armed: Writability(True, "asked", "gone by noon"))
+    task = preflight(a_store())
+    task.execute()
+    assert task.pushed[KEY]["found"]["stores"][0]["said"] == "gone by noon; writable (asked)"
+    assert "Store memory (memory://memory): gone by noon" in said.texts["warning"]
+
+
 @pytest.mark.parametrize("value", ["whsec_0", "whsec_0\n"])
 def test_white_space_around_a_secret_is_logged(
     featurebase: Featurebase, memory: WebhookMemory, said: Log, value: str

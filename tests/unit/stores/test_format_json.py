@@ -10,8 +10,8 @@ from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.stores.shared.formats import Contents
 from featurebase_provider.stores.shared.formats.json import JsonFormat
 
-FORMAT = JsonFormat("a store", "current", "previous")
-ALONE = JsonFormat("a store", "current", None)
+FORMAT = JsonFormat("a store", ("current",), ("previous",))
+ALONE = JsonFormat("a store", ("current",), None)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,77 @@ def test_what_is_no_object_with_texts_under_our_keys_is_refused(text: str) -> No
             call()
         assert text not in str(caught.value)
         assert caught.value.__cause__ is None
+
+
+NESTED = JsonFormat("a store", ("feedback", "webhook", "secret"), ("feedback", "webhook", "previous"))
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "after"),
+    [
+        (
+            '{"secret": 1, "feedback": {"n": 1.50, "webhook": {"secret": "a"}}, "z": 1e3}',
+            Contents("b"),
+            '{"secret": 1, "feedback": {"n": 1.50, "webhook": {"secret": "b"}}, "z": 1e3}',
+        ),
+        (
+            '{\n  "feedback": {\n    "webhook": {\n      "secret": "a"\n    }\n  }\n}\n',
+            Contents("b", "a"),
+            '{\n  "feedback": {\n    "webhook": {\n      "secret": "b",\n      "previous": "a"\n    }\n  }\n}\n',
+        ),
+        (
+            '{"feedback": {"webhook": {"previous": "x", "secret": "a"}}}',
+            Contents("a"),
+            '{"feedback": {"webhook": {"secret": "a"}}}',
+        ),
+        ('{"feedback": {}}', Contents("a"), '{"feedback": {"webhook": {"secret": "a"}}}'),
+        ('{"a": 1}', Contents("a"), '{"a": 1,"feedback": {"webhook": {"secret": "a"}}}'),
+        (
+            '{"feedback.webhook.secret": "x", "feedback": {"webhook": {"secret": null}}}',
+            Contents("a"),
+            '{"feedback.webhook.secret": "x", "feedback": {"webhook": {"secret": "a"}}}',
+        ),
+    ],
+)  # fmt: skip
+def test_edits_within_objects_and_nothing_else(before: str, wanted: Contents, after: str) -> None:
+    assert NESTED.edit(before, wanted) == after
+    assert NESTED.read(after) == wanted
+    assert NESTED.edit(after, wanted) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "present", "keys"),
+    [
+        ('{"feedback": {"webhook": {"secret": ""}}}', True, ("feedback.webhook.secret",)),
+        ('{"feedback": {"webhook": {"Secret": "x"}}, "a": 1}', False, ("feedback.webhook.Secret",)),
+        ('{"feedback": {"hook": 1, "a.b": 2}}', False, ("feedback.hook", "[feedback, a.b]")),
+        ('{"Feedback": 1, "other": 2}', False, ("Feedback", "other")),
+        ("", False, ()),
+    ],
+)
+def test_tells_which_keys_lie_where_ours_would(text: str, present: bool, keys: tuple[str, ...]) -> None:
+    found = NESTED.read(text)
+    assert (found.present, found.keys) == (present, keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"feedback": "whsec_x"}', "'feedback' holds a text, not an object, so there is no 'feedback.webhook.secret'"),
+        ('{"feedback": ["whsec_x"]}', "'feedback' holds a list, not an object"),
+        ('{"feedback": {"webhook": null}}', "'feedback.webhook' holds null, not an object"),
+        ('{"feedback": {"webhook": 7}}', "'feedback.webhook' holds a number, not an object"),
+        ('{"feedback": {"webhook": {"secret": {"whsec_x": 1}}}}', "webhook.secret' holds an object, not a text"),
+        ('{"feedback": {}, "feedback": {}}', "the key 'feedback' twice"),
+        ('{"feedback": {"webhook": {}, "webhook": {}}}', "the key 'feedback.webhook' twice"),
+    ],
+)  # fmt: skip
+def test_a_path_that_meets_something_else_is_refused(text: str, said: str) -> None:
+    for call in (lambda: NESTED.read(text), lambda: NESTED.edit(text, Contents("new"))):
+        with pytest.raises(StoreRefused) as caught:
+            call()
+        assert said in str(caught.value)
+        assert "whsec_x" not in str(caught.value)
 
 
 values = st.recursive(

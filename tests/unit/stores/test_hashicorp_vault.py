@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from datetime import datetime, timezone
 
 import pytest
 from pydantic import ValidationError
@@ -30,7 +32,7 @@ def vault(monkeypatch):
     """A server that knows the token and the mount."""
     with canned_http() as server:
         server.answer("GET /v1/auth/token/lookup-self", 200, {"data": {}})
-        server.answer("GET /v1/sys/internal/ui/mounts/secret", 200, MOUNT)
+        server.answer("GET /v1/sys/internal/ui/mounts/secret/apps/feedback", 200, MOUNT)
         host, _, port = server.url.removeprefix("http://").partition(":")
         connection = {"conn_type": "vault", "host": host, "port": int(port), "password": "a-token"}
         monkeypatch.setenv("AIRFLOW_CONN_VAULT_DEFAULT", json.dumps(connection))
@@ -139,7 +141,7 @@ def test_verification_stays_on_if_nothing_is_said(monkeypatch):
 )
 def test_another_engine_is_refused(vault, mount, said):
     """A KV 2 path on a KV 1 mount would be a secret of another name."""
-    vault.answer("GET /v1/sys/internal/ui/mounts/secret", 200, {"data": mount})
+    vault.answer("GET /v1/sys/internal/ui/mounts/secret/apps/feedback", 200, {"data": mount})
     with pytest.raises(StoreRefused, match=said):
         ready(store())
 
@@ -170,7 +172,7 @@ def test_a_404_that_is_not_vaults_is_no_absence(vault):
 
 
 def test_a_refused_login(vault):
-    vault.answer("GET /v1/sys/internal/ui/mounts/secret", 403, {"errors": ["permission denied"]})
+    vault.answer("GET /v1/sys/internal/ui/mounts/secret/apps/feedback", 403, {"errors": ["permission denied"]})
     with pytest.raises(StoreRefused, match="Check mount and policy"):
         ready(store())
 
@@ -200,10 +202,61 @@ def test_a_lost_mark_costs_nothing(vault):
     assert json.loads(body) == {"options": {"cas": 4}, "data": {"SIGNING": NEW}}
 
 
-def test_capabilities_that_cannot_be_asked_for_are_no_proof(vault):
-    answer = {"data": {"data": {"SIGNING": HELD}, "metadata": {"version": 4, "custom_metadata": None}}}
-    vault.answer(f"GET {DATA}", 200, answer)
+HELD_ANSWER = {"data": {"data": {"SIGNING": HELD}, "metadata": {"version": 4, "custom_metadata": None}}}
+
+
+@pytest.mark.parametrize(
+    ("said", "proven"),
+    [("check-and-set parameter did not match the current version", True), (f"no such field {NEW}", False)],
+)
+def test_a_trial_proves_what_capabilities_cannot(vault, said, proven):
+    """A token that may not ask for them can still send a write that only its version keeps from happening."""
+    vault.answer(f"GET {DATA}", 200, HELD_ANSWER)
     vault.answer("POST /v1/sys/capabilities-self", 403, {"errors": ["permission denied"]})
-    proof = ready(store()).prove_writable()
+    vault.answer(f"PATCH {DATA}", 400, {"errors": [said]})
+    armed = ready(store())
+    if proven:
+        assert armed.prove_writable().proven
+    else:
+        with pytest.raises(StoreRefused, match="trial"):
+            armed.prove_writable()
+    sent = [json.loads(body) for request, _, body in vault.requests if request == f"PATCH {DATA}"]
+    assert [one["options"] for one in sent] == [{"cas": 2**31 - 1}]
+
+
+def test_version_1_proves_nothing_without_capabilities(vault):
+    vault.answer("GET /v1/sys/internal/ui/mounts/secret/apps/feedback", 200, {"data": {"type": "kv"}})
+    vault.answer("GET /v1/secret/apps/feedback", 200, {"data": {"SIGNING": HELD}})
+    vault.answer("POST /v1/sys/capabilities-self", 403, {"errors": ["permission denied"]})
+    proof = ready(store(kv_version=1)).prove_writable()
     assert not proof.proven
     assert "capabilities-self" in proof.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [("720h0m0s", 2592000), ("1h30m1.5s", 5401.5), ("500ms", None), ("0s", None), ("-1s", None)],
+)
+def test_how_long_versions_last_by_vaults_settings(vault, settings, seconds):
+    vault.answer(f"GET {DATA}", 200, HELD_ANSWER)
+    vault.answer("GET /v1/secret/config", 200, {"data": {"delete_version_after": settings}})
+    vault.answer(f"PATCH {DATA}", 400, {"errors": ["check-and-set parameter did not match the current version"]})
+    paths = (f"secret/{part}" for part in ("data/apps/feedback", "metadata/apps/feedback", "config"))
+    rights = dict.fromkeys(paths, ["read", "patch"])
+    vault.answer("POST /v1/sys/capabilities-self", 200, {"data": rights})
+    warning = ready(store()).prove_writable().warning
+    ends = [datetime.fromisoformat(end) for end in re.findall(r"one of now at (\S+)", warning)]
+    lasting = [(end - datetime.now(timezone.utc)).total_seconds() for end in ends]
+    assert lasting == ([pytest.approx(seconds, abs=60)] if seconds else [])
+
+
+@pytest.mark.parametrize("body", ["", "[]", {"data": None}, {"data": [1]}, {"data": {"a": 1}, "x": float("inf")}])
+def test_an_answer_that_is_not_that_of_version_1(vault, body):
+    vault.answer("GET /v1/sys/internal/ui/mounts/secret/apps/feedback", 200, {"data": {"type": "kv"}})
+    vault.answer("GET /v1/secret/apps/feedback", 200, body)
+    armed = ready(store(kv_version=1))
+    if body and "x" in body:
+        assert armed.read().current is None
+    else:
+        with pytest.raises(StoreUnreachable, match="leads to a Vault server"):
+            armed.read()

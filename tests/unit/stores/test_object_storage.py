@@ -67,7 +67,7 @@ def test_equal_places_have_equal_targets(fields: dict[str, Any], target: str) ->
         ({"path": "/a.json", "key": "x", "previous_key": "x"}, "must differ"),
         ({"path": "/a.env", "key": "A-B"}, "dotenv key"),
         ({"path": "/a.env", "previous_key": "1A"}, "dotenv key"),
-        ({"path": "/a.env", "format": "toml"}, "'raw', 'json' or 'dotenv'"),
+        ({"path": "/a.env", "format": "toml"}, "'raw', 'json', 'dotenv', 'yaml' or 'properties'"),
         ({"path": "/a.env", "mode": 0o600}, "string"),
         ({"path": "/a.env", "mode": "0999"}, "pattern"),
         ({}, "required"),

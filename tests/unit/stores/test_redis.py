@@ -82,7 +82,7 @@ class FailingClient:
         (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), StoreUnreachable, "MISCONF"),
         (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), StoreUnreachable, "BusyLoadingError"),
         (exceptions.TimeoutError("Timeout reading from socket"), StoreUnreachable, "TimeoutError"),
-        (exceptions.ReadOnlyError("You can't write against a read only replica."), StoreRefused, "ReadOnlyError"),
+        (exceptions.ReadOnlyError("You can't write against a read only replica."), StoreRefused, "on a replica"),
         (exceptions.NoPermissionError("User x has no permissions"), StoreRefused, "NoPermissionError"),
         (exceptions.AuthenticationError("invalid username-password pair"), StoreRefused, "the login"),
         (exceptions.ResponseError("ERR Error running script whsec_x: WRONGTYPE Operation"), StoreRefused, "ERR"),
@@ -93,7 +93,8 @@ class FailingClient:
 )
 def test_errors_of_the_client(error: Exception, kind: type[StoreError], code: str) -> None:
     """Refusals and outages are told apart, by name and never with the server's text."""
-    armed = ArmedRedis("redis (x)", FailingClient(error), (RedisPlace("a", None),), create=False, channel=None)
+    text = RedisStore(key="a").entry_text(create=False)
+    armed = ArmedRedis("redis (x)", FailingClient(error), (RedisPlace("a", None),), text, create=False, channel=None)
     with pytest.raises(kind, match=code) as caught:
         armed.read()
     assert "whsec_x" not in str(caught.value)

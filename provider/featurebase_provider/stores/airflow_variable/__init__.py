@@ -5,27 +5,30 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.shared.airflow_channel import require_task, supervisor_logs_values
-from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
+from featurebase_provider.stores.shared.keyed import Key
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
 
 
-class AirflowVariableStore(KeyedStore):
-    """The signing secret as the value of an Airflow Variable, or under a key of its JSON value.
+class AirflowVariableStore(FormattedStore):
+    """The signing secret as the value of an Airflow Variable, or under a key of its value.
 
     A Variable cannot be written conditionally: it is read again just before, and a writer in that instant is
     overwritten. Airflow masks a Variable in logs by its name only (``secret``, ``token``, ...): choose such a
     name if other Dags read it.
 
     :param name: the Variable's key.
-    :param format: ``raw`` (nothing but the secret) or ``json``.
-    :param key: where the secret lies in the JSON value (``current``).
-    :param previous_key: where the previous secret lies (``previous``); null keeps none.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``.
+    :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
+    :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
+    :param create: whether a missing key is added to a Variable that is there; a missing Variable always is created.
     :param description: the Variable's description. Airflow lets a task neither read a description nor write a
         value without one, so each write sets this text; left out, it names the webhook and the fingerprint.
     :param allow_unencrypted: write although this worker's ``[core] fernet_key`` is empty. It is the API
@@ -34,13 +37,10 @@ class AirflowVariableStore(KeyedStore):
 
     type: Literal["airflow_variable"] = "airflow_variable"
     name: Annotated[str, Field(min_length=1, max_length=250)]
-    format: Literal["raw", "json"] = "raw"
-    key: Annotated[str, Field(min_length=1)] | None = Field(
-        default_factory=lambda fields: "current" if fields["format"] == "json" else None
-    )
-    previous_key: Annotated[str, Field(min_length=1)] | None = Field(
-        default_factory=lambda fields: "previous" if fields["format"] == "json" else None
-    )
+    format: FormatName = "raw"
+    key: Key | None = Field(default_factory=lambda fields: DEFAULT_KEY.get(fields["format"]))
+    previous_key: Key | None = Field(default_factory=lambda fields: DEFAULT_PREVIOUS_KEY.get(fields["format"]))
+    create: bool = False
     description: Annotated[str, Field(max_length=5000)] | None = None
     allow_unencrypted: bool = False
 
@@ -52,16 +52,8 @@ class AirflowVariableStore(KeyedStore):
             raise ValueError("Airflow's task interface cannot name such a Variable; use letters, digits, _ - . /")
         return name
 
-    @model_validator(mode="after")
-    def _check_keys(self) -> AirflowVariableStore:
-        if self.format == "raw" and (self.key or self.previous_key):
-            raise ValueError("the format raw has no keys; write format: json, or leave out key and previous_key")
-        if self.format == "json" and not self.key:
-            raise ValueError("the format json needs a key")
-        return self
-
     def place(self, key: str | None) -> str:
-        """The Variable's key, with the JSON key as fragment."""
+        """The Variable's key, with the key as fragment."""
         return f"airflow-variable:{self.name}" + (f"#{key}" if key else "")
 
     def arm(self) -> ArmedVariable:
@@ -76,10 +68,8 @@ class AirflowVariableStore(KeyedStore):
         self._check_debug_log()
         self._check_shadows()
         from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
-        from featurebase_provider.stores.shared.formats.json import whole_or_json
 
-        text_format = whole_or_json(self.full_name, self.key, self.previous_key)
-        return ArmedVariable(self.full_name, self.name, text_format, self.description)
+        return ArmedVariable(self.full_name, self.name, self.secret_text(missing=None), self.description)
 
     def _check_encryption(self) -> None:
         from airflow.configuration import conf

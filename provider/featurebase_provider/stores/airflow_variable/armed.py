@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.shared.airflow_channel import get_variable, put_variable
 from featurebase_provider.stores.shared.refusals import changed_since
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 HIDING_WORDS = (
     "secret",
@@ -31,20 +30,23 @@ class ArmedVariable(ArmedStore):
 
     :param name: the store's name, for messages.
     :param key: the Variable's key.
+    :param text: how its value holds the secret.
     :param description: what each write sets as description; None for one made from the mark.
     """
 
     main_thread_only = True
 
-    def __init__(self, name: str, key: str, text_format: TextFormat, description: str | None) -> None:
+    def __init__(self, name: str, key: str, text: SecretText, description: str | None) -> None:
         super().__init__(name)
         self._key, self._description = key, description
-        self._text_in = SecretText(name, text_format, create=True)
+        self._text_in = text
 
     def prove_writable(self) -> Writability:
         """Read the Variable and edit a copy; Airflow has no means to prove more."""
-        text = self._text()
-        self._text_in.edited(text, TRIAL, exists=text is not None)
+        held = self.read()
+        text: str | None = held.version
+        pairs = self.trials(held, keeps_previous=self._text_in.keeps_previous)
+        self._text_in.tried(text, pairs, exists=text is not None)
         detail = "the Variable can be read; Airflow has no way to prove that a task may write it"
         if text is not None and self._description is None:
             detail += "; its description will be replaced (the store's description says with what)"
@@ -55,7 +57,7 @@ class ArmedVariable(ArmedStore):
     def read(self) -> StoredValue:
         """Read the Variable; one that does not exist holds no secret."""
         text = self._text()
-        return StoredValue(*self._text_in.read(text), version=text)
+        return self._text_in.stored(text, exists=text is not None, version=text)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set the Variable if it still is as it was read; what is there already is not written again."""

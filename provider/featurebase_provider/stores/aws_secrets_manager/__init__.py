@@ -1,4 +1,4 @@
-"""The store type ``aws_secrets_manager``: a secret in AWS Secrets Manager, or one key of its JSON value."""
+"""The store type ``aws_secrets_manager``: a secret in AWS Secrets Manager, or one key of its value."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:
 
 
 class AwsSecretsManagerStore(AwsStore):
-    """The signing secret as a secret of AWS Secrets Manager, or under a key of its JSON value.
+    """The signing secret as a secret of AWS Secrets Manager, or under a key of its value.
 
     Each write makes a new version and then moves ``AWSCURRENT`` to it in one step, provided the version that was
     read still has that label. AWS keeps the version before as ``AWSPREVIOUS``.
 
     :param region: AWS region; by default the connection's, or that of the ARN in ``name``.
     :param name: the secret's name or full ARN.
-    :param create: whether a missing secret is created.
+    :param create: whether a missing secret is created, and a missing key of an existing one added.
     :param kms_key_id: KMS key of a secret that is created; an existing one keeps its own.
     """
 
@@ -71,8 +71,7 @@ class AwsSecretsManagerStore(AwsStore):
         return ArmedSecret(
             self.full_name,
             self.client_for("secretsmanager", advice=ADVICE),
-            self.text_format(),
+            self.secret_text(),
             secret=self.name,
-            create=self.create,
             kms_key_id=self.kms_key_id,
         )

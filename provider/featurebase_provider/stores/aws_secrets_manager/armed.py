@@ -11,13 +11,12 @@ from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.aws_calls import tag_list
 from featurebase_provider.stores.shared.marks import AWS_TAGS
 from featurebase_provider.stores.shared.refusals import changed_since
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from featurebase_provider.stores.shared.aws_calls import AwsCalls
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 _STAGE = "featurebase"
 """Staging label of the version that this provider wrote last; readers go by ``AWSCURRENT``."""
@@ -48,7 +47,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
 
     :param name: the store's name, for messages.
     :param secret: the secret's name or ARN.
-    :param create: whether a missing secret is created.
+    :param text: how its value holds the secret, and whether it may be made.
     :param kms_key_id: encrypts one that is created.
     """
 
@@ -56,21 +55,20 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         self,
         name: str,
         build: Callable[[], AwsCalls],
-        text_format: TextFormat,
+        text: SecretText,
         *,
         secret: str,
-        create: bool,
         kms_key_id: str | None,
     ) -> None:
         super().__init__(name, build)
-        self._secret, self._create, self._kms_key_id = secret, create, kms_key_id
-        self._text = SecretText(name, text_format, create=create)
+        self._secret, self._kms_key_id = secret, kms_key_id
+        self._text = text
 
     def read(self) -> StoredValue:
         """Read the secret's tags and its current version."""
         described = self._describe(self._secret)
         if described is None:
-            return StoredValue(None, version=_AwsSecret(), may_be_made=self._create)
+            return self._text.stored(None, exists=False, version=_AwsSecret())
         value = self.client.ask_unless(
             {"ResourceNotFoundException"},
             "get_secret_value",
@@ -81,7 +79,7 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         if value is not None and "SecretString" not in value:
             raise StoreRefused(self.name, "the secret is binary, not text; nothing was changed")
         held = _AwsSecret(described, value["VersionId"] if value else None, value["SecretString"] if value else None)
-        return StoredValue(*self._text.read(held.text), AWS_TAGS.mark_in(held.tags), held)
+        return self._text.stored(held.text, exists=True, mark=AWS_TAGS.mark_in(held.tags), version=held)
 
     def prove_writable(self) -> Writability:
         """Ask for things that change nothing and need each permission of a write.
@@ -89,8 +87,10 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         Putting a version that exists, with its own id and value, is documented to do nothing; taking a label from a
         version that does not have it fails; our tags get the values that they have.
         """
-        before: _AwsSecret = self.read().version
-        self._text.edited(before.text, TRIAL, exists=before.described is not None)
+        held = self.read()
+        before: _AwsSecret = held.version
+        pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
+        self._text.tried(before.text, pairs, exists=before.described is not None)
         if before.described is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         if before.described.get("RotationEnabled"):

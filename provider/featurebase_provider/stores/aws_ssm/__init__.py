@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class AwsSsmStore(AwsStore):
-    """The signing secret as a SecureString parameter of AWS Systems Manager, or under a key of its JSON value.
+    """The signing secret as a SecureString parameter of AWS Systems Manager, or under a key of its value.
 
     A parameter cannot be written conditionally: its version is compared just before. If somebody else writes in
     that very instant, AWS's answer shows it, and other keys that they wrote are put back at once.
 
     :param name: the parameter's name, with its path: ``/apps/feedback/webhook-secret``.
-    :param create: whether a missing parameter is created.
+    :param create: whether a missing parameter is created, and a missing key of an existing one added.
     :param kms_key_id: KMS key that encrypts what is written; by default the parameter's own key, for a new one
         that of the account (``alias/aws/ssm``).
     """
@@ -55,8 +55,7 @@ class AwsSsmStore(AwsStore):
         return ArmedParameter(
             self.full_name,
             self.client_for("ssm", advice=ADVICE),
-            self.text_format(),
+            self.secret_text(missing="the parameter does not exist"),
             parameter=self.name,
-            create=self.create,
             kms_key_id=self.kms_key_id,
         )

@@ -11,13 +11,12 @@ from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.aws_calls import tag_list
 from featurebase_provider.stores.shared.marks import AWS_TAGS
 from featurebase_provider.stores.shared.refusals import changed_since
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from featurebase_provider.stores.shared.aws_calls import AwsCalls
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 _KEPT_SETTINGS = ("KeyId", "Description", "AllowedPattern", "Tier", "DataType")
 
@@ -46,7 +45,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
 
     :param name: the store's name, for messages.
     :param parameter: the parameter's name.
-    :param create: whether a missing parameter is created.
+    :param text: how its value holds the secret, and whether it may be made.
     :param kms_key_id: encrypts what is written; None for the parameter's own key.
     """
 
@@ -54,37 +53,37 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         self,
         name: str,
         build: Callable[[], AwsCalls],
-        text_format: TextFormat,
+        text: SecretText,
         *,
         parameter: str,
-        create: bool,
         kms_key_id: str | None,
     ) -> None:
         super().__init__(name, build)
-        self._parameter_name, self._create, self._kms_key_id = parameter, create, kms_key_id
-        self._text = SecretText(name, text_format, create=create, missing="the parameter does not exist")
+        self._parameter_name, self._kms_key_id = parameter, kms_key_id
+        self._text = text
         self._tagged = {"ResourceType": "Parameter", "ResourceId": parameter}
 
     def read(self) -> StoredValue:
         """Read the value, the tags, and the settings that a write has to repeat."""
         parameter = self._parameter(self._parameter_name, decrypted=True)
         if parameter is None:
-            return StoredValue(None, version=_Parameter(), may_be_made=self._create)
+            return self._text.stored(None, exists=False, version=_Parameter())
         if parameter["Type"] != "SecureString":
             raise StoreRefused(
                 self.name,
                 f"the parameter is a {parameter['Type']}, which is not encrypted; nothing was changed",
                 "Delete it and create it as a SecureString, or name another one",
             )
-        secrets = self._text.read(parameter["Value"])
         tags = self.client.ask("list_tags_for_resource", "read", **self._tagged).get("TagList") or []
         held = _Parameter(parameter, self._settings(parameter["Version"]), {tag["Key"]: tag["Value"] for tag in tags})
-        return StoredValue(*secrets, AWS_TAGS.mark_in(held.tags), held)
+        return self._text.stored(held.text, exists=True, mark=AWS_TAGS.mark_in(held.tags), version=held)
 
     def prove_writable(self) -> Writability:
         """Ask to create the parameter that exists, with its own value: AWS checks the permission and declines."""
-        before: _Parameter = self.read().version
-        self._text.edited(before.text, TRIAL, exists=before.parameter is not None)
+        held = self.read()
+        before: _Parameter = held.version
+        pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
+        self._text.tried(before.text, pairs, exists=before.parameter is not None)
         if before.parameter is None or before.text is None:
             return Writability(False, "the parameter does not exist yet; whether it may be created shows only then")
         if self._put(before.text, Overwrite=False, **before.settings) is not None:
@@ -171,7 +170,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
                 return
             theirs = self._parameter(f"{self._parameter_name}:{put - 1}", decrypted=True)
             try:
-                merged = self._text.edited(theirs["Value"], pair, exists=True) if theirs else text
+                merged = self._text.merged(theirs["Value"], pair) if theirs else text
             except StoreRefused:  # what they wrote has no place for our keys
                 return
             if merged == text:

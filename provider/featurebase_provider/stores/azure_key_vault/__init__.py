@@ -1,4 +1,4 @@
-"""The store type ``azure_key_vault``: a secret in Azure Key Vault, or one key of its JSON value. Experimental."""
+"""The store type ``azure_key_vault``: a secret in Azure Key Vault, or one key of its value. Experimental."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from featurebase_provider.stores.shared.connection import hook_errors
-from featurebase_provider.stores.shared.whole_or_json import WholeOrJsonStore
+from featurebase_provider.stores.shared.formatted import SecretManagerStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.azure_key_vault.armed import ArmedAzureSecret
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _VAULT = re.compile(r"https://[a-z][a-z0-9-]{1,22}[a-z0-9](\.[a-z0-9-]+){2,}")
 
 
-class AzureKeyVaultStore(WholeOrJsonStore):
-    """The signing secret as a secret of Azure Key Vault, or under a key of its JSON value. Experimental.
+class AzureKeyVaultStore(SecretManagerStore):
+    """The signing secret as a secret of Azure Key Vault, or under a key of its value. Experimental.
 
     Each write makes a new version. Key Vault has no conditional write: the current version is compared just before,
     and a writer in that instant is overwritten (its version stays in the secret's history).
@@ -25,7 +25,7 @@ class AzureKeyVaultStore(WholeOrJsonStore):
     :param conn_id: Airflow connection of the type ``azure``; null for the worker's own identity.
     :param vault_url: the vault's address, ``https://NAME.vault.azure.net``.
     :param name: what the secret is called in the vault.
-    :param create: whether a missing secret is created.
+    :param create: whether a missing secret is created, and a missing key of an existing one added.
     """
 
     type: Literal["azure_key_vault"] = "azure_key_vault"
@@ -69,6 +69,4 @@ class AzureKeyVaultStore(WholeOrJsonStore):
                 read_timeout=self.timeout,
                 retry_total=0,
             )
-            return ArmedAzureSecret(
-                self.full_name, client, credential, self.text_format(), secret=self.name, create=self.create
-            )
+            return ArmedAzureSecret(self.full_name, client, credential, self.secret_text(), secret=self.name)

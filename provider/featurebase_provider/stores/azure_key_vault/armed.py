@@ -10,14 +10,13 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreError, Stor
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.shared.marks import LABELS
 from featurebase_provider.stores.shared.refusals import changed_since, refuses
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from azure.keyvault.secrets import SecretClient
 
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 _MOST_TAGS = 15
 _LOGIN_ADVICE = "If that lasts, check that the connection, or the worker, has an identity, and the network"
@@ -39,15 +38,13 @@ class ArmedAzureSecret(ArmedStore):
     :param client: the vendor's client.
     :param credential: what it logs in with.
     :param secret: the secret's name.
-    :param create: whether a missing secret is created.
+    :param text: how its value holds the secret, and whether it may be made.
     """
 
-    def __init__(
-        self, name: str, client: SecretClient, credential: Any, text_format: TextFormat, *, secret: str, create: bool
-    ) -> None:
+    def __init__(self, name: str, client: SecretClient, credential: Any, text: SecretText, *, secret: str) -> None:
         super().__init__(name)
-        self._client, self._credential, self._secret, self._create = client, credential, secret, create
-        self._text = SecretText(name, text_format, create=create)
+        self._client, self._credential, self._secret = client, credential, secret
+        self._text = text
 
     def connect(self) -> None:
         """Fetch the token that the client will ask for, so that a write does not wait for it.
@@ -79,8 +76,10 @@ class ArmedAzureSecret(ArmedStore):
 
     def prove_writable(self) -> Writability:
         """Read the secret and edit a copy; Key Vault has no means to prove more."""
-        before = self._get()
-        self._text.edited(before.text, TRIAL, exists=before.version is not None)
+        held = self.read()
+        before: _AzureSecret = held.version
+        pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
+        self._text.tried(before.text, pairs, exists=before.version is not None)
         if len({*before.tags, *LABELS.names}) > _MOST_TAGS:
             raise StoreRefused(
                 self.name,
@@ -92,8 +91,8 @@ class ArmedAzureSecret(ArmedStore):
     def read(self) -> StoredValue:
         """Read the current version and its tags."""
         held = self._get()
-        may_be_made = held.version is not None or self._create
-        return StoredValue(*self._text.read(held.text), LABELS.mark_in(held.tags), held, may_be_made=may_be_made)
+        exists = held.version is not None
+        return self._text.stored(held.text, exists=exists, mark=LABELS.mark_in(held.tags), version=held)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Set a new version with our mark among its tags, if the current one is still the one that was read."""

@@ -1,4 +1,4 @@
-"""The store type ``gcp_secret_manager``: a secret in Google Cloud's Secret Manager, or one key of its JSON value."""
+"""The store type ``gcp_secret_manager``: a secret in Google Cloud's Secret Manager, or one key of its value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from featurebase_provider.stores.shared.connection import GCP_LOGGERS, hook_errors, quieten
-from featurebase_provider.stores.shared.whole_or_json import WholeOrJsonStore
+from featurebase_provider.stores.shared.formatted import SecretManagerStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
 
 
-class GcpSecretManagerStore(WholeOrJsonStore):
-    """The signing secret as the latest version of a secret in Google Cloud, or under a key of its JSON value.
+class GcpSecretManagerStore(SecretManagerStore):
+    """The signing secret as the latest version of a secret in Google Cloud, or under a key of its value.
 
     Each write adds a version. Google adds one without asking what was there before: the latest version is compared
     just before, and a version that somebody adds in that instant is put back.
@@ -27,7 +27,8 @@ class GcpSecretManagerStore(WholeOrJsonStore):
     :param project_id: the Google Cloud project's id.
     :param location: the region of a regional secret (``europe-west3``); left out, the secret is a global one.
     :param secret_id: what the secret is called in the project.
-    :param create: whether a missing secret is created, replicated automatically.
+    :param create: whether a missing secret is created, replicated automatically, and a missing key of an existing one
+        added.
     :param older_versions: ``keep``, or ``disable`` every older version once the new one is in place.
     """
 
@@ -69,11 +70,9 @@ class GcpSecretManagerStore(WholeOrJsonStore):
             return ArmedGcpSecret(
                 self.full_name,
                 partial(self._client, extra),
-                self.text_format(),
+                self.secret_text(),
                 parent=self.parent,
                 secret_id=self.secret_id,
-                whole=self.key is None,
-                create=self.create,
                 disables=self.older_versions == "disable",
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused
@@ -11,13 +11,12 @@ from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMa
 from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.marks import LABELS
 from featurebase_provider.stores.shared.refusals import changed_since
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +44,7 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
 
     :param name: the store's name, for messages.
     :param parent: the project, or its region, as Google names it.
-    :param whole: whether the value is nothing but the secret, so that it can be replaced unread.
-    :param create: whether a missing secret is created.
+    :param text: how its value holds the secret, and whether it may be made.
     :param disables: whether older versions are disabled once the new one is in place.
     """
 
@@ -54,23 +52,23 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         self,
         name: str,
         build: Callable[[], GcpCalls],
-        text_format: TextFormat,
+        text: SecretText,
         *,
         parent: str,
         secret_id: str,
-        whole: bool,
-        create: bool,
         disables: bool,
     ) -> None:
         super().__init__(name, build)
         self._parent, self._secret_id, self._resource = parent, secret_id, f"{parent}/secrets/{secret_id}"
-        self._whole, self._create, self._disables = whole, create, disables
-        self._text = SecretText(name, text_format, create=create)
+        self._disables = disables
+        self._text = text
 
     def prove_writable(self) -> Writability:
         """Ask Google which of the needed permissions the connection has for this secret."""
-        before: _GcpSecret = self.read().version
-        self._text.edited(before.text, TRIAL, exists=before.secret is not None)
+        held = self.read()
+        before: _GcpSecret = held.version
+        pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
+        self._text.tried(before.text, pairs, exists=before.secret is not None)
         if before.secret is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         needed = _NEEDED + (_TO_DISABLE if self._disables else ())
@@ -95,18 +93,18 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             {"NOT_FOUND"}, "it could not be read; nothing was changed", "get_secret", name=self._resource
         )
         if secret is None:
-            return StoredValue(None, version=_GcpSecret(), may_be_made=self._create)
+            return self._text.stored(None, exists=False, version=_GcpSecret())
         number, text = self._latest()
-        if text is None and number and not self._whole:
+        if text is None and number and not self._text.is_whole:
             raise StoreRefused(
                 self.name,
-                "its latest version is disabled or destroyed, so what the JSON value holds besides cannot be kept; "
+                "its latest version is disabled or destroyed, so what the value holds besides cannot be kept; "
                 "nothing was changed",
                 "Enable that version, or add one",
             )
-        secrets, mark = self._text.read(text), LABELS.mark_in(secret.annotations)
-        finished = not (self._disables and self._older_enabled(number))
-        return StoredValue(*secrets, mark, _GcpSecret(secret, number, text), finished=finished)
+        mark, held = LABELS.mark_in(secret.annotations), _GcpSecret(secret, number, text)
+        stored = self._text.stored(text, exists=True, mark=mark, version=held)
+        return replace(stored, finished=not (self._disables and self._older_enabled(number)))
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Add a version if the latest is the one that was read; then mark the secret, and disable older versions."""

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
-from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.formatted import KeyedEntryStore
 
 if TYPE_CHECKING:
     from airflow.providers.hashicorp.hooks.vault import VaultHook
@@ -22,7 +22,7 @@ _EXTRA = "hashicorp_vault"
 _TLS_ADVICE = "Set the connection's extra use_tls to true; if the network itself is safe, say allow_unencrypted: true"
 
 
-class HashicorpVaultStore(KeyedStore):
+class HashicorpVaultStore(KeyedEntryStore):
     """The signing secret under one key of a KV secret; its other keys stay as they are.
 
     KV version 2 is patched on the condition that nobody else wrote since it was read. Version 1 has no such
@@ -34,7 +34,11 @@ class HashicorpVaultStore(KeyedStore):
     :param key: the key that holds the signing secret.
     :param previous_key: the key that holds the previous one; null keeps none.
     :param kv_version: the KV engine's version, 1 or 2.
-    :param create: whether a missing secret is created; a mount never is.
+    :param format: ``raw`` (nothing but the secret), or the format of what the key holds. ``json`` is a text, or data
+        nested in Vault.
+    :param entry: where the secret lies in that text or data.
+    :param previous_entry: where the previous secret lies in it.
+    :param create: whether a missing secret is created, and a missing key or entry added; a mount never is made.
     :param allow_unencrypted: whether the connection may lead to another host by plain http.
     """
 
@@ -67,23 +71,26 @@ class HashicorpVaultStore(KeyedStore):
         :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
         """
         with hook_errors(self.full_name, conn_id=self.conn_id, extra=_EXTRA):
-            from featurebase_provider.stores.hashicorp_vault.armed import VaultSecretV1, VaultSecretV2
+            from featurebase_provider.stores.hashicorp_vault.kv1 import VaultSecretV1
+            from featurebase_provider.stores.hashicorp_vault.kv2 import VaultSecretV2
 
             hook = self._hook()
             if not self.allow_unencrypted:
                 check_encrypted(self.full_name, hook.vault_client.url or "", advice=_TLS_ADVICE)
-        kind = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
+        kind: type[VaultSecret] = VaultSecretV2 if self.kv_version == 2 else VaultSecretV1
         return kind(
             self.full_name,
             partial(self._log_in, hook),
             mount=self.mount,
             path=self.path,
             keys=(self.key, self.previous_key),
+            text=self.entry_text(create=self.create),
+            nests=self.format == "json",
             create=self.create,
         )
 
     def _log_in(self, hook: VaultHook) -> JSONAdapter:
-        from featurebase_provider.stores.hashicorp_vault.armed import check_mount, translated
+        from featurebase_provider.stores.hashicorp_vault.calls import check_mount, translated
 
         client: Any = hook.vault_client
         with (
@@ -95,7 +102,7 @@ class HashicorpVaultStore(KeyedStore):
                 # Left to itself, before Python 3.12, one Vault that hangs would make all others wait.
                 client.__dict__["_client"] = login.func(client)
             adapter: JSONAdapter = hook.get_conn().adapter
-        check_mount(self.full_name, adapter, self.mount, version=self.kv_version)
+        check_mount(self.full_name, adapter, self.mount, self.path, version=self.kv_version)
         return adapter
 
     def _hook(self) -> VaultHook:

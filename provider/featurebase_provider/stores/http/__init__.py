@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.http.request import Headers, HttpRead, HttpRequest, HttpWrite, JsonPath, Url
 from featurebase_provider.stores.http.templates import check_json, rendered, samples
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
+from featurebase_provider.stores.shared.formatted import EntryStore
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -22,7 +22,7 @@ def _as_it_is(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-class HttpStore(StoreConfig):
+class HttpStore(EntryStore):
     """The signing secret as a value behind a REST API.
 
     ``url``, ``headers`` and ``body`` are templates: ``{{ secret }}``, ``{{ previous }}`` (empty if there is none),
@@ -39,7 +39,11 @@ class HttpStore(StoreConfig):
     :param accepted: JSONPath that must be true in the write's answer; if not, somebody else wrote in between.
     :param read: the request that reads the value back; null if there is none, which needs ``adopt: true``.
     :param check: a request that succeeds only if the write would, and changes nothing; null if there is none.
-    :param create: whether a missing value is created.
+    :param format: ``raw`` (nothing but the secret), or the format of the text that the value is: ``{{ secret }}`` then
+        is that text, with the secret in it.
+    :param entry: where the secret lies in that text.
+    :param previous_entry: where the previous secret lies in that text.
+    :param create: whether a missing value is created, and a missing entry added.
     """
 
     type: Literal["http"] = "http"
@@ -78,6 +82,14 @@ class HttpStore(StoreConfig):
             raise ValueError("{{ version }} needs version or version_header under read")
         return self
 
+    @model_validator(mode="after")
+    def _check_entry(self) -> HttpStore:
+        if self.entry and self.read is None:
+            raise ValueError("entry needs read: without it nobody can tell what else the text holds")
+        if self.entry and "previous" in self.write.used:
+            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
+        return self
+
     @property
     def write(self) -> HttpWrite:
         """The request that writes the value."""
@@ -91,15 +103,21 @@ class HttpStore(StoreConfig):
 
     @property
     def target(self) -> str:
-        """The write's path, with the connection as user and the item as fragment."""
+        """The write's path, with the connection as user, and item and entry as fragments."""
+        return self.entry_in(self._place)
+
+    @property
+    def _place(self) -> str:
         path, mark, query = self.url.partition("?")
         fixed = "" if "{{" in query or "{%" in query else mark + query
         return f"http://{self.conn_id}@{path}{fixed}" + (f"#{self.item}" if self.item else "")
 
     @property
     def previous_target(self) -> str | None:
-        """The target, with the JSONPath of the previous secret as one more fragment; None if the write has none."""
-        return f"{self.target}#{self.read.previous}" if self.read and self.read.previous else None
+        """The value, with ``previous_entry`` or the JSONPath of the previous secret as one more fragment."""
+        if self.read and self.read.previous:
+            return f"{self.target}#{self.read.previous}"
+        return self.previous_entry_in(self._place)
 
     def arm(self) -> HttpValue:
         """Fetch the connection and build the session; no request is sent.
@@ -129,6 +147,6 @@ class HttpStore(StoreConfig):
                 write=self.write,
                 read=self.read,
                 check=self.check,
-                create=self.create,
+                text=self.entry_text(create=self.create, missing="there is no value yet"),
                 timeout=self.timeout,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jsonpath_ng.ext.parser import parse
@@ -14,10 +14,9 @@ from requests.exceptions import SSLError
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import secret_or_none
 from featurebase_provider.stores.http.templates import rendered
-from featurebase_provider.stores.shared.refusals import changed_since, not_there, refuses
-from featurebase_provider.stores.shared.text import TRIAL
+from featurebase_provider.stores.shared.refusals import changed_since, refuses
+from featurebase_provider.stores.shared.text import bare_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
     from featurebase_provider.stores.http.request import HttpRead, HttpRequest, HttpWrite
+    from featurebase_provider.stores.shared.text import SecretText
 
 _MAX_BYTES = 1024 * 1024
 _TRIAL_MARK = StoreMark("000000000000000000000000", "sha256:0", "trial")
@@ -32,10 +32,11 @@ _TRIAL_MARK = StoreMark("000000000000000000000000", "sha256:0", "trial")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a read found beside the values: the version to name in the write, and whether there is a value."""
+    """What a read found: the version to name in the write, whether there is a value, and its text."""
 
     version: str
     exists: bool
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class HttpValue(ArmedStore):
     :param base_url: the connection's.
     :param read: reads the value back; None if nothing does.
     :param check: succeeds only if the write would, and changes nothing; None if there is none.
-    :param create: whether a missing value is created.
+    :param text: how the value holds the secret, and whether it may be made.
     :param timeout: seconds that one request may take.
     """
 
@@ -72,12 +73,13 @@ class HttpValue(ArmedStore):
         write: HttpWrite,
         read: HttpRead | None,
         check: HttpRequest | None,
-        create: bool,
+        text: SecretText,
         timeout: float,
     ) -> None:
         super().__init__(name)
         self._session, self._base_url = session, base_url.rstrip("/")
-        self._write, self._read, self._check, self._create, self._timeout = write, read, check, create, timeout
+        self._write, self._read, self._check, self._timeout = write, read, check, timeout
+        self._value = text
         wanted = {"accepted": write.accepted}
         if read is not None:
             wanted |= {"current": read.current, "previous": read.previous, "version": read.version}
@@ -90,7 +92,8 @@ class HttpValue(ArmedStore):
     def prove_writable(self) -> Writability:
         """Read the value, make up the write without sending it, and send ``check`` where there is one."""
         held = self.read()
-        self._request(SecretPair(TRIAL.current), self._found(held), _TRIAL_MARK)
+        for pair in self.trials(held, keeps_previous=self._keeps_previous):
+            self._request(pair, self._found(held), _TRIAL_MARK)
         if self._check is not None:
             self._expect_success(self._send(self._check, "checked"), "checked")
             return Writability(True, "the configured check succeeded")
@@ -105,7 +108,7 @@ class HttpValue(ArmedStore):
             return StoredValue(None, readable=False)
         answer = self._send(read, "read")
         if read.absent_status is not None and answer.status == read.absent_status:
-            return StoredValue(None, version=_Found("", False), may_be_made=self._create)
+            return self._value.stored(None, exists=False, version=_Found("", False))
         self._expect_success(answer, "read")
         document = self._json(answer)
         current, previous = self._text(document, "current"), self._text(document, "previous")
@@ -118,14 +121,16 @@ class HttpValue(ArmedStore):
         version = answer.headers.get(read.version_header, "") if read.version_header else ""
         if "version" in self._paths and (matches := self._matches(document, "version")):
             version = str(matches[0])
-        found = _Found(version, current is not None or bool(version))
-        may_be_made = found.exists or self._create
-        return StoredValue(secret_or_none(current), secret_or_none(previous), version=found, may_be_made=may_be_made)
+        found = _Found(version, current is not None or bool(version), current)
+        stored = self._value.stored(current, exists=found.exists, version=found)
+        if "previous" not in self._paths:
+            return stored
+        return replace(stored, previous=bare_secret(self.name, previous, "the value at read.previous"))
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Send the configured write; what is there already is not written again."""
         found = self._found(held)
-        previous = pair.previous if "previous" in self._paths else None
+        previous = pair.previous if self._keeps_previous else None
         if held.readable and held.current == pair.current and held.previous == previous:
             return
         url, headers, body = self._request(pair, found, mark)
@@ -140,6 +145,10 @@ class HttpValue(ArmedStore):
             if not matches or any(match is not True for match in matches):
                 raise self._conflict()
 
+    @property
+    def _keeps_previous(self) -> bool:
+        return "previous" in self._paths or self._value.keeps_previous
+
     def _found(self, held: StoredValue) -> _Found:
         return held.version if isinstance(held.version, _Found) else _Found("", True)
 
@@ -148,14 +157,12 @@ class HttpValue(ArmedStore):
 
     def _check_unchanged(self, held: StoredValue) -> None:
         now = self.read()
-        if (now.current, now.previous) != (held.current, held.previous):
+        if (self._found(now).text, now.previous) != (self._found(held).text, held.previous):
             raise self._conflict()
 
     def _request(self, pair: SecretPair, found: _Found, mark: StoreMark) -> tuple[str, dict[str, str], str | None]:
-        if not found.exists and not self._create:
-            raise not_there(self.name, "there is no value yet")
         values = {
-            "secret": pair.current.reveal(),
+            "secret": self._value.edited(found.text, pair, exists=found.exists),
             "previous": pair.previous.reveal() if pair.previous else "",
             "webhook_id": mark.webhook_id,
             "version": found.version,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
-from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.formatted import KeyedEntryStore
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -32,7 +32,7 @@ class Workload(BaseModel):
     name: Annotated[ObjectName, Field(description="Its name, in the Secret's namespace")]
 
 
-class KubernetesSecretStore(KeyedStore):
+class KubernetesSecretStore(KeyedEntryStore):
     """The signing secret under one key of a Kubernetes Secret; written only if nobody else wrote meanwhile.
 
     :param conn_id: Airflow connection to the cluster.
@@ -40,7 +40,10 @@ class KubernetesSecretStore(KeyedStore):
     :param name: the Secret's name.
     :param key: the key of its data that holds the secret; other keys stay as they are.
     :param previous_key: the key that holds the previous secret; none is kept without it.
-    :param create: whether a missing Secret is created; a namespace never is.
+    :param format: ``raw`` (nothing but the secret), or the format of the text that the key holds.
+    :param entry: where the secret lies in that text.
+    :param previous_entry: where the previous secret lies in that text.
+    :param create: whether a missing Secret is created, and a missing key or entry added; a namespace never is made.
     :param restart: workloads in the same namespace whose rollout restarts once the secret has changed.
     """
 
@@ -81,6 +84,7 @@ class KubernetesSecretStore(KeyedStore):
                 partial(self._api, hook),
                 secret=self.name,
                 keys=(self.key, self.previous_key),
+                text=self.entry_text(create=self.create),
                 create=self.create,
                 restart=[(one.kind, one.name) for one in self.restart],
             )

@@ -8,22 +8,23 @@ import hashlib
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import MANAGED_BY, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import ConnectingStore, secret_or_none
+from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.kubernetes_secret.api import NoDryRun
 from featurebase_provider.stores.shared.marks import NOTE
-from featurebase_provider.stores.shared.refusals import not_there
-from featurebase_provider.stores.shared.text import TRIAL
+from featurebase_provider.stores.shared.refusals import no_such_key, not_there
+from featurebase_provider.stores.shared.text import bare_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
+    from featurebase_provider.stores.shared.text import SecretText
 
 
 class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
@@ -35,7 +36,8 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     :param name: the store's name, for messages.
     :param secret: the Secret's name.
     :param keys: our key, and that of the previous secret or None.
-    :param create: whether a missing Secret is created.
+    :param text: how our key holds the secret.
+    :param create: whether a missing Secret is created, and a missing key added.
     :param restart: kind and name of each workload that restarts once the secret has changed.
     """
 
@@ -46,11 +48,12 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         *,
         secret: str,
         keys: tuple[str, str | None],
+        text: SecretText,
         create: bool,
         restart: Sequence[tuple[str, str]],
     ) -> None:
         super().__init__(name, build)
-        self._secret, self._create, self._restart = secret, create, restart
+        self._secret, self._text, self._create, self._restart = secret, text, create, restart
         self._key, self._previous_key = key, _ = keys
         fits = re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", key)
         self._annotation = f"{MANAGED_BY}/{key if fits else hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -58,10 +61,8 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     def prove_writable(self) -> Writability:
         """Let the API server try the write, and each restart, with ``dryRun=All``."""
         secret = self.client.secret(self._secret)
-        if secret is not None:
-            self._values(secret)
         try:
-            self._try_put(secret)
+            self._try_put(StoredValue(None) if secret is None else self._stored(secret))
             for kind, workload in self._restart:
                 self.client.restart(kind, workload, _now(), dry_run=True)
         except NoDryRun as refused:
@@ -75,20 +76,15 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         if secret is None:
             if self._create:
                 with suppress(NoDryRun):  # a missing namespace must not read as a Secret yet to be created
-                    self._try_put(None)
+                    self._try_put(StoredValue(None))
             return StoredValue(None, may_be_made=self._create)
-        current, previous = self._values(secret)
-        note = self._note(secret)
-        due = bool(self._restart and note.get("restart_due"))
-        return StoredValue(current, previous, NOTE.mark_in(note), secret, finished=not due)
+        return self._stored(secret)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Patch the Secret at the version that was read, then restart what shall be; what is there stays as it is."""
         secret: dict[str, Any] | None = held.version
-        wanted: dict[str, str | None] = {self._key: _encoded(pair.current.reveal())}
-        if self._previous_key:
-            wanted[self._previous_key] = _encoded(pair.previous.reveal()) if pair.previous else None
         there = (secret or {}).get("data") or {}
+        wanted = self._wanted(pair, secret)
         changes = {key: value for key, value in wanted.items() if there.get(key) != value}
         due = self._note(secret or {}).get("restart_due") if self._restart else None
         if changes:
@@ -97,16 +93,29 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         if due and secret:
             self._restart_all(due, secret)
 
-    def _try_put(self, secret: dict[str, Any] | None) -> None:
-        self._put(secret, {self._key: _encoded(TRIAL.current.reveal())}, {}, dry_run=True)
+    def _try_put(self, held: StoredValue) -> None:
+        keeps_previous = self._previous_key is not None or self._text.keeps_previous
+        for pair in self.trials(held, keeps_previous=keeps_previous):
+            self._put(held.version, self._wanted(pair, held.version), {}, dry_run=True)
+
+    def _wanted(self, pair: SecretPair, secret: dict[str, Any] | None) -> dict[str, str | None]:
+        """What our keys shall hold."""
+        data = (secret or {}).get("data") or {}
+        if secret is None and not self._create:
+            raise not_there(self.name, "there is no such Secret")
+        if self._key not in data and not self._create:
+            raise no_such_key(self.name, self._key, list(data), where="the Secret")
+        text = self._decoded(self._key, data.get(self._key))
+        wanted: dict[str, str | None] = {self._key: _encoded(self._text.edited(text, pair, exists=text is not None))}
+        if self._previous_key:
+            wanted[self._previous_key] = _encoded(pair.previous.reveal()) if pair.previous else None
+        return wanted
 
     def _put(
         self, secret: dict[str, Any] | None, data: dict[str, str | None], note: dict[str, str], *, dry_run: bool = False
     ) -> dict[str, Any]:
         metadata: dict[str, Any] = {"annotations": {self._annotation: json.dumps(note)}}
         if secret is None:
-            if not self._create:
-                raise not_there(self.name, "there is no such Secret")
             body = {"metadata": {**metadata, "name": self._secret}, "type": "Opaque"}
             return self.client.create_secret(
                 {**body, "data": {key: value for key, value in data.items() if value is not None}}, dry_run=dry_run
@@ -146,11 +155,15 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             return {}
         return {name: fact for name, fact in note.items() if isinstance(fact, str)} if isinstance(note, dict) else {}
 
-    def _values(self, secret: dict[str, Any]) -> tuple[SigningSecret | None, SigningSecret | None]:
-        data = secret.get("data") or {}
-        keys = (self._key, self._previous_key)
-        current, previous = (self._decoded(key, data.get(key)) if key else None for key in keys)
-        return secret_or_none(current), secret_or_none(previous)
+    def _stored(self, secret: dict[str, Any]) -> StoredValue:
+        data, note = secret.get("data") or {}, self._note(secret)
+        text = self._decoded(self._key, data.get(self._key))
+        stored = self._text.stored(text, exists=text is not None, mark=NOTE.mark_in(note), version=secret)
+        stored = replace(stored, finished=not (self._restart and note.get("restart_due")))
+        if self._previous_key is None:
+            return stored
+        previous = self._decoded(self._previous_key, data.get(self._previous_key))
+        return replace(stored, previous=bare_secret(self.name, previous, f"its key {self._previous_key}"))
 
     def _decoded(self, key: str, value: str | None) -> str | None:
         try:

@@ -7,29 +7,24 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
-from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.formats.choose import FormatName, format_of_name
+from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
+from featurebase_provider.stores.shared.keyed import Key
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage.armed import ArmedObject
     from featurebase_provider.stores.object_storage.backend import ObjectBackend
-    from featurebase_provider.stores.shared.formats import TextFormat
-
-_FORMAT_OF_SUFFIX = {".json": "json", ".env": "dotenv"}
-_DEFAULT_KEY = {"raw": None, "json": "current", "dotenv": "FEATUREBASE_WEBHOOK_SECRET"}
 
 
-def _format_of(fields: dict[str, Any]) -> str:
-    name = posixpath.basename(fields["path"])
-    if name.startswith(".env."):
-        return "dotenv"
-    return _FORMAT_OF_SUFFIX.get("." + name.rpartition(".")[2], "raw")
+def _format_of(fields: dict[str, Any]) -> FormatName:
+    return format_of_name(fields["path"])
 
 
-class ObjectStorageStore(KeyedStore):
+class ObjectStorageStore(FormattedStore):
     """The signing secret in a file or an object.
 
     Local files are replaced atomically. S3 objects are written on the condition that nobody else wrote.
@@ -38,23 +33,21 @@ class ObjectStorageStore(KeyedStore):
     :param path: an absolute path, ``file:///...``, or any URL that Airflow's object storage knows
         (``s3://bucket/key``). A path on a worker is that worker's own, unless it is on a shared volume.
     :param conn_id: Airflow connection for that storage.
-    :param format: ``raw`` (nothing but the secret), ``json`` or ``dotenv``; by default as the suffix says.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``; by default as its
+        name says.
     :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
     :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
-    :param create: whether a missing file or object is created; a folder or bucket never is.
+    :param create: whether a missing file or object is created, and a missing key of an existing one added; a folder or
+        bucket never is made.
     :param mode: permissions of a created local file, octal as text (``"0600"``).
     """
 
     type: Literal["object_storage"] = "object_storage"
     path: Annotated[str, Field(min_length=1, max_length=2048)]
     conn_id: Annotated[str, Field(min_length=1)] | None = None
-    format: Literal["raw", "json", "dotenv"] = Field(default_factory=_format_of, validate_default=True)
-    key: Annotated[str, Field(min_length=1)] | None = Field(
-        default_factory=lambda fields: _DEFAULT_KEY[fields["format"]]
-    )
-    previous_key: Annotated[str, Field(min_length=1)] | None = Field(
-        default_factory=lambda fields: "previous" if fields["format"] == "json" else None
-    )
+    format: FormatName = Field(default_factory=_format_of, validate_default=True)
+    key: Key | None = Field(default_factory=lambda fields: DEFAULT_KEY.get(fields["format"]))
+    previous_key: Key | None = Field(default_factory=lambda fields: DEFAULT_PREVIOUS_KEY.get(fields["format"]))
     create: bool = False
     mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
 
@@ -76,17 +69,6 @@ class ObjectStorageStore(KeyedStore):
             if not urlsplit(path).netloc or not rest.partition("/")[2]:
                 raise ValueError("name the bucket and the object: s3://bucket/key")
         return path
-
-    @model_validator(mode="after")
-    def _check_keys(self) -> ObjectStorageStore:
-        keys = [key for key in (self.key, self.previous_key) if key]
-        if self.format == "raw" and keys:
-            raise ValueError("the format raw has no keys; leave out key and previous_key")
-        if self.format != "raw" and not self.key:
-            raise ValueError(f"the format {self.format} needs a key")
-        if self.format == "dotenv" and not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) for key in keys):
-            raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
-        return self
 
     @property
     def local_path(self) -> str | None:
@@ -112,16 +94,9 @@ class ObjectStorageStore(KeyedStore):
         """
         from featurebase_provider.stores.object_storage.armed import ArmedObject
 
-        return ArmedObject(self.full_name, self._format(), self._backend(), self.create)
-
-    def _format(self) -> TextFormat:
-        from featurebase_provider.stores.shared.formats import RawFormat
-        from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
-        from featurebase_provider.stores.shared.formats.json import JsonFormat
-
-        if self.format == "raw" or self.key is None:
-            return RawFormat(self.full_name)
-        return (JsonFormat if self.format == "json" else DotenvFormat)(self.full_name, self.key, self.previous_key)
+        return ArmedObject(
+            self.full_name, self.secret_text(missing="it does not exist", line_break=True), self._backend()
+        )
 
     def _backend(self) -> ObjectBackend:
         if self.local_path is not None:

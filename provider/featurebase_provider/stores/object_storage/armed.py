@@ -1,4 +1,4 @@
-"""A text format over an object backend."""
+"""A text over an object backend."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.shared.text import TRIAL, SecretText
+from featurebase_provider.stores.object_storage.backend import check_size
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage.backend import HeldObject, ObjectBackend
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
 
 
 class ArmedObject(ArmedStore):
-    """A text format over an object backend.
+    """A text over an object backend.
 
     :param name: the store's name, for messages.
-    :param create: whether a missing object may be created.
+    :param text: how the object holds the secret, and whether it may be made.
     """
 
-    def __init__(self, name: str, text_format: TextFormat, backend: ObjectBackend, create: bool) -> None:
+    def __init__(self, name: str, text: SecretText, backend: ObjectBackend) -> None:
         super().__init__(name)
-        self._backend, self._create = backend, create
-        self._text = SecretText(name, text_format, create=create, missing="it does not exist")
+        self._text, self._backend = text, backend
 
     def prove_writable(self) -> Writability:
         """Read the object, edit a copy in memory, and let the backend show that it could put it."""
-        held = self._backend.read()
-        self._edited(held, TRIAL)
-        return self._backend.prove_writable(held)
+        held = self.read()
+        for pair in self.trials(held, keeps_previous=self._text.keeps_previous):
+            check_size(self.name, self._edited(held.version, pair))
+        return self._backend.prove_writable(held.version)
 
     def read(self) -> StoredValue:
         """Read our keys."""
         held = self._backend.read()
-        if held.data is None:
-            return StoredValue(None, version=held, may_be_made=self._create)
-        return StoredValue(*self._text.read(self._decoded(held.data)), held.mark, held)
+        return self._text.stored(self._decoded(held), exists=held.data is not None, mark=held.mark, version=held)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put the edited text; what is there already is not written again."""
@@ -46,11 +44,10 @@ class ArmedObject(ArmedStore):
             self._backend.write(data, held=before, mark=mark)
 
     def _edited(self, held: HeldObject, pair: SecretPair) -> bytes:
-        text = None if held.data is None else self._decoded(held.data)
-        return self._text.edited(text, pair, exists=held.data is not None).encode()
+        return self._text.edited(self._decoded(held), pair, exists=held.data is not None).encode()
 
-    def _decoded(self, data: bytes) -> str:
+    def _decoded(self, held: HeldObject) -> str | None:
         try:
-            return data.decode()
+            return None if held.data is None else held.data.decode()
         except UnicodeDecodeError:  # it carries the bytes
             raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed") from None

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis  # noqa: TID253  this module is the store's client
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import secret_or_none
-from featurebase_provider.stores.shared.refusals import changed_since, not_there
+from featurebase_provider.stores.shared.refusals import changed_since, no_such_key, not_there
+from featurebase_provider.stores.shared.text import bare_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from featurebase_provider.stores.shared.text import SecretText
 
 # Optional values travel as "+value" or "-". KEYS and, three by three, ARGV: field, what was held, what is wanted.
 _HELD = """
@@ -98,16 +101,25 @@ class ArmedRedis(ArmedStore):
     """One or two places in Redis, which a script reads and writes in one step.
 
     :param client: redis-py's, with timeouts (its types mix in those of its asynchronous twin).
-    :param places: where the current and, if kept, the previous secret lie.
-    :param create: whether a missing key may be created.
+    :param places: where the current and, if it has a place of its own, the previous secret lie.
+    :param text: how the first place holds the secret.
+    :param create: whether a missing key may be created, or a missing field added.
     :param channel: where the new fingerprint is published.
     """
 
     def __init__(
-        self, name: str, client: Any, places: tuple[RedisPlace, ...], *, create: bool, channel: str | None
+        self,
+        name: str,
+        client: Any,
+        places: tuple[RedisPlace, ...],
+        text: SecretText,
+        *,
+        create: bool,
+        channel: str | None,
     ) -> None:
         super().__init__(name)
-        self._client, self._places, self._create, self._channel = client, places, create, channel
+        self._client, self._places, self._text = client, places, text
+        self._create, self._channel = create, channel
 
     def connect(self) -> None:
         """Open the connection and log in.
@@ -123,18 +135,25 @@ class ArmedRedis(ArmedStore):
 
     def prove_writable(self) -> Writability:
         """Ask Redis whether our user may run the commands, and whether it takes writes; both need Redis 7."""
-        self._check_create(self._look())
+        held = self.read()
+        keeps_previous = len(self._places) > 1 or self._text.keeps_previous
+        for pair in self.trials(held, keeps_previous=keeps_previous):
+            self._wanted(pair, held.version)
         with self._translated():
+            warning = "; ".join((*self._ends(), *self._server_loses()))
             try:
                 user = self._client.execute_command("ACL", "WHOAMI")
                 denied = [command[0] for command in self._commands() if not self._may(user, command)]
             except redis.NoPermissionError:
-                return Writability(False, "it can be read; its user may not ask what it may write (ACL DRYRUN)")
+                said = "it can be read; its user may not ask what it may write (ACL DRYRUN)"
+                return Writability(False, said, warning)
             except redis.ResponseError:
-                return Writability(False, "it can be read; before version 7 Redis does not tell what a user may do")
+                said = "it can be read; before version 7 Redis does not tell what a user may do"
+                return Writability(False, said, warning)
             if not denied:
                 self._eval(_CAN_WRITE, [place.key for place in self._places])
-                return Writability(True, "Redis confirmed the user's rights (ACL DRYRUN), and that it takes writes")
+                said = "Redis confirmed the user's rights (ACL DRYRUN), and that it takes writes"
+                return Writability(True, f"{said}, in database {self._database}", warning)
         raise StoreRefused(
             self.name,
             f"its user may not run {', '.join(sorted(set(denied)))} on these keys; nothing was changed",
@@ -144,18 +163,18 @@ class ArmedRedis(ArmedStore):
     def read(self) -> StoredValue:
         """Read all places at one moment."""
         held = self._look()
-        texts = [self._text(value) for value in held.values]
-        current, previous = secret_or_none(texts[0]), secret_or_none((*texts, None)[1])
-        return StoredValue(current, previous, version=held, may_be_made=held.exists or self._create)
+        text, *beside = (self._decoded(value) for value in held.values)
+        stored = self._text.stored(text, exists=text is not None, version=held)
+        if not beside:
+            return stored
+        return replace(stored, previous=bare_secret(self.name, beside[0], "the previous secret's place"))
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Run the script that compares, publishes and writes; what is there already is not written again."""
         before: _Values = held.version
-        previous = pair.previous.reveal().encode() if pair.previous else None
-        wanted = (pair.current.reveal().encode(), previous)[: len(self._places)]
+        wanted = self._wanted(pair, before)
         if wanted == before.values:
             return
-        self._check_create(before)
         arguments = [_optional(self._channel), mark.fingerprint, int(before.exists)]
         for place, value, new in zip(self._places, before.values, wanted, strict=True):
             arguments += [_optional(place.field), _optional(value), _optional(new)]
@@ -168,6 +187,13 @@ class ArmedRedis(ArmedStore):
         """Close the connections."""
         self._client.close()
 
+    def _wanted(self, pair: SecretPair, before: _Values) -> tuple[bytes | None, ...]:
+        """What each place shall hold."""
+        self._check_create(before)
+        text = self._decoded(before.values[0])
+        previous = pair.previous.reveal().encode() if pair.previous else None
+        return (self._text.edited(text, pair, exists=text is not None).encode(), previous)[: len(self._places)]
+
     def _look(self) -> _Values:
         with self._translated():
             exists, *values = self._eval(
@@ -178,27 +204,79 @@ class ArmedRedis(ArmedStore):
     def _eval(self, script: str, keys: list[str], *arguments: Any) -> Any:
         return self._client.eval(script, len(keys), *keys, *arguments)
 
+    @property
+    def _database(self) -> int:
+        return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
+
+    def _asked(self, *command: str) -> Any:
+        """The answer to what only a warning hangs on; None if the user may not ask, or the server knows no answer."""
+        try:
+            return self._client.execute_command(*command)
+        except redis.ResponseError:
+            return None
+
+    def _ends(self) -> Iterator[str]:
+        """Which of our keys expire, and when."""
+        for key in dict.fromkeys(place.key for place in self._places):
+            left = self._asked("PTTL", key)
+            if left is not None and left >= 0:
+                end = datetime.now(timezone.utc) + timedelta(milliseconds=left)
+                at = end.isoformat(timespec="seconds")
+                yield f"the key {key} expires at {at}, which a write does not change (PERSIST does)"
+
+    def _server_loses(self) -> Iterator[str]:
+        """Why the server itself may drop what is written.
+
+        :raises StoreRefused: it is a replica.
+        """
+        info = self._asked("INFO") or {}
+        if info.get("role") == "slave":
+            raise self._replica()
+        policy = str(info.get("maxmemory_policy", ""))
+        if policy.startswith("allkeys") and info.get("maxmemory"):
+            yield f"the server drops keys when its memory is full, this one too (maxmemory-policy {policy})"
+
+    def _replica(self) -> StoreRefused:
+        return StoreRefused(
+            self.name,
+            "it is on a replica, which takes its values from a primary; nothing was changed",
+            "Let the connection lead to the primary",
+        )
+
     def _commands(self) -> Iterator[tuple[str, ...]]:
         """What the scripts run, for ``ACL DRYRUN``."""
         yield ("EXISTS", self._places[0].key)
         for key, field in ((place.key, place.field) for place in self._places):
             if field:
-                yield from (("HGET", key, field), ("HSET", key, field, ""))
+                yield from (("HGET", key, field), ("HSET", key, field, self.trial.reveal()))
             else:
-                yield from (("GET", key), ("SET", key, "", "KEEPTTL"))
+                yield from (("GET", key), ("SET", key, self.trial.reveal(), "KEEPTTL"))
         for key, field in ((place.key, place.field) for place in self._places[1:]):
             yield ("HDEL", key, field) if field else ("DEL", key)
         if self._channel:
-            yield ("PUBLISH", self._channel, "")
+            yield ("PUBLISH", self._channel, self.trial.fingerprint)
 
     def _may(self, user: bytes, command: tuple[str, ...]) -> bool:
         return bool(self._client.execute_command("ACL", "DRYRUN", user, *command) == b"OK")
 
     def _check_create(self, held: _Values) -> None:
-        if not (held.exists or self._create):
+        if self._create:
+            return
+        if not held.exists:
             raise not_there(self.name, "the key does not exist", "Set it")
+        key, field = self._places[0].key, self._places[0].field
+        if field is not None and held.values[0] is None:
+            raise no_such_key(self.name, field, self._fields(key), where="the hash")
 
-    def _text(self, value: bytes | None) -> str | None:
+    def _fields(self, key: str) -> list[str] | None:
+        """The hash's fields, if the user may list them."""
+        try:
+            with self._translated():
+                return [field.decode(errors="replace") for field in self._client.execute_command("HKEYS", key)]
+        except StoreRefused:
+            return None
+
+    def _decoded(self, value: bytes | None) -> str | None:
         try:
             return None if value is None else value.decode()
         except UnicodeDecodeError:  # it carries the bytes
@@ -215,6 +293,8 @@ class ArmedRedis(ArmedStore):
         code = re.match(r"[A-Z]{2,20}\b", str(error))
         said = code.group() if code else error.__class__.__name__
         login = isinstance(error, (redis.AuthenticationError, redis.AuthorizationError))
+        if isinstance(error, redis.ReadOnlyError):
+            return self._replica()
         if not login and (isinstance(error, _PASSING) or said in _PASSING_CODES):
             return StoreUnreachable(
                 self.name, f"Redis did not answer, or can't now ({said}); whether a write arrived is unknown until read"

@@ -11,19 +11,19 @@ from pydantic import Field
 from featurebase_provider.rotation.errors import StoreError, StoreUnusable
 from featurebase_provider.stores.shared.aws_calls import AwsCalls, translated
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
-from featurebase_provider.stores.shared.whole_or_json import WholeOrJsonStore
+from featurebase_provider.stores.shared.formatted import SecretManagerStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class AwsStore(WholeOrJsonStore):
-    """A secret in AWS, alone or under a key of a JSON value.
+class AwsStore(SecretManagerStore):
+    """A secret in AWS, alone or under a key of a text.
 
     :param conn_id: Airflow connection of the type ``aws``; null for the worker's own AWS credentials.
     :param region: AWS region; by default the connection's.
     :param name: what the secret is called in AWS.
-    :param create: whether a missing one is created.
+    :param create: whether a missing one is created, and a missing key added.
     :param kms_key_id: KMS key that encrypts it: id, ARN or ``alias/...``.
     """
 

@@ -1,0 +1,165 @@
+"""Stores whose place holds a text, of which our part is all, or what lies under a key in some format."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from featurebase_provider.stores.base import StoreConfig
+from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.keyed import Key, KeyedStore, dotted, path_of
+
+if TYPE_CHECKING:
+    from featurebase_provider.stores.shared.text import SecretText
+
+DEFAULT_KEY = {"json": "current", "dotenv": "FEATUREBASE_WEBHOOK_SECRET"}
+DEFAULT_PREVIOUS_KEY = {"json": "previous"}
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class FormattedStore(KeyedStore):
+    """A place that holds one text.
+
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``.
+    :param key: where the secret lies in the text.
+    :param previous_key: where the previous secret lies in the text.
+    """
+
+    if TYPE_CHECKING:  # each type declares them itself, in the order in which their defaults depend on each other
+        format: FormatName
+        key: Key | None
+        previous_key: Key | None
+        create: bool
+
+    @model_validator(mode="after")
+    def _check_format(self) -> FormattedStore:
+        _check(self.format, ("key", self.key), ("previous_key", self.previous_key))
+        return self
+
+    def secret_text(self, *, missing: str | None = "the secret does not exist", line_break: bool = False) -> SecretText:
+        """How the secret lies in the text.
+
+        :param missing: what to say where there is no text; None where one may always be made.
+        :param line_break: whether a line break at the end of a text is no part of a ``raw`` secret.
+        """
+        return _secret_text(
+            self, self.format, self.key, self.previous_key, create=self.create, missing=missing, line_break=line_break
+        )
+
+
+class SecretManagerStore(FormattedStore):
+    """A named value in a secret manager.
+
+    :param key: where the secret lies in the value; left out, the value is nothing but the secret.
+    :param previous_key: where the previous secret lies in the value; left out, no key keeps it.
+    :param format: how the value holds the secret; ``json`` if there is a ``key``, otherwise ``raw``.
+    """
+
+    key: Key | None = None
+    previous_key: Key | None = None
+    format: FormatName = Field(default_factory=lambda fields: "json" if fields["key"] else "raw")
+
+    @property
+    @abstractmethod
+    def whole(self) -> str:
+        """The value as a whole, as a URL-like text without credentials."""
+
+    def place(self, key: str | None) -> str:
+        """The value, with the key as fragment."""
+        return f"{self.whole}#{key}" if key else self.whole
+
+
+class EntryStore(StoreConfig):
+    """A place of which the whole is the secret, or an entry in its text.
+
+    :param format: ``raw`` (the place holds nothing but the secret), or the format of the text that it holds.
+    :param entry: where the secret lies in that text.
+    :param previous_entry: where the previous secret lies in that text; left out, no entry keeps it.
+    """
+
+    format: FormatName = "raw"
+    entry: Key | None = None
+    previous_entry: Key | None = None
+
+    @model_validator(mode="after")
+    def _check_format(self) -> EntryStore:
+        _check(self.format, ("entry", self.entry), ("previous_entry", self.previous_entry))
+        return self
+
+    def entry_text(self, *, create: bool, missing: str = "the secret does not exist") -> SecretText:
+        """How the secret lies in the place's text."""
+        return _secret_text(
+            self, self.format, self.entry, self.previous_entry, create=create, missing=missing, line_break=False
+        )
+
+    def entry_in(self, place: str) -> str:
+        """The place, with the entry as one more fragment, as a URL-like text."""
+        return f"{place}#{dotted(self.entry)}" if self.entry else place
+
+    def previous_entry_in(self, place: str) -> str | None:
+        """The same with the ``previous_entry``; None without one."""
+        return f"{place}#{dotted(self.previous_entry)}" if self.previous_entry else None
+
+
+class KeyedEntryStore(EntryStore, KeyedStore):
+    """A named place, of which one key is ours: its value is the secret, or a text with the secret in an entry."""
+
+    @model_validator(mode="after")
+    def _check_previous(self) -> KeyedEntryStore:
+        if self.entry and self.previous_key:
+            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The place, with key and entry as fragments."""
+        return self.entry_in(super().target)
+
+    @property
+    def previous_target(self) -> str | None:
+        """The same with the ``previous_key`` or the ``previous_entry``, where one is set."""
+        return super().previous_target or self.previous_entry_in(super().target)
+
+
+def _secret_text(
+    store: StoreConfig,
+    name: FormatName,
+    key: str | tuple[str, ...] | None,
+    previous: str | tuple[str, ...] | None,
+    *,
+    create: bool,
+    missing: str | None,
+    line_break: bool,
+) -> SecretText:
+    from featurebase_provider.stores.shared.formats.choose import text_format
+    from featurebase_provider.stores.shared.text import SecretText
+
+    path, previous_path = path_of(key) if key else None, path_of(previous) if previous else None
+    form = text_format(store.full_name, name, path, previous_path, line_break=line_break)
+    return SecretText(store.full_name, form, key=path, previous_key=previous_path, create=create, missing=missing)
+
+
+def _check(
+    name: FormatName, key: tuple[str, str | tuple[str, ...] | None], previous: tuple[str, str | tuple[str, ...] | None]
+) -> None:
+    """Make sure that a format has the keys that it needs.
+
+    :param key: the field's name in the configuration, and what it says.
+    :param previous: the same for the previous secret.
+    :raises ValueError: it does not.
+    """
+    paths = [path_of(value) for _, value in (key, previous) if value]
+    if name == "raw" and paths:
+        alone = "" if key[1] else f", and {previous[0]} needs {key[0]}"
+        leave = f"write format: json, or leave out {key[0]} and {previous[0]}"
+        raise ValueError(f"the format raw has no keys{alone}; {leave}")
+    if name != "raw" and not key[1]:
+        raise ValueError(f"the format {name} needs a key: say under {key[0]} where in the text the secret lies")
+    if name == "dotenv" and not all(len(path) == 1 and _VARIABLE.fullmatch(path[0]) for path in paths):
+        raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
+    if name in {"json", "yaml"} and len(paths) == 2 and any(a[: len(b)] == b for a, b in (paths, reversed(paths))):
+        raise ValueError(f"{key[0]} and {previous[0]} must lie beside one another, neither in the other")
