@@ -44,6 +44,8 @@ class SqlStore(StoreConfig):
     :param key_value: what stands in that column of our row.
     :param value_column: the column that holds the secret.
     :param previous_column: the column that holds the previous secret; null keeps none.
+    :param empty_previous: whether an empty text, not null, is written where there is no previous secret: for a
+        ``previous_column`` that is NOT NULL.
     :param read_sql: a SELECT of one row: the secret, and the previous one if ``write_sql`` has ``:previous``.
     :param write_sql: one statement that writes ``:secret``; it may use ``:previous``, ``:expected`` (the value
         that the row held), ``:webhook_id`` and ``:fingerprint``.
@@ -58,6 +60,7 @@ class SqlStore(StoreConfig):
     key_value: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     value_column: Column | None = None
     previous_column: Column | None = None
+    empty_previous: bool = False
     read_sql: Statement | None = None
     write_sql: Statement | None = None
     create: bool = False
@@ -74,6 +77,8 @@ class SqlStore(StoreConfig):
             raise ValueError(f"name the row or write statements, not both: {', '.join(named + written)}")
         if missing := [field for field in wanted if field not in named + written]:
             raise ValueError(f"{(named + written)[0]} also needs {', '.join(missing)}")
+        if self.empty_previous and not self.previous_column:
+            raise ValueError("empty_previous needs previous_column; in write_sql say coalesce(:previous, '')")
         columns = [column for column in (self.key_column, self.value_column, self.previous_column) if column]
         if len(set(columns)) < len(columns):
             raise ValueError("key_column, value_column and previous_column must differ")
@@ -94,21 +99,24 @@ class SqlStore(StoreConfig):
 
     def _plan_for_row(self) -> SqlPlan:
         table = ".".join(f'"{part}"' for part in (self.table or "").split("."))
-        names = {self.value_column: "secret"} | ({self.previous_column: "previous"} if self.previous_column else {})
+        columns: dict[str | None, str] = {self.key_column: ":key", self.value_column: ":secret"}
+        if self.previous_column:
+            columns[self.previous_column] = "coalesce(:previous, '')" if self.empty_previous else ":previous"
+        ours = {column: value for column, value in columns.items() if column != self.key_column}
         # SQLite reads an unknown "name" as a text, unless it is qualified.
-        selected = ", ".join(f't."{column}"' for column in names)
-        changed = ", ".join(f'"{column}" = :{name}' for column, name in names.items())
-        columns = ", ".join(f'"{column}"' for column in (self.key_column, *names))
-        values = ", ".join(f":{name}" for name in ("key", *names.values()))
+        selected = ", ".join(f't."{column}"' for column in ours)
+        changed = ", ".join(f'"{column}" = {value}' for column, value in ours.items())
+        inserted = ", ".join(f'"{column}"' for column in columns)
+        values = ", ".join(columns.values())
 
         def parsed(text: str) -> SqlStatement:
-            return parse_sql(text, verbs=("SELECT", "UPDATE", "INSERT"), allowed=("key", *names.values()))
+            return parse_sql(text, verbs=("SELECT", "UPDATE", "INSERT"), allowed=("key", "secret", "previous"))
 
         # The names have been checked to be names; values are parameters.
         return SqlPlan(
             parsed(f'SELECT {selected} FROM {table} AS t WHERE t."{self.key_column}" = :key'),  # noqa: S608
             parsed(f'UPDATE {table} AS t SET {changed} WHERE t."{self.key_column}" = :key'),  # noqa: S608
-            parsed(f"INSERT INTO {table} ({columns}) VALUES ({values})") if self.create else None,  # noqa: S608
+            parsed(f"INSERT INTO {table} ({inserted}) VALUES ({values})") if self.create else None,  # noqa: S608
             {"key": self.key_value or ""},
             self.previous_column is not None,
         )
@@ -148,9 +156,11 @@ class SqlStore(StoreConfig):
                     f"the Airflow connection {self.conn_id} is of another type; nothing was changed",
                     "It must be of type postgres or sqlite",
                 )
+            from featurebase_provider.stores.shared.formats import RawFormat
             from featurebase_provider.stores.sql.armed import ArmedSql
 
-            return ArmedSql(self.full_name, opener(connection), self.plan())
+            text_format = RawFormat(self.full_name, line_break=False)
+            return ArmedSql(self.full_name, opener(connection), self.plan(), text_format)
 
     def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -214,7 +224,8 @@ class SqlStore(StoreConfig):
     def _open_sqlite(self, uri: str) -> SqlSession:
         import sqlite3
 
-        from featurebase_provider.stores.sql.session import SqliteSession, sqlite_error
+        from featurebase_provider.stores.sql.problems import sqlite_error
+        from featurebase_provider.stores.sql.session import SqliteSession
 
         try:
             # The hook's own connection could be used on this thread only.
