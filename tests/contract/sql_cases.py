@@ -49,6 +49,7 @@ class PostgresCase(SqlCase):
     insert = "INSERT INTO {schema}.settings (name, value, before) VALUES (%(name)s, %(value)s, %(before)s)"
     update = "ON CONFLICT (name) DO UPDATE SET value = %(value)s, before = %(before)s"
     select = "SELECT value, before, owner FROM {schema}.settings WHERE name = %(name)s"
+    lowered = "NEW.value = lower(NEW.value)"
     write_grants = "GRANT UPDATE (value, before), INSERT (name, value, before) ON {schema}.settings TO {role}"
 
     def __init__(self) -> None:
@@ -116,6 +117,17 @@ class PostgresCase(SqlCase):
         yield self.config(conn_id=self.connection_of("any", free_port()))
 
     @contextmanager
+    def changing(self) -> Iterator[SqlStore]:
+        self.sql(f"""
+            CREATE FUNCTION {{schema}}.lower_it() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {self.lowered}; RETURN NEW; END $$;
+            CREATE TRIGGER lower_it BEFORE UPDATE ON {{schema}}.settings
+            FOR EACH ROW EXECUTE FUNCTION {{schema}}.lower_it()
+        """)
+        yield self.config()
+        self.sql("DROP FUNCTION {schema}.lower_it CASCADE")
+
+    @contextmanager
     def dead(self) -> Iterator[tuple[SqlStore, Callable[[], None]]]:
         with silent_server() as server:
             yield self.config(conn_id=self.connection_of("any", server.port), timeout=300), server.wait
@@ -133,6 +145,7 @@ class PostgresStatementsCase(PostgresCase):
     )
     update = "ON CONFLICT (name) DO UPDATE SET doc = EXCLUDED.doc"
     select = "SELECT doc->>'value', doc->>'before', doc->>'owner' FROM {schema}.settings WHERE name = %(name)s"
+    lowered = "NEW.doc = lower(NEW.doc::text)::jsonb"
     write_grants = "GRANT UPDATE (doc), INSERT (name, doc) ON {schema}.settings TO {role}"
 
     def config(self, **changes: Any) -> SqlStore:
@@ -213,3 +226,11 @@ class SqliteCase(SqlCase):
         with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield self.config(timeout=0.1)
+
+    @contextmanager
+    def changing(self) -> Iterator[SqlStore]:
+        self.sql(
+            "CREATE TRIGGER lower_it AFTER UPDATE ON settings BEGIN UPDATE settings SET value = lower(value); END"
+        )
+        yield self.config()
+        self.sql("DROP TRIGGER lower_it")

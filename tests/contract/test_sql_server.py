@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sqlite3
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -348,6 +351,49 @@ def test_sqlite_is_used_from_a_thread_and_gives_way_to_another_writer() -> None:
     assert written.error is None
     assert armed.read().current == SigningSecret(NEW)
     armed.close()
+    case.close()
+
+
+def test_sqlite_lets_go_of_the_file_where_a_reader_keeps_it_from_committing() -> None:
+    """A commit waits for readers in the old journal mode. One that fails must not go on keeping new readers out."""
+    case = SqliteCase()
+    case.put(HELD)
+    armed = ready(case.config(timeout=0.1))
+    held = armed.read()
+    with closing(sqlite3.connect(case.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM settings").fetchone()
+        assert armed.prove_writable().proven
+        with pytest.raises(StoreUnreachable, match="SQLITE_BUSY"):
+            armed.write(PAIR, held=held, mark=MARK)
+        assert armed.read() == held
+        with closing(sqlite3.connect(case.path, timeout=0)) as new_reader:
+            assert new_reader.execute("SELECT count(*) FROM settings").fetchone() == (2,)
+    armed.write(PAIR, held=held, mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+    armed.close()
+    case.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not tell SQLite's code")
+def test_sqlite_goes_to_the_file_that_is_there_now() -> None:
+    """Whoever restores a file from its backup replaces it; a push opens the new one."""
+    case = SqliteCase()
+    case.put(HELD)
+    armed = ready(case.config())
+    held = armed.read()
+    restored = case.path.with_suffix(".restored")
+    shutil.copy(case.path, restored)
+    restored.replace(case.path)
+    with pytest.raises(StoreUnreachable, match="SQLITE_READONLY_DBMOVED"):
+        armed.write(PAIR, held=held, mark=MARK)
+    again = ready(case.config())
+    again.write(PAIR, held=again.read(), mark=MARK)
+    seen = case.seen()
+    assert seen is not None
+    assert seen.current == NEW
+    for one in (armed, again):
+        one.close()
     case.close()
 
 

@@ -194,7 +194,8 @@ SQLITE = {
         SQLITE_TABLE % ("CONSTRAINT short CHECK (length(value) < 50)", "", ""), "SQLITE_CONSTRAINT_CHECK: short"
     ),
     "numbers": Shape(
-        (SQLITE_TABLE % ("INT", "TEXT", " STRICT")).replace("owner", "owner ANY"), "SQLITE_CONSTRAINT_DATATYPE"
+        (SQLITE_TABLE % ("INT", "TEXT", " STRICT")).replace("owner", "owner ANY"),
+        "SQLITE_CONSTRAINT_DATATYPE|IntegrityError",  # Python 3.10 tells no code
     ),
     "lower case": Shape(
         SQLITE_TABLE % ("", "", "")
@@ -204,7 +205,7 @@ SQLITE = {
     "raised": Shape(
         SQLITE_TABLE % ("", "", "") + "; CREATE TRIGGER t BEFORE UPDATE ON settings WHEN NEW.before IS NULL "
         "BEGIN SELECT RAISE(ABORT, 'no'); END",
-        "SQLITE_CONSTRAINT_TRIGGER.*trigger",
+        "SQLITE_CONSTRAINT_TRIGGER.*trigger|IntegrityError",
     ),
     "ignored": Shape(
         SQLITE_TABLE % ("", "", "") + "; CREATE TRIGGER t BEFORE UPDATE ON settings WHEN NEW.before IS NULL "

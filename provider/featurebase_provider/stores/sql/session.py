@@ -58,11 +58,11 @@ class SqlSession(ABC):
             try:
                 self._begin(purpose)
                 yield self._run
-            except BaseException:
+                self._execute("COMMIT" if purpose == "write" else "ROLLBACK")
+            except BaseException:  # after a COMMIT that failed SQLite's transaction goes on, and keeps readers out
                 with suppress(self._driver.Error):
                     self._execute("ROLLBACK")
                 raise
-            self._execute("COMMIT" if purpose == "write" else "ROLLBACK")
 
     def run_deferred(self) -> None:  # noqa: B027  not every database defers anything
         """Within a transaction: check and do now what the database has put off until the commit."""
