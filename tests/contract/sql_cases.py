@@ -229,8 +229,6 @@ class SqliteCase(SqlCase):
 
     @contextmanager
     def changing(self) -> Iterator[SqlStore]:
-        self.sql(
-            "CREATE TRIGGER lower_it AFTER UPDATE ON settings BEGIN UPDATE settings SET value = lower(value); END"
-        )
+        self.sql("CREATE TRIGGER lower_it AFTER UPDATE ON settings BEGIN UPDATE settings SET value = lower(value); END")
         yield self.config()
         self.sql("DROP TRIGGER lower_it")

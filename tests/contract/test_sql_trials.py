@@ -17,7 +17,6 @@ from tests.contract.store_case import HELD, HELD_PREVIOUS, ready
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from featurebase_provider.stores.base import StoreConfig
 
 WEBHOOK_ID = "507f1f77bcf86cd799439011"
 NEXT = "whsec_MixedCase+/0123456789abcdefABCDEF="
@@ -52,7 +51,11 @@ AT_COMMIT = """
 ALTER = "ALTER TABLE {schema}.settings "
 TABLE = "{schema}.settings"
 HERE = f"WHERE name = '{NAME}'"
-NOT_NULL = f"UPDATE {TABLE} SET before = name WHERE before IS NULL; " + ALTER + "ALTER before SET DEFAULT '', ALTER before SET NOT NULL"
+NOT_NULL = (
+    f"UPDATE {TABLE} SET before = name WHERE before IS NULL; "
+    + ALTER
+    + "ALTER before SET DEFAULT '', ALTER before SET NOT NULL"
+)
 READ = f"SELECT value FROM {TABLE} {HERE}"
 
 POSTGRES = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import hook_errors
+from featurebase_provider.stores.shared.formatted import EntryStore
 from featurebase_provider.stores.sql.statement import SqlPlan, SqlStatement, parse_sql
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Column = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Statement = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class SqlStore(StoreConfig):
+class SqlStore(EntryStore):
     """The signing secret in a row of a PostgreSQL or SQLite table.
 
     Either name the row (``table``, ``key_column``, ``key_value``, ``value_column``), or write the statements
@@ -46,10 +46,14 @@ class SqlStore(StoreConfig):
     :param previous_column: the column that holds the previous secret; null keeps none.
     :param empty_previous: whether an empty text, not null, is written where there is no previous secret: for a
         ``previous_column`` that is NOT NULL.
+    :param format: ``raw`` (the ``value_column`` holds nothing but the secret), or the format of the text in it.
+    :param entry: where the secret lies in that text.
+    :param previous_entry: where the previous secret lies in that text.
     :param read_sql: a SELECT of one row: the secret, and the previous one if ``write_sql`` has ``:previous``.
     :param write_sql: one statement that writes ``:secret``; it may use ``:previous``, ``:expected`` (the value
         that the row held), ``:webhook_id`` and ``:fingerprint``.
-    :param create: whether a missing row is created; ``write_sql`` must then be able to insert it.
+    :param create: whether a missing row is created, and a missing entry added; ``write_sql`` must then be able to
+        insert the row.
     :param allow_unencrypted: accept a connection to another host without TLS.
     """
 
@@ -79,6 +83,10 @@ class SqlStore(StoreConfig):
             raise ValueError(f"{(named + written)[0]} also needs {', '.join(missing)}")
         if self.empty_previous and not self.previous_column:
             raise ValueError("empty_previous needs previous_column; in write_sql say coalesce(:previous, '')")
+        if self.entry and written:
+            raise ValueError("an entry lies in the text of a value_column; write_sql can edit a document itself")
+        if self.entry and self.previous_column:
+            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
         columns = [column for column in (self.key_column, self.value_column, self.previous_column) if column]
         if len(set(columns)) < len(columns):
             raise ValueError("key_column, value_column and previous_column must differ")
@@ -94,7 +102,7 @@ class SqlStore(StoreConfig):
         if self.read_sql and self.write_sql:
             read = _parsed("read_sql", self.read_sql, ("SELECT", "WITH"), ())
             write = _parsed("write_sql", self.write_sql, _WRITE_VERBS, _WRITE_PARAMETERS)
-            return SqlPlan(read, write, write if self.create else None, {}, "previous" in write.names)
+            return SqlPlan(read, write, write, {}, "previous" in write.names)
         return self._plan_for_row()
 
     def _plan_for_row(self) -> SqlPlan:
@@ -116,22 +124,22 @@ class SqlStore(StoreConfig):
         return SqlPlan(
             parsed(f'SELECT {selected} FROM {table} AS t WHERE t."{self.key_column}" = :key'),  # noqa: S608
             parsed(f'UPDATE {table} AS t SET {changed} WHERE t."{self.key_column}" = :key'),  # noqa: S608
-            parsed(f"INSERT INTO {table} ({inserted}) VALUES ({values})") if self.create else None,  # noqa: S608
+            parsed(f"INSERT INTO {table} ({inserted}) VALUES ({values})"),  # noqa: S608
             {"key": self.key_value or ""},
             self.previous_column is not None,
         )
 
     @property
     def target(self) -> str:
-        """Connection, table, row and column; or connection and ``read_sql``."""
-        return self._place if self.read_sql else f"{self._place}#{self.value_column}"
+        """Connection, table, row, column and entry; or connection and ``read_sql``."""
+        return self._place if self.read_sql else self.entry_in(f"{self._place}#{self.value_column}")
 
     @property
     def previous_target(self) -> str | None:
-        """The same with the ``previous_column``, or with ``previous`` where ``write_sql`` has that parameter."""
-        if not self.plan().keeps_previous:
-            return None
-        return f"{self._place}#{self.previous_column or 'previous'}"
+        """The same with ``previous_column`` or ``previous_entry``, or with ``previous`` for ``write_sql``'s parameter."""
+        if self.plan().has_previous:
+            return f"{self._place}#{self.previous_column or 'previous'}"
+        return self.previous_entry_in(f"{self._place}#{self.value_column}")
 
     @property
     def _place(self) -> str:
@@ -156,11 +164,10 @@ class SqlStore(StoreConfig):
                     f"the Airflow connection {self.conn_id} is of another type; nothing was changed",
                     "It must be of type postgres or sqlite",
                 )
-            from featurebase_provider.stores.shared.formats import RawFormat
             from featurebase_provider.stores.sql.armed import ArmedSql
 
-            text_format = RawFormat(self.full_name, line_break=False)
-            return ArmedSql(self.full_name, opener(connection), self.plan(), text_format)
+            text = self.entry_text(create=self.create, missing="there is no such row")
+            return ArmedSql(self.full_name, opener(connection), self.plan(), text)
 
     def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:
         from airflow.providers.postgres.hooks.postgres import PostgresHook

@@ -10,14 +10,14 @@ from featurebase_provider.featurebase.text import what_became_of
 from featurebase_provider.featurebase.trial_secret import trial_before
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.base import ConnectingStore, secret_or_none
-from featurebase_provider.stores.shared.formats import Contents
-from featurebase_provider.stores.shared.refusals import changed_since, not_there
+from featurebase_provider.stores.base import ConnectingStore
+from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.text import bare_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from featurebase_provider.stores.shared.formats import TextFormat
+    from featurebase_provider.stores.shared.text import SecretText
     from featurebase_provider.stores.sql.session import Run, SqlSession
     from featurebase_provider.stores.sql.statement import SqlPlan
 
@@ -28,20 +28,17 @@ Row = tuple[str | None, ...]
 class ArmedSql(ConnectingStore["SqlSession"]):
     """The statements over a connection.
 
-    :param text_format: how the secret lies in its column's text.
+    :param text: how the secret lies in the row's first text.
     """
 
-    def __init__(
-        self, name: str, open_session: Callable[[], SqlSession], plan: SqlPlan, text_format: TextFormat
-    ) -> None:
+    def __init__(self, name: str, open_session: Callable[[], SqlSession], plan: SqlPlan, text: SecretText) -> None:
         super().__init__(name, open_session)
-        self._plan, self._format = plan, text_format
+        self._plan, self._text = plan, text
 
     def prove_writable(self) -> Writability:
         """Write each kind of pair as :meth:`write` does, let the database do what it does at a commit, and roll back."""
         held = self.read()
-        names = (self._plan.write if held.version is not None else self._plan.create or self._plan.write).names
-        if "webhook_id" in names and not self.trial_mark.webhook_id:
+        if "webhook_id" in self._plan.write.names and not self.trial_mark.webhook_id:
             return Writability(False, "not provable: write_sql has :webhook_id, and the webhook's id is not known yet")
         for pair in self._tried(held):
             self._write("trial", pair, held, replace(self.trial_mark, fingerprint=pair.current.fingerprint))
@@ -49,7 +46,7 @@ class ArmedSql(ConnectingStore["SqlSession"]):
 
     def _tried(self, held: StoredValue) -> tuple[SecretPair, ...]:
         """What a run may write, and a shorter secret: a column of fixed length fills it up with blanks."""
-        keeps_previous = self._plan.keeps_previous
+        keeps_previous = self._plan.has_previous or self._text.keeps_previous
         shorter = SigningSecret(self.trial.reveal()[:-1])
         short = SecretPair(shorter, trial_before(shorter) if keeps_previous else None)
         return (*self.trials(held, keeps_previous=keeps_previous), short)
@@ -58,11 +55,10 @@ class ArmedSql(ConnectingStore["SqlSession"]):
         """Read the row in a read-only transaction."""
         with self.client.transaction("read") as run:
             row = self._row(run)
-        found = self._contents(row)
-        may_be_made = row is not None or self._plan.create is not None
-        return StoredValue(
-            secret_or_none(found.current), secret_or_none(found.previous), version=row, may_be_made=may_be_made
-        )
+        stored = self._text.stored(_first(row), exists=row is not None, version=row)
+        if row is not None and self._plan.has_previous:
+            return replace(stored, previous=bare_secret(self.name, row[1], "the place of the previous secret"))
+        return stored
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Read the row again, write it and read it back, all in one transaction."""
@@ -75,12 +71,10 @@ class ArmedSql(ConnectingStore["SqlSession"]):
             row = self._row(run)
             if row != held.version:
                 raise changed_since(self.name, "the row")
-            statement = self._plan.write if row is not None else self._plan.create
-            if statement is None:
-                raise not_there(self.name, "there is no such row", "Insert it")
             wanted = self._wanted(row, pair)
             facts = {"secret": wanted[0], "previous": (*wanted, None)[1], "expected": row[0] if row else None}
             marked = {"webhook_id": mark.webhook_id, "fingerprint": mark.fingerprint}
+            statement = self._plan.create if row is None else self._plan.write
             _, changed = run(statement, {**self._plan.fixed, **facts, **marked})
             if purpose == "trial":
                 self.client.run_deferred()
@@ -103,17 +97,11 @@ class ArmedSql(ConnectingStore["SqlSession"]):
             "Check that both statements mean the same row, the column's type, and triggers, views and masks",
         )
 
-    def _contents(self, row: Row | None) -> Contents:
-        if row is None:
-            return Contents(None)
-        current, *previous = (self._format.read(text) if text else Contents(None) for text in row)
-        return Contents(current.current, previous[0].current if previous else current.previous)
-
     def _wanted(self, row: Row | None, pair: SecretPair) -> Row:
         """The row's texts that hold the pair."""
+        text = self._text.edited(_first(row), pair, exists=row is not None)
         previous = pair.previous.reveal() if pair.previous else None
-        text = self._format.edit(row[0] if row else None, Contents(pair.current.reveal(), previous))
-        return (text, previous) if self._plan.keeps_previous else (text,)
+        return (text, previous) if self._plan.has_previous else (text,)
 
     def _row(self, run: Run) -> Row | None:
         rows, _ = run(self._plan.read, self._plan.fixed)
@@ -121,7 +109,7 @@ class ArmedSql(ConnectingStore["SqlSession"]):
             return None
         if len(rows) > 1:
             raise StoreRefused(self.name, "more than one row is found; nothing was changed", "Name exactly one")
-        columns = 2 if self._plan.keeps_previous else 1
+        columns = 2 if self._plan.has_previous else 1
         if len(rows[0]) != columns:
             raise StoreRefused(
                 self.name,
@@ -136,6 +124,11 @@ class ArmedSql(ConnectingStore["SqlSession"]):
                     "Name a column of text; a part of a document is read and written by read_sql and write_sql",
                 )
         return rows[0]
+
+
+def _first(row: Row | None) -> str | None:
+    """The text that holds the secret; an empty one holds nothing."""
+    return (row[0] or None) if row else None
 
 
 def _same(row: Row, wanted: Row) -> bool:

@@ -36,7 +36,9 @@ _NO_NULL = (
     "(in write_sql, coalesce(:previous, '')) for an empty text. Any other column needs a default"
 )
 _NO_TEXT = "The column must take any text; for a part of a document write read_sql and write_sql"
-_CHECKED = "A signing secret is a text in mixed case, of a length that Featurebase does not document: let the column take it"
+_CHECKED = (
+    "A signing secret is a text in mixed case, of a length that Featurebase does not document: let the column take it"
+)
 _RAISED = "A trigger or a function of the database raised it, which says more in the server's log"
 _ADVICE = {
     "22001": "Make the column wide enough for a secret of any length: text, or varchar(255)",
@@ -76,7 +78,9 @@ def postgres_error(store: str, error: Exception, *, broken: bool) -> StoreError:
         return StoreUnreachable(
             store,
             f"PostgreSQL did not answer in time ({state or error.__class__.__name__}); {_UNKNOWN}",
-            "See that it answers. A pooler before it must keep one server for a whole transaction" if state == _POOLER else "",
+            "See that it answers. A pooler before it must keep one server for a whole transaction"
+            if state == _POOLER
+            else "",
         )
     return _refused(store, state, _names_in(getattr(error, "diag", None)), _POSTGRES_ADVICE)
 
