@@ -18,7 +18,7 @@ PoolMode = Literal["session", "transaction", "statement"]
 
 @cache
 def pgbouncer(mode: PoolMode) -> int:
-    """One for the whole test session and each mode: its port. It lets in who PostgreSQL would, by that one's password."""
+    """One for each mode and the whole test session: its port. It lets in whom PostgreSQL lets in."""
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
     port = free_port()
     users, settings = folder / "users.txt", folder / "pgbouncer.ini"

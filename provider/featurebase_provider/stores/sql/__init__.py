@@ -136,7 +136,7 @@ class SqlStore(EntryStore):
 
     @property
     def previous_target(self) -> str | None:
-        """The same with ``previous_column`` or ``previous_entry``, or with ``previous`` for ``write_sql``'s parameter."""
+        """The same with ``previous_column`` or ``previous_entry``; ``previous`` for the parameter of ``write_sql``."""
         if self.plan().has_previous:
             return f"{self._place}#{self.previous_column or 'previous'}"
         return self.previous_entry_in(f"{self._place}#{self.value_column}")

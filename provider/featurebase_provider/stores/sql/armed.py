@@ -36,7 +36,7 @@ class ArmedSql(ConnectingStore["SqlSession"]):
         self._plan, self._text = plan, text
 
     def prove_writable(self) -> Writability:
-        """Write each kind of pair as :meth:`write` does, let the database do what it does at a commit, and roll back."""
+        """Write each kind of pair as :meth:`write` does, run what waits for a commit, and roll back."""
         held = self.read()
         if "webhook_id" in self._plan.write.names and not self.trial_mark.webhook_id:
             return Writability(False, "not provable: write_sql has :webhook_id, and the webhook's id is not known yet")

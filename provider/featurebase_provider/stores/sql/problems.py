@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featurebase_provider.featurebase.text import clean_text
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
-
-if TYPE_CHECKING:
-    import sqlite3
 
 _UNKNOWN = "whether a write arrived is unknown until the store is read"
 _CONFLICTS = {"40001", "40P01"}
@@ -21,7 +18,10 @@ _PASSING_CLASSES = {"08", "53", "57"}
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 """A unique constraint: the row was inserted by somebody else, or another row has the value."""
 _READ_ONLY = "25006"
+_SQLSTATE = 5
+"""Characters of a code of PostgreSQL."""
 _POOLER = "08P01"
+_POOLER_ADVICE = "See that it answers. A pooler before it must keep one server for a whole transaction"
 
 _SQLITE_PASSING = (
     "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_INTERRUPT",
@@ -36,9 +36,7 @@ _NO_NULL = (
     "(in write_sql, coalesce(:previous, '')) for an empty text. Any other column needs a default"
 )
 _NO_TEXT = "The column must take any text; for a part of a document write read_sql and write_sql"
-_CHECKED = (
-    "A signing secret is a text in mixed case, of a length that Featurebase does not document: let the column take it"
-)
+_CHECKED = "A signing secret is a text in mixed case, of no documented length: let the column take such a text"
 _RAISED = "A trigger or a function of the database raised it, which says more in the server's log"
 _ADVICE = {
     "22001": "Make the column wide enough for a secret of any length: text, or varchar(255)",
@@ -78,17 +76,15 @@ def postgres_error(store: str, error: Exception, *, broken: bool) -> StoreError:
         return StoreUnreachable(
             store,
             f"PostgreSQL did not answer in time ({state or error.__class__.__name__}); {_UNKNOWN}",
-            "See that it answers. A pooler before it must keep one server for a whole transaction"
-            if state == _POOLER
-            else "",
+            _POOLER_ADVICE if state == _POOLER else "",
         )
     return _refused(store, state, _names_in(getattr(error, "diag", None)), _POSTGRES_ADVICE)
 
 
-def sqlite_error(store: str, error: sqlite3.Error) -> StoreError:
+def sqlite_error(store: str, error: Exception) -> StoreError:
     """The same for SQLite."""
     constraint = _SQLITE_CONSTRAINT.match(str(error))
-    code = getattr(error, "sqlite_errorcode", None)
+    code: int = getattr(error, "sqlite_errorcode", 0)
     name = _UNNAMED.get(code) or getattr(error, "sqlite_errorname", None) or _name_of(error, constraint)
     if name.startswith(_SQLITE_PASSING):
         return StoreUnreachable(store, f"the database is in use or its disk fails ({name}); {_UNKNOWN}")
@@ -97,7 +93,8 @@ def sqlite_error(store: str, error: sqlite3.Error) -> StoreError:
 
 
 def _refused(store: str, code: str, named: str, usual: str) -> StoreError:
-    seen = f"{code}: {named}" if named else code
+    seen = f"SQLSTATE {code}" if len(code) == _SQLSTATE else code
+    seen += f": {named}" if named else ""
     if code in _TAKEN:
         return StoreConflict(
             store, f"somebody else wrote in between, or another row holds the same ({seen}); nothing was changed"
@@ -110,7 +107,7 @@ def _names_in(diagnosis: Any) -> str:
     return clean_text(", ".join(f"{kind} {name}" for kind, name in told.items() if name))
 
 
-def _name_of(error: sqlite3.Error, constraint: re.Match[str] | None) -> str:
+def _name_of(error: Exception, constraint: re.Match[str] | None) -> str:
     # Python 3.10 gives no code; SQLite's own texts for these never change and quote no value.
     if constraint:
         return f"SQLITE_CONSTRAINT_{constraint[1].replace(' ', '')}"
