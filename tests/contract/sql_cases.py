@@ -28,6 +28,7 @@ READ_GRANTS = "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema
 class SqlCase(StoreCase):
     keeps_previous = True
     asks_airflow = True
+    bare = True
     previous_as_current: ClassVar = {"value_column": "before", "previous_column": None}
 
     def __init__(self) -> None:
@@ -163,6 +164,39 @@ class PostgresStatementsCase(PostgresCase):
 
     def put_wrong_type(self) -> None:
         not_applicable("->> makes a text of everything")
+
+
+class PostgresJsonCase(PostgresCase):
+    """A column of text that holds a JSON document."""
+
+    bare = False
+    misspelt: ClassVar = {"entry": "hooks.singing", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "hooks.before", "previous_entry": None}
+    columns = "name text PRIMARY KEY, value text NOT NULL, owner text DEFAULT 'feedback-team'"
+    insert = "INSERT INTO {schema}.settings (name, value) VALUES (%(name)s, %(value)s)"
+    update = "ON CONFLICT (name) DO UPDATE SET value = %(value)s"
+    select = "SELECT value, owner FROM {schema}.settings WHERE name = %(name)s"
+    write_grants = "GRANT UPDATE (value), INSERT (name, value) ON {schema}.settings TO {role}"
+
+    def config(self, **changes: Any) -> SqlStore:
+        place = {"format": "json", "entry": "hooks.signing", "previous_entry": "hooks.before", "previous_column": None}
+        return super().config(**{**place, **changes})
+
+    def put_as(self, name: str, value: str, before: str | None = None) -> None:
+        hooks = {"signing": value, "retries": 3} | ({"before": before} if before else {})
+        super().put_as(name, json.dumps({"host": "a.example", "hooks": hooks}, indent=2))
+
+    def seen(self) -> Seen | None:
+        found = self.sql(self.select, name=NAME)
+        if not found:
+            return None
+        document = json.loads(found[0][0])
+        hooks = document["hooks"]
+        return Seen(hooks.pop("signing", None), hooks.pop("before", None), (document, found[0][1]))
+
+    def put_wrong_type(self) -> None:
+        self.put(HELD)
+        self.sql("""UPDATE {schema}.settings SET value = '{{"hooks": {{"signing": {{}}}}}}'""")
 
 
 class SqliteCase(SqlCase):
