@@ -92,6 +92,9 @@ POSTGRES = {
     ),
     "encrypted": Shape(BEFORE_UPDATE % "NEW.value = md5(NEW.value)", "as another text"),
     "raised": Shape(BEFORE_UPDATE % "IF NEW.before IS NULL THEN RAISE 'no'; END IF", "P0001.*trigger"),
+    "raised with a secret in a name": Shape(
+        BEFORE_UPDATE % "RAISE not_null_violation USING COLUMN = NEW.value", r"23502: column \[redacted\]"
+    ),
     "raised for the same": Shape(BEFORE_UPDATE % "IF NEW.value = OLD.value THEN RAISE 'no'; END IF", "P0001"),
     "raised at the commit": Shape(AT_COMMIT % "RAISE EXCEPTION 'no'", "P0001"),
     "changed at the commit": Shape(
