@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import sqlite3
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.all_stores import Job, run_at_once
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.one_store import WriteRule
+from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores.sql import session as sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
@@ -332,6 +333,34 @@ def test_two_rows_can_hold_the_two_secrets(case: PostgresCase) -> None:
     assert case.sql("SELECT value FROM {schema}.settings WHERE name = 'signing_previous'") == [(HELD,)]
     armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=MARK)
     assert armed.read().previous is None
+
+
+def test_two_webhooks_may_share_a_column(case: PostgresCase) -> None:
+    """Each edits its entry of one document; whoever comes second reads again, and neither's secret is lost."""
+    document = {"a": {"current": HELD}, "b": {"current": HELD}, "host": "a.example"}
+    case.put(json.dumps(document))
+    rule = WriteRule(MARK.webhook_id, "here", adopt=True)
+    rounds = 15
+
+    def rotate(name: str) -> None:
+        armed = ready(case.config(previous_column=None, format="json", entry=f"{name}.current"))
+        for number in range(rounds):
+            done = False
+            while not done:
+                with suppress(StoreConflict):  # the push task goes on trying
+                    converge(armed, SigningSecret(f"whsec_{name}_{number}"), rule)
+                    done = True
+        armed.close()
+
+    with ThreadPoolExecutor() as threads:
+        for ended in [threads.submit(rotate, name) for name in ("a", "b")]:
+            ended.result()
+    seen = case.seen()
+    assert seen is not None
+    assert json.loads(seen.current or "") == {
+        **{name: {"current": f"whsec_{name}_{rounds - 1}"} for name in ("a", "b")},
+        "host": "a.example",
+    }
 
 
 def test_sqlite_is_used_from_a_thread_and_gives_way_to_another_writer() -> None:
