@@ -38,6 +38,7 @@ CASES = {
     "redis_string": "tests.contract.redis_cases:RedisStringCase",
     "s3_json": "tests.contract.s3_cases:S3JsonCase",
     "sql_postgres": "tests.contract.sql_cases:PostgresCase",
+    "sql_postgres_json": "tests.contract.sql_cases:PostgresJsonCase",
     "sql_postgres_statements": "tests.contract.sql_cases:PostgresStatementsCase",
     "sql_sqlite": "tests.contract.sql_cases:SqliteCase",
     "vault_kv1": "tests.contract.hashicorp_vault_cases:VaultKv1Case",

@@ -75,6 +75,20 @@ def one_line(text: str | None, limit: int | None = 200) -> str:
     return " ".join(clean.split())[:limit]
 
 
+def what_became_of(written: str, seen: str) -> str:
+    """How a text that comes back was changed, where that can be told: without a character of either.
+
+    :returns: ``with white space around it``, ``in another case``, ``cut to 40 of 64 characters``, or nothing.
+    """
+    if seen.strip() == written:
+        return "with white space around it"
+    if seen.casefold() == written.casefold():
+        return "in another case"
+    if written.startswith(seen):
+        return f"cut to {len(seen)} of {len(written)} characters"
+    return ""
+
+
 def in_words(span: timedelta) -> str:
     """A duration for people: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; negative ones become ``0 s``."""
     seconds = max(int(span.total_seconds()), 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.text import what_became_of
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreConflict, StoreForeignValue, StoreReadBackDiffers
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
 
@@ -196,7 +197,7 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
         if seen.current != secret:
             raise StoreReadBackDiffers(
                 armed.name,
-                f"it accepted {secret.fingerprint} and then showed {seen.shown}",
+                f"it accepted {secret.fingerprint} and then showed {seen.shown}{_how_changed(secret, seen)}",
                 "Something else writes to it, or the store caches; a retry reads Featurebase again before it writes",
             )
         return True
@@ -205,3 +206,9 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
         f"other writers changed it {WRITE_ATTEMPTS} times in a row; the secret was not written",
         "Its push task keeps trying",
     )
+
+
+def _how_changed(secret: SigningSecret, seen: StoredValue) -> str:
+    """Where the store itself changes what it is given, a retry meets the same again."""
+    how = what_became_of(secret.reveal(), seen.current.reveal()) if seen.current is not None else ""
+    return f", which is the same {how}: what stores it changes it" if how else ""

@@ -104,6 +104,8 @@ class ArmedStore(ABC):
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
         self.trial = trial_like()
         """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
+        self.trial_mark = StoreMark("", self.trial.fingerprint, "")
+        """The mark that goes with it; whoever knows the webhook sets its own. No ``webhook_id``: it is not known."""
 
     def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
         """Build the client and log in: the slow steps that need no Airflow. Called before any other method.
