@@ -80,6 +80,7 @@ def test_without_a_previous_key_only_the_current_one_is_touched() -> None:
         ("KEY=theirs\\", "line 1 defines KEY, and shells read the next line as part of it"),
         ("A=it's\nKEY=theirs\nB=it's\n", "line 2 defines KEY, and shells read it as part of what begins on line 1"),
         ("A=`x\n\nKEY=theirs\ny`\n", "line 3 defines KEY, and shells read it as part of what begins on line 1"),
+        ("A=it's\nB=`x\nKEY=theirs\ny`\n", "line 3 defines KEY, and shells read it as part of what begins on line 2"),
         ("A=1\nKEY=theirs\r\n", "line 2 defines KEY and ends in CRLF as not all lines do"),
         ("A=1\nB=x\ry\n", "line 2 has a carriage return"),
         *((f"# c\n{line}\nA=1\n", "line 2 has KEY in a way") for line in (
