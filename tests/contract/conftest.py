@@ -32,6 +32,8 @@ CASES = {
     "local_json": "tests.contract.local_file_cases:LocalJsonCase",
     "local_nested_json": "tests.contract.local_file_cases:LocalNestedJsonCase",
     "local_dotenv": "tests.contract.local_file_cases:LocalDotenvCase",
+    "local_properties": "tests.contract.local_file_cases:LocalPropertiesCase",
+    "local_yaml": "tests.contract.local_file_cases:LocalYamlCase",
     "memory_json": "tests.contract.memory_case:MemoryJsonCase",
     "redis_dotenv": "tests.contract.redis_cases:RedisDotenvCase",
     "redis_hash": "tests.contract.redis_cases:RedisHashCase",

@@ -37,7 +37,7 @@ ALONE = YamlFormat("a store", ("key",), None)
         (None, Contents("b"), 'a:\n  key: "b"\n'),
         ("# c\n---\n", Contents("b"), '# c\n---\na:\n  key: "b"\n'),
         ("x: &x {q: 1}\na:\n  <<: *x\n  key: b\n", Contents("c"), 'x: &x {q: 1}\na:\n  <<: *x\n  key: "c"\n'),
-        ("x: &x {q: 1}\na:\n  <<: *x\n  key: b", Contents("b", "c"), 'x: &x {q: 1}\na:\n  <<: *x\n  key: b\n  old: "c"\n'),
+        ("x: &x {}\na:\n  <<: *x\n  key: b", Contents("b", "c"), 'x: &x {}\na:\n  <<: *x\n  key: b\n  old: "c"\n'),
         ("a:\n  ? key\n  : x\n", Contents("b"), 'a:\n  ? key\n  : "b"\n'),
         ("a:\n  old: x\n", Contents("b"), 'a:\n  key: "b"\n'),
         ("c: 1\nb: 2\n", Contents('q"\\'), 'c: 1\nb: 2\na:\n  key: "q\\"\\\\"\n'),
