@@ -8,26 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import javaproperties
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.rotation.errors import StoreError, StoreRefused
+from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from featurebase_provider.stores.shared.formats import Contents, RawFormat, TextFormat
+from featurebase_provider.stores.shared.formats import Contents, RawFormat
 from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
 from featurebase_provider.stores.shared.formats.json import JsonFormat
-from featurebase_provider.stores.shared.formats.properties import PropertiesFormat
-from featurebase_provider.stores.shared.formats.yaml import YamlFormat
-from tests.properties.any_yaml import tree_of, without, yaml_texts
+from tests.properties.any_yaml import yaml_texts
+from tests.properties.edits import CURRENT, PREVIOUS, THEIRS, edited, is_in_order
 from tests.properties.profile import tries
-from tests.world.fakes import WEBHOOK_ID, secret
+from tests.world.fakes import WEBHOOK_ID
 
-CURRENT, PREVIOUS = secret("current_value"), secret("previous_value")
 MARK = StoreMark(WEBHOOK_ID, CURRENT.fingerprint, "https://airflow.example")
-THEIRS = "theirs-51e6"
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True) | st.sampled_from(["KEY", "OLD", "export", "K"])
 dotenv_parts = st.sampled_from(
@@ -102,22 +98,6 @@ json_documents = st.tuples(
 json_texts = json_documents | st.lists(json_parts, max_size=14).map("".join) | st.text(max_size=30)
 
 
-def edited(form: TextFormat, text: str, wanted: Contents) -> str | None:
-    """The new text, which reads back and does not change again; None where it was refused without being quoted."""
-    new, refusal = None, ""
-    try:
-        new = form.edit(text, wanted)
-    except StoreRefused as exc:
-        refusal = str(exc)
-    if new is None:
-        assert refusal.isprintable()
-        assert not any(value in refusal for value in (CURRENT.reveal(), PREVIOUS.reveal(), THEIRS))
-        return None
-    assert form.read(new) == wanted
-    assert form.edit(new, wanted) == new
-    return new
-
-
 @tries(700)
 @given(dotenv_texts, names, names, st.booleans())
 def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old: str, keeps: bool) -> None:
@@ -140,17 +120,6 @@ def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old:
 
 def values_of(text: str) -> dict[str, str | None]:
     return dict(dotenv_values(stream=io.StringIO(text.removeprefix("\ufeff")), interpolate=False))
-
-
-def is_in_order(parts: list[str], text: str) -> bool:
-    """Whether the parts stand in the text one after the other."""
-    at = 0
-    for part in parts:
-        at = text.find(part.rstrip("\r\n"), at)
-        if at < 0:
-            return False
-        at += len(part.rstrip("\r\n"))
-    return True
 
 
 @tries(700)
@@ -233,86 +202,6 @@ def members_of(text: str, ours: set[str | None]) -> list[tuple[str, str]]:
     return [(name, repr(value)) for name, value in pairs if name not in ours]
 
 
-@tries(800)
-@given(
-    yaml_texts,
-    st.sampled_from([("KEY",), ("a", "KEY"), ("a", "b", "KEY"), ("KEY.x",)]),
-    st.sampled_from([None, ("OLD",), ("a", "OLD"), ("b", "OLD")]),
-    st.booleans(),
-)
-def test_a_yaml_text_keeps_everybody_elses_values(
-    text: str, key: tuple[str, ...], old: tuple[str, ...] | None, keeps: bool
-) -> None:
-    wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if old and keeps else None)
-    new = edited(YamlFormat("a store", key, old), text, wanted)
-    if new is None:
-        return
-    ours = [path for path in (key, old) if path]
-    before, after = tree_of(text), tree_of(new)
-    assert repr(without(after, ours)) == repr(without(before, ours))
-    lines = [line for line in text.splitlines(keepends=True) if not any(path[-1] in line for path in ours)]
-    assert is_in_order([line for line in lines if "{" not in line], new)
-
-
-properties_parts = st.sampled_from(
-    [
-        "KEY",
-        "OLD",
-        "a.KEY",
-        "=",
-        ":",
-        " ",
-        " = ",
-        "\t",
-        "\\",
-        "\\\n",
-        "\\\r\n",
-        "\n",
-        "\r\n",
-        "\r",
-        "#",
-        "!",
-        "\n#---\n",
-    ]
-    + [
-        "\\u00e9",
-        "\\u0",
-        "\\ ",
-        "\\=",
-        "\f",
-        "\ufeff",
-        "\x00",
-        "ü",
-        "x",
-        "KEY=a\n",
-        "OLD: b\n",
-        "a.KEY a\n",
-        "# c \\\n",
-    ]
-)
-
-
-@tries(700)
-@given(
-    st.lists(properties_parts, max_size=14).map("".join) | st.text(max_size=40),
-    st.sampled_from([("KEY",), ("a", "KEY")]),
-    st.booleans(),
-    st.booleans(),
-)
-def test_a_properties_text_keeps_everybody_elses(text: str, key: tuple[str, ...], has_old: bool, keeps: bool) -> None:
-    text = f"{text}\nTHEIRS={THEIRS}\n"
-    wanted = Contents(CURRENT.reveal(), PREVIOUS.reveal() if has_old and keeps else None)
-    new = edited(PropertiesFormat("a store", key, ("OLD",) if has_old else None), text, wanted)
-    if new is None:
-        return
-    ours = {".".join(key), *(["OLD"] if has_old else [])}
-    before, after = javaproperties.loads(text), javaproperties.loads(new)
-    assert after[".".join(key)] == CURRENT.reveal()
-    assert {name: value for name, value in after.items() if name not in ours} == {
-        name: value for name, value in before.items() if name not in ours
-    }
-
-
 @tries(200)
 @given(st.text(max_size=30), st.booleans())
 def test_a_text_that_is_nothing_but_the_secret_is_replaced(text: str, line_break: bool) -> None:
@@ -325,9 +214,7 @@ contents = st.binary(max_size=40) | st.one_of(dotenv_texts, json_texts, yaml_tex
 
 
 @tries(300)
-@given(
-    contents, st.sampled_from(["raw", "json", "dotenv", "yaml", "properties"]), st.booleans(), st.booleans()
-)
+@given(contents, st.sampled_from(["raw", "json", "dotenv", "yaml", "properties"]), st.booleans(), st.booleans())
 def test_a_file_is_edited_or_left_to_the_byte(content: bytes, form: str, keeps: bool, create: bool) -> None:
     """Through the store as it is configured: what fails leaves the file, and no other file beside it."""
     keys = {} if form == "raw" else {"key": "KEY", **({"previous_key": "OLD"} if keeps else {})}
