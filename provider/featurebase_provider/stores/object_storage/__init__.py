@@ -94,9 +94,10 @@ class ObjectStorageStore(FormattedStore):
         """
         from featurebase_provider.stores.object_storage.armed import ArmedObject
 
-        return ArmedObject(
-            self.full_name, self.secret_text(missing="it does not exist", line_break=True), self._backend()
-        )
+        text = self.secret_text(missing="it does not exist", line_break=True)
+        # Java's own encoding of .properties was ISO 8859-1; newer readers take UTF-8, too
+        encodings = ("utf-8", "iso-8859-1") if self.format == "properties" else ("utf-8",)
+        return ArmedObject(self.full_name, text, self._backend(), encodings)
 
     def _backend(self) -> ObjectBackend:
         if self.local_path is not None:
