@@ -73,7 +73,7 @@ def test_more_than_one(text: str, what: str, advice: str, line_break: bool) -> N
         ("/etc/app/app.env", "dotenv"), ("/etc/app/app.env.production", "dotenv"), ("/etc/app/APP.ENV", "dotenv"),
         ("/etc/app/.env-prod", "dotenv"), ("/etc/app/.Env_local", "dotenv"), ("s3://bucket/prod.env.local", "dotenv"),
         ("/etc/app/c.JSON", "json"), ("/etc/app/c.json", "json"), ("/etc/app/.env.json", "json"),
-        ("/etc/app/application-prod.yml", "yaml"), ("/etc/app/values.YAML", "yaml"), ("/etc/app/.yml", "yaml"),
+        ("/etc/app/application-prod.yml", "yaml"), ("/etc/app/values.YAML", "yaml"),
         ("/etc/app/application.properties", "properties"), ("s3://bucket/A.Properties", "properties"),
         ("/etc/app/yaml", "raw"), ("/etc/app/a.yml.j2", "raw"), ("/etc/app/properties", "raw"),
         ("/etc/app/secret", "raw"), ("/etc/app/environment", "raw"), ("/etc/app.env/secret", "raw"),
