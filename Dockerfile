@@ -17,5 +17,5 @@ RUN --mount=type=bind,from=build,source=/tmp/wheel,target=/tmp/wheel \
     && pip check \
     # A named volume takes the owner of the folder that it covers.
     && mkdir -p /opt/airflow/shared /opt/airflow/sandbox
-COPY --chown=airflow:0 dags /opt/airflow/dags
+COPY --chown=airflow:0 provider/featurebase_provider/dags/*.py /opt/airflow/dags/
 USER airflow

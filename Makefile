@@ -1,4 +1,4 @@
-# Everything a developer runs. Needs make and Python 3.10 to 3.13; all else goes into .venv, pinned by constraints.txt.
+# Everything a developer runs. Needs make and Python 3.10 to 3.14; all else goes into .venv, pinned by constraints.txt.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -16,7 +16,7 @@ MATRIX := $(shell sed -n 's/^\([0-9][^ ]*\) .*/\1/p' constraints/matrix.txt)
 SETUP := $(VENV)/.setup
 WHEEL := dist/.built
 WHEEL_SOURCES := pyproject.toml README.md LICENSE $(shell find provider -type f -not -path '*/__pycache__/*')
-CODE := $(wildcard provider tests dags dev scripts)
+CODE := $(wildcard provider tests dev scripts)
 
 # A folder of tests that isn't there is no suite yet; cheap and telling ones come first.
 SUITES := $(notdir $(wildcard tests/unit) $(wildcard tests/properties) $(wildcard tests/contract))

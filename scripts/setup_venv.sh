@@ -5,11 +5,11 @@ set -eu
 python=$1 venv=$2 extras=$3
 
 if ! command -v "$python" >/dev/null 2>&1; then
-    echo "make: there is no '$python' here; install Python 3.10 to 3.13, or name one: make PYTHON=/path/to/python3.12" >&2
+    echo "make: there is no '$python' here; install Python 3.10 to 3.14, or name one: make PYTHON=/path/to/python3.12" >&2
     exit 1
 fi
-if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; then
-    echo "make: '$python' is $("$python" --version 2>&1); Airflow 3 needs Python 3.10 to 3.13 here." \
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))'; then
+    echo "make: '$python' is $("$python" --version 2>&1); Airflow 3 needs Python 3.10 to 3.14 here." \
         "Name another: make PYTHON=/path/to/python3.12" >&2
     exit 1
 fi

@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.cli.example_dags import DAG_FILES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
-ROTATION_DAGS = ROOT / "dags" / "featurebase_rotation.py"
+ROTATION_DAGS = DAG_FILES / "featurebase_rotation.py"
 EMPTY_DAG = 'from airflow.sdk import DAG\n\ndag = DAG("empty", schedule=None)\n'
 WEBHOOK_COUNTS = (1, 10)
 

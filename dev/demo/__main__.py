@@ -15,6 +15,7 @@ from dev.airflow.processes import DemoError, wait_for
 from dev.airflow.world import API_KEY, World
 from dev.demo.story import Story
 from dev.demo.timeline import make_timeline
+from featurebase_provider.cli.example_dags import DAG_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".demo"
@@ -77,7 +78,7 @@ def _start_airflow(world: World, story: Story) -> LocalAirflow:
     rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
     airflow = LocalAirflow(
         FOLDER / "airflow",
-        dags=ROOT / "dags",
+        dags=DAG_FILES,
         settings={"AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)},
     )
     try:

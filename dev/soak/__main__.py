@@ -30,6 +30,7 @@ from dev.soak.combinations import COMBINATIONS, retry_span
 from dev.soak.core_part import CorePart
 from dev.soak.report import renew, table
 from dev.soak.world import SoakWorld
+from featurebase_provider.cli.example_dags import DAG_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from dev.soak.combinations import Combination
     from dev.soak.findings import Figures
     from dev.soak.report import Part
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Soak:
@@ -135,7 +134,7 @@ class Soak:
         part = AirflowPart(
             self._folder,
             worlds,
-            dags=ROOT / "dags",
+            dags=DAG_FILES,
             rotations=options.airflow_rotations,
             speed=options.speed,
             seed=options.seed,

@@ -94,7 +94,7 @@ class SoakWorld:
     def settle(self, *, speed: float) -> None:
         """Wait until both answer, make the webhooks and give each receiver its secret."""
         for url in (f"{self.url}/_sandbox/faults", f"{self._receivers_url}/{self._names[0]}/received"):
-            wait_for(f"an answer of {url}", lambda url=url: self._answers(url), seconds=90, watched=self._processes)  # type: ignore[misc]
+            wait_for(f"an error of{url}", lambda url=url: self._answers(url), seconds=90, watched=self._processes)  # type: ignore[misc]
         self.control("POST", "/clock", {"speed": speed})
         for name, topic in zip(self._names, sorted(KNOWN_TOPICS), strict=False):
             body = {

@@ -1,4 +1,4 @@
-"""The one place that knows what a supported Airflow minor has and another lacks, found out by feature."""
+"""Differences between the supported Airflow versions, detected by feature, not by version number."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def airflow_conf() -> Any:
 def async_masker() -> Callable[[JsonValue], Any] | None:
     """Airflow's ``amask_secret`` (3.3), or None.
 
-    The older minors have only the sync call, which crosses messages inside a trigger's event loop; there a
-    trigger masks nothing, and relies on never logging an answer.
+    Older versions have only the sync call, which mixes up messages inside a trigger's event loop. There a trigger masks
+    nothing, and must never log a response.
     """
     try:
         from airflow.sdk.log import amask_secret
@@ -68,12 +68,12 @@ def async_masker() -> Callable[[JsonValue], Any] | None:
 
 
 def asset_event_extras(asset: Asset, *, newest: int | None = None) -> list[Mapping[str, Any]] | None:
-    """The ``extra`` of the events of an asset, oldest first; None where Airflow can't give them.
+    """The ``extra`` of an asset's events, oldest first; None if Airflow can't return them.
 
-    Airflow (3.1 to 3.3) can't while any Dag run that consumed one of them has no start date: none at all, for nobody.
-    The asset is no inlet of the task: a task with an inlet whose URI another asset has too does not even start.
+    Airflow (3.1 to 3.3) returns no event at all while any Dag run that consumed one of them has no start date. The
+    asset is not an inlet of the task: Airflow does not start a task with an inlet whose URI another asset has too.
 
-    :param newest: read no more than this many, the newest; 3.1 can only read them all.
+    :param newest: read at most this many events, the newest; Airflow 3.1 can only read all of them.
     """
     from airflow.sdk.execution_time.context import InletEventsAccessors
 
@@ -87,7 +87,7 @@ def asset_event_extras(asset: Asset, *, newest: int | None = None) -> list[Mappi
 
 
 def branch_of(context: Context) -> int | None:
-    """Which branch of a mapped task group the running task is in; None outside of one."""
+    """The map index of the running task's branch of a mapped task group; None outside of one."""
     index = getattr(context["ti"], "map_index", None)
     return index if index is not None and index >= 0 else None
 
@@ -95,8 +95,8 @@ def branch_of(context: Context) -> int | None:
 def task_rows(context: Context) -> list[tuple[str, str | None, float | None]]:
     """Id, state and duration in seconds of every task of the running Dag run, or of the task's own branch.
 
-    3.1 tells states but no durations; the newer minors tell durations of finished tasks. One that can't be had holds
-    nothing up.
+    Airflow 3.1 provides states but no durations; newer versions provide durations of finished tasks. A missing duration
+    is None.
     """
     ti: Any = context["ti"]
     branch = branch_of(context)
@@ -116,7 +116,7 @@ def _durations(ti: Any, branch: int | None) -> dict[str, float | None]:
     try:
         crumbs: list[Mapping[str, Any]] = list(ti.get_task_breadcrumbs(dag_id=ti.dag_id, run_id=ti.run_id))
     except AirflowRuntimeError:
-        log.warning("Airflow does not tell how long the tasks took; nothing else is affected")
+        log.warning("Airflow does not report how long the tasks took; nothing else is affected")
         return {}
     return {
         str(crumb["task_id"]): _duration(crumb.get("duration"))
@@ -131,12 +131,12 @@ def _duration(seconds: float | None) -> float | None:
 
 
 def has_queued_run(context: Context, dag_id: str) -> bool:
-    """Whether a run of the Dag waits to begin."""
+    """Whether a run of the Dag is queued."""
     return bool(context["ti"].get_dr_count(dag_id=dag_id, states=["queued"]))
 
 
 def is_paused(context: Context, dag_id: str) -> bool | None:
-    """Whether the Dag is paused; None where Airflow does not tell (3.1), or knows no such Dag."""
+    """Whether the Dag is paused; None if Airflow does not report it (3.1) or does not know the Dag."""
     ti: Any = context["ti"]
     if not hasattr(ti, "get_dag"):
         return None
@@ -147,19 +147,19 @@ def is_paused(context: Context, dag_id: str) -> bool | None:
 
 
 def count(name: str, tags: Mapping[str, str]) -> None:
-    """Count one in Airflow's stats; a failure there is said in the log, and never the task's."""
+    """Increment a counter in Airflow's stats. A failure is logged and never fails the task."""
     _report("incr", name, tags=tags)
 
 
 def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:
-    """Report a duration to Airflow's stats; a failure there is said in the log, and never the task's."""
+    """Report a duration to Airflow's stats. A failure is logged and never fails the task."""
     _report("timing", name, milliseconds, tags=tags)
 
 
 def _report(call: str, name: str, *figures: float, tags: Mapping[str, str]) -> None:
     try:
         getattr(_stats(), call)(name, *figures, tags=_stat_tags(tags))
-    except Exception as error:  # noqa: BLE001  anybody's client may sit there; a task that has done its work stays done
+    except Exception as error:  # noqa: BLE001  a failing stats client of any kind must not fail a task that succeeded
         _warn_of_stats(type(error).__name__)
 
 
@@ -175,11 +175,11 @@ def _stats() -> Any:
 
 @functools.cache
 def _warn_of_stats(error: str) -> None:
-    """Say once in a process that figures are missing; a client's own text and traceback may hold its credentials."""
-    log.warning("Airflow's stats fail (%s): figures of this task are missing there. Nothing else is affected", error)
+    """Log once per process that stats are missing, without the client's own text, which may hold its credentials."""
+    log.warning("Airflow's stats client failed (%s): stats of this task are missing. Nothing else is affected", error)
 
 
 def _stat_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags in which nothing ends a line or a field of StatsD's text: one may be a name out of the trigger form."""
-    # Whoever makes an operator may give it a name that is no text.
+    """Tags without characters that end a line or a field in StatsD's format; a name may come from the trigger form."""
+    # A Dag author may give an operator a name that is not text.
     return {name: re.sub(r"[^A-Za-z0-9_.-]", "_", str(value))[:100] for name, value in tags.items()}

@@ -1,4 +1,4 @@
-"""What Airflow asks an installed provider about itself (entry point ``apache_airflow_provider``)."""
+"""The provider's metadata for Airflow (entry point ``apache_airflow_provider``)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OPERATORS = (
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider; imports nothing, since every Airflow process calls it.
+    """Describe the provider. It imports nothing, since every Airflow process calls it.
 
-    The form of the answer is Airflow's ``provider_info.schema.json``. Airflow 3.2 and newer read
-    ``conn-fields`` and ``ui-field-behaviour``; on 3.1 the hook's own form methods give the same fields. 3.1 does not
-    read ``cli`` either; there the console script ``featurebase`` has the same commands.
+    The result follows Airflow's ``provider_info.schema.json``. Airflow 3.2 and newer read ``conn-fields`` and
+    ``ui-field-behaviour``; on 3.1 the hook's form methods return the same fields. Airflow 3.1 does not read ``cli``
+    either; there the console script ``featurebase`` has the same commands.
     """
     return {
         "package-name": "airflow-provider-featurebase",
@@ -63,8 +63,8 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "Rotation of Featurebase webhook signing secrets.",
                 "options": {
                     "rotation_config": {
-                        "description": "Path of the YAML file that names the webhooks to rotate and their stores. "
-                        "The Dag processor and every worker read it.",
+                        "description": "Absolute path of the YAML file that lists the webhooks to rotate and their "
+                        "stores. The Dag processor and every worker read it.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/opt/airflow/config/featurebase.yaml",
@@ -89,12 +89,12 @@ def _connection_fields() -> dict[str, Any]:
         },
         "timeout": {
             "label": "Timeout (seconds)",
-            "description": "Seconds to wait for one answer of the Featurebase API.",
+            "description": "Seconds to wait for a response of the Featurebase API.",
             "schema": {"type": ["number", "null"], "default": 10, "minimum": 1, "maximum": 300},
         },
         "max_retries": {
             "label": "Retries of a read",
-            "description": "How often a failed read is sent again; a refresh of the secret never is.",
+            "description": "How many times a failed read is retried; a refresh of the secret is never retried.",
             "schema": {"type": ["integer", "null"], "default": 4, "minimum": 0, "maximum": 10},
         },
     }

@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from tests.world.featurebase import FeaturebaseWorld
     from tests.world.in_process_airflow import InProcessAirflow
 
-ROOT = Path(__file__).parents[2]
 
 HOME = own_home("featurebase-airflow-tests.")
-
-
-@pytest.fixture(scope="session")
-def dags_folder() -> Path:
-    """The Dag files that the project ships."""
-    return ROOT / "dags"
 
 
 @pytest.fixture(scope="session")

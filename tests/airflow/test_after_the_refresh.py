@@ -82,7 +82,7 @@ def test_refresh_between_push_and_probe_is_not_blamed_on_the_receiver(
     airflow.go_on(run)
     assert (run.state, run.states["probe"], run.report["outcome"]) == ("failed", "failed", "incomplete")
     assert "Clear the push tasks" in run.error("probe")
-    assert "mend the receiver" not in run.error("probe")
+    assert "fix the receiver" not in run.error("probe")
 
     airflow.clear(run, [*PUSHES, "distributed", "probe", "verify_delivery", "report", "outcome"])
     assert run.state == "success", run.errors

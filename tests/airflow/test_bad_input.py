@@ -149,12 +149,12 @@ CASES = [
     ),
     Case(
         "answer without secret",
-        ("carries no signing secret", "no", "changed", "api_version"),
+        ("contains no signing secret", "no", "changed", "api_version"),
         before=forced(omit_secret=True),
     ),
     Case(
         "answer without secret between plan and refresh",
-        ("carries no signing secret", "changed", "api_version"),
+        ("contains no signing secret", "changed", "api_version"),
         between=forced(omit_secret=True),
         task="rotate",
         outcome="unknown",
@@ -214,7 +214,7 @@ CASES = [
     ),
     Case(
         "receiver that verifies nothing",
-        ("'127.0.0.1'", "one signed with a wrong key was taken too", "verifies no signature", "Nothing was changed"),
+        ("'127.0.0.1'", "one signed with a wrong key was accepted too", "verifies no signature", "Nothing was changed"),
         before=lambda world, airflow: world.move(f"{world.careless_url}/webhook"),
     ),
     Case(
@@ -229,7 +229,7 @@ CASES = [
     ),
     Case(
         "refresh whose answer is not JSON and that did not happen",
-        ("answered 200 to POST", "went on showing the old secret", "most likely nothing was refreshed"),
+        ("answered 200 to POST", "kept showing the old secret", "most likely nothing was refreshed"),
         between=lambda world, airflow: world.fault("malformed", body="not_json", commit=False),
         task="rotate",
     ),
@@ -248,7 +248,7 @@ CASES = [
     ),
     Case(
         "rate limit at the refresh",
-        ("answered 429", "Nothing was changed", "a later try is safe"),
+        ("answered 429", "Nothing was changed", "a retry is safe"),
         between=lambda world, airflow: world.fault("status", status=429),
         task="rotate",
     ),
@@ -307,7 +307,7 @@ def held(airflow: InProcessAirflow, world: FeaturebaseWorld) -> list[Any]:
     ]
 
 
-NO_CONNECTION = "there is no such Airflow connection here; create it, or correct featurebase_conn_id"
+NO_CONNECTION = "this Airflow connection does not exist; create it, or correct featurebase_conn_id"
 
 
 def test_missing_connection(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:

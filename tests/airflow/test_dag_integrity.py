@@ -9,14 +9,13 @@ import functools
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from featurebase_provider.cli.example_dags import DAG_FILES
 from tests.world.parse_dags import parse
 
-ROOT = Path(__file__).parents[2]
 FORBIDDEN = (
     "azure", "boto3", "botocore", "fastapi", "fsspec", "google.cloud", "hvac", "kubernetes", "redis", "requests",
     "s3fs", "starlette", "uvicorn", "featurebase_provider.sandbox",
@@ -57,7 +56,7 @@ def parse_shipped(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dic
             file.write_text(text)
         context = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "rotate"}
         return parse(
-            ROOT / "dags",
+            DAG_FILES,
             AIRFLOW__FEATUREBASE__ROTATION_CONFIG=str(file),
             **(context if dag_id else {}),
         )
@@ -226,7 +225,7 @@ def test_serialized_dag_holds_no_store(production: dict[str, Any]) -> None:
 def error_of(found: dict[str, Any], *, but: str = "") -> str:
     """What is wrong with the rotation file; every Dag file that can't do without says the same."""
     said = {file.rpartition("/")[2]: error for file, error in found["import_errors"].items()}
-    assert sorted(said) == sorted(file.name for file in (ROOT / "dags").glob("*.py") if file.name != but)
+    assert sorted(said) == sorted(file.name for file in DAG_FILES.glob("*.py") if file.name != but)
     (words,) = {error.partition("ConfigError: ")[2] or error.partition("FileUnusable: ")[2] for error in said.values()}
     return words
 
@@ -259,7 +258,7 @@ def test_missing_file_says_how_to_set_it(parse_shipped: Callable[..., dict[str, 
 
 
 def test_unset_path_says_how_to_set_it() -> None:
-    error = error_of(parse(ROOT / "dags"))
+    error = error_of(parse(DAG_FILES))
     assert "AIRFLOW__FEATUREBASE__ROTATION_CONFIG" in error
 
 

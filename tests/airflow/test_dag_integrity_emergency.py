@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.airflow.test_dag_integrity import FORBIDDEN, ROOT, ROTATION_FILE, referred
+from featurebase_provider.cli.example_dags import DAG_FILES
+from tests.airflow.test_dag_integrity import FORBIDDEN, ROTATION_FILE, referred
 from tests.world.parse_dags import parse
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ BRANCH = ["plan", "rotate", "push", "probe", "confirm", "report"]
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The shipped Dag file alone."""
     folder = tmp_path_factory.mktemp("dags")
-    (folder / "dag.py").write_text((ROOT / "dags" / f"{DAG_ID}.py").read_text())
+    (folder / "dag.py").write_text((DAG_FILES / f"{DAG_ID}.py").read_text())
     return parse_with(folder)
 
 
@@ -84,7 +85,7 @@ def test_events_go_through_an_alias(dag: dict[str, Any]) -> None:
 
 
 def test_page_says_what_the_button_does(dag: dict[str, Any]) -> None:
-    assert "refreshed at once" in dag["doc_md"]
+    assert "refreshed immediately" in dag["doc_md"]
     assert "507f1f77bcf86cd799439011" in dag["doc_md"]
     assert "<b>" not in dag["doc_md"]
 
@@ -105,7 +106,7 @@ def test_serialized_dag_holds_names_only(dag: dict[str, Any]) -> None:
 def test_one_task_builds_what_it_needs(tmp_path: Path, wanted: str, built: list[str]) -> None:
     """Where Airflow parses for the sake of another of our Dags, this one is not built."""
     (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "dag.py").write_text((ROOT / "dags" / f"{DAG_ID}.py").read_text())
+    (tmp_path / "dags" / "dag.py").write_text((DAG_FILES / f"{DAG_ID}.py").read_text())
     context = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": wanted, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "rotate"}
     assert list(parse_with(tmp_path / "dags", **context)["dags"]) == built
 

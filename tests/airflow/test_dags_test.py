@@ -49,7 +49,7 @@ def test_a_whole_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         world.note_secret()
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-4000:]
-        assert "this worker does, until" in said
+        assert "this worker does so until" in said
         assert world.refreshes() == 1
         assert world.secret_file.read_text() == file_with(world.secret)
         assert not [secret for secret in world.secrets.values() if secret in said]

@@ -49,7 +49,7 @@ def test_store_whose_push_failed_is_not_shown_as_rotate_left_it(
     assert (good["result"], bad["result"], bad["fingerprint"]) == ("written", "unknown", None)
     for said in (bad["problem"], run.report["cause"], rows(run)["push.object_storage"]["why"]):
         assert "does not exist. A refresh can't be undone" in said
-    assert "Not settled: object_storage. Mend the store, then clear its push task" in run.report["advice"]
+    assert "Not known to hold it: object_storage. Fix the store, then clear its push task" in run.report["advice"]
     (event,) = airflow.asset_events(asset(world, "rotation-report"))
     assert event == run.report
 
@@ -85,7 +85,7 @@ def paused(world: FeaturebaseWorld) -> None:
 @pytest.mark.parametrize(
     ("prepare", "says"),
     [
-        (receiver_down, "No answer of the receiver has told whether it accepts"),
+        (receiver_down, "The probe could not find out whether the receiver accepts"),
         (receiver_refuses, "The receiver refuses Featurebase's current secret, so deliveries fail now"),
         (paused, "The webhook is 'paused', so Featurebase delivers nothing. Once its receiver has the current secret"),
     ],
@@ -100,7 +100,7 @@ def test_nothing_changed_says_how_the_receiver_stands(
     assert (run.state, run.report["outcome"], world.refreshes()) == ("failed", "nothing_changed", 0)
     assert says in run.report["advice"]
     assert run.report["advice"].startswith("This run changed nothing. ")
-    assert "verify" not in run.report["advice"].partition("Mend what failed")[0]
+    assert "verify" not in run.report["advice"].partition("Fix what failed")[0]
     assert run.report["cause"] == f"preflight: {run.error('preflight')}"
     assert (run.report["webhook_id"], run.report["host"]) == (world.webhook_id, world.url)
     assert (run.report["before"], run.report["found"]["status"]) == (world.fingerprint, world.webhook["status"])
@@ -112,8 +112,8 @@ def test_after_a_rotation_by_hand_distribute_is_named(airflow: InProcessAirflow,
     run = airflow.start(dag)
     assert (run.state, world.refreshes()) == ("failed", 2)
     for said in (run.error("preflight"), run.report["cause"], run.report["advice"]):
-        assert f"Stores hold another secret than Featurebase's current one ({world.fingerprint})" in said
-        assert "Trigger the Dag with mode=distribute: it brings the stores up to date and refreshes nothing" in said
+        assert f"Some stores hold another secret than Featurebase's current one ({world.fingerprint})" in said
+        assert "Trigger the Dag with mode=distribute: it updates the stores without refreshing" in said
         assert "object_storage" in said
     healed = airflow.start(dag, {"mode": "distribute"})
     assert (healed.state, healed.report["outcome"]) == ("success", "distributed"), healed.errors
@@ -150,7 +150,7 @@ def test_nothing_to_do_is_said_with_proof_only(
     assert (run.state, run.report["outcome"], run.report["delivery"]["kind"]) == ("success", "rotated", "quiet")
     assert (run.report["advice"] == "Nothing to do.") is (probe is not None)
     if probe is None:
-        assert "nothing has shown that the receiver accepts it" in run.report["advice"]
+        assert "it is not proven that the receiver accepts it" in run.report["advice"]
 
 
 @pytest.mark.parametrize("changes", [{}, {"reactivate": True}], ids=["", "reactivate"])
@@ -196,5 +196,5 @@ def test_no_word_of_a_secret(airflow: InProcessAirflow, world: FeaturebaseWorld)
     assert PUSHES[0] in run.states
     with create_session() as session:
         shown = [str(row.value) for row in session.query(XComModel).filter_by(run_id=run.run_id)]
-    assert any("Stores hold another" in text for text in shown)
+    assert any("Some stores hold another" in text for text in shown)
     assert not [name for name, secret in world.secrets.items() for text in shown if secret in text]

@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from dev.airflow.local_airflow import USERNAME, LocalAirflow
 from dev.airflow.world import API_KEY, World
-from dev.demo.__main__ import DAG_ID, ROOT, ROTATION_FILE
+from dev.demo.__main__ import DAG_ID, ROTATION_FILE
+from featurebase_provider.cli.example_dags import DAG_FILES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -41,7 +42,7 @@ def airflow(world: World, folder: Path) -> Iterator[LocalAirflow]:
     rotation_file = folder / "rotation.yaml"
     rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
     settings = {"AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)}
-    airflow = LocalAirflow(folder / "airflow", dags=ROOT / "dags", settings=settings)
+    airflow = LocalAirflow(folder / "airflow", dags=DAG_FILES, settings=settings)
     try:
         airflow.start()
         airflow.api.add_connection("featurebase_default", conn_type="featurebase", host=world.url, password=API_KEY)

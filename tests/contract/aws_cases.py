@@ -141,7 +141,13 @@ class SecretsManagerRawCase(AwsCase):
     def put_text(self, text: str) -> None:
         """As somebody else, put the whole value."""
         if self._exists():
-            self.client.put_secret_value(SecretId=self.name, SecretString=text)
+            put = self.client.put_secret_value(SecretId=self.name, SecretString=text)["VersionId"]
+            # AWS takes the label from the version before; moto no longer does once somebody has moved it.
+            for version, stages in self.client.describe_secret(SecretId=self.name)["VersionIdsToStages"].items():
+                if "AWSCURRENT" in stages and version != put:
+                    self.client.update_secret_version_stage(
+                        SecretId=self.name, VersionStage="AWSCURRENT", MoveToVersionId=put, RemoveFromVersionId=version
+                    )
             return
         self.client.create_secret(
             Name=self.name, SecretString=text, Description="owned", Tags=[{"Key": "cost", "Value": "low"}]

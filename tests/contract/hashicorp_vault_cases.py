@@ -28,6 +28,8 @@ OTHERS = {"owner": "feedback-team", "n": 7, "list": [1, {"a": None}]}
 class VaultCase(StoreCase):
     keeps_previous = True
     asks_airflow = True
+    bare = True
+    misspelt: ClassVar = {"key": "FEATUREBASE_WEBHOOK_SECERT", "previous_key": None}
     previous_as_current: ClassVar = {"key": PREVIOUS_KEY, "previous_key": None}
     version: Literal[1, 2]
     mount: str
@@ -172,3 +174,44 @@ class VaultKv1Case(VaultCase):
             return self.kv.read_secret(self.path, mount_point=self.mount)["data"]
         except InvalidPath:
             return None
+
+
+class VaultNestedCase(VaultCase):
+    """The secret in data that is nested in Vault, as documents are imported into it."""
+
+    bare = False
+    misspelt: ClassVar = {"entry": "webhook.secert", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "webhook.previous", "previous_entry": None}
+
+    def config(self, **changes: Any) -> HashicorpVaultStore:
+        entries = {"format": "json", "entry": "webhook.secret", "previous_entry": "webhook.previous"}
+        return super().config(**{"key": "feedback", "previous_key": None, **entries, **changes})
+
+    def secret(self, current: Any, previous: str | None = None) -> dict[str, Any]:
+        webhook = {"secret": current, "limit": 7} | ({"previous": previous} if previous else {})
+        return {**OTHERS, "feedback": {"webhook": webhook, "on": None}}
+
+    def seen_in(self, secret: dict[str, Any], *others: Any) -> Seen:
+        feedback = secret.pop("feedback")
+        if isinstance(feedback, str):  # a new secret holds a text, which readers take for the same
+            feedback = json.loads(feedback)
+        webhook = feedback.pop("webhook")
+        secret = secret | {"others": (feedback, webhook)}
+        return Seen(webhook.pop("secret", None), webhook.pop("previous", None), (secret, *others))
+
+
+class VaultKv2NestedCase(VaultNestedCase, VaultKv2Case):
+    def put_wrong_type(self) -> None:
+        self._put({"feedback": {"webhook": HELD}})
+
+
+class VaultKv1NestedCase(VaultNestedCase, VaultKv1Case):
+    def put_wrong_type(self) -> None:
+        self.kv.create_or_update_secret(self.path, {"feedback": {"webhook": [HELD]}}, mount_point=self.mount)
+
+
+class VaultKv2JsonTextCase(VaultKv2NestedCase):
+    """The same as one text."""
+
+    def secret(self, current: Any, previous: str | None = None) -> dict[str, Any]:
+        return {**OTHERS, "feedback": json.dumps(super().secret(current, previous)["feedback"], indent=2)}

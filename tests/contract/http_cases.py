@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from abc import abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import pytest
 import requests
+from dotenv import dotenv_values
 
 from featurebase_provider.stores.http import HttpStore
-from tests.contract.store_case import Seen, StoreCase, not_applicable
+from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 from tests.servers import consul_kv, etcd
 from tests.servers.dead_servers import silent_server
 from tests.servers.local_server import free_port
@@ -145,3 +147,31 @@ class ConsulCase(HttpCase):
 
     def missing_place(self) -> HttpStore:
         not_applicable("Consul's keys lie in no folder")
+
+
+class ConsulDotenvCase(ConsulCase):
+    """A whole env file under one key."""
+
+    bare = False
+    keeps_previous = True
+    misspelt: ClassVar = {"entry": "SINGING", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "SIGNING_OLD", "previous_entry": None}
+
+    def config(self, **changes: Any) -> HttpStore:
+        entries = {"format": "dotenv", "entry": "SIGNING", "previous_entry": "SIGNING_OLD"}
+        return super().config(**{**entries, **changes})
+
+    def put(self, current: str, previous: str | None = None) -> None:
+        old = f"SIGNING_OLD={previous}\n" if previous else ""
+        super().put(f"# of the app\nHOST=a\nexport SIGNING='{current}'\n{old}DEBUG=1\n")
+
+    def put_wrong_type(self) -> None:
+        super().put(f"SIGNING='{HELD}\n")
+
+    def seen(self) -> Seen | None:
+        found = super().seen()
+        if found is None:
+            return None
+        values = dotenv_values(stream=io.StringIO(found.current))
+        current, previous = (values.pop(key, None) for key in ("SIGNING", "SIGNING_OLD"))
+        return Seen(current, previous, (values, found.others))

@@ -10,6 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import javaproperties
+import yaml
+
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
 
@@ -169,3 +172,46 @@ class LocalDotenvCase(LocalRawCase):
 
     def put_wrong_type(self) -> None:
         self.file.write_text(f'SIGNING="{HELD}\n')
+
+
+class LocalYamlCase(LocalRawCase):
+    file_name = "application-prod.yml"
+    keeps_previous = True
+    previous_as_current: ClassVar = {"key": "webhook.signing_old", "previous_key": None}
+
+    def config(self, **changes: Any) -> ObjectStorageStore:
+        return super().config(**{"key": "webhook.signing", "previous_key": "webhook.signing_old", **changes})
+
+    def text(self, current: str, previous: str | None) -> str:
+        old = f'  signing_old: "{previous}"\n' if previous else ""
+        return f"# settings\nfirst: [1, 2]\nwebhook:\n  signing: '{current}' # rotated\n{old}  id: 7\nlast: 1.50\n"
+
+    def parse(self, text: str) -> Seen:
+        document = yaml.safe_load(text)
+        webhook = document.get("webhook", {})
+        current, previous = webhook.pop("signing", None), webhook.pop("signing_old", None)
+        return Seen(current, previous, list(document.items()) if webhook else None)
+
+    def put_wrong_type(self) -> None:
+        self.file.write_text(f"webhook:\n  signing: [{HELD}]\n")
+
+
+class LocalPropertiesCase(LocalRawCase):
+    file_name = "application.properties"
+    keeps_previous = True
+    previous_as_current: ClassVar = {"key": "webhook.signing-old", "previous_key": None}
+
+    def config(self, **changes: Any) -> ObjectStorageStore:
+        return super().config(**{"key": "webhook.signing", "previous_key": "webhook.signing-old", **changes})
+
+    def text(self, current: str, previous: str | None) -> str:
+        old = f"webhook.signing-old={previous}\n" if previous else ""
+        return f"# settings\nfirst=1,\\\n  2\nwebhook.signing: {current}\n{old}last = 1.50\n"
+
+    def parse(self, text: str) -> Seen:
+        values = javaproperties.loads(text)
+        current, previous = values.pop("webhook.signing", None), values.pop("webhook.signing-old", None)
+        return Seen(current, previous, list(values.items()) or None)
+
+    def put_wrong_type(self) -> None:
+        self.file.write_text(f"webhook.signing={HELD}\nwebhook.signing=\n")

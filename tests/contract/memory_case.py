@@ -27,11 +27,12 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]  # fsspec ships no t
         super().__init__()
         self.write_error: Exception | None = None
         self.read_error: Exception | None = None
+        self.lowers = False
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         if self.write_error:
             raise self.write_error
-        super().pipe_file(path, value, mode, **kwargs)
+        super().pipe_file(path, value.lower() if self.lowers else value, mode, **kwargs)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
         if self.read_error:
@@ -90,3 +91,9 @@ class MemoryJsonCase(StoreCase):
         self.fs.read_error = ConnectionResetError(f"reset while sending {HELD}")
         yield self.config()
         self.fs.read_error = None
+
+    @contextmanager
+    def changing(self) -> Iterator[ObjectStorageStore]:
+        self.fs.lowers = True
+        yield self.config()
+        self.fs.lowers = False

@@ -28,6 +28,7 @@ READ_GRANTS = "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema
 class SqlCase(StoreCase):
     keeps_previous = True
     asks_airflow = True
+    bare = True
     previous_as_current: ClassVar = {"value_column": "before", "previous_column": None}
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class PostgresCase(SqlCase):
     insert = "INSERT INTO {schema}.settings (name, value, before) VALUES (%(name)s, %(value)s, %(before)s)"
     update = "ON CONFLICT (name) DO UPDATE SET value = %(value)s, before = %(before)s"
     select = "SELECT value, before, owner FROM {schema}.settings WHERE name = %(name)s"
+    lowered = "NEW.value = lower(NEW.value)"
     write_grants = "GRANT UPDATE (value, before), INSERT (name, value, before) ON {schema}.settings TO {role}"
 
     def __init__(self) -> None:
@@ -116,6 +118,17 @@ class PostgresCase(SqlCase):
         yield self.config(conn_id=self.connection_of("any", free_port()))
 
     @contextmanager
+    def changing(self) -> Iterator[SqlStore]:
+        self.sql(f"""
+            CREATE FUNCTION {{schema}}.lower_it() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {self.lowered}; RETURN NEW; END $$;
+            CREATE TRIGGER lower_it BEFORE UPDATE ON {{schema}}.settings
+            FOR EACH ROW EXECUTE FUNCTION {{schema}}.lower_it()
+        """)
+        yield self.config()
+        self.sql("DROP FUNCTION {schema}.lower_it CASCADE")
+
+    @contextmanager
     def dead(self) -> Iterator[tuple[SqlStore, Callable[[], None]]]:
         with silent_server() as server:
             yield self.config(conn_id=self.connection_of("any", server.port), timeout=300), server.wait
@@ -133,6 +146,7 @@ class PostgresStatementsCase(PostgresCase):
     )
     update = "ON CONFLICT (name) DO UPDATE SET doc = EXCLUDED.doc"
     select = "SELECT doc->>'value', doc->>'before', doc->>'owner' FROM {schema}.settings WHERE name = %(name)s"
+    lowered = "NEW.doc = lower(NEW.doc::text)::jsonb"
     write_grants = "GRANT UPDATE (doc), INSERT (name, doc) ON {schema}.settings TO {role}"
 
     def config(self, **changes: Any) -> SqlStore:
@@ -150,6 +164,39 @@ class PostgresStatementsCase(PostgresCase):
 
     def put_wrong_type(self) -> None:
         not_applicable("->> makes a text of everything")
+
+
+class PostgresJsonCase(PostgresCase):
+    """A column of text that holds a JSON document."""
+
+    bare = False
+    misspelt: ClassVar = {"entry": "hooks.singing", "previous_entry": None}
+    previous_as_current: ClassVar = {"entry": "hooks.before", "previous_entry": None}
+    columns = "name text PRIMARY KEY, value text NOT NULL, owner text DEFAULT 'feedback-team'"
+    insert = "INSERT INTO {schema}.settings (name, value) VALUES (%(name)s, %(value)s)"
+    update = "ON CONFLICT (name) DO UPDATE SET value = %(value)s"
+    select = "SELECT value, owner FROM {schema}.settings WHERE name = %(name)s"
+    write_grants = "GRANT UPDATE (value), INSERT (name, value) ON {schema}.settings TO {role}"
+
+    def config(self, **changes: Any) -> SqlStore:
+        place = {"format": "json", "entry": "hooks.signing", "previous_entry": "hooks.before", "previous_column": None}
+        return super().config(**{**place, **changes})
+
+    def put_as(self, name: str, value: str, before: str | None = None) -> None:
+        hooks = {"signing": value, "retries": 3} | ({"before": before} if before else {})
+        super().put_as(name, json.dumps({"host": "a.example", "hooks": hooks}, indent=2))
+
+    def seen(self) -> Seen | None:
+        found = self.sql(self.select, name=NAME)
+        if not found:
+            return None
+        document = json.loads(found[0][0])
+        hooks = document["hooks"]
+        return Seen(hooks.pop("signing", None), hooks.pop("before", None), (document, found[0][1]))
+
+    def put_wrong_type(self) -> None:
+        self.put(HELD)
+        self.sql("""UPDATE {schema}.settings SET value = '{{"hooks": {{"signing": {{}}}}}}'""")
 
 
 class SqliteCase(SqlCase):
@@ -213,3 +260,9 @@ class SqliteCase(SqlCase):
         with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield self.config(timeout=0.1)
+
+    @contextmanager
+    def changing(self) -> Iterator[SqlStore]:
+        self.sql("CREATE TRIGGER lower_it AFTER UPDATE ON settings BEGIN UPDATE settings SET value = lower(value); END")
+        yield self.config()
+        self.sql("DROP TRIGGER lower_it")

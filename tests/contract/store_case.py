@@ -111,6 +111,10 @@ class StoreCase(ABC):
         """
         not_applicable("what this store holds stays, as far as the store can tell")
 
+    def changing(self) -> AbstractContextManager[StoreConfig]:
+        """A time in which the place puts into lower case what is written to the returned configuration."""
+        not_applicable("nothing is known that changes values on their way into this store")
+
     def dead(self) -> AbstractContextManager[tuple[StoreConfig, Callable[[], None]]]:
         """A configuration that reaches nobody, for a time: connections are taken, and nothing is ever said.
 

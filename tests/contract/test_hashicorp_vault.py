@@ -168,7 +168,7 @@ def test_neighbours_are_spelled_as_before():
     for held in ("", f'"{KEY}":"{HELD}",', f'"{KEY}":"{HELD}","{PREVIOUS_KEY}":"whsec_older",'):
         requests.post(url, f"{{{held}{NEIGHBOURS}}}", headers=headers, timeout=60).raise_for_status()
         before = spelled(requests.get(url, headers=headers, timeout=60))
-        armed = ready(kv1.config())
+        armed = ready(kv1.config(create=True))
         for wanted in (pair(NEW, HELD), pair(NEW)):
             armed.write(wanted, held=armed.read(), mark=MARK)
             after = spelled(requests.get(url, headers=headers, timeout=60))

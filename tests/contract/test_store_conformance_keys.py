@@ -24,7 +24,6 @@ MORE = [
     f"{HELD}\n{HELD}",
     f"feedback:\n  secret: {HELD}\n",
 ]
-ONE = ["whsec_abc==", "a-token", "theirs:of-old/+"]
 
 
 def test_a_misspelt_key_is_refused_and_never_added_unasked(case: StoreCase) -> None:
@@ -81,19 +80,17 @@ def test_a_text_that_is_more_than_a_secret_is_not_replaced(case: StoreCase) -> N
         assert case.evidence() == before
 
 
-def test_another_single_value_may_be_replaced(case: StoreCase) -> None:
+@pytest.mark.parametrize("value", ["whsec_abc==", "theirs:of-old/+"])
+def test_another_single_value_may_be_replaced(case: StoreCase, value: str) -> None:
     """What is one value, though it may look like more, is replaced where ``adopt`` allows it."""
     if not case.bare:
         not_applicable("the place holds more than the secret, and keeps it")
-    for value in ONE:
-        if case.seen() is not None:
-            case.remove()
-        case.put(value)
-        armed = ready(case.config(adopt=True))
-        held = armed.read()
-        assert held.current == SigningSecret(value)
-        armed.prove_writable()
-        armed.write(PAIR, held=held, mark=MARK)
-        seen = case.seen()
-        assert seen is not None
-        assert seen.current == NEW
+    case.put(value)
+    armed = ready(case.config(adopt=True))
+    held = armed.read()
+    assert held.current == SigningSecret(value)
+    armed.prove_writable()
+    armed.write(PAIR, held=held, mark=MARK)
+    seen = case.seen()
+    assert seen is not None
+    assert seen.current == NEW

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from featurebase_provider.cli.example_dags import DAG_FILES
 from tests.crash.airflow import CrashAirflow
 from tests.crash.matrix import FULL, FULL_LANES, SHORT, SHORT_LANES, Matrix
 from tests.crash.table import as_page, as_text, write_json
@@ -35,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     with ExitStack() as opened:
         lanes = FULL_LANES if IS_FULL else SHORT_LANES
         worlds = [opened.enter_context(lane.world(folder)) for lane in lanes]
-        airflow = opened.enter_context(CrashAirflow(folder, ROOT / "dags", worlds))
+        airflow = opened.enter_context(CrashAirflow(folder, DAG_FILES, worlds))
         found = Matrix(airflow, CASES).play()
     rows = [found[case.id] for case in CASES]
     print(f"\n{as_text(rows)}")

@@ -38,7 +38,7 @@ POINTS = (
 SECOND_REFRESH = Case(points.NOT_COMMITTED, "supervisor", orphan="after the next refresh", says="second time")
 
 TOO_LATE = Case(
-    points.NOT_COMMITTED, "supervisor", home="clear run", orphan="after the pushes", says="it was refreshed again"
+    points.NOT_COMMITTED, "supervisor", home="clear run", orphan="after the pushes", says="It was refreshed again"
 )
 
 SHORT: tuple[Case, ...] = (
@@ -60,9 +60,9 @@ _FULL: tuple[Case, ...] = (
     Case(points.NOT_ANSWERED, "task", home="clear run"),
     Case(points.INSIDE, "task", home="clear task"),
     Case(points.PUSH, "both", home="clear run"),
-    Case(points.BY_HAND, "nothing", says="Nothing was refreshed; what is current is distributed"),
+    Case(points.BY_HAND, "nothing", says="This try refreshes nothing and writes the current secret"),
     Case(points.EMERGENCY, "nothing", says="second time"),
-    Case(points.EMERGENCY, "both", says="Nothing was refreshed; what is current is distributed"),
+    Case(points.EMERGENCY, "both", says="This try refreshes nothing and writes the current secret"),
     Case(points.WAITING, "triggerer"),
     Case(points.WAITING, "scheduler"),
     Case(points.NOT_ANSWERED, "machine"),

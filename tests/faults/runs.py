@@ -199,16 +199,16 @@ def check_converged(run: Run, world: FaultyWorld) -> None:
     assert world.webhook["status"] == "active"
 
 
-AFTER_THE_REFRESH = r"can't be undone|The stores (hold|were brought to) the new secret|can't be restored"
+AFTER_THE_REFRESH = r"can't be undone|The stores (hold|were updated to) the new secret|can't be restored"
 AT_A_STORE = r"was not changed|nothing was written|whether a write arrived|and then showed|secret is sha256"
 STATE = {
     NOT_STARTED: r"[Nn]othing was changed|[Nn]othing was refreshed|was not refreshed",
-    BY_AIRFLOW: r"most likely nothing was refreshed|[Nn]othing was changed|can't be read|may have been carried out|"
+    BY_AIRFLOW: r"most likely nothing was refreshed|[Nn]othing was changed|can't be read|may still have taken effect|"
     f"{AFTER_THE_REFRESH}|{AT_A_STORE}",
     BY_HAND: f"{AFTER_THE_REFRESH}|{AT_A_STORE}",
 }
 ADVICE = (
-    r"read what Featurebase holds|[Cc]heck |[Cc]lear |Create |adopt: true|[Rr]etry|later try|[Ss]et it|mend|[Ss]ee |"
+    r"read the webhook|[Cc]heck |[Cc]lear |Create |adopt: true|[Rr]etry|[Ss]et it|[Ff]ix |[Ss]ee |"
     r"Nothing to do"
 )
 
@@ -233,7 +233,7 @@ def normalised(text: str, world: FeaturebaseWorld) -> str:
         (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "{time}"),
         (r"(answered) [45]\d\d\b", r"\1 {status}"),
         (r" \(type \w+(, code sandbox_fault)?\)", ""),
-        (r"(: )The sandbox was told to answer so", r"\1{Featurebase's words}"),
+        (r"(: )The sandbox was told to return this error", r"\1{Featurebase's words}"),
         (r"\b(Read|Remote|Connect|Write)(Timeout|ProtocolError|Error)\b", "{error}"),
         (r"(/[\w.-]+)*/featurebase-store-[^\s;,]+", "{path}"),
         (r"asks to wait \d+ s", "asks to wait {n} s"),

@@ -24,5 +24,5 @@ def test_webhook_deleted_between_two_tasks(
     for text in (f"GET /v2/webhooks/{world.webhook_id}", "404", "If the webhook was deleted"):
         assert text in run.error(fails)
     assert run.report["outcome"] == "webhook_gone"
-    assert "take it out of the rotation file" in run.report["advice"]
+    assert "remove it from the rotation file" in run.report["advice"]
     assert world.place.history == written

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from featurebase_provider.cli.example_dags import DAG_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.leaks.real_airflow import RealAirflow
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +36,7 @@ def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirfl
     plugin.install(plugins)
     stories.update(entries(folder))
     path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
-    with RealAirflow(folder, ROOT / "dags", stories, settings={"PYTHONPATH": path}) as real:
+    with RealAirflow(folder, DAG_FILES, stories, settings={"PYTHONPATH": path}) as real:
         yield real
 
 

@@ -27,7 +27,7 @@ def test_holds_exact_versions_only(path: Path) -> None:
     assert all(re.fullmatch(r"==[^*,]+", str(pin.specifier)) and not pin.url for pin in pins(path))
 
 
-@pytest.mark.parametrize("python", ["3.10.13", "3.11.7", "3.12.1", "3.13.0"])
+@pytest.mark.parametrize("python", ["3.10.13", "3.11.7", "3.12.1", "3.13.0", "3.14.0"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_pins_each_package_once_on_every_python(path: Path, python: str) -> None:
     environment = {

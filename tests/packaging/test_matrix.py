@@ -113,7 +113,7 @@ def test_airflow_shows_the_provider(bin_dir: Path, tmp_path: Path) -> None:
         "json",
         cwd=tmp_path,
     )
-    provider = json.loads(answer[answer.index("[") :])[0]
+    provider = json.loads(answer[answer.index("[{") :])[0]
     assert {name.lower(): value for name, value in provider.items()} == {
         "provider": "airflow-provider-featurebase",
         "version": __version__,
@@ -141,9 +141,11 @@ def test_connection_form_has_its_fields(bin_dir: Path, tmp_path: Path) -> None:
 def test_check_stores_is_a_command(bin_dir: Path, tmp_path: Path) -> None:
     """The console script has it everywhere, and `airflow` where Airflow takes commands from providers (3.2)."""
     words = ("check-stores", "--help")
-    assert "Arms every store of the rotation file" in run(bin_dir / "featurebase", *words, cwd=tmp_path)
+    assert "Connects to every store in the rotation file" in run(bin_dir / "featurebase", *words, cwd=tmp_path)
     if run(bin_dir / "python", "-W", "ignore", "-c", TAKES_COMMANDS, cwd=tmp_path).split()[-1] == "True":
-        assert "Arms every store of the rotation file" in run(bin_dir / "airflow", "featurebase", *words, cwd=tmp_path)
+        assert "Connects to every store in the rotation file" in run(
+            bin_dir / "airflow", "featurebase", *words, cwd=tmp_path
+        )
     else:
         assert bin_dir.parent.name.startswith("3.1.")
 

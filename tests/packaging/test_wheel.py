@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from email import message_from_string
@@ -35,7 +38,7 @@ def metadata_file(wheel: zipfile.ZipFile, name: str) -> str:
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    """Every file of the package, py.typed and the JSON Schema among them; no tests, no caches, no Dags."""
+    """Every file of the package, py.typed, the JSON Schema and the Dag files among them; no tests, no caches."""
     sources = {
         str(path.relative_to(PACKAGE.parent))
         for path in PACKAGE.rglob("*")
@@ -43,7 +46,12 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
     }
     packed = {entry for entry in wheel.namelist() if ".dist-info/" not in entry}
     assert packed == sources
-    assert {"featurebase_provider/py.typed", "featurebase_provider/rotation_config.schema.json"} <= packed
+    assert {
+        "featurebase_provider/py.typed",
+        "featurebase_provider/rotation_config.schema.json",
+        "featurebase_provider/dags/featurebase_rotation.py",
+        "featurebase_provider/dags/rotation.yaml",
+    } <= packed
 
 
 def test_wheel_names_its_entry_points(wheel: zipfile.ZipFile) -> None:
@@ -64,11 +72,45 @@ def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     # The newest that the release workflow's upload knows, and with it installers of some age.
     assert metadata["Metadata-Version"] == "2.4"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.14"}
+    assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.15"}
     needed = metadata.get_all("Requires-Dist") or []
     assert any(line.startswith("apache-airflow>=3.1") for line in needed)
     assert not any(line.startswith(("pytest", "mypy", "ruff")) for line in needed)
     assert "Apache License" in metadata_file(wheel, "licenses/LICENSE")
+
+
+LOADED = """
+import json, sys
+from tests.world.dag_bag import DagBag
+import featurebase_provider
+bag = DagBag(sys.argv[1])
+print(json.dumps([featurebase_provider.__file__, bag.import_errors, sorted(bag.dags)]))
+"""
+
+
+def test_the_installed_wheel_hands_out_dag_files_that_load(tmp_path: Path) -> None:
+    """`featurebase example-dags` of the wheel copies them, and Airflow finds no fault in what it copied."""
+    site, dags = tmp_path / "site", tmp_path / "dags"
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run(
+        [uv, "pip", "install", "--quiet", "--no-deps", "--offline", "--python", sys.executable, "--target", site,
+         built("*.whl")],
+        check=True,
+    )  # fmt: skip
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{site}:{ROOT}",
+        "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(dags / "rotation.yaml"),
+    }
+    subprocess.run([site / "bin" / "featurebase", "example-dags", dags], env=environment, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADED, dags],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported, errors, dag_ids = json.loads(loaded.stdout.splitlines()[-1])
+    assert Path(imported).is_relative_to(site)
+    assert errors == {}
+    assert dag_ids == ["featurebase_audit", "featurebase_emergency_rotation", "featurebase_rotate__production"]
 
 
 def test_sdist_holds_what_a_packager_builds_from() -> None:

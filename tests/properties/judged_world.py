@@ -96,7 +96,7 @@ class JudgedFeaturebase(FakeFeaturebase):
         if not replaces:
             self.judge.says(f"sent a refresh although it read {running.read}, not the plan's {plan.before}")
         if running.unready and run.kind != "emergency":
-            self.judge.says(f"sent a refresh although {running.unready} could not be armed")
+            self.judge.says(f"sent a refresh although {running.unready} could not be prepared")
         if self.post_script and isinstance(self.post_script[0], float):
             late = self.post_script.popleft()
             self.clock.at(late, lambda: self.commit_for(run))

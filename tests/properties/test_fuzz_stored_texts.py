@@ -12,18 +12,18 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.rotation.errors import StoreError, StoreRefused
+from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from featurebase_provider.stores.shared.formats import Contents, RawFormat, TextFormat
+from featurebase_provider.stores.shared.formats import Contents, RawFormat
 from featurebase_provider.stores.shared.formats.dotenv import DotenvFormat
 from featurebase_provider.stores.shared.formats.json import JsonFormat
+from tests.properties.any_yaml import yaml_texts
+from tests.properties.edits import CURRENT, PREVIOUS, THEIRS, edited, is_in_order
 from tests.properties.profile import tries
-from tests.world.fakes import WEBHOOK_ID, secret
+from tests.world.fakes import WEBHOOK_ID
 
-CURRENT, PREVIOUS = secret("current_value"), secret("previous_value")
 MARK = StoreMark(WEBHOOK_ID, CURRENT.fingerprint, "https://airflow.example")
-THEIRS = "theirs-51e6"
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True) | st.sampled_from(["KEY", "OLD", "export", "K"])
 dotenv_parts = st.sampled_from(
@@ -98,22 +98,6 @@ json_documents = st.tuples(
 json_texts = json_documents | st.lists(json_parts, max_size=14).map("".join) | st.text(max_size=30)
 
 
-def edited(form: TextFormat, text: str, wanted: Contents) -> str | None:
-    """The new text, which reads back and does not change again; None where it was refused without being quoted."""
-    new, refusal = None, ""
-    try:
-        new = form.edit(text, wanted)
-    except StoreRefused as exc:
-        refusal = str(exc)
-    if new is None:
-        assert refusal.isprintable()
-        assert not any(value in refusal for value in (CURRENT.reveal(), PREVIOUS.reveal(), THEIRS))
-        return None
-    assert form.read(new) == wanted
-    assert form.edit(new, wanted) == new
-    return new
-
-
 @tries(700)
 @given(dotenv_texts, names, names, st.booleans())
 def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old: str, keeps: bool) -> None:
@@ -136,17 +120,6 @@ def test_a_dotenv_text_keeps_everybody_elses_variables(text: str, key: str, old:
 
 def values_of(text: str) -> dict[str, str | None]:
     return dict(dotenv_values(stream=io.StringIO(text.removeprefix("\ufeff")), interpolate=False))
-
-
-def is_in_order(parts: list[str], text: str) -> bool:
-    """Whether the parts stand in the text one after the other."""
-    at = 0
-    for part in parts:
-        at = text.find(part.rstrip("\r\n"), at)
-        if at < 0:
-            return False
-        at += len(part.rstrip("\r\n"))
-    return True
 
 
 @tries(700)
@@ -235,13 +208,13 @@ def test_a_text_that_is_nothing_but_the_secret_is_replaced(text: str, line_break
     edited(RawFormat("a store", line_break=line_break), text, Contents(CURRENT.reveal()))
 
 
-contents = st.binary(max_size=40) | st.one_of(dotenv_texts, json_texts).map(
+contents = st.binary(max_size=40) | st.one_of(dotenv_texts, json_texts, yaml_texts).map(
     lambda text: text.encode("utf-8", "surrogatepass")
 )
 
 
 @tries(300)
-@given(contents, st.sampled_from(["raw", "json", "dotenv"]), st.booleans(), st.booleans())
+@given(contents, st.sampled_from(["raw", "json", "dotenv", "yaml", "properties"]), st.booleans(), st.booleans())
 def test_a_file_is_edited_or_left_to_the_byte(content: bytes, form: str, keeps: bool, create: bool) -> None:
     """Through the store as it is configured: what fails leaves the file, and no other file beside it."""
     keys = {} if form == "raw" else {"key": "KEY", **({"previous_key": "OLD"} if keeps else {})}

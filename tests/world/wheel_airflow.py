@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.airflow.local_airflow import LocalAirflow
@@ -13,9 +13,10 @@ from dev.airflow.world import API_KEY, SECRET_KEY, World
 from tests.servers.statsd import StatsD
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Self
 
-ROOT = Path(__file__).parents[2]
 ROTATION, AUDIT, EMERGENCY = "featurebase_rotate__production", "featurebase_audit", "featurebase_emergency_rotation"
 VARIABLE = "webhook_production"
 START_SECONDS, RUN_SECONDS = 300.0, 600.0
@@ -44,11 +45,13 @@ class WheelAirflow:
 
     def __init__(self, python: Path, folder: Path) -> None:
         self._rotation_file = folder / "rotation.yaml"
+        # What whoever installs the wheel has of the Dag files.
+        subprocess.run([python.with_name("featurebase"), "example-dags", folder / "dags"], check=True)
         self.world = World(folder, python=str(python))
         self.stats = StatsD()
         self._airflow = LocalAirflow(
             folder / "airflow",
-            dags=ROOT / "dags",
+            dags=folder / "dags",
             python=str(python),
             settings={
                 "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(self._rotation_file),

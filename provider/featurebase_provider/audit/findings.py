@@ -1,4 +1,4 @@
-"""What an audit can find, what each kind means, and what to do about it. No clock, no network, no Airflow."""
+"""The kinds of findings of an audit, and what to do about each. No clock, no network, no Airflow."""
 
 from __future__ import annotations
 
@@ -46,58 +46,59 @@ HEALABLE = frozenset(
         "previous_age_unknown",
     }
 )
-"""Kinds that a run of the webhook's Dag with ``mode=distribute`` mends: it refreshes nothing."""
+"""Kinds that a run of the webhook's Dag with ``mode=distribute`` fixes, without refreshing."""
 
-_DISTRIBUTE = "Trigger the webhook's Dag with mode=distribute, which refreshes nothing, or let the audit do it (heal)."
+_DISTRIBUTE = "Trigger the webhook's Dag with mode=distribute, which refreshes nothing, or turn on heal in the audit."
 
 ADVICE: Mapping[str, str] = {
-    "connection_unusable": "Mend the Airflow connection, or featurebase_conn_id in the rotation file.",
+    "connection_unusable": "Fix the Airflow connection, or featurebase_conn_id in the rotation file.",
     "key_refused": "Put an API key of the right workspace into the connection's password field.",
-    "featurebase_unreachable": "Nothing is known of this connection's webhooks. Trigger the audit again later.",
-    "webhook_missing": "Create the webhook again, or mend or remove its entry in the rotation file.",
-    "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry of the rotation file.",
-    "webhook_unconfigured": "Add it to the rotation file, delete it at Featurebase, or (another product's) ignore the "
-    "kind.",
-    "webhook_inactive": "Featurebase delivers nothing. If a store differs too, distribute first. Mend the receiver, "
-    "then set it active in Featurebase.",
-    "delivery_failing": "Mend the receiver; if a store differs too, mend that first.",
-    "secret_missing": "Check the connection's api_version and the API key's rights.",
-    "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or look why its schedule did not.",
+    "featurebase_unreachable": "This connection's webhooks could not be checked. Trigger the audit again later.",
+    "webhook_missing": "Create the webhook again, or fix or remove its entry in the rotation file.",
+    "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry in the rotation file.",
+    "webhook_unconfigured": "Add it to the rotation file, delete it in Featurebase, or ignore this kind if another "
+    "product uses the webhook.",
+    "webhook_inactive": "Featurebase delivers nothing. If a store differs too, run mode=distribute first. Fix the "
+    "receiver, then set the webhook active in Featurebase.",
+    "delivery_failing": "Fix the receiver; if a store differs too, fix that first.",
+    "secret_missing": "Check the connection's api_version and the API key's permissions.",
+    "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or find out why its schedule did not.",
     "age_unknown": "Trigger the webhook's Dag with mode=rotate; from then on the age is known.",
     "leaked_secret_current": "Featurebase still signs with a secret that was reported leaked. Trigger "
     "featurebase_emergency_rotation.",
     "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,
     "store_differs": "Receivers that read it refuse deliveries. " + _DISTRIBUTE,
     "store_absent": _DISTRIBUTE,
-    "store_missing": "Create it, or say create: true for this store, then trigger the webhook's Dag with "
-    "mode=distribute.",
+    "store_missing": "Create it or correct the key, or set create: true for this store, then trigger the webhook's "
+    "Dag with mode=distribute.",
     "store_unfinished": _DISTRIBUTE,
-    "store_foreign": "Find out who wrote it. If it may be replaced, say adopt: true for this store, then distribute.",
-    "store_unreachable": "Mend the store or its connection; what it holds is not known.",
+    "store_foreign": "Find out who wrote it. If it may be replaced, set adopt: true for this store, then run "
+    "mode=distribute.",
+    "store_unreachable": "Fix the store or its connection; it is unknown what the store holds.",
     "previous_overdue": _DISTRIBUTE,
-    "previous_left_behind": "Receivers that read it may accept an old secret. Remove it there, or name the place again "
-    "and distribute.",
-    "history_unknown": "What earlier runs left can't be read, so ages and leaks are not known, and stores without "
+    "previous_left_behind": "Receivers that read it may accept an old secret. Remove it there, or add the place again "
+    "and run mode=distribute.",
+    "history_unknown": "The records of earlier runs can't be read, so ages and leaks are unknown, and stores without "
     "metadata may count as foreign. Rotations of this webhook stop for the same reason; an emergency does not.",
-    "previous_age_unknown": "No run tells since when. " + _DISTRIBUTE + " The time counts from that run.",
-    "not_audited": "The audit ran out of time. Mend what is slow, or raise the task's time_limit.",
+    "previous_age_unknown": "No run recorded since when. " + _DISTRIBUTE + " The time counts from that run.",
+    "not_audited": "The audit ran out of time. Fix the slow store, or raise the task's time_limit.",
 }
 """What to do, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that somebody has to look after; holds no secret.
+    """One thing that needs attention; holds no secret.
 
     :param kind: one of :data:`KINDS`.
     :param detail: one or two sentences on what is wrong.
-    :param webhook: the webhook's name in the rotation file; None where it has none.
+    :param webhook: the webhook's name in the rotation file; None if it has none.
     :param store: the store's label.
-    :param conn_id: the connection to Featurebase.
-    :param webhook_id: 24 hex digits, where known.
-    :param ignored: whether the rotation file says to ignore the kind: it is shown, and fails nothing.
-    :param heals: whether ``mode=distribute`` would mend it.
-    :param dag_id: the Dag that would.
+    :param conn_id: id of the Airflow connection to Featurebase.
+    :param webhook_id: 24 hex digits, if known.
+    :param ignored: whether the rotation file ignores this kind: it is shown, but does not fail the run.
+    :param heals: whether ``mode=distribute`` would fix it.
+    :param dag_id: the Dag that would fix it.
     """
 
     kind: str
@@ -112,7 +113,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """Webhook, store or connection, for people."""
+        """The webhook, store or connection, for messages."""
         own = self.webhook or self.webhook_id or f"connection {self.conn_id}"
         return f"{own}, store {self.store}" if self.store else own
 
@@ -122,5 +123,5 @@ class Finding:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Finding:
-        """Read a finding back; fields of a newer version of this provider are left out."""
+        """Read a finding back; fields of a newer version of this provider are ignored."""
         return cls(**{name: raw[name] for name in cls.__slots__ if name in raw})

@@ -1,4 +1,4 @@
-"""Judge one webhook and its stores by what was read of them. No clock, no network, no Airflow."""
+"""Derives the findings about one webhook and its stores from what was read. No clock, no network, no Airflow."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.check import HeldByStore
 
 DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
-"""What a store can hold only for a moment while a rotation is under way: looked at again before it is reported."""
+"""States that a store can be in for a moment while a rotation is running; it is read again before they are reported."""
 
 
 @dataclass
 class Case:
     """One webhook of the rotation file, and what was read about it.
 
-    :param subject: as the rotation file has it.
-    :param webhook: as Featurebase shows it, or None where it could not be read.
+    :param subject: the webhook in the rotation file.
+    :param webhook: the webhook in Featurebase, or None if it could not be read.
     :param stores: what its stores hold.
-    :param history: what earlier runs tell.
+    :param history: what earlier runs recorded.
     :param now: server time.
     """
 
@@ -45,12 +45,12 @@ class Case:
 
     @property
     def webhook_id(self) -> str | None:
-        """The webhook's id, where it is known."""
+        """The webhook's id, if known."""
         return self.webhook.id if self.webhook is not None else self.subject.webhook_id
 
     @property
     def current(self) -> str | None:
-        """Fingerprint of the current secret, where there is one to be seen."""
+        """Fingerprint of the current secret, if it could be read."""
         return self.webhook.fingerprint if self.webhook is not None else None
 
     @property
@@ -62,24 +62,24 @@ class Case:
 
     @property
     def leaked(self) -> frozenset[str]:
-        """Fingerprints that were reported leaked."""
+        """Fingerprints recorded as leaked."""
         return self.history.leaked
 
 
 def judge(case: Case) -> list[Finding]:
-    """Everything about a configured webhook that somebody has to look after."""
+    """All findings about a configured webhook."""
     subject, webhook = case.subject, case.webhook
     found = [] if webhook is None else [*_about_webhook(subject, webhook), *_about_secret(case, webhook)]
     left_behind = case.history.left_behind([store.previous_target for store in subject.stores])
     if left_behind is not None:
         found.append(subject.finding("previous_left_behind", left_behind))
     for held in case.stores:
-        found += [replace(one, store=held.label) for one in _about_store(case, held)]
-    # Whatever its status: it may be paused because its stores are behind. But a leaked secret is written nowhere.
+        found += [replace(finding, store=held.label) for finding in _about_store(case, held)]
+    # Whatever its status: it may be paused because its stores are outdated. But a leaked secret is never written.
     heals = webhook is not None and webhook.fingerprint not in case.leaked
     return [
-        replace(one, webhook_id=case.webhook_id, dag_id=subject.dag_id, heals=heals and one.kind in HEALABLE)
-        for one in found
+        replace(finding, webhook_id=case.webhook_id, dag_id=subject.dag_id, heals=heals and finding.kind in HEALABLE)
+        for finding in found
     ]
 
 
@@ -106,7 +106,8 @@ def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
         yield subject.finding("secret_missing", "Featurebase shows no signing secret, so nothing can be compared")
         return
     if webhook.fingerprint in case.leaked:
-        yield subject.finding("leaked_secret_current", f"Featurebase still signs with the leaked {webhook.fingerprint}")
+        detail = f"Featurebase still signs with the leaked secret {webhook.fingerprint}"
+        yield subject.finding("leaked_secret_current", detail)
     if limit is None:
         return
     if age.is_over(limit):
@@ -117,7 +118,8 @@ def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
         )
     elif age.may_be_over(limit):
         yield subject.finding(
-            "age_unknown", f"the secret's age is {age}, max_age is {rounded(limit)}: no run of ours refreshed it"
+            "age_unknown",
+            f"the secret's age is {age}, max_age is {rounded(limit)}: no run of this provider refreshed it",
         )
 
 
@@ -128,20 +130,22 @@ def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
     elif held.holding == "padded":
         yield subject.finding("store_differs", f"{held.target}: {PADDED}")
     elif held.holding == "absent" and not held.may_be_made:
-        yield subject.finding("store_missing", f"{held.target} does not exist, and the store does not say create: true")
+        yield subject.finding(
+            "store_missing", f"{held.target} does not exist, or has no such key, and create: true is not set"
+        )
     elif held.holding == "absent":
         yield subject.finding("store_absent", f"{held.target} holds no secret")
     elif held.holding == "unfinished":
         yield subject.finding(
             "store_unfinished",
-            f"{held.target} holds Featurebase's secret, but what belongs to writing it (a restart, a copy in Kubernetes) is not done",
+            f"{held.target} holds Featurebase's secret, but a step after the write (a restart, a copy) is not done",
         )
     elif held.holding == "foreign":
-        yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value that is not ours")
+        yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value of unknown origin")
     elif held.holding == "unknown":
         yield subject.finding("store_unreachable", held.problem or f"{held.target} could not be read")
     if held.fingerprint in case.leaked and held.fingerprint != current:
-        yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked {held.fingerprint}")
+        yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked secret {held.fingerprint}")
     if held.previous is not None:
         yield from _about_previous(case, held)
 
@@ -150,15 +154,15 @@ def _about_previous(case: Case, held: HeldByStore) -> Iterator[Finding]:
     subject, current = case.subject, case.current
     if held.previous in case.leaked:
         yield subject.finding(
-            "leaked_secret_held", f"{held.target} holds the leaked {held.previous} as previous secret"
+            "leaked_secret_held", f"{held.target} holds the leaked secret {held.previous} as the previous secret"
         )
         return
     if current is None or held.fingerprint != current:
-        return  # what it holds is replaced as a whole by the run that heals it
+        return  # the run that fixes this replaces everything that the store holds
     kept = f"{held.target} holds the previous secret {held.previous}"
     since = case.history.current_since(current)
     if since is None:
-        yield subject.finding("previous_age_unknown", f"{kept}, and no run tells since when")
+        yield subject.finding("previous_age_unknown", f"{kept}, and no run recorded since when")
     elif case.history.previous_is_over(current, now=case.now, previous_for=subject.previous_for):
         yield subject.finding(
             "previous_overdue",

@@ -1,4 +1,4 @@
-"""All webhooks that a connection to Featurebase reaches, and which of them the rotation file means."""
+"""Lists all webhooks of a connection to Featurebase, and matches them with the rotation file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class AuditsWebhooks(Protocol):
-    """The part of the Featurebase client that an audit needs: it only reads."""
+    """The part of the Featurebase client that an audit needs; it only reads."""
 
     @property
     def settings(self) -> ApiSettings:
-        """Where it talks to."""
+        """The client's settings."""
 
     @property
     def clock(self) -> ServerClock:
@@ -47,15 +47,15 @@ class AuditsWebhooks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One webhook as the rotation file has it.
+    """One webhook in the rotation file.
 
     :param name: its name in the rotation file.
-    :param conn_id: connection to Featurebase.
+    :param conn_id: id of the Airflow connection to Featurebase.
     :param dag_id: the Dag that rotates it.
-    :param webhook_id: 24 hex digits, or None where it is named by ``webhook_name``.
-    :param max_age: at which age its secret is overdue; None for no limit.
+    :param webhook_id: 24 hex digits, or None if it is configured by ``webhook_name``.
+    :param max_age: the age from which its secret is overdue; None for no limit.
     :param previous_for: how long a store keeps the previous secret.
-    :param allow_inactive: whether it may be paused, and is rotated all the same.
+    :param allow_inactive: whether the webhook is rotated even if it is not active.
     """
 
     name: str
@@ -75,12 +75,12 @@ class Subject:
 
 @dataclass
 class Listing:
-    """What one connection showed.
+    """The webhooks of one connection.
 
-    :param host: base URL of the Featurebase API, or None where not even the connection could be read.
+    :param host: base URL of the Featurebase API, or None if the connection could not be read.
     :param by_id: the webhooks that were read.
-    :param finding: why they are not all, or None.
-    :param complete: whether all webhooks are there, so that a missing one is gone.
+    :param finding: why some are missing, or None.
+    :param complete: whether all webhooks were read, so that a missing one does not exist.
     """
 
     client: AuditsWebhooks | None = None
@@ -92,7 +92,7 @@ class Listing:
 
 
 def read_listing(conn_id: str, client: AuditsWebhooks) -> Listing:
-    """List all webhooks of a connection; what goes wrong is a finding, not an error."""
+    """List all webhooks of a connection; a failure becomes a finding, not an error."""
     listing = Listing(client, client.settings.base_url)
     try:
         listing.by_id = {webhook.id: webhook for webhook in client.list_webhooks()}
@@ -106,7 +106,7 @@ def read_listing(conn_id: str, client: AuditsWebhooks) -> Listing:
 
 
 def connection_finding(conn_id: str, problem: FeaturebaseError) -> Finding:
-    """Say why a connection shows no webhooks."""
+    """The finding that says why a connection's webhooks could not be listed."""
     kind = "featurebase_unreachable"
     if isinstance(problem, (AuthenticationFailed, PermissionDenied)):
         kind = "key_refused"
@@ -116,9 +116,9 @@ def connection_finding(conn_id: str, problem: FeaturebaseError) -> Finding:
 
 
 def find_listed(subject: Subject, listing: Listing) -> Webhook | Finding | None:
-    """The webhook that the rotation file means, why it is not there, or None where that can't be told.
+    """The webhook that the rotation file means; a finding if it does not exist; None if that is unknown.
 
-    One that the list does not have, or has without its secret, is read by its id.
+    A webhook that is missing from the list, or that the list shows without its secret, is read by its id.
     """
     webhook_id = subject.webhook_id
     if webhook_id is None:
@@ -128,7 +128,7 @@ def find_listed(subject: Subject, listing: Listing) -> Webhook | Finding | None:
         elif not listing.complete:
             return None
         else:
-            hint = "; name it by webhook_id" if found else ""
+            hint = "; use webhook_id instead" if found else ""
             return subject.finding("webhook_missing", not_one(found, subject.webhook_name) + hint)
     listed = listing.by_id.get(webhook_id)
     if listed is not None and listed.secret is not None:
@@ -142,7 +142,7 @@ def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook
     try:
         webhook = listing.client.get_webhook(webhook_id)
     except WebhookNotFound:
-        return subject.finding("webhook_missing", f"Featurebase has no webhook {webhook_id} (any more)")
+        return subject.finding("webhook_missing", f"webhook {webhook_id} does not exist in Featurebase")
     except FeaturebaseError as exc:
         return subject.finding("featurebase_unreachable", str(exc))
     listing.by_id[webhook.id] = webhook
@@ -151,7 +151,7 @@ def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook
 
 
 def unconfigured(listings: Mapping[str, Listing], configured: Mapping[str, str]) -> list[Finding]:
-    """A finding for each webhook that exists at Featurebase and stands in no entry of the rotation file.
+    """A finding for each webhook that exists in Featurebase but has no entry in the rotation file.
 
     :param listings: by connection.
     :param configured: names in the rotation file, by webhook id.
@@ -162,8 +162,8 @@ def unconfigured(listings: Mapping[str, Listing], configured: Mapping[str, str])
             if webhook.id not in configured and webhook.id not in found:
                 found[webhook.id] = Finding(
                     "webhook_unconfigured",
-                    f"webhook {webhook.id} ({one_line(webhook.name, 100)!r}, {one_line(webhook.status, 20)}) is in no "
-                    "entry of the rotation file, so nobody rotates its secret",
+                    f"webhook {webhook.id} ({one_line(webhook.name, 100)!r}, {one_line(webhook.status, 20)}) has no "
+                    "entry in the rotation file, so its secret is not rotated",
                     conn_id=conn_id,
                     webhook_id=webhook.id,
                 )

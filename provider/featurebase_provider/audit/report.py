@@ -1,4 +1,4 @@
-"""What an audit found, as tables for people and as JSON for XCom and the asset event. Holds no secret."""
+"""The report of an audit, as tables for people and as JSON for XCom and the asset event. Holds no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 SHOWN_FINDINGS = 1000
-"""More findings than these are counted, not listed."""
+"""Most findings that are listed; the rest are only counted."""
 _LONGEST = 600
 
 
@@ -27,7 +27,7 @@ _LONGEST = 600
 class AuditedWebhook:
     """One webhook of the rotation file.
 
-    :param status: as Featurebase shows it, or None where the webhook could not be read.
+    :param status: its status in Featurebase, or None if the webhook could not be read.
     :param age: the secret's age in words, or None.
     """
 
@@ -42,12 +42,12 @@ class AuditedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What one audit found.
+    """The result of one audit.
 
-    :param at: when (ISO 8601).
-    :param connections: base URL of each connection's Featurebase, None where it could not be read.
+    :param at: when it ran (ISO 8601).
+    :param connections: base URL of each connection's Featurebase API, None if the connection could not be read.
     :param webhooks: one row per webhook of the rotation file.
-    :param findings: what somebody has to look after, ignored ones included.
+    :param findings: all findings, including ignored ones.
     :param seconds: how long the audit took.
     """
 
@@ -60,34 +60,34 @@ class AuditReport:
     @property
     def open(self) -> tuple[Finding, ...]:
         """The findings that are not ignored."""
-        return tuple(one for one in self.findings if not one.ignored)
+        return tuple(finding for finding in self.findings if not finding.ignored)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings of each kind, ignored ones included."""
+        """The number of findings of each kind, including ignored ones."""
         counted: dict[str, int] = {}
-        for one in self.findings:
-            counted[one.kind] = counted.get(one.kind, 0) + 1
+        for finding in self.findings:
+            counted[finding.kind] = counted.get(finding.kind, 0) + 1
         return counted
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back; at most :data:`SHOWN_FINDINGS` findings."""
-        return {**self.as_event(), "webhooks": [_webhook_json(one) for one in self.webhooks]}
+        return {**self.as_event(), "webhooks": [_webhook_json(webhook) for webhook in self.webhooks]}
 
     def as_event(self) -> dict[str, Any]:
-        """The same without the webhooks that are well, for the asset event, which Airflow keeps for long."""
-        shown = sorted(self.findings, key=lambda one: one.ignored)[:SHOWN_FINDINGS]
+        """The same without webhooks that have no findings, for the asset event, which Airflow keeps for a long time."""
+        shown = sorted(self.findings, key=lambda finding: finding.ignored)[:SHOWN_FINDINGS]
         return {
             "version": REPORT_VERSION,
             "at": self.at,
             "seconds": round(self.seconds, 3),
             "connections": dict(self.connections),
             "audited": len(self.webhooks),
-            "stores": sum(len(one.stores) for one in self.webhooks),
+            "stores": sum(len(webhook.stores) for webhook in self.webhooks),
             "open": len(self.open),
             "ignored": len(self.findings) - len(self.open),
             "counts": self.counts,
-            "findings": [{**one.as_json(), "detail": one_line(one.detail, _LONGEST)} for one in shown],
+            "findings": [{**finding.as_json(), "detail": one_line(finding.detail, _LONGEST)} for finding in shown],
         }
 
     @classmethod
@@ -97,17 +97,17 @@ class AuditReport:
             at=raw["at"],
             connections=raw["connections"],
             webhooks=tuple(
-                AuditedWebhook(**{**one, "stores": tuple(HeldByStore(**held) for held in one["stores"])})
-                for one in raw.get("webhooks", ())
+                AuditedWebhook(**{**webhook, "stores": tuple(HeldByStore(**held) for held in webhook["stores"])})
+                for webhook in raw.get("webhooks", ())
             ),
-            findings=tuple(Finding.from_json(one) for one in raw["findings"]),
+            findings=tuple(Finding.from_json(finding) for finding in raw["findings"]),
             seconds=raw["seconds"],
         )
 
     def as_text(self, width: int = 140) -> str:
         """The report as plain text tables, for the task log."""
         console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
-        stores = sum(len(one.stores) for one in self.webhooks)
+        stores = sum(len(webhook.stores) for webhook in self.webhooks)
         console.print(
             f"{len(self.webhooks)} webhooks with {stores} stores compared with Featurebase in {self.seconds:.1f} s: "
             f"{len(self.open)} findings, {len(self.findings) - len(self.open)} ignored"
@@ -120,9 +120,9 @@ class AuditReport:
         return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _webhook_json(one: AuditedWebhook) -> dict[str, Any]:
-    status = one_line(one.status, 20) if one.status is not None else None
-    return {**asdict(one), "status": status, "stores": [_short(held) for held in one.stores]}
+def _webhook_json(webhook: AuditedWebhook) -> dict[str, Any]:
+    status = one_line(webhook.status, 20) if webhook.status is not None else None
+    return {**asdict(webhook), "status": status, "stores": [_short(held) for held in webhook.stores]}
 
 
 def _short(held: HeldByStore) -> dict[str, Any]:
@@ -134,22 +134,22 @@ def _webhook_table(webhooks: Iterable[AuditedWebhook]) -> Table:
     table = Table(title="\nWebhooks", title_justify="left")
     for column in ("webhook", "status", "secret", "age", "stores"):
         table.add_column(column, overflow="fold")
-    for one in webhooks:
+    for webhook in webhooks:
         table.add_row(
-            escape(one.name),
-            escape(one_line(one.status or "not read", 20)),
-            one.fingerprint or "not read",
-            one.age or "",
-            escape(_in_short(one.stores)),
+            escape(webhook.name),
+            escape(one_line(webhook.status or "not read", 20)),
+            webhook.fingerprint or "not read",
+            webhook.age or "",
+            escape(_in_short(webhook.stores)),
         )
     return table
 
 
 def _in_short(stores: Iterable[HeldByStore]) -> str:
-    """``3 match``; a store that does not is named."""
+    """``3 match``, followed by each store that does not match."""
     held = list(stores)
-    matching = sum(one.holding == "matches" for one in held)
-    others = [f"{one.label} {one.holding.replace('_', ' ')}" for one in held if one.holding != "matches"]
+    matching = sum(store.holding == "matches" for store in held)
+    others = [f"{store.label} {store.holding.replace('_', ' ')}" for store in held if store.holding != "matches"]
     return ", ".join([f"{matching} match", *others] if matching or not others else others)
 
 
@@ -157,10 +157,10 @@ def _finding_table(findings: Iterable[Finding]) -> Table:
     table = Table(title="\nFindings", title_justify="left", show_lines=True)
     for column in ("finding", "where", "what"):
         table.add_column(column, overflow="fold")
-    shown = sorted(findings, key=lambda one: one.ignored)
-    for one in shown[:SHOWN_FINDINGS]:
-        kind = f"{one.kind} (ignored)" if one.ignored else one.kind
-        table.add_row(kind, escape(one_line(one.where)), escape(one_line(one.detail, _LONGEST)))
+    shown = sorted(findings, key=lambda finding: finding.ignored)
+    for finding in shown[:SHOWN_FINDINGS]:
+        kind = f"{finding.kind} (ignored)" if finding.ignored else finding.kind
+        table.add_row(kind, escape(one_line(finding.where)), escape(one_line(finding.detail, _LONGEST)))
     if len(shown) > SHOWN_FINDINGS:
         table.add_row("...", "", f"and {len(shown) - SHOWN_FINDINGS} more")
     return table
@@ -170,6 +170,6 @@ def _advice_table(findings: Iterable[Finding]) -> Table:
     table = Table(title="\nWhat to do", title_justify="left")
     for column in ("finding", "what to do"):
         table.add_column(column, overflow="fold")
-    for kind in dict.fromkeys(one.kind for one in findings if not one.ignored):
+    for kind in dict.fromkeys(finding.kind for finding in findings if not finding.ignored):
         table.add_row(kind, ADVICE.get(kind))
     return table

@@ -1,6 +1,7 @@
-"""Compare every webhook of the rotation file, and its stores, with Featurebase. Writes nothing anywhere.
+"""Compares every webhook of the rotation file, and its stores, with Featurebase. It changes nothing.
 
-What goes wrong on the way is a finding like any other: a refused key or a dead store costs no other webhook its audit.
+A failure is a finding like any other: a refused API key or an unreachable store does not stop the audit of other
+webhooks.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AuditPorts:
-    """What an audit asks others for, always on the calling thread.
+    """The functions that an audit calls, always on the calling thread.
 
-    :param open_client: a client for a connection id; raises an error of ours where there is none to be had.
-    :param history_of: what earlier runs tell of a webhook; raises MemoryUnknown where that can't be told.
-    :param say: takes a line of progress for each webhook.
-    :param monotonic: seconds.
+    :param open_client: returns a client for a connection id; raises FeaturebaseError if it can't.
+    :param history_of: returns what earlier runs recorded about a webhook; raises MemoryUnknown if it can't be read.
+    :param say: logs a line of progress for each webhook.
+    :param monotonic: a monotonic clock, in seconds.
     """
 
     open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
@@ -60,29 +61,29 @@ def run_audit(
     """Audit all webhooks.
 
     :param subjects: the webhooks of the rotation file.
-    :param ignore: kinds of findings that are shown and marked.
-    :param time_limit: seconds after which no further store is read; what was not is a finding.
+    :param ignore: kinds of findings that are marked as ignored.
+    :param time_limit: seconds after which no further store is read; each webhook that was not read is a finding.
     """
     started = ports.monotonic()
     with ExitStack() as clients:
         listings = _listings(subjects, ports, clients)
         cases = _cases(subjects, listings, ports)
         for batch in in_batches([_to_read(case) for case in cases]):
-            names = {one.webhook for one in batch}
+            names = {wanted.webhook for wanted in batch}
             in_time = ports.monotonic() - started < time_limit
             _audit_stores(
                 [case for case in cases if case.subject.name in names], batch, listings, ports, in_time=in_time
             )
     configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
     found = [listing.finding for listing in listings.values() if listing.finding is not None]
-    found += [one for case in cases for one in case.findings]
+    found += [finding for case in cases for finding in case.findings]
     found += unconfigured(listings, configured)
     ignored = frozenset(ignore)
     return AuditReport(
         at=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         connections={conn_id: listing.host for conn_id, listing in listings.items()},
         webhooks=tuple(_row(case) for case in cases),
-        findings=tuple(replace(one, ignored=True) if one.kind in ignored else one for one in found),
+        findings=tuple(replace(finding, ignored=True) if finding.kind in ignored else finding for finding in found),
         seconds=ports.monotonic() - started,
     )
 
@@ -116,7 +117,7 @@ def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: 
             case.webhook = found
             first = taken.setdefault(found.id, subject.name)
             if first != subject.name:
-                detail = f"webhook {found.id} is that of the entry {first!r} too"
+                detail = f"webhook {found.id} is also the webhook of the entry {first!r}"
                 case.findings.append(subject.finding("webhook_twice", detail))
         _ask_history(case, listing.host, ports)
         cases.append(case)
@@ -140,25 +141,25 @@ def _audit_stores(
     *,
     in_time: bool,
 ) -> None:
-    """Read the stores of some webhooks, look again where they differ, and judge."""
+    """Read the stores of some webhooks, read them again if they differ, and derive the findings."""
     if not in_time:
         for case in cases:
             case.findings += judge(case)
-            case.findings.append(case.subject.finding("not_audited", "no time was left to read its stores"))
+            case.findings.append(case.subject.finding("not_audited", "there was no time left to read its stores"))
             ports.say(f"{case.subject.name}: not audited")
         return
     held = read_stores(batch)
     for case in cases:
         case.stores = held[case.subject.name]
-    _look_again([case for case in cases if any(one.holding in DRIFTED for one in case.stores)], listings)
+    _look_again([case for case in cases if any(store.holding in DRIFTED for store in case.stores)], listings)
     for case in cases:
         case.findings += judge(case)
-        kinds = ", ".join(dict.fromkeys(one.kind for one in case.findings)) or "well"
+        kinds = ", ".join(dict.fromkeys(finding.kind for finding in case.findings)) or "well"
         ports.say(f"{case.subject.name}: {kinds}")
 
 
 def _look_again(cases: Sequence[Case], listings: Mapping[str, Listing]) -> None:
-    """Read webhook and stores once more: a rotation under way makes them differ for a moment."""
+    """Read webhook and stores once more: a running rotation makes them differ for a moment."""
     again = []
     for case in cases:
         client = listings[case.subject.conn_id].client
@@ -167,7 +168,7 @@ def _look_again(cases: Sequence[Case], listings: Mapping[str, Listing]) -> None:
         try:
             case.webhook = client.get_webhook(case.webhook.id)
         except FeaturebaseError:
-            continue  # what was read before stands
+            continue  # what was read before counts
         again.append(case)
     held = read_stores([_to_read(case) for case in again])
     for case in again:

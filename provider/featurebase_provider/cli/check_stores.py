@@ -1,4 +1,4 @@
-"""``airflow featurebase check-stores``: what the preflight tasks would find, without a Dag run."""
+"""``airflow featurebase check-stores``: runs the preflight tasks' checks of the stores, without a Dag run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ WRONG_USE = 2
 class UnknownWebhooks(FeaturebaseError):
     """The rotation file has no webhooks of these names.
 
-    :param unknown: the names that were asked for.
+    :param unknown: the unknown names.
     :param path: the rotation file.
-    :param known: the names that it has.
+    :param known: the names in the rotation file.
     """
 
     retry_helps = False
@@ -38,10 +38,10 @@ class UnknownWebhooks(FeaturebaseError):
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check, print to standard output, and end with the exit status that the command promises.
+    """Check the stores and print the result to standard output.
 
     :param arguments: ``webhook`` (names, or None for all) and ``output`` (``table`` or ``json``).
-    :raises SystemExit: 1 there are findings; 2 the rotation file is wrong, or has no such webhook.
+    :raises SystemExit: 1 if there are findings; 2 if the rotation file has errors, or no such webhook.
     """
     from featurebase_provider.cli import printing
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         checks, notes = check(chosen)
     show = printing.show_json if arguments.output == "json" else printing.show_table
     show(checks, notes)
-    if any(one.findings for one in checks):
+    if any(check.findings for check in checks):
         raise SystemExit(FINDINGS)
 
 
@@ -70,9 +70,10 @@ def _chosen(names: Sequence[str] | None) -> tuple[WebhookConfig, ...]:
 
 
 def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[str]]:
-    """Look at every webhook and its stores, one webhook after the other; nothing is changed.
+    """Check every webhook and its stores, one webhook after the other; nothing is changed.
 
-    :returns: a row per webhook, and notes: what of Airflow could not be asked, and what will end or undo a write.
+    :returns: a row per webhook, and notes about parts of Airflow that could not be read, and about what will end or
+        undo a write.
     """
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
     from featurebase_provider.cli.webhook_check import check_webhook
@@ -88,8 +89,8 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
         reports, plans = (asset_event_extras(asset(name).uri) for asset in (report_asset, plan_asset))
         if reports is None or plans is None:
             notes.append(
-                f"earlier reports of {name} can't be read from Airflow's database: what an earlier rotation wrote may "
-                "count as somebody else's value here"
+                f"earlier reports of {name} can't be read from Airflow's database, so a value that an earlier rotation "
+                "wrote may count as foreign here"
             )
         return reports or (), plans or ()
 
@@ -101,15 +102,15 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
             raise
         except MemoryUnknown as exc:
             notes.append(
-                f"what earlier runs of {config.name} left can't be read here ({exc.why}): what an earlier rotation "
-                "wrote may count as somebody else's value"
+                f"records of earlier runs of {config.name} can't be read here ({exc.why}), so a value that an earlier "
+                "rotation wrote may count as foreign"
             )
             return History(webhook_id)
 
     with read_only_airflow() as airflow:
         checks = [check_webhook(webhook, _read, history_of) for webhook in webhooks]
     notes += [
-        f"{backend} could not be asked for connections and Variables ({error}), so some may seem to be missing"
+        f"{backend} could not be asked for connections and Variables ({error}), so some may appear to be missing"
         for backend, error in airflow.unasked.items()
     ]
     notes += [

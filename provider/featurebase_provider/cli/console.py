@@ -1,4 +1,4 @@
-"""The console script ``featurebase``: the commands for Airflow 3.1, which takes none from providers, and for CI."""
+"""The console script ``featurebase``: the same commands for CI, and for Airflow 3.1, which has no provider commands."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
-    :raises SystemExit: with the command's exit status, where that is not 0.
+    :raises SystemExit: with the command's exit status, if it is not 0.
     """
     parser = argparse.ArgumentParser(prog="featurebase", description=definition.GROUP_HELP)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in definition.COMMANDS:
-        one = commands.add_parser(
+        subcommand = commands.add_parser(
             command.name,
             help=command.help,
             description=command.description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for flags, options in command.arguments:
-            one.add_argument(*flags, **options)
-        one.set_defaults(function=command.function)
+            subcommand.add_argument(*flags, **options)
+        subcommand.set_defaults(function=command.function)
     arguments = parser.parse_args(argv)
     resolve_name(arguments.function)(arguments)

@@ -1,6 +1,6 @@
-"""The commands of this provider as Airflow and the console script ``featurebase`` offer them.
+"""The commands of this provider, for Airflow's command line and for the console script ``featurebase``.
 
-Every ``airflow`` command of Airflow 3.2 and newer imports this module: it imports nothing else of this provider.
+Airflow 3.2 and newer import this module for every ``airflow`` command, so it imports nothing else of this provider.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ GROUP_HELP = "Rotate Featurebase webhook signing secrets"
 class Command(NamedTuple):
     """One command.
 
-    :param function: dotted path of what takes the parsed arguments; it may raise SystemExit.
-    :param arguments: each argument's flags, and the options that argparse knows.
+    :param function: dotted path of the function that runs it with the parsed arguments; it may raise SystemExit.
+    :param arguments: flags and argparse options of each argument.
     """
 
     name: str
@@ -31,12 +31,12 @@ CHECK_STORES = Command(
     "check-stores",
     "Check every configured store: can it be written, and does it hold Featurebase's current secret?",
     """\
-Arms every store of the rotation file as the preflight task does, lets each prove that it can be written, and compares
-what it holds with Featurebase, by fingerprint. Changes nothing, and prints no secret. It needs what a task needs: the
-stores' clients and connections; and Airflow's database, for connections, Variables and earlier reports.
+Connects to every store in the rotation file as the preflight task does, tests whether it can be written, and compares
+what it holds with Featurebase, by fingerprint. It changes nothing and prints no secret. It needs what a task needs: the
+stores' client libraries and connections, and Airflow's database for connections, Variables and earlier reports.
 
-Exit status: 0 every store is ready and holds the current secret (or can't be compared); 1 there are findings;
-2 the command or the rotation file is wrong.""",
+Exit status: 0 if every store is ready and holds the current secret (or can't be compared); 1 if there are findings;
+2 if the command line or the rotation file has errors.""",
     "featurebase_provider.cli.check_stores.run",
     (
         (
@@ -44,12 +44,12 @@ Exit status: 0 every store is ready and holds the current secret (or can't be co
             {
                 "action": "append",
                 "metavar": "NAME",
-                "help": "A webhook's name in the rotation file; repeat it for several. Default: all",
+                "help": "A webhook's name in the rotation file; can be repeated. Default: all webhooks",
             },
         ),
         (
             ("-o", "--output"),
-            {"choices": ("table", "json"), "default": "table", "help": "How to print it. Default: table"},
+            {"choices": ("table", "json"), "default": "table", "help": "Output format. Default: table"},
         ),
     ),
 )
@@ -58,28 +58,49 @@ VALIDATE = Command(
     "validate",
     "Check a rotation file offline, for CI and pre-commit",
     """\
-Reads rotation files as Airflow does and prints all that is wrong with them, each fault with its line and field. It
-needs no network, no connection and no Airflow database. A plug-in's store type is known where the plug-in is installed.
+Reads rotation files as Airflow does and prints every error in them with its line and field. It needs no network, no
+connection and no Airflow database. To check a plug-in's store type, install the plug-in.
 
-Exit status: 0 every file is right; 1 a file has faults; 2 the command is wrong, or a file can't be read.""",
+Exit status: 0 if every file is valid; 1 if a file has errors; 2 if the command line is wrong or a file can't be
+read.""",
     "featurebase_provider.cli.validate.run",
     (
         (
             ("files",),
-            {"nargs": "*", "metavar": "FILE", "help": "A rotation file. Default: the one that Airflow is told to read"},
+            {"nargs": "*", "metavar": "FILE", "help": "A rotation file. Default: [featurebase] rotation_config"},
         ),
         (
             ("-o", "--output"),
-            {"choices": ("text", "json"), "default": "text", "help": "How to print it. Default: text"},
+            {"choices": ("text", "json"), "default": "text", "help": "Output format. Default: text"},
         ),
     ),
 )
 
-COMMANDS = (CHECK_STORES, VALIDATE)
+EXAMPLE_DAGS = Command(
+    "example-dags",
+    "Copy the Dag files and an example rotation file into a folder, to start from",
+    """\
+Copies the Dag files of this package, and a commented rotation file, into a folder, which is made if it is not there.
+Then it says what to do next. Files that exist already are named and stay as they are, unless --force is given. It needs
+no network, no connection and no Airflow database.
+
+Exit status: 0 the files were copied; 1 some exist already, and nothing was copied; 2 the command is wrong, or a file
+can't be written.""",
+    "featurebase_provider.cli.example_dags.run",
+    (
+        (("path",), {"metavar": "PATH", "help": "The folder, for example Airflow's Dags folder"}),
+        (
+            ("-f", "--force"),
+            {"action": "store_true", "help": "Replace files of the same names, an edited rotation.yaml too"},
+        ),
+    ),
+)
+
+COMMANDS = (CHECK_STORES, VALIDATE, EXAMPLE_DAGS)
 
 
 def get_featurebase_cli_commands() -> list[CLICommand]:
-    """What Airflow adds to its own commands (the ``cli`` entry of the provider's info)."""
+    """The commands that Airflow adds to its own (the ``cli`` entry of the provider's info)."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
 
     return [

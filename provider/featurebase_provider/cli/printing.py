@@ -1,4 +1,4 @@
-"""How ``check-stores`` shows what it found: a table for people, or JSON for programs."""
+"""Prints the result of ``check-stores``: a table for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COLOURS = {
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Let no log line or warning of a client get between the lines, nor into a pipe that expects JSON."""
+    """Silence log lines and warnings of clients, so that they don't mix with the output."""
     import airflow.configuration  # noqa: F401  it sets filters for warnings, which must not come after ours
 
     before = logging.root.manager.disable
@@ -95,7 +95,7 @@ def _as_json(store: StoreCheck) -> dict[str, Any]:
 
 
 def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: TextIO | None = None) -> None:
-    """Print a row per store, and below what has to be looked after."""
+    """Print a row per store, and the findings below."""
     console = Console(file=out or sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
@@ -103,7 +103,7 @@ def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Tex
     for heading in ("Webhook", "Store", "Target", "Writable", "Holds", "Fingerprint"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        table.add_row(Text(check.name), Text("Featurebase", "dim"), "", "", "", check.fingerprint or "not known")
+        table.add_row(Text(check.name), Text("Featurebase", "dim"), "", "", "", check.fingerprint or "unknown")
         for store in check.stores:
             writable = _writable(store)
             table.add_row(
@@ -119,7 +119,7 @@ def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Tex
     for line in (*(f"! {text}" for text in found), *(f"Note: {one_line(note, 500)}" for note in notes)):
         console.print(Text(line), soft_wrap=True)
     stores = sum(len(check.stores) for check in checks)
-    verdict = _count(len(found), "finding") if found else "all is well"
+    verdict = _count(len(found), "finding") if found else "no findings"
     summary = f"{_count(len(checks), 'webhook')}, {_count(stores, 'store')}: {verdict}. Nothing was changed."
     console.print(Text(summary), soft_wrap=True)
 
@@ -129,7 +129,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _writable(store: StoreCheck) -> str:
-    """The store's proof in a word or two; "not asked" where a problem came first."""
+    """Whether the store can be written, in a word or two; "not asked" if a problem came first."""
     if store.writability is not None:
         return "yes" if store.writability.proven else "not provable"
     return "not asked" if store.holding == "unknown" or isinstance(store.problem, StoreForeignValue) else "no"

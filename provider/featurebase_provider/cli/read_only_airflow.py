@@ -1,7 +1,7 @@
-"""Lets code that is made for a task read connections and Variables in a command, from Airflow's own backends.
+"""Lets hooks and stores, which are made for tasks, read connections and Variables in a command.
 
-A task asks its supervisor, which asks the API server. A command has neither: it stands in for both, as Airflow's
-own ``dag.test()`` does, and answers reads alone. So hooks and stores run here unchanged, and cannot write.
+A task asks its supervisor, which asks the API server. A command has neither. It takes the place of both, as Airflow's
+own ``dag.test()`` does, and answers only reads. So hooks and stores run here unchanged, and can't write to Airflow.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ReadOnlyAirflow:
-    """A task's channel to Airflow that answers reads from this process's secrets backends and refuses all else."""
+    """A task's channel to Airflow that answers reads from this process's secrets backends and refuses the rest."""
 
     def __init__(self) -> None:
         self.unasked: dict[str, str] = {}
-        """The secrets backends that could not be asked (``MetastoreBackend`` is the database), and by what error."""
+        """The secrets backends that failed (``MetastoreBackend`` is the database), each with its error."""
 
     def send(self, msg: Any) -> Any:
-        """Answer one message as the supervisor would."""
+        """Answer a message as the supervisor would."""
         from airflow.sdk.exceptions import ErrorType
         from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, GetVariable, MaskSecret
         from airflow.sdk.execution_time.supervisor import set_supervisor_comms
@@ -76,7 +76,7 @@ class ReadOnlyAirflow:
         return VariableKeysResult(keys=keys, total_entries=len(keys))
 
     def _first(self, ask: Callable[[Any], Any]) -> tuple[Any, bool]:
-        """The first answer of the backends that the API server asks, and whether all before it could be asked."""
+        """The first result of the backends that the API server asks, and whether all backends before it worked."""
         from airflow.configuration import ensure_secrets_loaded
 
         complete = True
@@ -100,7 +100,7 @@ def _nothing(error_type: Any) -> Any:
 
 @contextmanager
 def read_only_airflow() -> Iterator[ReadOnlyAirflow]:
-    """Have hooks and stores read from Airflow as in a task; none of them can write to it."""
+    """Let hooks and stores read from Airflow as in a task; they can't write to it."""
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 
     channel = ReadOnlyAirflow()
@@ -109,7 +109,7 @@ def read_only_airflow() -> Iterator[ReadOnlyAirflow]:
 
 
 def asset_event_extras(uri: str) -> list[Mapping[str, Any]] | None:
-    """The ``extra`` of every event of an asset, oldest first, from Airflow's database; None where it can't be read."""
+    """The ``extra`` of every event of an asset, oldest first, from Airflow's database; None if it can't be read."""
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select

@@ -1,4 +1,4 @@
-"""``featurebase validate``: everything that is wrong with a rotation file, without a running Airflow."""
+"""``featurebase validate``: checks rotation files without a running Airflow."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ WRONG_USE = 2
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file and what is wrong with it.
+    """One file and its errors.
 
-    :param readable: whether there is a text that could be checked.
-    :param webhooks: how many webhooks a file that is right has.
+    :param readable: whether the file could be read as text.
+    :param webhooks: the number of webhooks in a valid file.
     """
 
     path: str
@@ -42,16 +42,16 @@ class Checked:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check, print to standard output, and end with the exit status that the command promises.
+    """Check the files and print the result to standard output.
 
-    :param arguments: ``files`` (paths; none: the file that Airflow is told to read) and ``output`` (``text`` or
-        ``json``).
-    :raises SystemExit: 1 a file has faults; 2 a file can't be read, or none is configured.
+    :param arguments: ``files`` (paths; none means the file in ``[featurebase] rotation_config``) and ``output``
+        (``text`` or ``json``).
+    :raises SystemExit: 1 if a file has errors; 2 if a file can't be read, or none is configured.
     """
     checked = [_check(path) for path in arguments.files or (None,)]
     show = _json if arguments.output == "json" else _text
     sys.stdout.write(show(checked) + "\n")
-    if status := max(one.status for one in checked):
+    if status := max(file.status for file in checked):
         raise SystemExit(status)
 
 
@@ -65,15 +65,16 @@ def _check(path: str | None) -> Checked:
 
 def _json(checked: Sequence[Checked]) -> str:
     files = [
-        {"path": one.path, "ok": one.status == 0, "faults": [asdict(fault) for fault in one.faults]} for one in checked
+        {"path": file.path, "ok": file.status == 0, "faults": [asdict(fault) for fault in file.faults]}
+        for file in checked
     ]
-    return json.dumps({"ok": all(one.status == 0 for one in checked), "files": files}, indent=2)
+    return json.dumps({"ok": all(file.status == 0 for file in checked), "files": files}, indent=2)
 
 
 def _text(checked: Sequence[Checked]) -> str:
     lines = []
-    for one in checked:
-        lines += [fault.within(one.path) for fault in one.faults]
-        if one.status == 0:
-            lines.append(f"{one.path}: all is well, {one.webhooks} webhook{'' if one.webhooks == 1 else 's'}")
+    for file in checked:
+        lines += [fault.within(file.path) for fault in file.faults]
+        if file.status == 0:
+            lines.append(f"{file.path}: valid, {file.webhooks} webhook{'' if file.webhooks == 1 else 's'}")
     return "\n".join(lines)

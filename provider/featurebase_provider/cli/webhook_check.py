@@ -1,4 +1,4 @@
-"""One configured webhook and its stores, as preflight would find them, and what of that somebody has to look after."""
+"""Checks one configured webhook and its stores as preflight does, and lists the findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.check import StoreCheck
 
-_PUSH = "Trigger the webhook's Dag with mode distribute, which writes the current one and refreshes nothing"
+_PUSH = "Trigger the webhook's Dag with mode=distribute, which writes the current secret without refreshing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class WebhookCheck:
     """One webhook of the rotation file and its stores; holds no secret.
 
     :param name: the webhook's name in the rotation file.
-    :param webhook_id: its id; None where it is configured by a name that Featurebase could not be asked for.
-    :param fingerprint: of Featurebase's current secret, or None where that is not known.
-    :param problem: why it is not known, or what earlier runs told is not.
+    :param webhook_id: its id; None if it is configured by name and Featurebase could not be asked.
+    :param fingerprint: fingerprint of Featurebase's current secret, or None if unknown.
+    :param problem: why the secret, or the records of earlier runs, could not be read.
     :param stores: a row per store.
     """
 
@@ -41,13 +41,13 @@ class WebhookCheck:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What has to be looked after, a sentence or more each."""
+        """What needs attention, one or more sentences each."""
         own = [] if self.problem is None else [self.problem]
         return (*own, *(found for store in self.stores if (found := finding(store)) is not None))
 
 
 def finding(store: StoreCheck) -> str | None:
-    """What has to be looked after at one store, or None."""
+    """What needs attention at one store, or None."""
     if store.problem is not None:
         return str(store.problem)
     if store.holding == "absent":
@@ -55,12 +55,12 @@ def finding(store: StoreCheck) -> str | None:
     if store.holding == "differs":
         return (
             f"store {store.name}: it holds another secret ({store.fingerprint}) than Featurebase, so receivers that "
-            f"read it refuse deliveries. {_PUSH}"
+            f"read it reject deliveries. {_PUSH}"
         )
     if store.holding == "padded":
         return f"store {store.name}: {PADDED}. {_PUSH}"
     if store.holding == "unfinished":
-        return f"store {store.name}: it holds the secret, but what belongs to writing it is not done. {_PUSH}"
+        return f"store {store.name}: it holds the secret, but a step after the write is not done. {_PUSH}"
     return None
 
 
@@ -69,11 +69,11 @@ def check_webhook(
     read: Callable[[WebhookConfig], tuple[Webhook, str]],
     history_of: Callable[[WebhookConfig, str, str], History],
 ) -> WebhookCheck:
-    """Read the webhook and check all its stores; where it can't be read, stores are not compared.
+    """Read the webhook and check all its stores; if the webhook can't be read, the stores are not compared.
 
-    :param read: reads the webhook from Featurebase, and tells its base URL; an error of ours is a finding.
-    :param history_of: what earlier runs tell of the webhook at this base URL and with this id; MemorySpoilt is a
-        finding.
+    :param read: reads the webhook from Featurebase and returns it with the API's base URL; an error is a finding.
+    :param history_of: returns what earlier runs recorded about the webhook with this base URL and id; MemorySpoilt is
+        a finding.
     """
     try:
         webhook, host = read(config)

@@ -1,7 +1,7 @@
-"""The rotation file: which webhooks are rotated, when, and where their secrets must go.
+"""The rotation file: which webhooks are rotated, when, and where their secrets are written.
 
-``load_rotation_config`` reads it and reports everything that is wrong in one :class:`ConfigError`;
-``configured_path`` asks Airflow which file that is. ``docs/configuration.md`` describes every field.
+``load_rotation_config`` reads it and reports all its errors in one :class:`ConfigError`; ``configured_path`` asks
+Airflow for its path. ``docs/configuration.md`` describes every field.
 """
 
 from __future__ import annotations

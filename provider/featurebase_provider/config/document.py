@@ -1,7 +1,7 @@
 """Reads YAML into a tree that knows the line of every field.
 
 PyYAML composes the nodes; its object constructors are never used, so no tag can build a Python object.
-Plain scalars mean what YAML 1.2 says: only ``true`` and ``false`` are booleans, and a date stays text.
+Plain scalars follow YAML 1.2: only ``true`` and ``false`` are booleans, and a date stays text.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A value of the file and where it stands.
+    """A value of the file and its line.
 
     :param value: a scalar, a list of nodes, or a mapping of text keys to nodes.
     :param line: line of the value, counted from 1.
@@ -79,7 +79,7 @@ class Node:
 
 
 class Unreadable(Exception):
-    """The text is no YAML tree that can be used at all."""
+    """The text is not YAML, or its structure can't be used at all."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
@@ -97,9 +97,9 @@ def field_name(path: tuple[Key, ...]) -> str:
 def read_document(text: str) -> tuple[Node | None, list[Fault]]:
     """Read one YAML document.
 
-    :returns: its tree (None if there is none) and the faults that leave a tree to go on with: duplicate keys,
-        keys that are not text, and tags.
-    :raises Unreadable: the text is no YAML, or a structure that cannot be used.
+    :returns: its tree (None if the document is empty) and the errors that still leave a tree: duplicate keys, keys
+        that are not text, and tags.
+    :raises Unreadable: the text is not YAML, or its structure can't be used.
     """
     reader = _Reader()
     try:
@@ -124,7 +124,7 @@ def _check_depth(text: str) -> None:
 
 def _syntax_fault(text: str, exc: yaml.YAMLError) -> Fault:
     if not isinstance(exc, yaml.MarkedYAMLError):  # the reader met a character that YAML forbids
-        return Fault(0, "", "this is not valid YAML: it holds a character that YAML does not allow")
+        return Fault(0, "", "this is not valid YAML: it contains a character that YAML does not allow")
     mark = exc.problem_mark or exc.context_mark
     line = mark.line + 1 if mark else 0
     lines = text.splitlines()
@@ -150,12 +150,10 @@ class _Reader:
         if id(found) in self._done:
             return self._done[id(found)]
         if id(found) in self._begun:
-            raise Unreadable(Fault(line, field_name(path), "an alias (*) stands inside its own anchor (&)"))
+            raise Unreadable(Fault(line, field_name(path), "an alias (*) is inside its own anchor (&)"))
         self._begun.add(id(found))
         if _is_tagged(found):
-            self.faults.append(
-                Fault(line, field_name(path), "a tag (!) stands here; tags are not allowed in this file")
-            )
+            self.faults.append(Fault(line, field_name(path), "tags (!) are not allowed in this file"))
         if isinstance(found, yaml.SequenceNode):
             node = Node([], line)
             for index, item in enumerate(found.value):
@@ -179,7 +177,7 @@ class _Reader:
                 merges += self._merge(child, path)
             elif name in node.value:
                 first = f"first on line {node.key_lines[name]}"
-                self.faults.append(Fault(line, field_name((*path, name)), f"stands twice in this mapping; {first}"))
+                self.faults.append(Fault(line, field_name((*path, name)), f"is given twice in this mapping; {first}"))
             else:
                 self._adopt(node, child)
                 node.value[name], node.key_lines[name] = child, line
@@ -197,7 +195,7 @@ class _Reader:
         sources: list[Node] = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(source.value, dict) for source in sources):
             return sources
-        self.faults.append(Fault(node.line, field_name(path), "<< merges a mapping or a list of mappings only"))
+        self.faults.append(Fault(node.line, field_name(path), "<< can only merge a mapping or a list of mappings"))
         return []
 
     def _adopt(self, parent: Node, child: Node) -> None:
@@ -205,7 +203,7 @@ class _Reader:
         parent.depth = max(parent.depth, child.depth + 1)
         # An alias counts as everything it repeats, so a few lines can't stand for millions of values.
         if parent.size > MAX_NODES:
-            raise Unreadable(Fault(parent.line, "", f"the file holds more than {MAX_NODES} values, aliases counted"))
+            raise Unreadable(Fault(parent.line, "", f"the file has more than {MAX_NODES} values, counting aliases"))
         if parent.depth > MAX_DEPTH:
             raise Unreadable(Fault(parent.line, "", f"values are nested more than {MAX_DEPTH} deep"))
 
@@ -242,7 +240,7 @@ def _scalar(found: yaml.ScalarNode) -> Plain:
 
 
 def screen(root: Node) -> Iterator[Fault]:
-    r"""Texts that look like a credential, and texts with control characters that came in as escapes."""
+    r"""Errors for texts that look like a credential, and for texts with control characters from escapes."""
     yield from _below(root, ())
 
 
@@ -259,15 +257,15 @@ def _text_faults(text: str, line: int, path: tuple[Key, ...]) -> Iterator[Fault]
     if is_credential(text):
         yield Fault(line, field_name(path), f"this looks like a credential. {ADVICE}")
     if _BROKEN.search(text):
-        yield Fault(line, field_name(path), "the text holds a control character or a broken one")
+        yield Fault(line, field_name(path), "the text contains a control character or an invalid one")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a field stands in the file.
+    """The position of a field in the file.
 
-    :param field: its name, whether the file has it or not.
-    :param line: its line, or that of the deepest part of the path that the file has.
+    :param field: its name, whether or not the file has it.
+    :param line: its line, or the line of the deepest part of its path that the file has.
     :param found: whether the file has it.
     """
 

@@ -1,4 +1,4 @@
-"""What is wrong with the rotation file, all of it at once, and said so that no credential is repeated."""
+"""The errors in a rotation file: all of them at once, in words that repeat no credential."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _FIELD = re.compile(
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 ADVICE = (
-    "Credentials have no place in this file: keep the API key in the Airflow connection's password field, and "
-    "a store's login in the store's own connection. Replace this one at its source, since it was written here"
+    "Credentials must not be in this file: keep the API key in the Airflow connection's password field, and a store's "
+    "login in the store's own connection. Revoke and replace this credential, since it was written here"
 )
 
 _SHOWN = 50
 DISAGREEMENT = "disagreement"
-"""Pydantic's error type for fields that are right alone and wrong together."""
+"""Pydantic's error type for fields that contradict each other."""
 
 
 def is_credential(value: str) -> bool:
@@ -45,12 +45,12 @@ def names_credential(field: str) -> bool:
 
 
 def shown_key(key: str) -> str:
-    """A mapping's key as it may appear in a message: only a plain name is repeated."""
+    """A mapping's key for a message: only a plain name is shown."""
     return key if _PLAIN_KEY.fullmatch(key) and without_tokens(key) == key else "?"
 
 
 def shown_value(value: object) -> str:
-    """A short value in quotes, for a message; a long one or one like a credential stays unsaid."""
+    """A short value in quotes, for a message; "the value" if it is long or looks like a credential."""
     text = str(value)
     if len(text) > 60 or is_credential(text) or without_tokens(text) != text:
         return "the value"
@@ -59,10 +59,10 @@ def shown_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing that is wrong in the rotation file.
+    """One error in the rotation file.
 
-    :param line: line in the file, counted from 1; 0 where no line is at fault (a missing file, say).
-    :param field: the field as ``webhooks[0].probe.timeout``; empty where the whole file is at fault.
+    :param line: line in the file, counted from 1; 0 if no single line is wrong (for example, a missing file).
+    :param field: the field, such as ``webhooks[0].probe.timeout``; empty if the error concerns the whole file.
     :param message: what is wrong and what is allowed; never a value that could be a secret.
     """
 
@@ -71,16 +71,16 @@ class Fault:
     message: str
 
     def within(self, path: str) -> str:
-        """The fault with its file and line, as editors and people find them: ``path:line: field: message``."""
+        """The error with its file and line, in the form that editors understand: ``path:line: field: message``."""
         place = f"{path}:{self.line}" if self.line and path else path
         return ": ".join(part for part in (place, self.field, self.message) if part)
 
 
 class ConfigError(FeaturebaseError):
-    """The rotation file cannot be used; no rotation Dag is built from it, and nothing else was changed.
+    """The rotation file can't be used; no rotation Dag is built from it, and nothing else was changed.
 
-    :param path: the rotation file, or empty where no file is configured.
-    :param faults: every fault found, in the order of the file.
+    :param path: the rotation file, or empty if no file is configured.
+    :param faults: every error found, in the order of the file.
     """
 
     retry_helps = False
@@ -90,9 +90,9 @@ class ConfigError(FeaturebaseError):
         self.path, self.faults = path, faults
 
     def __str__(self) -> str:
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        what = f"{count} in the rotation file" if self.path else "there is no rotation file"
-        lines = [f"{what}; no rotation Dag is built until that is mended:"]
+        count = "1 error" if len(self.faults) == 1 else f"{len(self.faults)} errors"
+        what = f"{count} in the rotation file" if self.path else "no rotation file is configured"
+        lines = [f"{what}; no rotation Dag is built until this is fixed:"]
         lines += [fault.within(self.path) for fault in self.faults[:_SHOWN]]
         if (hidden := len(self.faults) - _SHOWN) > 0:
             lines.append(f"... and {hidden} more")
@@ -100,16 +100,16 @@ class ConfigError(FeaturebaseError):
 
 
 class FileUnusable(ConfigError):
-    """There is no rotation file that could be checked: none is configured, or it can't be read as text."""
+    """There is no rotation file to check: none is configured, or it can't be read as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Fields that are right alone and wrong together.
+    """Fields that contradict each other.
 
-    :param fields: their names, the one to change first.
-    :param message: why they do not agree.
-    :param loc: the path of the one to change, where it is no plain field.
+    :param fields: their names, beginning with the one to change.
+    :param message: why they contradict each other.
+    :param loc: the path of the one to change, if it is not a top-level field.
     """
 
     fields: tuple[str, ...]
@@ -118,10 +118,10 @@ class Problem:
 
 
 def disagreement(problems: Iterable[Problem]) -> ValidationError:
-    """The problems as an error that a model's validator can raise, each at its own field."""
+    """An error for a model's validator to raise, with each problem at its own field."""
     details = [
         InitErrorDetails(
-            # The message goes in as a value: braces in it would be read as a template.
+            # The message is passed as a value: braces in it would be read as a template.
             type=PydanticCustomError(DISAGREEMENT, "{message}", {"message": p.message, "fields": p.fields}),
             loc=p.loc or (p.fields[0],),
             input=None,

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into faults: own words, the field's line, what is allowed, and never a secret."""
+"""Turns pydantic's errors into messages with the field's line and what is allowed, and without secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Locate = Callable[[tuple[Key, ...]], Place]
 _WORDS = {
     "missing": "is required",
     "string_type": "must be text",
-    "string_unicode": "must be text without broken characters",
+    "string_unicode": "must be text without invalid characters",
     "bool_type": "must be true or false, without quotes",
     "bool_parsing": "must be true or false, without quotes",
     "int_type": "must be a whole number",
@@ -47,7 +47,7 @@ def details_of(error: ValidationError) -> list[ErrorDetails]:
 
 
 def fault_from(detail: ErrorDetails, model: type[BaseModel], locate: Locate) -> Fault:
-    """One of pydantic's errors as a fault.
+    """Turn one of pydantic's errors into a fault.
 
     :param model: the model that was validated; names the fields that are allowed.
     :param locate: finds a field of that model in the file.
@@ -65,7 +65,7 @@ def fault_from(detail: ErrorDetails, model: type[BaseModel], locate: Locate) -> 
 
 
 def fault_from_problem(problem: Problem, model: type[BaseModel], locate: Locate) -> Fault:
-    """Fields that do not agree, as a fault at the first of them that the file has."""
+    """Turn fields that contradict each other into a fault at the first of them that the file has."""
     loc, message = problem.loc or (problem.fields[0],), problem.message
     place = locate(loc)
     line = place.line
@@ -79,12 +79,12 @@ def fault_from_problem(problem: Problem, model: type[BaseModel], locate: Locate)
 
 
 def unknown_field(name: str, allowed: list[str]) -> str:
-    """What to say of a field that does not exist."""
+    """The message for a field that does not exist."""
     if names_credential(name):
-        return f"is no field of this file. {ADVICE}"
+        return f"is not a field of this file. {ADVICE}"
     close = get_close_matches(name[:60], allowed, n=1)
     meant = f"; did you mean {close[0]}?" if close else ""
-    return f"is no field here{meant} (allowed: {', '.join(allowed)})"
+    return f"is not a known field{meant} (allowed: {', '.join(allowed)})"
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel], loc: tuple[Key, ...]) -> str:
@@ -111,7 +111,7 @@ def _message(detail: ErrorDetails, model: type[BaseModel], loc: tuple[Key, ...])
 def _about_value(detail: ErrorDetails) -> str:
     value, kind = detail.get("input"), detail["type"]
     if value is None and kind != "missing":
-        return ", and nothing stands here"
+        return ", but it is empty"
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         return "; put it in quotes"
     return ""

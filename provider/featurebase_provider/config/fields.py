@@ -1,4 +1,4 @@
-"""Types of single fields: what they accept, and what they say when they don't."""
+"""Types of single fields: the values they accept, and their error messages."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ _UNSTABLE_CRON = re.compile(r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)")
 
 def _schedule(value: str) -> str:
     if value.startswith("@") and value not in PRESETS:
-        raise ValueError(f"{shown_value(value)} is no schedule; allowed: a cron expression, {', '.join(PRESETS)}, null")
+        presets = ", ".join(PRESETS)
+        raise ValueError(f"{shown_value(value)} is not a schedule; allowed: a cron expression, {presets}, null")
     if not value.startswith("@") and len(value.split()) != 5:
         raise ValueError(
-            f"{shown_value(value)} is no schedule; allowed: a cron expression of 5 fields (minute, hour, day "
+            f"{shown_value(value)} is not a schedule; allowed: a cron expression of 5 fields (minute, hour, day "
             f"of month, month, day of week), {', '.join(PRESETS)}, null for manual runs only"
         )
     if _UNSTABLE_CRON.search(value):
-        raise ValueError(f"{shown_value(value)} is no fixed schedule: R and H differ each time the file is read")
+        raise ValueError(f"{shown_value(value)} is not a fixed schedule: R and H differ each time the file is read")
     _check_cron(value)
     return value
 
@@ -49,9 +50,9 @@ def _check_cron(value: str) -> None:
     try:
         croniter(_QUARTERLY if value == "@quarterly" else value, datetime(2026, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
-        raise ValueError(f"{shown_value(value)} names no date that ever comes") from None
+        raise ValueError(f"{shown_value(value)} matches no date") from None
     except CroniterBadCronError:
-        raise ValueError(f"{shown_value(value)} is no cron expression") from None
+        raise ValueError(f"{shown_value(value)} is not a valid cron expression") from None
 
 
 def _zone(value: str) -> str:
@@ -62,7 +63,7 @@ def _zone(value: str) -> str:
         by_place = [zone for zone in pendulum.timezones() if zone.rpartition("/")[2].lower() == value.lower()]
         meant = list(dict.fromkeys([*by_place, *close]))[:3]
         hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        raise ValueError(f"{shown_value(value)} is no IANA time zone{hint}") from None
+        raise ValueError(f"{shown_value(value)} is not an IANA time zone{hint}") from None
 
 
 def _start_date(value: Any) -> Any:
@@ -80,7 +81,7 @@ def _finding_kind(value: str) -> str:
     if value not in KINDS:
         close = get_close_matches(value[:60], KINDS, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{shown_value(value)} is no kind of finding{meant} (allowed: {', '.join(KINDS)})")
+        raise ValueError(f"{shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")
     return value
 
 
@@ -91,7 +92,7 @@ def _host(value: str) -> str:
     except ValueError:
         labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"{shown_value(value)} is no host name or address; leave out scheme, port, path and wildcard")
+        raise ValueError(f"{shown_value(value)} is not a host name or address; omit scheme, port, path and wildcard")
     return host
 
 
@@ -120,7 +121,7 @@ def _text_type(pattern: str) -> WithJsonSchema:
 
 
 def between(low: str, high: str) -> AfterValidator:
-    """A check that a duration lies between two others, which are allowed themselves."""
+    """A check that a duration is between two others, both included."""
     least, most = parse_duration(low), parse_duration(high)
 
     def check(value: timedelta) -> timedelta:
@@ -133,7 +134,7 @@ def between(low: str, high: str) -> AfterValidator:
 
 def _not_all(value: str) -> str:
     if value == ALL_WEBHOOKS:
-        raise ValueError("stands for all webhooks where an emergency is triggered, so no webhook can be called so")
+        raise ValueError("means all webhooks when an emergency is triggered, so it can't be a webhook's name")
     return value
 
 
@@ -164,16 +165,16 @@ FindingKindName = Annotated[str, AfterValidator(_finding_kind), WithJsonSchema({
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 Waiting = Annotated[Duration, between("PT0.1S", "P1D")]
-"""How long a task may wait for something: up to a day."""
+"""How long a task may wait: up to a day."""
 
 LongWaiting = Annotated[Duration, between("PT0.1S", "P7D")]
-"""How long a deferred task, which holds no worker, may wait for something."""
+"""How long a deferred task, which occupies no worker, may wait."""
 
 Pause = Annotated[Duration, between("PT0.1S", "PT1H")]
-"""Time between two looks at the same thing."""
+"""Time between two reads of the same thing."""
 
 Steady = Annotated[Duration, between("PT0S", "PT1H")]
-"""How long something must stay as it is."""
+"""How long something must stay unchanged."""
 
 Delay = Annotated[Duration, between("PT0.1S", "P1D")]
 """Time before another try; Airflow itself caps it at a day."""

@@ -1,4 +1,4 @@
-"""Which file is the rotation file, and its text."""
+"""Finds the rotation file and reads its text."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ _FIELD = f"[{SECTION}] {OPTION}"
 def read_text(path: Path) -> str:
     """Read the rotation file.
 
-    :raises FileUnusable: it is missing, no regular file, unreadable, or larger than 1 MiB.
-    :raises ConfigError: it is not UTF-8 text, or holds control characters.
+    :raises FileUnusable: it is missing, not a regular file, unreadable, or larger than 1 MiB.
+    :raises ConfigError: it is not UTF-8 text, or contains control characters.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block whoever reads it
-            raise _unusable(path, "is no regular file; name the YAML file itself")
+            raise _unusable(path, "is not a regular file; give the path of the YAML file itself")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _unusable(path, f"does not exist. Create it, or name another one: {how_to_set()}") from None
+        raise _unusable(path, f"does not exist. Create it, or use another file: {how_to_set()}") from None
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "its name is not usable"
-        raise _unusable(path, f"cannot be read ({reason}) by the user that runs Airflow's Dag processor") from None
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "its name is invalid"
+        who = "Airflow's Dag processor and workers must be able to read it"
+        raise _unusable(path, f"can't be read by this process ({reason}); {who}") from None
     if len(raw) > MAX_BYTES:
-        raise _unusable(path, "is larger than 1 MiB; that is no rotation file")
+        raise _unusable(path, "is larger than 1 MiB, too large for a rotation file")
     return _decoded(path, raw)
 
 
 def how_to_set() -> str:
-    """How to tell Airflow which file to read."""
+    """How to configure the rotation file's path."""
     return (
         "set AIRFLOW__FEATUREBASE__ROTATION_CONFIG, or rotation_config in the section [featurebase] of "
         "airflow.cfg, to the absolute path of a YAML file, for example "
@@ -55,7 +56,7 @@ def _decoded(path: Path, raw: bytes) -> str:
         raise ConfigError(str(path), (Fault(line, "", "this is not UTF-8; save the file as UTF-8"),)) from None
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        message = "the file holds a control character; YAML is text only"
+        message = "the file contains a control character; YAML files must be text"
         raise ConfigError(str(path), (Fault(line, "", message),))
     return text
 
@@ -67,7 +68,7 @@ def _unusable(path: Path, problem: str) -> FileUnusable:
 def configured_path() -> Path:
     """The rotation file that ``[featurebase] rotation_config`` names.
 
-    :raises FileUnusable: the setting is missing, empty, or no absolute path.
+    :raises FileUnusable: the setting is missing, empty, or not an absolute path.
     """
     from featurebase_provider.airflow_compat import airflow_conf  # reading the models needs no Airflow
 

@@ -1,4 +1,4 @@
-"""From the rotation file to its models, or to the list of everything that is wrong with it."""
+"""Loads the rotation file into its models, or lists all of its errors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fie
 
 
 def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
-    """A fault at each second use, naming the place and line of the first.
+    """A fault for each repeated name, webhook or target, with the field and line of the first.
 
-    A webhook that one entry names by id and another by name is not seen here: only Featurebase knows.
+    Two entries for one webhook, one by id and the other by name, are not found here: only Featurebase knows.
     """
     seen: dict[tuple[Any, ...], Place] = {}
     for webhook in webhooks:
@@ -45,7 +45,7 @@ def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
 
 
 def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, str]]:
-    """What a webhook claims for itself: what it is, where that stands, and the words for a second claim."""
+    """What must be unique in a webhook: the value, its position, and the message for a repetition."""
     values, place = webhook.values, webhook.source.place
     connection = values.get("featurebase_conn_id", WebhookSettings.model_fields["featurebase_conn_id"].default)
     if isinstance(name := values.get("name"), str):
@@ -64,11 +64,11 @@ def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, s
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A rotation file, right or wrong.
+    """A rotation file that was read, valid or not.
 
-    :param root: what it says; None where it is no YAML.
+    :param root: its content; None if it is not YAML.
     :param webhooks: its entries that are mappings.
-    :param faults: everything that is wrong, in the order of the file.
+    :param faults: all errors, in the order of the file.
     """
 
     path: str
@@ -78,10 +78,10 @@ class CheckedFile:
 
 
 def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
-    """Read, merge and check the rotation file.
+    """Read and check the rotation file, and merge its defaults.
 
     :param path: the YAML file.
-    :raises ConfigError: the file is missing or wrong; holds every fault with its line and field.
+    :raises ConfigError: the file is missing or has errors; it contains every error with its line and field.
     """
     file = check_file(path)
     if file.faults:
@@ -93,7 +93,7 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
 
 
 def check_file(path: str | os.PathLike[str]) -> CheckedFile:
-    """Read and check the rotation file, and keep what is right beside what is wrong.
+    """Read and check the rotation file; keep valid entries even if others have errors.
 
     :param path: the YAML file.
     :raises ConfigError: the file can't be read as text.
@@ -113,9 +113,9 @@ def check_file(path: str | os.PathLike[str]) -> CheckedFile:
 
 def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:
     if root is None or root.value is None:
-        return [Fault(0, "", f"the file is empty. The least it needs:\n{EXAMPLE}")]
+        return [Fault(0, "", f"the file is empty. A minimal file:\n{EXAMPLE}")]
     if not isinstance(root.value, dict):
-        return [Fault(root.line, "", f"the file must be a mapping with webhooks. The least it needs:\n{EXAMPLE}")]
+        return [Fault(root.line, "", f"the file must be a mapping with webhooks. A minimal file:\n{EXAMPLE}")]
     faults = [
         Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP)))
         for key in root.value
@@ -129,7 +129,7 @@ def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]
 
 
 def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fault]]:
-    """Check what ``defaults:`` says alone; returns the part of it that webhooks take over."""
+    """Check ``defaults:`` by itself; return the part that webhooks inherit."""
     if node is None or node.value is None:
         return None, []
     if not isinstance(node.value, dict):
@@ -139,7 +139,7 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
         Fault(
             whole.key_lines[key],
             field_name(("defaults", key)),
-            "is said by each webhook for itself; move it there",
+            "can't have a default; move it into each webhook",
         )
         for key in node.value
         if key in _OF_EACH_WEBHOOK
@@ -158,7 +158,7 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
 
 
 def _check_audit(root: Node) -> list[Fault]:
-    """Check what ``audit:`` says."""
+    """Check ``audit:``."""
     node = root.child("audit")
     if node is None or node.value is None:
         return []
@@ -180,7 +180,7 @@ def _check_webhooks(root: Node, defaults: Node | None, checked: list[CheckedWebh
     line = root.key_lines.get("webhooks", root.line)
     if node is None or not isinstance(node.value, list) or not node.value:
         problem = "is required" if node is None else "must be a list of at least one webhook"
-        return [Fault(line, "webhooks", f"{problem}. The least it needs:\n{EXAMPLE}")]
+        return [Fault(line, "webhooks", f"{problem}. A minimal file:\n{EXAMPLE}")]
     faults: list[Fault] = []
     for index, own in enumerate(node.value):
         if isinstance(own.value, dict):
@@ -192,7 +192,7 @@ def _check_webhooks(root: Node, defaults: Node | None, checked: list[CheckedWebh
 
 
 def _screened(faults: list[Fault], root: Node) -> list[Fault]:
-    """Add what may stand nowhere; of such a field nothing else is said."""
+    """Add errors for credentials and control characters; such a field gets no other error."""
     found = list(screen(root))
     places = {(fault.line, fault.field) for fault in found}
     return [*found, *(fault for fault in faults if (fault.line, fault.field) not in places)]

@@ -1,7 +1,7 @@
-"""What the rotation file says, once it is read: one :class:`WebhookConfig` for each webhook.
+"""Models of the rotation file: one :class:`WebhookConfig` for each webhook.
 
-The models can also be made in Python, for own Dags; they check the same things there. Lengths of time are
-``timedelta``; text in their place is read as an ISO 8601 duration.
+The models can also be built in Python, for your own Dags, with the same checks. Durations are ``timedelta``; a text is
+read as an ISO 8601 duration.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.base import StoreConfig
 
 FEATUREBASE_RETRIES = timedelta(hours=7, minutes=1)
-"""From the first failed attempt of a delivery to its last retry (Featurebase guide "Delivery behaviors")."""
+"""Time from a delivery's first failed attempt to its last retry (Featurebase guide "Delivery behaviors")."""
 
 DAG_ID_PREFIX = "featurebase_rotate__"
 AUDIT_DAG_ID = "featurebase_audit"
@@ -47,22 +47,24 @@ EMERGENCY_DAG_ID = "featurebase_emergency_rotation"
 
 
 def naming_problems(*, has_id: bool, has_name: bool) -> Iterator[Problem]:
-    """A webhook is named once, by id or by name."""
+    """A webhook is identified exactly once, by id or by name."""
     if has_id and has_name:
-        yield Problem(("webhook_name", "webhook_id"), "names the webhook a second time; keep this or webhook_id")
+        yield Problem(
+            ("webhook_name", "webhook_id"), "identifies the webhook a second time; keep either this or webhook_id"
+        )
     elif not has_id and not has_name:
-        yield Problem(("webhook_id", "webhook_name"), "is required, or webhook_name in its place")
+        yield Problem(("webhook_id", "webhook_name"), "is required, or webhook_name instead")
 
 
 def settings_problems(s: WebhookSettings) -> Iterator[Problem]:
-    """What the fields that ``defaults:`` may hold ask of each other."""
+    """Contradictions between fields that ``defaults:`` may contain."""
     if s.min_age is not None and s.max_age is not None and s.min_age >= s.max_age:
         yield Problem(("min_age", "max_age"), "must be shorter than max_age")
     if s.reactivate and s.probe is None:
-        message = "needs the probe, which shows that the receiver accepts the new secret; add probe: true"
+        message = "requires the probe, which shows that the receiver accepts the new secret; add probe: true"
         yield Problem(("reactivate", "probe"), message)
     if s.refresh_grace >= s.execution_timeout:
-        message = "must be shorter than execution_timeout, or the task is stopped while it looks for the refresh"
+        message = "must be shorter than execution_timeout, or the task is stopped while it waits for the refresh"
         yield Problem(("refresh_grace", "execution_timeout"), message)
     for delay in ("retry_delay", "push_retry_delay"):
         if getattr(s, delay) > s.max_retry_delay:
@@ -70,23 +72,23 @@ def settings_problems(s: WebhookSettings) -> Iterator[Problem]:
 
 
 def store_problems(settings: WebhookSettings, stores: Mapping[int, StoreConfig]) -> Iterator[Problem]:
-    """What the stores ask of each other and of the webhook; ``stores`` by their number in the list."""
+    """Contradictions among the stores and with the webhook's settings; ``stores`` by their number in the list."""
     labels: dict[str, int] = {}
     for index, store in stores.items():
         first = labels.setdefault(store.label, index)
         if first != index:
-            message = f"is the label of stores[{first}] too; labels name push tasks and are unique in a webhook"
+            message = f"is also the label of stores[{first}]; labels name push tasks and must be unique in a webhook"
             yield Problem(("stores",), message, ("stores", index, "label"))
     if settings.previous_for < FEATUREBASE_RETRIES and any(store.keeps_previous for store in stores.values()):
         message = (
-            "must be PT7H1M at least where a store keeps the previous secret: Featurebase retries deliveries "
-            "that long, and does not say which secret signs a retry"
+            "must be at least PT7H1M if a store keeps the previous secret: Featurebase retries deliveries "
+            "that long, and does not document which secret signs a retry"
         )
         yield Problem(("previous_for", "stores"), message)
 
 
 def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
-    """Two stores of one webhook never write to one place; across a file see ``uniqueness``."""
+    """Two stores of one webhook must not write to the same place; :func:`.loading.repeated` checks the whole file."""
     targets: dict[str, int] = {}
     for index, store in enumerate(stores):
         first = targets.setdefault(store.target, index)
@@ -95,7 +97,7 @@ def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
 
 
 class WebhookSettings(DagSettings):
-    """What `defaults:` may say for all webhooks, and each webhook for itself."""
+    """Settings that `defaults:` can set for all webhooks, and each webhook for itself."""
 
     featurebase_conn_id: ConnectionId = Field(
         "featurebase_default",
@@ -110,58 +112,58 @@ class WebhookSettings(DagSettings):
     )
     max_age: Age | None = Field(
         timedelta(days=90),
-        description="The age at which the audit calls the secret too old; null for no limit.",
+        description="The age from which the audit reports the secret as too old; null for no limit.",
         examples=["P90D"],
     )
     min_age: Age | None = Field(
         timedelta(days=1),
-        description="A scheduled run is skipped while the secret is younger; null to rotate at any age.",
+        description="A scheduled run is skipped while the secret is younger than this; null to rotate at any age.",
         examples=["P1D"],
     )
     late_start: Age | None = Field(
         timedelta(hours=1),
-        description="A scheduled run that starts later than this after its time is skipped, so that "
+        description="A scheduled run that starts later than this after its scheduled time is skipped, so that "
         "unpausing a Dag rotates nothing; null to run however late.",
         examples=["PT1H"],
     )
     refresh_grace: Waiting = Field(
         timedelta(minutes=1),
-        description="After a refresh without an answer: how long to look whether it happened. "
-        "The shorter, the likelier a second refresh.",
+        description="How long to look for a new secret after a refresh call that failed ambiguously (timeout, reset, "
+        "5xx, unreadable body). The shorter, the likelier a second refresh.",
         examples=["PT1M"],
     )
     previous_for: Age = Field(
         timedelta(hours=8),
-        description="How long stores with a previous_key keep the previous secret; with such a store at "
-        "least PT7H1M, as long as Featurebase retries deliveries.",
+        description="How long stores with a previous_key keep the previous secret; if there is such a store, at least "
+        "PT7H1M, since Featurebase retries deliveries that long.",
         examples=["PT8H"],
     )
     allow_inactive: StrictBool = Field(
-        False, description="Whether to rotate although the webhook is paused or suspended."
+        False, description="Whether to rotate even if the webhook is paused or suspended."
     )
     reactivate: StrictBool = Field(
         False,
-        description="Whether to set the webhook active again if Featurebase paused it for failures during "
-        "the rotation. Needs the probe.",
+        description="Whether to set the webhook active again if Featurebase paused it because deliveries failed during "
+        "the rotation. Requires the probe.",
     )
     probe: Annotated[ProbeConfig | None, BeforeValidator(switched)] = Field(
         None,
-        description="Sends the receiver a signed test event before and after the rotation. null or false: "
-        "off; true or {}: on with its defaults.",
+        description="Sends signed test events to the receiver before and after the refresh. null or false: off; true "
+        "or {}: on with default settings.",
     )
     verify: VerifyConfig = Field(
         default_factory=VerifyConfig,
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
     )
-    retries: StrictInt = Field(3, ge=0, le=100, description="Retries of each task but the push tasks.")
+    retries: StrictInt = Field(3, ge=0, le=100, description="Retries of each task except the push tasks.")
     retry_delay: Delay = Field(
         timedelta(seconds=30),
         description="Time before the first retry; it doubles each time.",
         examples=["PT30S"],
     )
     push_retries: StrictInt = Field(
-        12, ge=0, le=1000, description="Retries of a push task, which brings one store to the current secret."
+        12, ge=0, le=1000, description="Retries of a push task, which writes the current secret to one store."
     )
     push_retry_delay: Delay = Field(
         timedelta(seconds=10),
@@ -173,37 +175,38 @@ class WebhookSettings(DagSettings):
     )
     execution_timeout: Delay = Field(
         timedelta(minutes=15),
-        description="How long a task that waits for nothing may run. Longer than refresh_grace.",
+        description="Time limit of each task that does not wait for deliveries or the receiver. Must be longer than "
+        "refresh_grace.",
         examples=["PT15M"],
     )
     dashboard_url: HttpsUrl | None = Field(
         None,
-        description="The webhook's page in the Featurebase dashboard, linked from its tasks.",
+        description="Address of the webhook's page in the Featurebase dashboard; its tasks link to it.",
         examples=["https://acme.featurebase.app/dashboard/settings/webhooks"],
     )
 
 
 class WebhookConfig(WebhookSettings):
-    """One webhook, one Dag: which secret is rotated, when, and where it must go."""
+    """One webhook, one Dag: which secret is rotated, when, and where it is written."""
 
     name: WebhookName = Field(
-        description="Names the Dag featurebase_rotate__<name>. Lower-case letters, digits, _ and -.",
+        description="The name in the Dag's id, featurebase_rotate__<name>. Lower-case letters, digits, _ and -.",
         examples=["production"],
     )
     webhook_id: WebhookId | None = Field(
         None,
-        description="The webhook's id, 24 hex digits. Either this or webhook_name.",
+        description="The webhook's id, 24 hex digits. Give either this or webhook_name.",
         examples=["507f1f77bcf86cd799439011"],
     )
     webhook_name: str | None = Field(
         None,
         min_length=1,
         max_length=100,
-        description="The webhook's exact name in Featurebase. Either this or webhook_id.",
+        description="The webhook's exact name in Featurebase. Give either this or webhook_id.",
         examples=["Production Webhook"],
     )
     stores: tuple[StoreEntry, ...] = Field(
-        min_length=1, max_length=50, description="The places where the receiver finds the secret."
+        min_length=1, max_length=50, description="The places where receivers read the secret; a rotation writes them."
     )
 
     @property
@@ -235,8 +238,8 @@ class RotationConfig(FileModel):
     """A whole rotation file.
 
     :param path: the file that it was read from.
-    :param webhooks: its webhooks, in the file's order, `defaults:` merged into each.
-    :param audit: what it says of the audit.
+    :param webhooks: its webhooks, in the file's order, with `defaults:` merged into each.
+    :param audit: the audit's settings.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The entries of a rotation file that an emergency can work with, whatever else in the file is wrong."""
+"""Loads the entries of a rotation file that an emergency can use, even if the rest of the file has errors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from featurebase_provider.config.webhook import CheckedWebhook
 
 _NEEDED = frozenset({"name", "webhook_id", "webhook_name", "featurebase_conn_id", "stores"})
-"""What says which secret is refreshed and where it must go. All else has defaults that an emergency can do with."""
+"""Fields that decide which secret is refreshed and where it is written. An emergency can use defaults for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class RightEntries:
-    """What of a rotation file is right.
+    """The usable entries of a rotation file.
 
-    :param webhooks: the entries whose webhook, connection and stores are right. A setting beside them that is wrong
-        has its default.
-    :param wrong: the other entries, each with what is wrong with it; one without a usable name goes by its place,
+    :param webhooks: the entries whose webhook, connection and stores are valid. Any other setting that is invalid has
+        its default.
+    :param wrong: the other entries, each with its error; an entry without a usable name is identified by its position,
         such as ``webhooks[2]``.
-    :param error: everything that is wrong with the file, or None.
+    :param error: all errors in the file, or None.
     """
 
     webhooks: tuple[WebhookConfig, ...]
@@ -42,16 +42,16 @@ class RightEntries:
 
 
 def load_right_entries(path: str | os.PathLike[str]) -> RightEntries:
-    """Read the rotation file, and leave out the entries that are wrong.
+    """Read the rotation file, and leave out invalid entries.
 
     :param path: the YAML file.
-    :raises ConfigError: no entry is right; holds every fault with its line and field.
+    :raises ConfigError: no entry is valid; it contains every error with its line and field.
     """
     file = check_file(path)
     if not file.faults:
-        return RightEntries(tuple(one.config for one in file.webhooks if one.config is not None))
+        return RightEntries(tuple(entry.config for entry in file.webhooks if entry.config is not None))
     error = ConfigError(file.path, file.faults)
-    right = {one.source.index: config for one in file.webhooks if (config := _usable(one, file)) is not None}
+    right = {entry.source.index: config for entry in file.webhooks if (config := _usable(entry, file)) is not None}
     if not right:
         raise error
     return RightEntries(tuple(right.values()), _wrong(file, right), error)
@@ -73,18 +73,18 @@ def _wrong(file: CheckedFile, right: Mapping[int, WebhookConfig]) -> dict[str, s
 
 
 def _split(fault: Fault) -> tuple[str, str]:
-    """The entry that a fault is in, or ``defaults``, and the field there; "" where it is no single one."""
+    """The entry that an error is in, or ``defaults``, and the field there; "" if it is not a single field."""
     found = re.match(r"(webhooks\[\d+\]|defaults)(?:\.([^.\[]*))?", fault.field)
     return (found[1], found[2] or "") if found is not None else ("", "")
 
 
 def _usable(webhook: CheckedWebhook, file: CheckedFile) -> WebhookConfig | None:
-    """The entry, without the settings that are wrong; None where what an emergency needs is wrong, or may be."""
+    """The entry without its invalid settings; None if a setting that an emergency needs is, or may be, invalid."""
     values = webhook.values
     wrong = {name for fault in file.faults if (name := _field_of(webhook, fault)) is not None}
     if wrong & _NEEDED:
         return None
-    # A field of an unknown name may be a misspelt connection: only an id means one webhook whatever the workspace.
+    # An unknown field may be a misspelt connection. Only an id means the same webhook in every workspace.
     if not wrong <= WebhookConfig.model_fields.keys() and "webhook_id" not in values:
         return None
     for kept in (WebhookConfig.model_fields.keys() - wrong, _NEEDED):
@@ -102,7 +102,7 @@ def _config(values: Mapping[str, Any]) -> WebhookConfig | None:
 
 
 def _field_of(webhook: CheckedWebhook, fault: Fault) -> str | None:
-    """Which field of the entry a fault concerns, its name where the whole is wrong, None where it is another's."""
+    """The field of the entry that an error concerns; "name" if it is the whole entry; None if it is another entry."""
     place, name = _split(fault)
     if place == "defaults":
         own = webhook.source.own.child(name)

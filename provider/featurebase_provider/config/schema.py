@@ -1,7 +1,7 @@
-"""Makes the JSON Schema of the rotation file from its models, for editors.
+"""Generates the JSON Schema of the rotation file from its models, for editors.
 
-``python -m featurebase_provider.config.schema PATH`` writes one that knows every store type that is installed here.
-Without a path it writes the file that ships with the package, which knows the built-in types.
+``python -m featurebase_provider.config.schema PATH`` writes a schema that knows every installed store type. Without a
+path it writes the file that ships with the package, which knows the built-in types.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _RotationFile = create_model(
     __config__=ConfigDict(extra="forbid"),
     defaults=(
         WebhookSettings | None,
-        Field(None, description="What holds for every webhook that does not say otherwise."),
+        Field(None, description="Default settings for all webhooks; each webhook can override them."),
     ),
     audit=(
         AuditConfig | None,
-        Field(None, description="The Dag that audits all webhooks; without this section it has its defaults."),
+        Field(None, description="Settings of the Dag that audits all webhooks; optional."),
     ),
     webhooks=(
         list[WebhookConfig],
@@ -57,8 +57,8 @@ class _Untitled(GenerateJsonSchema):
 def rotation_schema(types: Sequence[str] | None = None) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a rotation file.
 
-    :param types: the store types that a file may use. Default: the built-in ones, and any other unchecked.
-    :raises StorePluginBroken: a plug-in offers a type and cannot be used.
+    :param types: the store types that a file may use. Default: the built-in ones; other types are not checked.
+    :raises StorePluginBroken: a plug-in offers a type but can't be used.
     """
     stores = [store_class(name) for name in (BUILT_IN if types is None else types)]
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(_RotationFile, "validation")]
@@ -84,12 +84,12 @@ def rotation_schema(types: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def schema_text(types: Sequence[str] | None = None) -> str:
-    """The schema as a file holds it; by default the shipped one."""
+    """The text of the schema file; by default of the one that ships with the package."""
     return json.dumps(rotation_schema(types), indent=2) + "\n"
 
 
 def field_descriptions(store: type[StoreConfig]) -> dict[str, str]:
-    """What the docstrings of a store type (``:param field: ...``) say of its fields, Markdown-quoted."""
+    """The descriptions of a store type's fields from its docstrings (``:param field: ...``), escaped for Markdown."""
     found: dict[str, str] = {}
     for model in reversed(store.__mro__):
         if issubclass(model, StoreConfig):
@@ -110,7 +110,7 @@ def _describe_store(definition: dict[str, Any], store: type[StoreConfig]) -> Non
 
 def _plug_in_store() -> dict[str, Any]:
     return {
-        "title": "A store type that another distribution offers",
+        "title": "A store type from another distribution",
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"type": "string", "not": {"enum": list(BUILT_IN)}}},
@@ -118,15 +118,19 @@ def _plug_in_store() -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the schema and say where.
+    """Write the schema and print its path.
 
-    :raises StorePluginBroken: a plug-in offers a type and cannot be used.
+    :raises StorePluginBroken: a plug-in offers a type but can't be used.
     """
     parser = argparse.ArgumentParser(
         prog="python -m featurebase_provider.config.schema", description="Write the JSON Schema of the rotation file."
     )
     parser.add_argument(
-        "path", type=Path, nargs="?", help="write one that knows all store types installed here. Default: the shipped"
+        "path",
+        type=Path,
+        nargs="?",
+        help="write a schema of all installed store types to this file (default: the file in the package, with the "
+        "built-in types)",
     )
     path: Path | None = parser.parse_args(argv).path
     text = schema_text() if path is None else schema_text(store_types())

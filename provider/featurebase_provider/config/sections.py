@@ -1,4 +1,4 @@
-"""The parts of the rotation file that have fields of their own: the probe, the watch over deliveries, the audit."""
+"""The sections of the rotation file: the probe, the check of deliveries, the audit, and settings of Dags."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from featurebase_provider.config.fields import (
 
 
 class FileModel(BaseModel):
-    """What every model of the rotation file has in common."""
+    """Base class of the models of the rotation file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def switched(value: Any) -> Any:
-    """``true`` switches the probe on as it comes, ``false`` off."""
+    """``true`` switches the probe on with default settings, ``false`` switches it off."""
     if value is True:
         return {}
     if value is None or value is False:
         return None
     if isinstance(value, (Mapping, ProbeConfig)):
         return value
-    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here")
+    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are not booleans here")
 
 
 class ProbeConfig(FileModel):
-    """The signed test event that shows whether the receiver accepts the new secret."""
+    """The signed test events that show whether the receiver accepts the secret."""
 
     timeout: Waiting = Field(
         timedelta(minutes=10),
@@ -56,37 +56,37 @@ class ProbeConfig(FileModel):
     )
     steady: Steady = Field(
         timedelta(seconds=10),
-        description="How long the receiver must accept every test event, each on a fresh connection; one that it does "
-        "not accept starts this anew. Shows replicas that still have the old secret.",
+        description="How long the receiver must accept every test event, each on a new connection; an event that it "
+        "does not accept restarts this time. Detects replicas that still have the old secret.",
         examples=["PT10S"],
     )
     successes: StrictInt = Field(
         3,
         ge=1,
         le=1000,
-        description="How many test events in a row the receiver must accept at least.",
+        description="The smallest number of test events in a row that the receiver must accept.",
     )
     reject_check: StrictBool = Field(
         True,
-        description="Whether to send one event signed with a wrong key too, which the receiver must refuse by an "
-        "answer such as 401. Switch it off where that would raise an alarm.",
+        description="Whether to also send an event signed with a wrong key, which the receiver must refuse with a "
+        "status such as 401. Switch this off if it would raise an alarm.",
     )
     body: dict[str, JsonValue] | None = Field(
         None,
-        description="Fields that replace the test event's own, such as topic or data, for receivers that accept known "
-        "events only.",
+        description="Fields that replace the test event's own, such as topic or data, for receivers that accept only "
+        "known events.",
     )
     allow_hosts: tuple[HostName, ...] = Field(
         (),
         max_length=20,
-        description="Host names or addresses to which the test event may be sent although they are, or "
-        "resolve to, link-local or otherwise special addresses.",
+        description="Host names or addresses to which test events may be sent even if they are, or resolve to, "
+        "link-local or other special addresses.",
         examples=[["receiver.internal"]],
     )
 
     @property
     def longest(self) -> timedelta:
-        """How long events with the right signature are sent at most, if they are answered at once."""
+        """The longest time in which events with the right signature are sent, if they are answered at once."""
         return self.timeout + self.steady
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class ProbeConfig(FileModel):
 
 
 class VerifyConfig(FileModel):
-    """How long real deliveries are watched after the rotation."""
+    """How long real deliveries are watched after the rotation, and how often."""
 
     timeout: LongWaiting = Field(
         timedelta(minutes=15),
@@ -106,7 +106,7 @@ class VerifyConfig(FileModel):
     )
     poll_interval: Pause = Field(
         timedelta(seconds=15),
-        description="Time from one look at the webhook's health to the next.",
+        description="Time between two reads of the webhook's health.",
         examples=["PT15S"],
     )
 
@@ -118,22 +118,20 @@ class VerifyConfig(FileModel):
 
 
 class DagSettings(FileModel):
-    """What the Dags have in common."""
+    """Settings that rotation Dags and the audit Dag share."""
 
-    timezone: ZoneName = Field(
-        "UTC", description="The IANA time zone in which the schedule is meant.", examples=["Europe/Tallinn"]
-    )
+    timezone: ZoneName = Field("UTC", description="The IANA time zone of the schedule.", examples=["Europe/Tallinn"])
     start_date: StartDate = Field(
         date(2026, 1, 1),
-        description="No scheduled run before this day (YYYY-MM-DD, in the time zone above).",
+        description="There are no scheduled runs before this day (YYYY-MM-DD, in the time zone above).",
         examples=["2026-01-01"],
     )
     owner: str = Field("platform", min_length=1, max_length=100, description="Owner of the Dag.")
-    tags: tuple[Tag, ...] = Field((), max_length=50, description="Further tags of the Dag.", examples=[["production"]])
+    tags: tuple[Tag, ...] = Field((), max_length=50, description="More tags for the Dag.", examples=[["production"]])
 
 
 class AuditConfig(DagSettings):
-    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and writes nothing."""
+    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and changes nothing."""
 
     schedule: Schedule | None = Field(
         "@daily",
@@ -143,12 +141,12 @@ class AuditConfig(DagSettings):
     )
     heal: StrictBool = Field(
         False,
-        description="Whether to trigger the Dags of webhooks whose stores differ, with mode distribute: it brings the "
-        "stores to Featurebase's current secret and refreshes nothing.",
+        description="Whether to trigger the Dag of each webhook whose stores differ, with mode distribute: it updates "
+        "the stores to Featurebase's current secret without refreshing.",
     )
     ignore: tuple[FindingKindName, ...] = Field(
         (),
         max_length=len(KINDS),
-        description="Kinds of findings that are shown, and neither fail the run nor are healed.",
+        description="Kinds of findings that are only shown: they do not fail the run and are not fixed by heal.",
         examples=[["webhook_unconfigured"]],
     )

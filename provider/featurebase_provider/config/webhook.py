@@ -1,4 +1,4 @@
-"""One webhook of the file: `defaults:` put under it, its fields and stores checked, and how they agree, in one go."""
+"""Checks one webhook of the file: merges `defaults:`, checks fields and stores, and looks for contradictions."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SUB_MAPPINGS = ("probe", "verify")
 
 @dataclass(frozen=True, slots=True)
 class MergedWebhook:
-    """A webhook's mapping with the defaults under it.
+    """A webhook's mapping merged with the defaults.
 
     :param index: its number in the file, from 0.
-    :param own: what the webhook says itself.
-    :param defaults: what ``defaults:`` says, or None.
+    :param own: the webhook's own fields.
+    :param defaults: the fields of ``defaults:``, or None.
     """
 
     index: int
@@ -55,7 +55,7 @@ class MergedWebhook:
         return merged
 
     def place(self, loc: tuple[Key, ...]) -> Place:
-        """Where the value of that merged field comes from; the webhook itself if it is nowhere."""
+        """The position of the merged field's value in the file; the webhook itself if the file does not have it."""
         here = walk(self.own, loc, ("webhooks", self.index))
         if self.defaults is None or not loc or _is_own(self.own, loc):
             return here
@@ -64,7 +64,7 @@ class MergedWebhook:
 
 
 def _is_own(own: Node, loc: tuple[Key, ...]) -> bool:
-    """Whether the webhook itself says the field, or says something that shuts the default out."""
+    """Whether the webhook itself sets the field, or sets something that excludes the default."""
     child = own.child(loc[0])
     if child is None:
         return False
@@ -75,11 +75,11 @@ def _is_own(own: Node, loc: tuple[Key, ...]) -> bool:
 
 @dataclass(slots=True)
 class CheckedWebhook:
-    """A webhook of the file, as far as it could be read.
+    """A webhook of the file that was checked.
 
-    :param config: the whole webhook, or None if anything in it is wrong.
-    :param values: the merged fields as the file gives them.
-    :param stores: the stores that are right, by their number in the list.
+    :param config: the webhook's model, or None if it has an error.
+    :param values: the merged fields, as in the file.
+    :param stores: the valid stores, by their number in the list.
     """
 
     source: MergedWebhook
@@ -90,7 +90,7 @@ class CheckedWebhook:
 
 
 def check_webhook(source: MergedWebhook) -> CheckedWebhook:
-    """Check a webhook with the defaults under it. Faults of ``defaults:`` alone are left to its own check."""
+    """Check a webhook merged with the defaults. Errors in ``defaults:`` itself are left to its own check."""
     checked = CheckedWebhook(source, source.values())
     _check_stores(checked)
     failing = _check_fields(checked)
@@ -121,7 +121,7 @@ def _below(source: MergedWebhook, path: tuple[Key, ...]) -> Locate:
 
 
 def _check_fields(checked: CheckedWebhook) -> set[str]:
-    """Check all fields but the stores' own; returns the names of those that are wrong."""
+    """Check all fields except the stores' own; return the names of the invalid ones."""
     values = dict(checked.values)
     if checked.stores:
         values["stores"] = list(checked.stores.values())
@@ -140,7 +140,7 @@ def _check_fields(checked: CheckedWebhook) -> set[str]:
 
 
 def _said_of_stores(detail: ErrorDetails, values: dict[str, Any]) -> bool:
-    """Whether the stores' own check speaks of this already; a store that is wrong is missing from the list."""
+    """Whether the stores' own check reports this already; an invalid store is missing from the list."""
     loc = detail["loc"]
     return loc[0] == "stores" and (len(loc) > 1 or (detail["type"] == "too_short" and bool(values["stores"])))
 
@@ -150,7 +150,7 @@ def _is_fault_of_defaults(fault: Fault, detail: ErrorDetails) -> bool:
 
 
 def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
-    """Find fields that do not agree among those that are right, so that they need no second look."""
+    """Find contradictions among the valid fields."""
     values = checked.values
     named = {name: values.get(name) is not None for name in ("webhook_id", "webhook_name")}
     problems = list(naming_problems(has_id=named["webhook_id"], has_name=named["webhook_name"]))

@@ -1,4 +1,4 @@
-"""Makes Dags from the rotation file. A Dag file loads only what its own Dags are made of."""
+"""Makes Dags from the rotation file. Names are imported on first use, so a Dag file loads only what it needs."""
 
 from __future__ import annotations
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIME_LIMIT = timedelta(minutes=45)
-"""After this no further store is read."""
+"""Seconds after which no further store is read."""
 
 
 def audit_dag(path: str | Path | None = None) -> DAG | None:
     """Build the Dag ``featurebase_audit``.
 
     :param path: the rotation file; default: ``[featurebase] rotation_config``.
-    :returns: the Dag; None where Airflow parses the file for the sake of another of this provider's Dags.
-    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    :returns: the Dag; None if Airflow is parsing the file to run a task of another Dag of this provider.
+    :raises ConfigError: the file is missing or has errors; the message lists every error with its line.
     """
     wanted = get_parsing_context().dag_id
     if wanted is not None and (wanted == EMERGENCY_DAG_ID or wanted.startswith(DAG_ID_PREFIX)):
@@ -80,7 +80,7 @@ def _trigger_form(*, heal: bool) -> dict[str, Param]:
             heal,
             type="boolean",
             title="Heal",
-            description_md="Trigger the Dags of webhooks whose stores differ, with mode **distribute**: it brings the "
-            "stores to Featurebase's current secret and refreshes nothing.",
+            description_md="Trigger the Dag of each webhook whose stores differ, with mode **distribute**: it updates "
+            "the stores to Featurebase's current secret without refreshing.",
         )
     }

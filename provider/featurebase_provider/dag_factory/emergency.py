@@ -1,4 +1,4 @@
-"""The Dag for a signing secret that has leaked: every chosen webhook at once, one branch each."""
+"""The Dag for a leaked signing secret: it rotates all chosen webhooks in parallel, one branch each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BRANCH = "webhook"
 AT_ONCE = 1000
 FIRST = 10_000
-"""Ahead of every other task that waits for a worker."""
+"""The priority of its tasks: higher than that of any other task that waits for a worker."""
 
 
 def emergency_rotation_dag(
@@ -44,20 +44,23 @@ def emergency_rotation_dag(
     max_retry_delay: timedelta = timedelta(minutes=1),
     owner: str = "platform",
 ) -> DAG | None:
-    """Build the Dag ``featurebase_emergency_rotation``; it has no schedule, and nothing waits before it refreshes.
+    """Build the Dag ``featurebase_emergency_rotation``.
 
-    An entry of the rotation file that is wrong takes no other away: its branch alone fails, and the run says what is
-    wrong. Call this in a Dag file of its own, since ``rotation_dags`` and ``audit_dag`` raise for such a file.
+    It refreshes immediately: no schedule, no store checks, no waiting for other runs.
+
+    An invalid entry of the rotation file does not affect the other entries: only its own branch fails, with a message
+    that says what is wrong. Call this in a separate Dag file, since ``rotation_dags`` and ``audit_dag`` raise an error
+    for a rotation file with an invalid entry.
 
     :param path: the rotation file; default: ``[featurebase] rotation_config``.
-    :param webhooks: the webhooks, in place of the rotation file's; a mapping has that file's fields.
-    :param retries: of every task but those that write stores.
+    :param webhooks: the webhooks, instead of those in the rotation file; a mapping has the file's fields.
+    :param retries: retries of all tasks except those that write stores.
     :param retry_delay: time before the first retry; it doubles each time.
-    :param push_retries: of the tasks that write stores; with the delays here for more than 8 hours.
-    :param push_retry_delay: time before the first of these; it doubles each time.
+    :param push_retries: retries of the tasks that write stores; with the default delays they last more than 8 hours.
+    :param push_retry_delay: time before the first retry of such a task; it doubles each time.
     :param max_retry_delay: the longest time between two tries.
-    :returns: the Dag; None where Airflow parses the file for the sake of another of this provider's Dags.
-    :raises ConfigError: the file is missing, or none of its entries is right; the message lists every fault with its
+    :returns: the Dag; None if Airflow is parsing the file to run a task of another Dag of this provider.
+    :raises ConfigError: the file is missing, or none of its entries is valid; the message lists every error with its
         line.
     """
     wanted = get_parsing_context().dag_id
@@ -66,17 +69,17 @@ def emergency_rotation_dag(
     if webhooks is None:
         entries = load_right_entries(path or configured_path())
     else:
-        entries = RightEntries(tuple(WebhookConfig.model_validate(one) for one in webhooks))
+        entries = RightEntries(tuple(WebhookConfig.model_validate(webhook) for webhook in webhooks))
     configs = entries.webhooks
     names = [*(config.name for config in configs), *entries.wrong]
     with DAG(
         dag_id=EMERGENCY_DAG_ID,
         dag_display_name="EMERGENCY: replace leaked signing secrets at once",
-        description="Replaces leaked signing secrets of Featurebase webhooks at once, without any check beforehand",
+        description="Replaces leaked signing secrets of Featurebase webhooks immediately, without checks beforehand",
         doc_md=emergency_doc(configs, entries.wrong),
         schedule=None,
         catchup=False,
-        # A run that waits for a store must hold up no other run, and 100 webhooks are 100 branches.
+        # A run that waits for a store must not delay other runs, and 100 webhooks are 100 branches.
         max_active_runs=AT_ONCE,
         max_active_tasks=AT_ONCE,
         is_paused_upon_creation=False,
@@ -99,7 +102,7 @@ def emergency_rotation_dag(
                 minItems=1,
                 examples=names,
                 title="Webhooks",
-                description='Whose secret has leaked. By CLI and REST they have to be named; ["all"] means all.',
+                description='The webhooks whose secret has leaked. CLI and REST must name them; ["all"] means all.',
             ),
             "reason": trigger_form()["reason"],
         },
@@ -114,7 +117,7 @@ def _build(entries: RightEntries, pushing: Mapping[str, Any]) -> None:
     file_error = None if entries.error is None else str(entries.error)
     choose = ChooseWebhooksOperator(task_id="choose", known=(*webhooks, *entries.wrong), file_error=file_error)
 
-    @task_group(group_id=BRANCH, tooltip="One branch per chosen webhook; none waits for another")
+    @task_group(group_id=BRANCH, tooltip="One branch per chosen webhook; they run independently")
     def branch(webhook: str) -> None:
         _branch(webhooks, webhook, pushing, entries.wrong)
 
@@ -125,7 +128,7 @@ def _build(entries: RightEntries, pushing: Mapping[str, Any]) -> None:
         report_task_id=f"{BRANCH}.report",
         wrong=entries.wrong,
         file_error=file_error,
-    ).as_teardown(on_failure_fail_dagrun=True)  # it runs, and counts, whatever a person marks the run as
+    ).as_teardown(on_failure_fail_dagrun=True)  # it runs, and counts, even if the run's state was set by hand
     branches >> summary
 
 

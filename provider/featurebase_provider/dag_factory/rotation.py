@@ -1,4 +1,4 @@
-"""From one configured webhook to one Dag, or to a task group in a Dag of one's own."""
+"""Builds a rotation Dag for each configured webhook, or a task group for a user's own Dag."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SENSOR_RETRIES = 2
 def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     """Build the Dag of every webhook in the rotation file.
 
-    Where Airflow parses the file for the sake of one task, only that task's Dag is built.
+    If Airflow is parsing the file to run one task, only that task's Dag is built.
 
     :param path: the rotation file; default: ``[featurebase] rotation_config``.
-    :raises ConfigError: the file is missing or wrong; the message lists every fault with its line.
+    :raises ConfigError: the file is missing or has errors; the message lists every error with its line.
     """
     wanted = get_parsing_context().dag_id
     if wanted in (AUDIT_DAG_ID, EMERGENCY_DAG_ID):
@@ -43,14 +43,14 @@ def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     webhooks = load_rotation_config(path or configured_path()).webhooks
     for webhook in webhooks:
         if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
-            yield rotation_dag(webhook, others=[one for one in webhooks if one is not webhook])
+            yield rotation_dag(webhook, others=[other for other in webhooks if other is not webhook])
 
 
 def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence[WebhookConfig] = ()) -> DAG:
     """Build the Dag ``featurebase_rotate__<name>``.
 
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
-    :param others: further entries; a run stops before anything changed where one means the same webhook.
+    :param others: the other entries; a run stops before it changes anything if one of them means the same webhook.
     """
     config = WebhookConfig.model_validate(webhook)
     day = config.start_date
@@ -78,13 +78,13 @@ def rotation_task_group(
     mode: str = "{{ params.mode | default('rotate') }}",
     reason: str = "{{ params.reason | default('', true) }}",
 ) -> TaskGroup:
-    """Put a webhook's rotation into the Dag that is being built.
+    """Add a webhook's rotation as a task group to the Dag that is being built.
 
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
-    :param group_id: default: ``rotate_<name>``.
-    :param mode: ``rotate``, ``distribute`` or ``dry_run``; default: what the run's conf or the Dag's param ``mode``
-        says, else ``rotate``. A run that asks for another than this changes nothing. (templated)
-    :param reason: for the report; default: the param ``reason``. (templated)
+    :param group_id: id of the task group; default: ``rotate_<name>``.
+    :param mode: ``rotate``, ``distribute`` or ``dry_run``. Default: ``mode`` from the run's conf or the Dag's params,
+        or else ``rotate``. If the run's conf asks for a different mode, the run stops and changes nothing. (templated)
+    :param reason: the reason, for the report; default: the param ``reason``. (templated)
     """
     config = WebhookConfig.model_validate(webhook)
     arguments: Any = default_args(config)
@@ -95,7 +95,7 @@ def rotation_task_group(
 
 @dataclass(frozen=True)
 class _Common:
-    """Arguments that every task of a rotation takes."""
+    """Arguments of every task of a rotation."""
 
     config: WebhookConfig
     mode: str
@@ -108,7 +108,7 @@ class _Common:
             "featurebase_conn_id": self.config.featurebase_conn_id,
             "dashboard_url": self.config.dashboard_url,
             "plan_task_id": preflight_id,
-            # What a dry run leaves alone hangs on this, so no default_args may say otherwise.
+            # A dry run relies on this trigger rule, so default_args must not override it.
             "trigger_rule": "all_success",
         }
 
@@ -188,7 +188,7 @@ def _build(
         push_task_ids=list(push_ids.values()),
         probe_task_id=probe_id,
         retries=min(config.retries, SENSOR_RETRIES),
-        # A worker waits as long, where the triggerer can't.
+        # A worker waits as long if the triggerer can't.
         execution_timeout=config.verify.timeout + config.execution_timeout,
     )
     after.append(verify)
@@ -209,13 +209,12 @@ def _build(
     preflight >> rotate >> list(pushes.values()) >> distributed
     for earlier, later in zip(after, after[1:], strict=False):
         earlier >> later
-    # Every push, not verify alone: one that has failed for good must not have the report written while another
-    # still tries.
+    # All push tasks, not just verify: if one has finally failed, the report must still wait for the others.
     [*pushes.values(), verify] >> report >> outcome
 
 
 def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) -> dict[str, PushWebhookSecretOperator]:
-    with TaskGroup("push", tooltip="One task per store, each retried alone"):
+    with TaskGroup("push", tooltip="One task per store, each retried by itself"):
         return {
             store.label: PushWebhookSecretOperator(
                 task_id=store.label,

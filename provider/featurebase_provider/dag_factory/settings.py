@@ -1,4 +1,4 @@
-"""What the Dags have in common: tags, the tasks' defaults, the trigger form."""
+"""What the Dags share: tags, default arguments of tasks, the trigger form."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def trigger_form() -> dict[str, Param]:
             type="string",
             enum=list(MODES),
             title="Mode",
-            description_md="**rotate**: refresh the secret and have it in every store. **distribute**: bring the "
-            "stores to Featurebase's current secret without refreshing, for after a rotation by hand. **dry_run**: "
-            "preflight and a report; changes nothing.",
+            description_md="**rotate**: refresh the secret and write it to every store. **distribute**: update the "
+            "stores to Featurebase's current secret without refreshing; use it after a rotation by hand. **dry_run**: "
+            "run preflight and write a report; changes nothing.",
         ),
         "reason": Param(
             "",
             type=["null", "string"],
             maxLength=500,
             title="Reason",
-            description="Kept in the report. Never put a secret here: Airflow stores and shows it.",
+            description="Kept in the report. Never enter a secret here: Airflow stores and shows it.",
         ),
     }
 
 
 def default_args(config: WebhookConfig) -> dict[str, Any]:
-    """What the tasks of a webhook share; stored in the metadata database, so it holds no credentials."""
+    """Default arguments of a webhook's tasks; stored in the metadata database, so they hold no credentials."""
     return {
         "owner": config.owner,
         "retries": config.retries,

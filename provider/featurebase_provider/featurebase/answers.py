@@ -1,4 +1,4 @@
-"""Turns what came back from the Featurebase API into a model or into an error."""
+"""Turns a response of the Featurebase API into a model or an error."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.calls import ApiCall, T
 
 LARGEST_BODY = 1024 * 1024
-"""Bytes of an answer, decompressed, that are read at most; a page of 100 webhooks has about a tenth."""
+"""Largest body that is read, in decompressed bytes; a page of 100 webhooks has about a tenth of that."""
 LONGEST_BODY_SECONDS = 60.0
-"""For how long a body is read at most; a client's own timeouts begin anew with each byte."""
+"""Longest time in seconds that a body may take; httpx's read timeout starts again with each chunk."""
 
 _ERROR_FOR_TYPE: dict[str | None, type[ApiError]] = {
     "authentication_error": AuthenticationFailed,
@@ -58,10 +58,10 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class RawAnswer:
-    """An answer whose body is read up to a bound, and that remembers if that went wrong.
+    """A response whose body is read up to a size and time limit. It records why the body is incomplete.
 
-    :param seconds: how long its body may take.
-    :param monotonic: a clock in seconds.
+    :param seconds: how long the body may take.
+    :param monotonic: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RawAnswer:
         self.headers = response.headers
         self.is_too_long = False
         self.broke_off: str | None = None
-        """Why the body is incomplete: the class name of the transport's error, or words."""
+        """Why the body is incomplete: the class name of the transport's error, or a short description."""
         self._body = bytearray()
         self._monotonic, self._give_up = monotonic, monotonic() + seconds
         self._coding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -83,16 +83,16 @@ class RawAnswer:
 
     @property
     def body(self) -> bytes:
-        """What was read of the body, decompressed."""
+        """The part of the body that was read, decompressed."""
         return bytes(self._body)
 
     @property
     def is_coded(self) -> bool:
-        """Whether chunks have to be taken as they were sent, since only :meth:`take` decompresses within a bound."""
+        """Whether the body is compressed. Read raw chunks then: only :meth:`take` limits the decompressed size."""
         return self._coding not in ("", "identity")
 
     def take(self, chunk: bytes) -> bool:
-        """Add a chunk of the body; False if there is no use in reading on."""
+        """Add a chunk of the body; False if reading should stop."""
         if self._monotonic() > self._give_up:
             self.broke_off = "too slow"
         elif self.is_coded:
@@ -137,13 +137,13 @@ def unreachable(call: ApiCall[Any], failure: httpx.RequestError, secrets: Sequen
 
 
 def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now: float) -> T | ApiError:
-    """Give an answer's model, or the error that it stands for.
+    """Return a response's model, or the error that it means.
 
-    Returned and not raised: the frames of a raised error hold what this one does, the answer and the API key, and
-    error trackers send them.
+    The error is returned, not raised: the traceback of an error raised here would hold the response and the API key
+    in its frames, and error trackers send frames.
 
-    :param secrets: values to leave out of messages, should the API quote them.
-    :param now: Unix time in seconds, for answers that name a time to wait for but not their own.
+    :param secrets: values to remove from messages, in case the API quotes them.
+    :param now: Unix time in seconds, used where the response has no ``Date`` header.
     """
     unexpected = partial(UnexpectedAnswer, call.method, call.path, answer.status)
     if 300 <= answer.status < 400:
@@ -153,7 +153,7 @@ def read_answer(call: ApiCall[T], answer: RawAnswer, secrets: Sequence[str], now
     if answer.is_too_long:
         return unexpected(detail=f"the body is longer than {LARGEST_BODY} bytes")
     if answer.broke_off:
-        return unexpected(detail=f"the body broke off ({answer.broke_off})", body_broken=True)
+        return unexpected(detail=f"the body is incomplete ({answer.broke_off})", body_broken=True)
     payload = _decoded(answer.body)
     if payload is None:
         return unexpected(detail="the body is not JSON", body_broken=True)
@@ -173,7 +173,7 @@ def _another_webhook(call: ApiCall[Any], value: object) -> str | None:
 
 
 def _decoded(body: bytes) -> Any:
-    """What a body says, or None if it is no JSON. What is no character in it becomes U+FFFD."""
+    """The parsed JSON body, or None if it is not JSON. Invalid characters become U+FFFD."""
     try:
         return from_json(body)
     except ValueError:
@@ -207,10 +207,10 @@ def _error(call: ApiCall[Any], answer: RawAnswer, secrets: Sequence[str], now: f
 
 
 def _error_class(call: ApiCall[Any], status: int, fault: _Fault) -> type[ApiError]:
-    if status == 408 or status >= 500:  # whatever the body says: nobody knows what became of the call
+    if status == 408 or status >= 500:  # whatever the body says: the call may or may not have taken effect
         return ApiUnavailable
     error = _ERROR_FOR_TYPE.get(fault.type, _ERROR_FOR_STATUS.get(status, InvalidRequest))
-    # Without Featurebase's own words it may be a gateway's 404, for a base URL that leads elsewhere.
+    # A 404 without Featurebase's error body may come from a gateway: the base URL may lead elsewhere.
     said = fault.type or fault.code
     if error is InvalidRequest and status in (404, 410) and call.webhook_id is not None and said:
         return WebhookNotFound
@@ -221,7 +221,7 @@ def _read_fault(body: bytes, secrets: Sequence[str]) -> _Fault:
     payload = _decoded(body)
     fault = payload.get("error") if isinstance(payload, dict) else None
     if not isinstance(fault, dict):
-        return _Fault(detail="the answer's body does not say why, as Featurebase's errors do")
+        return _Fault(detail="the response has no error body of the kind that Featurebase sends")
 
     def text(name: str, limit: int) -> str | None:
         value = fault.get(name)
@@ -231,7 +231,7 @@ def _read_fault(body: bytes, secrets: Sequence[str]) -> _Fault:
 
 
 def _seconds_to_wait(answer: RawAnswer, now: float) -> float | None:
-    """Seconds after which the answer asks to be tried again, by ``Retry-After`` or the rate limit's end."""
+    """Seconds to wait before the next try, from ``Retry-After`` or the end of the rate limit's window."""
     server_time = read_http_date(answer.headers.get("Date"))
     now = now if server_time is None else server_time
     retry_after = answer.headers.get("Retry-After", "").strip()

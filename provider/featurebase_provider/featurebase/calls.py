@@ -1,4 +1,4 @@
-"""The endpoints of the Featurebase API: each call described once, whoever sends it."""
+"""The endpoints of the Featurebase API: the sync and the async client send the same calls."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ WEBHOOKS_PATH = "/v2/webhooks"
 AUDIT_LOGS_PATH = "/v2/audit-logs"
 LARGEST_PAGE = 100
 MOST_PAGES = 100
-"""Pages of a list that are read at most; a workspace has 10 webhooks unless Featurebase allowed more."""
+"""Most pages of a list that are read; a workspace has 10 webhooks unless Featurebase raised its limit."""
 LONGEST_CURSOR = 512
-"""Characters of a cursor (Featurebase's reference of the webhook list)."""
+"""Most characters of a cursor (Featurebase's API reference, "List webhooks")."""
 
 
 class WebhookOptions(TypedDict, total=False):
-    """What a webhook may be given beside its name, url and topics. ``timeout_ms``: 1000 to 30000."""
+    """Optional fields of a webhook, beside its name, url and topics. ``timeout_ms``: 1000 to 30000."""
 
     description: str | None
     timeout_ms: int
@@ -48,7 +48,7 @@ class WebhookOptions(TypedDict, total=False):
 
 
 class WebhookChanges(WebhookOptions, total=False):
-    """What may be changed: a field that is not given stays as it is, a description of None is cleared."""
+    """Fields of a webhook that can be changed. Fields left out keep their value; a description of None is cleared."""
 
     name: str
     url: str
@@ -60,9 +60,9 @@ class WebhookChanges(WebhookOptions, total=False):
 class ApiCall(Generic[T]):
     """One call to the API, before it is sent; ``repr`` shows neither parameters nor body.
 
-    :param answer: the model that a successful answer has to fit.
-    :param webhook_id: the webhook that the answer has to be about, where the caller named one.
-    :param confidential: values in the body that must not be shown, should the API quote them.
+    :param answer: the model of a successful response.
+    :param webhook_id: the webhook that the response must be about, where the caller named one.
+    :param confidential: values in the request body that must not be shown if the API quotes them.
     """
 
     method: Method
@@ -75,7 +75,7 @@ class ApiCall(Generic[T]):
 
     @property
     def retry_safe(self) -> bool:
-        """Reads only: the API has no idempotency key, so a write that is sent twice may happen twice."""
+        """Whether the call may be sent again: only reads, since the API has no idempotency key for writes."""
         return self.method == "GET"
 
 
@@ -104,7 +104,7 @@ def list_audit_logs_call(
 def get_webhook_call(webhook_id: str) -> ApiCall[Webhook]:
     """Describe reading one webhook, its current secret included.
 
-    :raises InvalidRequest: the id is malformed; as in every call that takes one.
+    :raises InvalidRequest: the id is malformed; every call that takes an id raises this.
     """
     return ApiCall("GET", _webhook_path("GET", webhook_id), Webhook, webhook_id)
 
@@ -135,12 +135,12 @@ def delete_webhook_call(webhook_id: str) -> ApiCall[DeletedWebhook]:
 
 
 def refresh_secret_call(webhook_id: str) -> ApiCall[Webhook]:
-    """Describe replacing a webhook's signing secret, which ends the present one at once."""
+    """Describe replacing a webhook's signing secret; the old one becomes invalid at once."""
     return ApiCall("POST", _webhook_path("POST", webhook_id, "/secret"), Webhook, webhook_id)
 
 
 class Pages(Generic[P]):
-    """Walks the pages of a list: send ``next_call``, :meth:`take` its answer, until it is None.
+    """Walks the pages of a list: send ``next_call``, pass the page to :meth:`take`, until it is None.
 
     :param call: describes reading the page that a cursor leads to; the first one for None.
     """
@@ -153,7 +153,7 @@ class Pages(Generic[P]):
     def take(self, page: P) -> P:
         """Set ``next_call`` to what comes after this page.
 
-        :raises UnexpectedAnswer: the page leads back to one that was already read, or on without an end.
+        :raises UnexpectedAnswer: the page's cursor was seen before, is too long, or there are too many pages.
         """
         cursor = page.next_cursor
         path = self.next_call.path if self.next_call else ""
@@ -190,5 +190,5 @@ def _webhook_path(method: Method, webhook_id: str, rest: str = "") -> str:
     if isinstance(webhook_id, str) and re.fullmatch(WEBHOOK_ID_PATTERN, webhook_id):
         return f"{WEBHOOKS_PATH}/{webhook_id}{rest}"
     shown = clean_text(str(webhook_id), limit=40)
-    detail = f"the webhook id {shown!r} is malformed, it has to be 24 hexadecimal digits"
+    detail = f"the webhook id {shown!r} is invalid; it must be 24 hexadecimal digits"
     raise InvalidRequest(method, f"{WEBHOOKS_PATH}/{{id}}{rest}", None, detail=detail)

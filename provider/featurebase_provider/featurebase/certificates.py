@@ -1,4 +1,4 @@
-"""What to do where a server's TLS certificate can't be verified."""
+"""Recognises TLS certificate errors, and says what to do about them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADVICE = (
 
 
 def is_certificate_error(error: BaseException) -> bool:
-    """Whether an error, or what led to it, is that the server's certificate could not be verified."""
+    """Whether an error, or one of its causes, means that the server's certificate could not be verified."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

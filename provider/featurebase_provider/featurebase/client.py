@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -48,12 +49,12 @@ log = logging.getLogger(__name__)
 
 
 class _Session:
-    """What both clients share: all but the sending."""
+    """What both clients share: everything except sending."""
 
     def __init__(self, settings: ApiSettings) -> None:
         self.settings = settings
         self.clock = ServerClock()
-        """The server's clock, as told by the answers so far."""
+        """The server's clock, estimated from the responses so far."""
         self._said: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class _Session:
         raise SettingsInvalid(
             self.settings.source,
             f"the environment's proxy or certificate settings (HTTPS_PROXY, SSL_CERT_FILE, ...) "
-            f"make no HTTP client ({problem})",
+            f"are invalid: no HTTP client can be built with them ({problem})",
         )
 
     def _begin_answer(self, response: httpx.Response, sent_at: float) -> RawAnswer:
@@ -90,7 +91,7 @@ class _Session:
         return RawAnswer(response, seconds=max(LONGEST_BODY_SECONDS, self.settings.timeout))
 
     def _outcome(self, call: ApiCall[T], got: RawAnswer | httpx.RequestError) -> T | ApiError:
-        """The answer's model, or the error to raise: there, where no frame holds the key, request or answer."""
+        """The response's model, or the error for the caller to raise, whose frames hold no key, request or response."""
         secrets = (self.settings.api_key.get_secret_value(),)
         if isinstance(got, httpx.RequestError):
             return unreachable(call, got, secrets)
@@ -100,13 +101,13 @@ class _Session:
         return value
 
     def _say_unread(self, value: ApiModel) -> None:
-        """Name the fields that could not be read, each once for a webhook."""
+        """Log the fields that could not be read, each once per webhook."""
         for webhook in value.webhooks():
             names = [name for name in webhook.unread if (webhook.id, name) not in self._said]
             self._said.update((webhook.id, name) for name in names)
             if names:
                 log.warning(
-                    "Featurebase's answer about webhook %s has fields that can't be read and count as unknown: %s%s",
+                    "Featurebase's response for webhook %s has fields that can't be read; they count as unknown: %s%s",
                     *(webhook.id, ", ".join(names[:_MOST_NAMES])),
                     f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "",
                 )
@@ -115,11 +116,11 @@ class _Session:
 class Client(_Session):
     """The sync client. Safe to share between threads; close it, or use it as a context manager.
 
-    Every method raises :class:`~featurebase_provider.featurebase.errors.ApiError`. Reads are sent again after
-    passing failures; writes are sent once.
+    Every method raises :class:`~featurebase_provider.featurebase.errors.ApiError`. Reads are retried after
+    transient failures; writes are sent once.
 
-    :param on_secret: called with each secret value of an answer (signing secrets, deliveries' header values)
-        before the answer is returned, so that it can be masked.
+    :param on_secret: called with each secret value of a response (signing secrets, delivery header values)
+        before the response is returned, so that it can be masked in logs.
     :param transport: replaces the network, for tests.
     :param sleep: waits the given seconds between tries.
     :raises SettingsInvalid: the environment's proxy or certificate settings are unusable.
@@ -169,11 +170,11 @@ class Client(_Session):
         return self.send(delete_webhook_call(webhook_id))
 
     def refresh_secret(self, webhook_id: str) -> Webhook:
-        """Replace a webhook's signing secret: the present one ends at once, and cannot be brought back."""
+        """Replace a webhook's signing secret. The old one becomes invalid at once and can't be restored."""
         return self.send(refresh_secret_call(webhook_id))
 
     def send(self, call: ApiCall[T]) -> T:
-        """Send a call, more than once only if that is safe."""
+        """Send a call; reads are retried after transient failures, writes are sent once."""
         if not call.retry_safe:
             return self._send_once(call)
         retrying = Retrying(sleep=self._sleep, **retry_options(self.settings.max_retries))
@@ -268,11 +269,11 @@ class AsyncClient(_Session):
         return await self.send(delete_webhook_call(webhook_id))
 
     async def refresh_secret(self, webhook_id: str) -> Webhook:
-        """Replace a webhook's signing secret: the present one ends at once, and cannot be brought back."""
+        """Replace a webhook's signing secret. The old one becomes invalid at once and can't be restored."""
         return await self.send(refresh_secret_call(webhook_id))
 
     async def send(self, call: ApiCall[T]) -> T:
-        """Send a call, more than once only if that is safe."""
+        """Send a call; reads are retried after transient failures, writes are sent once."""
         if not call.retry_safe:
             return await self._send_once(call)
         retrying = AsyncRetrying(sleep=self._sleep, **retry_options(self.settings.max_retries))
@@ -292,10 +293,12 @@ class AsyncClient(_Session):
         try:
             async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
                 answer = self._begin_answer(response, sent_at)
+                chunks = response.aiter_raw() if answer.is_coded else response.aiter_bytes()
                 try:
-                    async for chunk in response.aiter_raw() if answer.is_coded else response.aiter_bytes():
-                        if not answer.take(chunk):
-                            break
+                    async with aclosing(chunks):  # type: ignore[type-var]  # httpx hides that it is a generator
+                        async for chunk in chunks:
+                            if not answer.take(chunk):
+                                break
                 except httpx.RequestError as exc:
                     answer.broke_off = type(exc).__name__
         except httpx.RequestError as exc:

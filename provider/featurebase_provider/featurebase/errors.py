@@ -1,7 +1,7 @@
 """The one exception family of this provider, and its part that the Featurebase API causes.
 
 FeaturebaseError
-├── SettingsInvalid            the connection is missing, or makes no client     do not retry
+├── SettingsInvalid            the connection is missing or invalid              do not retry
 ├── SettingsUnknown            Airflow could not be asked for the connection     retry
 ├── SignatureRejected          a delivery's signature or timestamp is wrong      do not retry
 ├── ApiError                   a call to the Featurebase API did not succeed
@@ -14,8 +14,8 @@ FeaturebaseError
 │   ├── UnexpectedAnswer       not JSON, truncated, wrong type, a redirect       retry
 │   └── ApiUnreachable         no answer at all                                  retry
 │       └── CertificateRefused the server's certificate can't be verified        retry
-├── RotationError              (``rotation.errors``) what a rotation can run into
-├── StoreError                 (``rotation.errors``) what a config store can run into
+├── RotationError              (``rotation.errors``) a rotation failed
+├── StoreError                 (``rotation.errors``) a config store failed
 └── ConfigError                (``config``) the rotation file is wrong
 
 Facts are kept in ``args``, so that an error survives pickling between processes; the words are made
@@ -30,14 +30,14 @@ from featurebase_provider.featurebase.certificates import ADVICE
 
 
 class FeaturebaseError(Exception):
-    """Base of every error that this provider raises on purpose."""
+    """Base class of this provider's errors."""
 
     retry_helps: ClassVar[bool] = True
-    """Whether running the same task again, with nothing else changed, can end well."""
+    """Whether running the same task again, with nothing else changed, can succeed."""
 
 
 class SettingsInvalid(FeaturebaseError):
-    """The Airflow connection (or the arguments) do not describe a usable Featurebase client."""
+    """The Airflow connection is missing, or its settings (or the arguments) are invalid."""
 
     retry_helps = False
 
@@ -50,7 +50,7 @@ class SettingsInvalid(FeaturebaseError):
 
 
 class SettingsUnknown(FeaturebaseError):
-    """Airflow could not be asked for the connection, which is not the same as that there is none."""
+    """Airflow could not be asked for the connection; it may or may not exist."""
 
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(source, problem)
@@ -61,7 +61,7 @@ class SettingsUnknown(FeaturebaseError):
 
 
 class SignatureRejected(FeaturebaseError):
-    """A delivery could not be verified; ``reason`` says which check refused it."""
+    """A delivery could not be verified; ``reason`` says which check failed."""
 
     retry_helps = False
 
@@ -81,17 +81,17 @@ class ApiError(FeaturebaseError):
     :param status: HTTP status, or None when no answer came.
     :param type: Featurebase's error type (``error.type``), or None when the body did not say.
     :param code: Featurebase's error code (``error.code``), or None.
-    :param detail: what went wrong, cleaned of control characters and shortened; holds no secret.
+    :param detail: what went wrong, shortened and without control characters or secrets.
     :param param: the request parameter at fault (``error.param``), or None.
-    :param retry_after: seconds until another try makes sense, where the answer said so.
+    :param retry_after: seconds to wait before another try, where the response said so.
     """
 
     _to_do: ClassVar[str] = ""
     _refused: ClassVar[bool] = True
-    """Whether an answer of this kind means that Featurebase did not carry the call out."""
+    """Whether an error of this kind means that Featurebase did not carry out the call."""
 
     state: str = "Nothing was changed"
-    """What state things are in, where the call itself took no effect; a task that knows more says it here."""
+    """What state things are in if the call had no effect; a task that knows more overrides it."""
 
     def __init__(
         self,
@@ -111,13 +111,13 @@ class ApiError(FeaturebaseError):
 
     @property
     def outcome_known(self) -> bool:
-        """False where a write may have been carried out although this error came back."""
+        """False if a write may have been carried out despite this error."""
         refused = self._refused and (self.status is None or (self.status < 500 and self.status != 408))
         return self.method == "GET" or refused
 
     @property
     def to_do(self) -> str:
-        """What to do, as a sentence; empty where there is nothing to say."""
+        """What to do, as a sentence; may be empty."""
         return f"{self._to_do[0].upper()}{self._to_do[1:]}." if self._to_do else ""
 
     @property
@@ -125,11 +125,11 @@ class ApiError(FeaturebaseError):
         """What state things are in now, and what to do."""
         if self.outcome_known:
             return f"{self.state}; {self._to_do}." if self._to_do else ""
-        return "It may have been carried out all the same: read what Featurebase holds before sending it again."
+        return "The call may still have taken effect: read the webhook before sending the call again."
 
     @property
     def summary(self) -> str:
-        """What happened, without a full stop: for messages that say themselves what that means."""
+        """What happened, without advice and without a full stop, for use inside longer messages."""
         text = self._event()
         facts = ", ".join(
             f"{name} {value}"
@@ -153,23 +153,21 @@ class ApiError(FeaturebaseError):
 
 
 class InvalidRequest(ApiError):
-    """Featurebase refused the request as it is, or (``status`` None) it was refused here and never sent."""
+    """Featurebase rejected the request, or (``status`` None) it is invalid and was never sent."""
 
     retry_helps = False
-    _to_do = (
-        "the same request will be refused again: check the rotation file, and the connection's base URL and API version"
-    )
+    _to_do = "the same request will fail again: check the rotation file, and the connection's base URL and API version"
 
     def _event(self) -> str:
         return f"{self.method} {self.path} was not sent" if self.status is None else super()._event()
 
 
 class WebhookNotFound(InvalidRequest):
-    """Featurebase has no such webhook (any more)."""
+    """The webhook does not exist in Featurebase, or no longer does."""
 
     _to_do = (
-        "check the webhook's id, and that the API key belongs to its workspace. If the webhook was deleted, take it "
-        "out of the rotation file"
+        "check the webhook's id, and that the API key belongs to its workspace. If the webhook was deleted, remove it "
+        "from the rotation file"
     )
 
 
@@ -184,31 +182,31 @@ class PermissionDenied(ApiError):
     """The API key or the workspace's plan does not allow the call."""
 
     retry_helps = False
-    _to_do = "check the API key's workspace and that its plan includes webhooks"
+    _to_do = "check that the API key belongs to the right workspace and that the workspace's plan includes webhooks"
 
 
 class RateLimited(ApiError):
     """The rate limit of the workspace or the API key was reached."""
 
-    _to_do = "a later try is safe"
+    _to_do = "a retry is safe"
 
 
 class ApiUnavailable(ApiError):
-    """Featurebase timed out or failed on its side; a write may have happened all the same."""
+    """Featurebase timed out or failed on its side; a write may still have taken effect."""
 
     _refused = False
-    _to_do = "a later try is safe"
+    _to_do = "a retry is safe"
 
 
 class UnexpectedAnswer(ApiError):
-    """The answer is not what the API documents; a write may have happened all the same.
+    """The response is not what the API documents; a write may still have taken effect.
 
-    ``body_broken`` is True where the body was cut short or is no JSON, which another try may mend; False
-    where the answer is complete and still not what was asked for.
+    ``body_broken`` is True if the body is incomplete or not JSON, so that another try may succeed. It is False if
+    the response is complete but not what was asked for.
     """
 
     _refused = False
-    _to_do = "check the connection's base URL and API version; a later try is safe"
+    _to_do = "check the connection's base URL and API version; a retry is safe"
 
     def __init__(
         self,
@@ -228,13 +226,13 @@ class UnexpectedAnswer(ApiError):
 
 
 class ApiUnreachable(ApiError):
-    """No answer came: the connection could not be made, broke, or timed out.
+    """No response came: the connection could not be made, broke, or timed out.
 
-    ``was_sent`` is False only where the request certainly never left (the connection itself failed).
+    ``was_sent`` is False only if the request was certainly never sent (the connection itself failed).
     """
 
     _refused = False
-    _to_do = "check the network and the connection's base URL; a later try is safe"
+    _to_do = "check the network and the connection's base URL; a retry is safe"
 
     def __init__(
         self,
@@ -254,7 +252,7 @@ class ApiUnreachable(ApiError):
 
     @property
     def outcome_known(self) -> bool:
-        """True where the request never left, and for reads."""
+        """True if the request was never sent, and for reads."""
         return not self.was_sent or super().outcome_known
 
     def _event(self) -> str:

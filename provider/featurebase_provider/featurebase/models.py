@@ -1,9 +1,9 @@
-"""What the webhook endpoints of the Featurebase API answer.
+"""Models of the responses of the Featurebase API's webhook endpoints.
 
-Unknown fields, topics and statuses are accepted: Featurebase adds them within a version. Of a webhook only the id
-and the secret have to be right, since after a refresh the new secret must reach the stores whatever else the answer
-holds: every other field is read as well as it can be. Names, descriptions and messages are other people's text, kept
-as they came; whoever renders them escapes them.
+Unknown fields, topics and statuses are accepted: Featurebase adds them within a version. Only a webhook's id and
+secret must be valid, since after a refresh the new secret must reach the stores whatever else the response holds. A
+field that can't be read counts as unknown. Names, descriptions and messages are untrusted text, kept as they came;
+escape them when you render them.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ PAUSED = "paused"
 SUSPENDED = "suspended"
 """By Featurebase after delivery failures."""
 UNRECOGNISED = "unrecognised"
-"""A status that is no word: it is logged, recorded and shown like one, so it has to be one."""
+"""Replaces a status that is not a plain word: statuses are logged and shown, so they must be safe to show."""
 
 LONGEST_TIMEOUT_MS = 120_000
-"""Of a delivery, as far as it is believed; Featurebase documents at most 30,000."""
+"""Longest delivery timeout that is accepted, in milliseconds; Featurebase documents at most 30,000."""
 LONGEST_SECRET = 4096
-"""Characters of a signing secret."""
+"""Most characters of a signing secret."""
 
 
 class ApiModel(BaseModel):
-    """Base of all answers: a null is the same as a field that is not there."""
+    """Base class of all response models: a null is the same as a missing field."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -73,16 +73,16 @@ class ApiModel(BaseModel):
         return {name: value for name, value in data.items() if value is not None}
 
     def secret_values(self) -> Iterator[str]:
-        """Every value of the answer that must not be shown, for masking."""
+        """Every value of the response that must be masked."""
         return iter(())
 
     def webhooks(self) -> Iterator[Webhook]:
-        """Every webhook that the answer tells of."""
+        """Every webhook in the response."""
         return iter(())
 
 
 def _none_without_time(value: Any) -> Any:
-    """A result that does not say when it was reached cannot be held against a rotation."""
+    """A result without a time is ignored: it can't be attributed to a rotation."""
     return None if isinstance(value, dict) and value.get("timestamp") is None else value
 
 
@@ -112,7 +112,7 @@ def _timeout(milliseconds: int) -> int:
 
 
 Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
-"""A number of a size that every reader of the JSON in XCom takes."""
+"""A number small enough for every reader of the JSON in XCom."""
 
 Time = Annotated[AwareDatetime, AfterValidator(_credible)]
 
@@ -145,9 +145,8 @@ class Health(ApiModel):
 class Webhook(ApiModel):
     """A webhook with its current signing secret; refuses to be pickled.
 
-    ``secret`` is None where the answer had none, which the API does not document but is not to be overlooked.
-    Every other field but ``id`` has the value that it has by itself where the answer had none, or one that can't be
-    read (:attr:`unread`).
+    ``secret`` is None if the response had none; the API does not document that, but callers must check it. Every other
+    field except ``id`` has its default value if it is missing or can't be read (see :attr:`unread`).
     """
 
     id: str = Field(pattern=WEBHOOK_ID_PATTERN)
@@ -172,18 +171,18 @@ class Webhook(ApiModel):
         return tuple(field.name for field in self._odd)
 
     def knowing_unread(self, odd: Iterable[OddField]) -> Webhook:
-        """The same webhook, made from an answer without these fields."""
+        """The same webhook, with these fields recorded as unreadable."""
         same = self.model_copy()
         same._odd = (*self._odd, *odd)
         return same
 
     @property
     def fingerprint(self) -> str | None:
-        """The signing secret's fingerprint, or None where the answer had no secret."""
+        """The signing secret's fingerprint, or None if the response had no secret."""
         return self.secret.fingerprint if self.secret else None
 
     def secret_values(self) -> Iterator[str]:
-        """The signing secret and the request headers' values, unreadable ones too, empty ones left out."""
+        """The signing secret and the values of the request headers, unreadable ones included, empty ones left out."""
         if self.secret:
             yield self.secret.reveal()
         hidden = [*self.request_config.headers.values()]
@@ -205,7 +204,7 @@ class Webhook(ApiModel):
 
 
 def _listed(data: Any, handler: ValidatorFunctionWrapHandler) -> Webhook:
-    """A webhook of a list, where an odd secret of one must not hide the others."""
+    """A webhook of a list: an unreadable secret of one webhook must not hide the others."""
     return _without_odd_fields(data, handler, required=("id",))
 
 

@@ -1,4 +1,4 @@
-"""When a call that failed is sent again, and after how long. Reads only: see ``ApiCall.retry_safe``."""
+"""When a failed read is sent again, and after how long. Writes are never retried: see ``ApiCall.retry_safe``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 LONGEST_WAIT = 70.0
-"""Seconds of a single wait: a rate limit's window of one minute, and some."""
+"""Longest wait in seconds: a bit more than the rate limit's window of one minute."""
 
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class RetryOptions(TypedDict):
-    """What tenacity's sync and async controllers are given alike."""
+    """Arguments for tenacity's sync and async controllers."""
 
     stop: stop_after_attempt
     wait: Callable[[RetryCallState], float]
@@ -41,7 +41,7 @@ class RetryOptions(TypedDict):
 def retry_options(max_retries: int) -> RetryOptions:
     """Describe the retries of a read, for tenacity.
 
-    :param max_retries: how often it is sent again at most.
+    :param max_retries: how many times the read is sent again at most.
     """
 
     def announce(state: RetryCallState) -> None:
@@ -62,7 +62,7 @@ def retry_options(max_retries: int) -> RetryOptions:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same read can do better in a moment."""
+    """Whether the same read may succeed in a moment."""
     if isinstance(error, UnexpectedAnswer):
         return error.body_broken
     return isinstance(error, (ApiUnreachable, ApiUnavailable, RateLimited))
@@ -71,8 +71,8 @@ def may_pass(error: BaseException) -> bool:
 def seconds_to_wait(state: RetryCallState) -> float:
     """Seconds before the next attempt, at most :data:`LONGEST_WAIT`.
 
-    Exponential backoff with full jitter. What the answer asks for is a least time: the jitter comes on top,
-    so that clients told to wait for the same moment do not all return in it.
+    Exponential backoff with full jitter. A wait that the response asks for is the minimum; the jitter is added to it,
+    so that clients told to wait for the same moment do not all come back at once.
     """
     return min(LONGEST_WAIT, (_error_of(state).retry_after or 0.0) + _backoff(state))
 

@@ -1,4 +1,4 @@
-"""What time it is at Featurebase, whose timestamps are compared with ours."""
+"""Estimates the time of Featurebase's clock, so that its timestamps can be compared with local ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TRUSTED_FOR = 300.0
-"""Seconds for which a good observation stands against worse ones; clocks drift by far less than it is off."""
+"""Seconds for which a good observation is kept over worse ones; clocks drift less than the observation's error."""
 
 CREDIBLE_TIME = range(946684800, 4102444800)
-"""Unix seconds of the years 2000 to 2099: a time beyond them is none, and what is made of it may be none that Python
-knows."""
+"""Unix seconds of the years 2000 to 2099. Times outside are ignored: Python may not be able to represent them."""
 
 
 def read_http_date(text: str | None) -> float | None:
@@ -33,8 +32,8 @@ def read_http_date(text: str | None) -> float | None:
 
 
 SKEW_WORTH_SAYING = 60.0
-"""Seconds by which two clocks may differ before that is said in the log; an offset that changes by more than that shows
-that one of them was set."""
+"""Seconds by which two clocks may differ before a warning is logged. If the offset changes by more, one clock was
+set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,10 @@ class _Observation:
 
 
 class ServerClock:
-    """Follows the server's clock by the ``Date`` headers of its answers; the local clock until one came.
+    """Estimates the server's clock from the ``Date`` headers of its responses. Before the first, it is the local one.
 
-    The header has whole seconds, so the time given is half a second off on average, at most by half a second
-    more than half the round trip. Safe to share between threads.
+    The header has whole seconds. The estimate is off by at most half a second plus half the round trip. Safe to share
+    between threads.
 
     :param local: gives the local Unix time in seconds.
     """
@@ -59,12 +58,12 @@ class ServerClock:
 
     @property
     def known(self) -> bool:
-        """Whether an answer told the server's time."""
+        """Whether a response gave the server's time."""
         return self._best is not None
 
     @property
     def offset_seconds(self) -> float:
-        """Seconds by which the server's clock is ahead of the local one; 0 while not known."""
+        """Seconds by which the server's clock is ahead of the local one; 0 while unknown."""
         return self._best.offset if self._best else 0.0
 
     def now(self) -> datetime:
@@ -73,22 +72,22 @@ class ServerClock:
 
     @property
     def skew(self) -> str | None:
-        """A sentence for the log where the local clock and the server's differ by more than a minute, or None."""
+        """A log message if the local clock and the server's differ by more than a minute, else None."""
         apart = timedelta(seconds=round(abs(self.offset_seconds)))
         if apart.total_seconds() <= SKEW_WORTH_SAYING:
             return None
         side = "behind" if self.offset_seconds > 0 else "ahead of"
         return (
-            f"this machine's clock is {apart} (h:mm:ss) {side} Featurebase's. What is compared with Featurebase's "
-            "times goes by Featurebase's clock, Airflow's own times do not: have this machine keep time (NTP)"
+            f"this machine's clock is {apart} (h:mm:ss) {side} Featurebase's. The rotation corrects for this where it "
+            "compares times with Featurebase; Airflow's own times stay wrong. Synchronise this machine's clock (NTP)"
         )
 
     def observe(self, date: str | None, *, sent_at: float, received_at: float) -> None:
-        """Learn from one answer, unless a recent one with a shorter round trip told more, and no clock was set since.
+        """Learn from one response. It is ignored if a recent one was more precise and no clock was set since.
 
-        :param date: the answer's ``Date`` header.
-        :param sent_at: local Unix time in seconds at which the request left.
-        :param received_at: local Unix time in seconds at which the answer's headers were there.
+        :param date: the response's ``Date`` header.
+        :param sent_at: local Unix time in seconds at which the request was sent.
+        :param received_at: local Unix time in seconds at which the response's headers arrived.
         """
         server_time, round_trip = read_http_date(date), received_at - sent_at
         if server_time is None or int(server_time) not in CREDIBLE_TIME:

@@ -1,4 +1,4 @@
-"""What a Featurebase client has to know, checked before anything is sent."""
+"""The settings of a Featurebase client, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def is_loopback_host(host: str) -> bool:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """Where and as whom to call the Featurebase API; ``repr`` hides the key.
+    """Address and credentials for the Featurebase API; ``repr`` hides the key.
 
     :param api_key: a workspace's API key (``sk_...``).
-    :param base_url: the API's address; plain http for loopback hosts only.
+    :param base_url: the API's address; plain http is accepted for loopback hosts only.
     :param api_version: value of the ``Featurebase-Version`` header.
     :param timeout: seconds to wait for each read and each write.
     :param connect_timeout: seconds to wait for a connection.
     :param pool_timeout: seconds to wait for a free connection of the client's pool.
-    :param max_retries: how often a read is sent again after a passing failure; writes never are.
-    :param source: names the place these came from in errors, for example a connection id.
-    :raises SettingsInvalid: a value is out of its range, or would send the key over an open line.
+    :param max_retries: how many times a read is sent again after a transient failure; writes are never sent again.
+    :param source: where the settings came from, for error messages; for example a connection id.
+    :raises SettingsInvalid: a value is out of range, or the key would be sent unencrypted.
     """
 
     api_key: SecretStr
@@ -78,27 +78,27 @@ def _key_problem(key: str) -> str | None:
     if not key.strip():
         return "the API key is empty; put a Featurebase API key (sk_...) in the password field"
     if not re.fullmatch(r"[!-~]+", key):
-        return "the API key holds a space, line break or other character that no key has; paste it again"
+        return "the API key contains a space, a line break or another character that keys never have; paste it again"
     return None
 
 
 def url_problem(base_url: str) -> str | None:
     """What is wrong with a base URL, or None."""
     if not isinstance(base_url, str) or re.search(r"[\s@?#\\]", base_url):
-        return "the base URL must hold no user name, password, query, fragment or space"
+        return "the base URL must not contain a user name, password, query, fragment or space"
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
-        return "the base URL is not a URL; it looks like https://do.featurebase.app"
+        return "the base URL is not a valid URL; use one such as https://do.featurebase.app"
     if url.scheme not in ("https", "http") or not url.host:
         return "the base URL must start with https:// and name a host"
     if url.port is not None and not 0 < url.port < 65536:
-        return f"the base URL's port {url.port} is none; it must be from 1 to 65535"
+        return f"the base URL's port {url.port} is invalid; it must be from 1 to 65535"
     if re.search(r"/v2(/webhooks)?/?$", url.path):
-        return f"the base URL must not hold /v2, which each call adds; it looks like {DEFAULT_BASE_URL}"
+        return f"the base URL must not contain /v2, which is added to each call; use one such as {DEFAULT_BASE_URL}"
     if url.scheme == "http" and not is_loopback_host(url.host):
         return (
-            f"plain http to {url.host} would send the API key and signing secrets readable by others; "
+            f"plain http to {url.host} would send the API key and signing secrets unencrypted; "
             "use https (http is accepted for loopback hosts only)"
         )
     return None

@@ -1,4 +1,4 @@
-"""Reads an answer without the fields that are not as documented, where only a few of them matter."""
+"""Reads a response although some of its fields are invalid; only a few required fields must be valid."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LONGEST_NAME = 100
 class OddField:
     """A field that could not be read.
 
-    :param name: the way to it, such as ``lastStatus.timestamp``, fit for a log line.
-    :param confidential: the texts and numbers in it, where they must not be shown.
+    :param name: its path, such as ``lastStatus.timestamp``, safe for a log line.
+    :param confidential: its texts and numbers, if they must not be shown.
     """
 
     name: str
@@ -34,12 +34,12 @@ class OddField:
 def read_what_can_be(
     document: Any, read: Callable[[Any], T], *, required: Collection[str]
 ) -> tuple[T, tuple[OddField, ...]]:
-    """Read a document, leaving out each field at fault.
+    """Read a document, leaving out each invalid field.
 
-    :param read: makes the value; raises ValidationError.
-    :param required: names of the fields without which there is no value.
-    :returns: the value, and what was left out.
-    :raises ValidationError: the document is no object, or a required field is at fault.
+    :param read: builds the value; raises ValidationError.
+    :param required: names of the fields that must be valid.
+    :returns: the value, and the fields that were left out.
+    :raises ValidationError: the document is not an object, or a required field is invalid.
     """
     odd: list[OddField] = []
     while True:
@@ -55,7 +55,7 @@ def read_what_can_be(
 
 
 def _take_out(document: Any, path: tuple[int | str, ...]) -> OddField:
-    """Remove what is at ``path``, or nearest to it, from a document of our own; what lies on the way is copied."""
+    """Remove the value at ``path``, or its nearest parent, from the document; containers on the path are copied."""
     key = _key(document, path[0])
     taken = [key]
     for step in path[1:]:
@@ -80,10 +80,10 @@ def _key(container: Any, step: int | str) -> Any:
 def _texts_in(value: Any) -> Iterator[str]:
     left = [value]
     while left:
-        one = left.pop()
-        if isinstance(one, dict):
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
-        elif isinstance(one, (str, int, float)) and not isinstance(one, bool):
-            yield str(one)
+        part = left.pop()
+        if isinstance(part, dict):
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+        elif isinstance(part, (str, int, float)) and not isinstance(part, bool):
+            yield str(part)

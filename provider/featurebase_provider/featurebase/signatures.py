@@ -48,11 +48,11 @@ def verify(
     :param body: the body's bytes as received.
     :param timestamp: the timestamp header, None if there is none.
     :param signature: the signature header, None if there is none.
-    :param secrets: those to accept, for example the current and the previous one. All are compared, each in
-        constant time, whichever matches.
+    :param secrets: the secrets to accept, for example the current and the previous one. All of them are compared, each
+        in constant time.
     :param now: Unix time in seconds, or an aware datetime.
     :param tolerance: seconds by which the timestamp may be off, in either direction.
-    :raises SignatureRejected: the delivery is not (provably) from Featurebase, or too old; says which.
+    :raises SignatureRejected: the signature does not match, or the timestamp is too far off; the reason says which.
     """
     if isinstance(now, datetime):
         if now.tzinfo is None:
@@ -69,8 +69,8 @@ def verify(
     off_by = int(timestamp) - now
     if not abs(off_by) <= tolerance:
         direction = "in the future" if off_by > 0 else "old"
-        raise SignatureRejected(f"its timestamp is {abs(off_by):.0f} s {direction}, {tolerance:.0f} s are tolerated")
-    # No early exit: how long this takes must not tell which secret matched, or how far one did.
+        raise SignatureRejected(f"its timestamp is {abs(off_by):.0f} s {direction}; the limit is {tolerance:.0f} s")
+    # No early exit: the time this takes must not reveal which secret matched, or how much of it.
     signed_by = [
         secret for secret in secrets if hmac.compare_digest(_signature(secret, timestamp, body), signature.lower())
     ]

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def fingerprint_of(value: str) -> str:
-    """Name a secret without telling it: ``sha256:`` and the first 16 hex digits of its SHA-256.
+    """Identify a secret without revealing it: ``sha256:`` and the first 16 hex digits of its SHA-256.
 
-    64 bits are enough to tell the secrets of one webhook apart, and give no way back to a random secret.
+    64 bits are enough to tell the secrets of one webhook apart, and a random secret can't be recovered from them.
     """
     return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:16]}"
 
 
 class SigningSecret:
-    """The secret that signs a webhook's deliveries; only :meth:`reveal` gives it up.
+    """The secret that signs a webhook's deliveries; only :meth:`reveal` returns its value.
 
-    It shows as its fingerprint in every kind of text, and it cannot be pickled, copied into JSON or changed.
+    As text it shows only its fingerprint. It can't be pickled, serialised to JSON or changed.
 
-    :param value: the whole secret string, its ``whsec_`` prefix included.
+    :param value: the whole secret, including the ``whsec_`` prefix.
     :raises ValueError: the value is empty.
     """
 
@@ -40,12 +40,12 @@ class SigningSecret:
         object.__setattr__(self, "fingerprint", fingerprint_of(value))
 
     def reveal(self) -> str:
-        """The secret itself. Call it only where it is written to a store, signed with, or masked."""
+        """The secret itself. Call this only to write it to a store, to sign with it, or to mask it."""
         return self.__value  # type: ignore[attr-defined, no-any-return]
 
     @property
     def trimmed(self) -> SigningSecret:
-        """The same without blanks and line breaks around it, as editors and ``echo`` add them."""
+        """The same secret without surrounding white space, which editors and ``echo`` add."""
         value = self.reveal().strip()
         return SigningSecret(value) if value not in ("", self.reveal()) else self
 
@@ -69,7 +69,7 @@ class SigningSecret:
     __str__ = __repr__
 
     def __format__(self, format_spec: str) -> NoReturn:
-        raise TypeError("a signing secret is not text; name it by its fingerprint")
+        raise TypeError("a signing secret can't be formatted as text; use its fingerprint")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signing secret must not enter XCom, a trigger or a pickle")
@@ -82,7 +82,7 @@ class SigningSecret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let a model hold a signing secret: made from a non-empty string, never serialised."""
+        """Let a pydantic model hold a signing secret: built from a non-empty string, never serialised."""
         return core_schema.union_schema(
             [
                 core_schema.is_instance_schema(cls),

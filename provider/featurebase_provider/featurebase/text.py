@@ -1,4 +1,4 @@
-"""Makes text that came from outside fit for a message or a log."""
+"""Makes untrusted text safe for messages and logs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 4
-"""Characters; to remove a shorter value would garble the text and hide nothing."""
+"""In characters. Removing shorter values would garble the text and hide nothing."""
 
 STARTS_CREDENTIAL = "(?:(?<![a-z])sk_|sk_(?:live|test)_|whsec_)"
-"""Matches how Featurebase's API keys and signing secrets begin, in whatever case."""
+"""Matches the start of Featurebase's API keys and signing secrets."""
 _TOKEN = re.compile(STARTS_CREDENTIAL + r"[^\s\"'`,;<>()\[\]{}]+", re.IGNORECASE)
 
 
 def forms_of(value: str) -> list[str]:
-    """A secret as it is, URL- and base64-encoded, JSON- and repr-escaped: the forms in which text may quote it."""
+    """The forms in which text may quote a secret: as it is, URL- and base64-encoded, JSON- and repr-escaped."""
     raw = value.encode()
     forms = [
         value,
@@ -42,7 +42,7 @@ def clean_text(text: str, *, secrets: Iterable[str] = (), limit: int = 300) -> s
     """Remove control characters and secrets from ``text``, then shorten it.
 
     :param text: text of unknown origin, for example an error message of the API.
-    :param secrets: values that must not be shown in any form, beside everything that looks like a Featurebase token.
+    :param secrets: values to remove in every form, in addition to everything that looks like a Featurebase token.
     :param limit: most characters to return.
     """
     # In this order: a control character within a secret, or a cut through it, would hide it from the search.
@@ -69,14 +69,28 @@ def _printable(character: str) -> str:
 def one_line(text: str | None, limit: int | None = 200) -> str:
     """Make an untrusted text safe for a log line: printable, on one line, at most ``limit`` characters.
 
-    :param limit: None leaves its length.
+    :param limit: None for no limit.
     """
     clean = "".join(char if char.isprintable() else " " for char in text or "")
     return " ".join(clean.split())[:limit]
 
 
+def what_became_of(written: str, seen: str) -> str:
+    """How a text that comes back was changed, where that can be told: without a character of either.
+
+    :returns: ``with white space around it``, ``in another case``, ``cut to 40 of 64 characters``, or nothing.
+    """
+    if seen.strip() == written:
+        return "with white space around it"
+    if seen.casefold() == written.casefold():
+        return "in another case"
+    if written.startswith(seen):
+        return f"cut to {len(seen)} of {len(written)} characters"
+    return ""
+
+
 def in_words(span: timedelta) -> str:
-    """A duration as people say it: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; none is negative."""
+    """A duration for people: ``2 d 3 h``, ``1 h 5 min``, ``45 s``; negative ones become ``0 s``."""
     seconds = max(int(span.total_seconds()), 0)
     sizes = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     parts = []

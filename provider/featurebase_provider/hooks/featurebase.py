@@ -1,4 +1,4 @@
-"""From an Airflow connection to a Featurebase client."""
+"""Builds a Featurebase client from an Airflow connection."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ DEFAULT_CONN_ID = "featurebase_default"
 
 
 def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
-    """Know, in this one place, which connection field means what.
+    """Read the client's settings from the fields of an Airflow connection.
 
     :param extra: the connection's ``extra``, parsed.
-    :raises SettingsInvalid: a field is missing or out of range; the message names the connection.
+    :raises SettingsInvalid: a field is missing or invalid; the message names the connection.
     """
     try:
         return _settings(connection, extra)
@@ -64,11 +64,11 @@ def _settings(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
 
 
 def _base_url(source: str, connection: Connection) -> str:
-    """The host field as a URL; a bare host means https, and the port field may complete it."""
+    """The host field as a URL. A host without a scheme means https; the port field is added if it is set."""
     host = (connection.host or "").strip().rstrip("/")
     if not host:
         if connection.port:
-            raise SettingsInvalid(source, "it has a port and no host; fill in the host field, or empty the port field")
+            raise SettingsInvalid(source, "it has a port but no host; fill in the host field or clear the port field")
         return DEFAULT_BASE_URL
     scheme, found, rest = host.partition("://")
     if not found:
@@ -86,11 +86,11 @@ def _base_url(source: str, connection: Connection) -> str:
 
 
 def extra_problem(extra: str | None) -> str | None:
-    """What is wrong with a connection's ``extra``, or None; Airflow itself takes text that is no JSON for none."""
+    """What is wrong with a connection's ``extra``, or None; Airflow itself ignores text that is not JSON."""
     try:
         value = json.loads(extra or "{}")
     except (ValueError, RecursionError):
-        return "the extra field is no JSON"
+        return "the extra field is not valid JSON"
     if value is None or isinstance(value, dict):
         return None
     return 'the extra field must be a JSON object, such as {"timeout": 10}'
@@ -115,9 +115,9 @@ def _whole(source: str, name: str, value: Any, default: int) -> int:
 
 
 class FeaturebaseHook(BaseHook):
-    """Talks to the Featurebase API with the credentials of an Airflow connection.
+    """Calls the Featurebase API with the credentials of an Airflow connection.
 
-    The connection's password is the API key and its host the base URL (default ``https://do.featurebase.app``);
+    The connection's password is the API key, and its host is the base URL (default ``https://do.featurebase.app``). Its
     extras are ``api_version``, ``timeout`` (seconds) and ``max_retries`` (of reads; a refresh is never retried).
 
     :param featurebase_conn_id: the connection's id.
@@ -133,11 +133,11 @@ class FeaturebaseHook(BaseHook):
         self.featurebase_conn_id = featurebase_conn_id
 
     def get_conn(self) -> Client:
-        """Build a client; every secret that it reads is masked in the log at once.
+        """Build a client. Every secret that it reads is masked in the log at once.
 
-        Call it on the task's main thread, and close the client (it is a context manager).
+        Call this on the task's main thread, and close the client (it is a context manager).
 
-        :raises SettingsInvalid: there is no such connection, or its fields make no client.
+        :raises SettingsInvalid: the connection does not exist, or its settings are invalid (no API key, bad URL).
         :raises SettingsUnknown: Airflow could not be asked for the connection.
         """
         settings = settings_from(*self._fields())
@@ -145,9 +145,9 @@ class FeaturebaseHook(BaseHook):
         return Client(settings, on_secret=mask)
 
     async def aget_conn(self) -> AsyncClient:
-        """The same for an event loop, where Airflow's sync accessors may deadlock.
+        """Build an async client, for an event loop, where Airflow's sync accessors may deadlock.
 
-        :raises SettingsInvalid: there is no such connection, or its fields make no client.
+        :raises SettingsInvalid: the connection does not exist, or its settings are invalid (no API key, bad URL).
         """
         settings = settings_from(*await self._afields())
         await amask(settings.api_key.get_secret_value())
@@ -171,7 +171,7 @@ class FeaturebaseHook(BaseHook):
         except (AirflowNotFoundException, PermissionError):  # the latter from 3.3 on, where Airflow denies it
             connection = None
         if connection is None:
-            # A trigger has no channel that could be asked once more here: an outage looks the same.
+            # In a trigger an outage looks the same, and Airflow can't be asked in another way.
             raise self._no_connection(is_missing=True)
         if problem := extra_problem(connection.extra):
             del connection  # error trackers send what an error's frames hold, and a connection shows its password
@@ -185,10 +185,10 @@ class FeaturebaseHook(BaseHook):
 
     def _no_connection(self, *, is_missing: bool) -> SettingsInvalid | SettingsUnknown:
         if is_missing:
-            problem = "there is no such Airflow connection here; create it, or correct featurebase_conn_id"
+            problem = "this Airflow connection does not exist; create it, or correct featurebase_conn_id"
             return SettingsInvalid(self._source, problem)
-        problem = "Airflow did not give it, nor say that there is none: an outage, or this task may not read it"
-        return SettingsUnknown(self._source, f"{problem}. A later try is safe")
+        problem = "Airflow did not return it, nor report it missing: there is an outage, or this task may not read it"
+        return SettingsUnknown(self._source, f"{problem}. A retry is safe")
 
     def test_connection(self) -> tuple[bool, str]:
         """Answer the connection form's Test button: list one webhook with the key and the version."""
@@ -201,7 +201,7 @@ class FeaturebaseHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Airflow 3.1's way to label the connection form; newer ones read the provider's metadata."""
+        """Labels of the connection form, for Airflow 3.1; newer versions read the provider's metadata."""
         return {
             "hidden_fields": ["schema", "login", "port", "extra"],
             "relabeling": {"password": "API key", "host": "Base URL"},
@@ -210,7 +210,7 @@ class FeaturebaseHook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Airflow 3.1's way to add fields to the connection form."""
+        """Further fields of the connection form, for Airflow 3.1."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import IntegerField, StringField

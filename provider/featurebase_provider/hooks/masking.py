@@ -1,13 +1,12 @@
-"""Takes secrets out of what is logged within the task's own process.
+"""Removes secrets from everything that is logged within the task's own process.
 
-Airflow masks a task's log where it is written, in the supervisor, and there only: a LocalExecutor's scheduler writes
-the same records to its own output unmasked (seen on 3.3.2), and what a handler of the user's or an error tracker
-takes never gets there. What a vendor's client logs has to be clean before that.
+Airflow masks a task's log only in the supervisor, where it is written. A LocalExecutor's scheduler writes the same
+records to its own output unmasked (seen on 3.3.2), and a user's own handlers or error trackers see records before the
+supervisor does. So records must be clean before that, including those of vendor clients.
 
-There are two ways to a log, and each is watched at its one narrow place. Every record of :mod:`logging` goes through
-``Logger.handle``, complete with its extra fields, before any handler of any logger sees it; a record factory would not
-see those fields, and a filter is for one handler or logger. Events of structlog, which Airflow's own loggers write, go
-through the list of processors that Airflow configured.
+Two logging systems are covered. Every record of :mod:`logging` passes through ``Logger.handle``, with its extra fields,
+before any handler sees it; a record factory would not see those fields, and a filter covers only one handler or logger.
+Events of structlog, which Airflow's own loggers use, pass through the list of processors that Airflow configured.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
 _DEEPEST = 10
-"""Levels of lists and mappings whose items are cleaned one by one; what lies deeper is cleaned as one text."""
+"""Nesting depth down to which items of lists and mappings are cleaned one by one; deeper ones are cleaned as text."""
 _OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) - {"exc_text", "stack_info"}
-"""Names, numbers and times that the logging module fills in itself; text and exception are cleaned by themselves."""
+"""Fields that the logging module sets and that need no cleaning; message and exception are cleaned separately."""
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class Redactor:
-    """Replaces secrets in log records and events. What holds none stays the very object that it was."""
+    """Replaces secrets in log records and events. Values without a secret are kept as the same objects."""
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     def learn(self, forms: Iterable[str]) -> None:
-        """Take out these texts too, longer ones first."""
+        """Remove these texts too, longer ones first."""
         with self._lock:
             self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
@@ -61,7 +60,7 @@ class Redactor:
         cleaned_args = self._cleaned(record.args)
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001  whatever an argument's own code raises: the handler meets it and says so
+        except Exception:  # noqa: BLE001  an argument's own code failed: the handler will report that
             record.msg, record.args = self._cleaned(record.msg), cleaned_args
             return
         cleaned = self._cleaned(message)
@@ -80,8 +79,8 @@ class Redactor:
 
     def _cleaned(self, value: Any) -> Any:
         cleaned = self._walked(value, {}, 0)
-        # A structure that holds itself leads from its clean copy back to what it was: then its text has to do.
-        return cleaned if cleaned is value else self._unless_told(cleaned)
+        # The clean copy of a structure that contains itself still leads to the original: use its text then.
+        return cleaned if cleaned is value else self._text_if_secret(cleaned)
 
     def _walked(self, value: Any, met: dict[int, Any], depth: int) -> Any:
         if isinstance(value, str):
@@ -91,7 +90,7 @@ class Redactor:
             return value
         kind = next((kind for kind in _CONTAINERS if isinstance(value, kind)), None)
         if kind is None or depth == _DEEPEST:
-            return self._unless_told(value)
+            return self._text_if_secret(value)
         if id(value) not in met:
             met[id(value)] = value
             parts = [*value, *value.values()] if kind is dict else [*value]
@@ -101,14 +100,14 @@ class Redactor:
                 met[id(value)] = dict(zip(clean[:half], clean[half:], strict=True)) if kind is dict else kind(clean)
         return met[id(value)]
 
-    def _unless_told(self, value: Any) -> Any:
-        """The value itself, or its text without the secrets where a text of it has one."""
+    def _text_if_secret(self, value: Any) -> Any:
+        """The value itself, or its cleaned text if its text contains a secret."""
         texts = _texts_of(value)
-        told = [self._walked(text, {}, 0) for text in texts]
-        return value if told == texts else told[0]
+        cleaned = [self._walked(text, {}, 0) for text in texts]
+        return value if cleaned == texts else cleaned[0]
 
     def _cleaned_trace(self, exc_info: Any) -> str | None:
-        """A traceback without the secrets, or None where it has none."""
+        """A traceback without the secrets, or None if it contains none."""
         if isinstance(exc_info, BaseException):
             exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
         elif exc_info is True:
@@ -117,14 +116,14 @@ class Redactor:
         if not isinstance(error, BaseException):
             return None
         trace = "".join(traceback.format_exception(*exc_info))
-        told: str = self._cleaned(trace)
-        return None if told == trace else told.rstrip()
+        cleaned: str = self._cleaned(trace)
+        return None if cleaned == trace else cleaned.rstrip()
 
 
 def _texts_of(value: Any) -> list[str]:
     try:
         return [str(value), repr(value)]
-    except Exception:  # noqa: BLE001  whatever its own code raises: what can't be told tells no secret
+    except Exception:  # noqa: BLE001  its own code failed: a value without a text can't show a secret
         return []
 
 
@@ -132,7 +131,7 @@ _REDACTOR = Redactor()
 
 
 def redact_from_logs(forms: list[str]) -> None:
-    """Take these texts out of everything that this process logs from now on."""
+    """Remove these texts from everything that this process logs from now on."""
     _REDACTOR.learn(forms)
     _watch_loggers()
     _watch_structlog()
@@ -163,7 +162,7 @@ def _watch_structlog() -> None:
 
 
 def mask(value: str) -> None:
-    """Mask a secret in this task's process and its supervisor. Call it on the task's main thread."""
+    """Mask a secret in this task's process and its supervisor. Call this on the task's main thread."""
     from airflow.sdk.log import mask_secret
 
     forms = forms_of(value)
@@ -173,7 +172,7 @@ def mask(value: str) -> None:
 
 
 async def amask(value: str) -> None:
-    """Mask a secret from within a trigger's event loop, where this Airflow can."""
+    """Mask a secret from within a trigger's event loop, if this version of Airflow can."""
     forms = forms_of(value)
     _redact(value, forms)
     masker = async_masker()

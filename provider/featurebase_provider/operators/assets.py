@@ -1,4 +1,4 @@
-"""The assets of this provider: what other Dags may wait for, and the audit trail."""
+"""The assets of this provider: other Dags can be scheduled on them, and their events are the audit trail."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from airflow.sdk import Asset, AssetAlias
 
 ASSET_PREFIX = "featurebase://webhooks"
 EVENTS = AssetAlias(name="featurebase://events", group="featurebase")
-"""Through which tasks emit the events of this provider's assets.
+"""The alias through which tasks emit the events of this provider's assets.
 
-A task does not start where an outlet has the name or the URI of somebody else's asset: that would end a rotation that
-has refreshed. And the outlets of a mapped task are the same for all its branches."""
+Airflow does not start a task if one of its outlets has the name or the URI of somebody else's asset; that would stop a
+rotation after its refresh. Also, the outlets of a mapped task are the same for all its branches."""
 
 
 def plan_asset(name: str) -> Asset:
@@ -18,7 +18,7 @@ def plan_asset(name: str) -> Asset:
 
 
 def secret_asset(name: str) -> Asset:
-    """The asset that says that a webhook has a new signing secret, for Dags that restart what reads it."""
+    """The asset whose events announce a webhook's new signing secret, for Dags that restart its readers."""
     return _asset(name, "signing-secret")
 
 

@@ -1,4 +1,4 @@
-"""Audit all webhooks of the rotation file, and say what somebody has to look after."""
+"""Operators that audit all webhooks of the rotation file."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def audit_asset() -> Asset:
 class AuditWebhooksOperator(BaseOperator):
     """Compare webhooks and their stores with Featurebase, without writing anywhere.
 
-    Succeeds whatever it finds, so that its report is an event of the asset ``featurebase://audit/report``;
+    It succeeds whatever it finds, so that its report becomes an event of the asset ``featurebase://audit/report``;
     :class:`AuditFindingsOperator` fails the run.
 
-    :param webhooks: webhooks of the rotation file; a mapping has its fields.
-    :param ignore: kinds of findings that fail nothing.
+    :param webhooks: webhooks of the rotation file, or mappings with the same fields.
+    :param ignore: kinds of findings that do not fail the run.
     :param time_limit: seconds after which no further store is read.
     :returns: the report; see :class:`~featurebase_provider.audit.report.AuditReport`.
     """
@@ -71,7 +71,7 @@ class AuditWebhooksOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit, log the table, emit the report."""
         with task_errors():
-            subjects = [_subject(WebhookConfig.model_validate(one)) for one in self.webhooks]
+            subjects = [_subject(WebhookConfig.model_validate(webhook)) for webhook in self.webhooks]
             ports = AuditPorts(
                 open_client=_open_client,
                 history_of=lambda subject, host, webhook_id: recall(
@@ -83,22 +83,22 @@ class AuditWebhooksOperator(BaseOperator):
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())
-        for one in report.open:
-            count("featurebase.audit.finding", {"webhook": one.webhook or "", "kind": one.kind})
+        for finding in report.open:
+            count("featurebase.audit.finding", {"webhook": finding.webhook or "", "kind": finding.kind})
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         return report.as_json()
 
 
 class SelectHealsOperator(BaseOperator):
-    """Name the Dags whose run with ``mode=distribute`` mends findings of an audit, for a mapped trigger task.
+    """Select the Dags whose run with ``mode=distribute`` fixes findings of an audit, for a mapped trigger task.
 
-    A Dag that has a run waiting is left out: that run, or the next audit, sees to it. One that is paused is
-    triggered all the same; its run waits until somebody unpauses it, and the log says so.
+    A Dag that already has a run waiting is left out: that run, or the next audit, fixes the findings. A paused Dag is
+    triggered anyway; its run waits until somebody unpauses the Dag, and the log says so.
 
     :param audit_task_id: the audit task of the same Dag run.
-    :param heal: whether to heal at all; ``"True"`` as rendered text. (templated)
+    :param heal: whether to fix anything; ``"True"`` as rendered text. (templated)
     :returns: arguments of ``TriggerDagRunOperator``, one mapping per Dag.
-    :raises AirflowSkipException: there is nothing to heal, or ``heal`` is off.
+    :raises AirflowSkipException: there is nothing to fix, or ``heal`` is off.
     """
 
     template_fields: Sequence[str] = ("heal",)
@@ -113,26 +113,26 @@ class SelectHealsOperator(BaseOperator):
         """Choose, and say why."""
         report = _report(context, self.audit_task_id)
         by_dag: dict[str, list[Finding]] = {}
-        for one in report.open:
-            if one.heals and one.dag_id is not None:
-                by_dag.setdefault(one.dag_id, []).append(one)
+        for finding in report.open:
+            if finding.heals and finding.dag_id is not None:
+                by_dag.setdefault(finding.dag_id, []).append(finding)
         if not by_dag:
-            raise AirflowSkipException("The audit found nothing that a run with mode=distribute would mend")
+            raise AirflowSkipException("The audit found nothing that a run with mode=distribute would fix")
         if str(self.heal) != "True":
             raise AirflowSkipException(
-                f"heal is off. A run with mode=distribute would mend findings of {', '.join(by_dag)}"
+                f"heal is off. A run with mode=distribute would fix findings of {', '.join(by_dag)}"
             )
         at = datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
         chosen = [_trigger(dag_id, found, at) for dag_id, found in by_dag.items() if self._may_run(context, dag_id)]
         if not chosen:
-            raise AirflowSkipException("Each Dag that would mend the findings has a run waiting already")
+            raise AirflowSkipException("Each Dag that would fix the findings already has a run waiting")
         return chosen
 
     def _may_run(self, context: Context, dag_id: str) -> bool:
         paused = is_paused(context, dag_id)
         if has_queued_run(context, dag_id):
-            why = "the Dag is paused: unpause it" if paused else "it comes first"
-            self.log.warning("%s has a run waiting already, so no other is triggered (%s)", dag_id, why)
+            why = "the Dag is paused: unpause it" if paused else "that run comes first"
+            self.log.warning("%s already has a run waiting, so no other one is triggered (%s)", dag_id, why)
             return False
         if paused:
             self.log.warning("%s is paused: its run waits until somebody unpauses the Dag", dag_id)
@@ -142,7 +142,7 @@ class SelectHealsOperator(BaseOperator):
 class AuditFindingsOperator(BaseOperator):
     """Fail if the audit of the same Dag run found anything that is not ignored.
 
-    A task of its own, as a failed one emits no asset event.
+    It is a separate task because a failed task emits no asset event.
 
     :param audit_task_id: the audit task of the same Dag run.
     :raises AirflowFailException: there are findings; the message names each kind, where, and what to do.
@@ -165,8 +165,8 @@ class AuditFindingsOperator(BaseOperator):
 def summary(findings: Sequence[Finding]) -> str:
     """All findings in one message, by kind."""
     places: dict[str, list[str]] = {}
-    for one in findings:
-        places.setdefault(one.kind, []).append(one.where)
+    for finding in findings:
+        places.setdefault(finding.kind, []).append(finding.where)
     parts = [f"{kind}: {_few(where)}. {ADVICE.get(kind, '')}" for kind, where in places.items()]
     what = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
     return f"{what}; the audit itself changed nothing. " + " ".join(parts)
@@ -200,7 +200,7 @@ def _subject(config: WebhookConfig) -> Subject:
 
 def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
     # Kinds and labels only: conf is rendered as a template, and other people's text has no place in it.
-    where = ", ".join(f"{one.kind} ({one.store})" if one.store else one.kind for one in found)
+    where = ", ".join(f"{finding.kind} ({finding.store})" if finding.store else finding.kind for finding in found)
     return {
         "trigger_dag_id": dag_id,
         "trigger_run_id": f"featurebase_audit__{at}",

@@ -1,4 +1,4 @@
-"""What the rotation's operators share: who they talk to, what this Dag run's plan is, how errors end a task."""
+"""What the rotation's operators share: the connection, this Dag run's plan, and how errors end a task."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def task_errors(state: str = "") -> Iterator[None]:
-    """End the task for good where a retry can't help; let Airflow retry everything else.
+    """Fail the task without retries if a retry can't help; let Airflow retry every other error.
 
-    :param state: what state things are in if a call to Featurebase takes no effect, or a store or the memory
-        fails; default: nothing was changed.
+    :param state: what state things are in if a call to Featurebase has no effect, or a store or a record fails;
+        default: nothing was changed.
     """
     try:
         yield
@@ -58,12 +58,12 @@ def task_errors(state: str = "") -> Iterator[None]:
 
 
 class FeaturebaseOperator(BaseOperator):
-    """Base of the operators that work on one webhook.
+    """Base class of the operators that work on one webhook.
 
-    :param webhook_id: the webhook, 24 hex digits. (templated)
-    :param featurebase_conn_id: connection to Featurebase. (templated)
-    :param webhook: the webhook's name in the rotation file; names its assets and its stats. Default: the id.
-    :param plan_task_id: the preflight task whose plan is used, or None to work without.
+    :param webhook_id: the webhook's id, 24 hex digits. (templated)
+    :param featurebase_conn_id: id of the Airflow connection to Featurebase. (templated)
+    :param webhook: the webhook's name in the rotation file, used for its assets and stats. Default: the id.
+    :param plan_task_id: the preflight task whose plan is used, or None to work without a plan.
     :param dashboard_url: the webhook's page in the Featurebase dashboard, for the task's link; ``{webhook_id}``
         in it is replaced.
     """
@@ -87,7 +87,7 @@ class FeaturebaseOperator(BaseOperator):
             raise ValueError(
                 f"{type(self).__name__} {self.task_id} has no webhook_id, and no plan_task_id to take it from"
             )
-        # Results are what the tasks of a rotation tell each other; no default_args may take them away.
+        # The tasks of a rotation need each other's results, so default_args must not switch XCom off.
         self.do_xcom_push = True
         self.webhook_id = webhook_id
         self.featurebase_conn_id = featurebase_conn_id
@@ -104,7 +104,7 @@ class FeaturebaseOperator(BaseOperator):
 
     @contextmanager
     def ending(self, context: Context) -> Iterator[None]:
-        """Have the report and Airflow's stats told how the task ends, and errors be as Airflow needs them."""
+        """Record how the task ends for the report and for Airflow's stats, and convert errors for Airflow."""
         self.learn_webhook(context)
         result = "failed"
         try:
@@ -121,10 +121,10 @@ class FeaturebaseOperator(BaseOperator):
             count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
 
     found: Found | None = None
-    """What the task found before anything was changed, for the report; see :mod:`.finding`."""
+    """What the task found before anything was changed; the report shows it, see :mod:`.finding`."""
 
     def found_json(self) -> dict[str, Any] | None:
-        """The same, JSON-ready."""
+        """``found`` as a JSON-ready mapping, or None."""
         return self.found.as_json() if self.found is not None else None
 
     def render_template(
@@ -134,18 +134,18 @@ class FeaturebaseOperator(BaseOperator):
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render to text, also in a Dag that renders to native objects: an id of digits is no number."""
+        """Render to text, even in a Dag that renders to native objects: an id made of digits must stay text."""
         if not isinstance(content, str):
             return super().render_template(content, context, jinja_env, seen_oids)
         env = context["dag"].get_template_env(force_sandboxed=True)
         return render_template_to_string(env.from_string(content), context)
 
     def learn_webhook(self, context: Context) -> None:
-        """Take the webhook's id from the plan, where the configuration names the webhook otherwise."""
+        """Take the webhook's id from the plan, if the configuration names the webhook in another way."""
         self.webhook_id = self.webhook_id or str((pulled(context, self.plan_task_id) or {}).get("webhook_id") or "")
 
     finds_webhook: ClassVar[bool] = False
-    """Whether the task learns the webhook's id by itself."""
+    """Whether the task finds out the webhook's id itself."""
     stat: ClassVar[str] = "task"
     """Names the task's counter in Airflow's stats: ``featurebase.<stat>``."""
 
@@ -154,7 +154,7 @@ class FeaturebaseOperator(BaseOperator):
         raise NotImplementedError
 
     def state_if_it_fails(self, context: Context) -> str:
-        """What state things are in, should a call to Featurebase fail here; empty: nothing was changed."""
+        """What state things are in if a call to Featurebase fails here; empty means that nothing was changed."""
         return ""
 
     @property
@@ -170,27 +170,27 @@ class FeaturebaseOperator(BaseOperator):
     def plan(self, context: Context) -> RotationPlan:
         """The plan that preflight recorded for this Dag run.
 
-        :raises PlanUnreadable: there is none, or it is of another webhook.
+        :raises PlanUnreadable: there is no plan, or it belongs to another webhook.
         """
         return self._checked(RotationPlan.from_json(result_of(context, self.plan_task_id), webhook_id=self.webhook_id))
 
     def plan_key(self, context: Context) -> str:
-        """Names this task's plan among the webhook's: the one of its preflight, or its own where it works alone."""
+        """The key of this task's plan: its preflight's plan, or its own if it works alone."""
         ti = context["ti"]
         return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
 
     def rotate_was_started(self, context: Context, rotate_task_id: str | None, history: History) -> bool:
-        """Whether anything tells that this Dag run's rotate task was tried before."""
+        """Whether any record shows that this Dag run's rotate task was started before."""
         states = {task_id: state for task_id, state, _ in task_rows(context)}
         return states.get(str(rotate_task_id)) in STARTED or history.tells_of(this_run(context))
 
     def recall(
         self, context: Context, memory: WebhookMemory, *, strict: bool = False, plan_keys: Sequence[str] = ()
     ) -> History:
-        """What earlier runs tell of the webhook.
+        """What earlier runs recorded about the webhook.
 
-        :param plan_keys: plans of other tasks that may tell more.
-        :param strict: whether what can't be read is an error; otherwise the log says so, and it tells nothing.
+        :param plan_keys: keys of other tasks' plans to read too.
+        :param strict: True raises an error for a record that can't be read; False logs it and goes on without it.
         :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
         """
         name = self.display_name
@@ -202,44 +202,44 @@ class FeaturebaseOperator(BaseOperator):
         )
 
     def warn_unknown(self, problem: MemoryUnknown) -> None:
-        """Say that something of what earlier runs told is missing, where that holds nothing up."""
+        """Log that a record of earlier runs can't be read, if the task continues without it."""
         to_do = "" if problem.retry_helps else f". {problem.advice}"
-        self.log.warning("%s. This task goes on without it%s", problem.summary, to_do)
+        self.log.warning("%s. This task continues without it%s", problem.summary, to_do)
 
     def _checked(self, plan: RotationPlan) -> RotationPlan:
         if self.webhook_id and plan.webhook_id.lower() != self.webhook_id.lower():
             raise PlanUnreadable(
                 self.webhook_id,
-                f"the plan in this Dag run is of webhook {plan.webhook_id}, so it is not this task's; nothing was "
-                "changed. Check that preflight and this task name the same webhook",
+                f"the plan in this Dag run belongs to webhook {plan.webhook_id}, not to this task's webhook; nothing "
+                "was changed. Check that preflight and this task name the same webhook",
             )
         return plan
 
     def rotation(self, context: Context, task_id: str | None) -> RotationOutcome | None:
-        """What rotate left in this Dag run; None for a task that works alone.
+        """Rotate's result in this Dag run; None for a task that works alone.
 
         :raises PlanUnreadable: as :meth:`rotated`.
         """
         return self.rotated(context, task_id) if task_id is not None else None
 
     def rotated(self, context: Context, task_id: str) -> RotationOutcome:
-        """What rotate left in this Dag run.
+        """Rotate's result in this Dag run.
 
-        :raises PlanUnreadable: it left nothing, which is not the same as working alone, or it is of another webhook.
+        :raises PlanUnreadable: rotate left no result, or it belongs to another webhook.
         """
         rotated = RotationOutcome.from_json(result_of(context, task_id), webhook_id=self.webhook_id)
         self._checked(rotated.plan)
         return rotated
 
     def left_by_rotate(self, context: Context, task_id: str | None) -> RotationOutcome | None:
-        """What rotate left in this Dag run, if it did.
+        """Rotate's result in this Dag run, or None if it left none.
 
-        :raises PlanUnreadable: what it left is not its result, or is of another webhook.
+        :raises PlanUnreadable: the result is invalid, or belongs to another webhook.
         """
         return self.rotated(context, task_id) if task_id and result_of(context, task_id) is not None else None
 
     def plan_left_by_rotate(self, context: Context, task_id: str | None) -> RotationPlan | None:
-        """The plan that rotate's result in this Dag run names, if it left one.
+        """The plan in rotate's result in this Dag run, or None if it left none.
 
         :raises PlanUnreadable: as :meth:`left_by_rotate`.
         """

@@ -1,4 +1,4 @@
-"""Which webhooks an emergency is about."""
+"""Chooses the webhooks of an emergency run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class ChooseWebhooksOperator(BaseOperator):
-    """Take the webhooks that the person chose, one branch each.
+    """Read the webhooks that the person chose; each gets its own branch.
 
-    A name that is not in the rotation file stays in: its branch fails by itself, says so, and holds up no other.
+    A name that is not in the rotation file is kept: its branch fails with a message and does not delay the others.
 
     :param known: names of the entries in the rotation file.
-    :param file_error: what is wrong with the rotation file.
-    :returns: the names, in the order chosen, none twice.
-    :raises AirflowFailException: none was chosen, the run's conf names none, or it holds what was not understood.
+    :param file_error: what is wrong with the rotation file, or None.
+    :returns: the names, in the order chosen, without repetitions.
+    :raises AirflowFailException: no webhook was chosen, or the run's conf names none or has an unknown key.
     """
 
     def __init__(self, *, known: Sequence[str], file_error: str | None = None, **kwargs: Any) -> None:
@@ -38,7 +38,9 @@ class ChooseWebhooksOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Read the trigger form."""
         if self.file_error:
-            self.log.error("The rotation file is wrong; the webhooks that it says right go ahead. %s", self.file_error)
+            self.log.error(
+                "The rotation file has errors; webhooks with a valid entry are rotated anyway. %s", self.file_error
+            )
         params = context["params"]
         goes_by = {"webhooks": params["webhooks"], "reason": params.get("reason")}
         with task_errors():
@@ -46,8 +48,9 @@ class ChooseWebhooksOperator(BaseOperator):
             if "webhooks" not in (context["dag_run"].conf or {}):
                 raise PlanRefused(
                     "(chosen by the run)",
-                    'the run\'s conf names no webhooks, and nothing was changed. Give {"webhooks": ["production"]} for '
-                    f'one, or {{"webhooks": ["{ALL_WEBHOOKS}"]}} for all: {", ".join(self.known)}',
+                    "the run's conf names no webhooks; nothing was changed. Pass "
+                    f'{{"webhooks": ["production"]}} for one webhook, or {{"webhooks": ["{ALL_WEBHOOKS}"]}} for all of '
+                    f"them: {', '.join(self.known)}",
                 )
             # Cleaned here, as each name becomes a map index, an XCom and a line in logs; a configured one stays.
             chosen = list(dict.fromkeys(map(one_line, params["webhooks"] or [])))
@@ -58,7 +61,7 @@ class ChooseWebhooksOperator(BaseOperator):
         unknown = [name for name in chosen if name not in self.known]
         if unknown:
             self.log.error(
-                "Not in the rotation file: %s. Known: %s. The other chosen webhooks go ahead",
+                "Not in the rotation file: %s. Known: %s. The other chosen webhooks are rotated anyway",
                 ", ".join(unknown),
                 ", ".join(self.known),
             )

@@ -1,4 +1,4 @@
-"""What Airflow tells a task of its Dag run, and of what other tasks left."""
+"""Reads a task's context: its Dag run, its try, and other tasks' results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
-"""States of a task that was tried."""
+"""States of a task that was started."""
 
 
 def is_later_try(context: Context) -> bool:
@@ -23,7 +23,7 @@ def is_later_try(context: Context) -> bool:
 
 
 def this_run(context: Context) -> ThisRun:
-    """The running Dag run and try, as far as Airflow tells them."""
+    """The running Dag run and try, as far as Airflow provides them."""
     run: Any = context["dag_run"]
     return ThisRun(
         dag_id=context["ti"].dag_id,
@@ -43,9 +43,9 @@ def timing_of(context: Context) -> RunTiming:
 
 
 def check_conf(context: Context, webhook: str, goes_by: Mapping[str, object], *, strict: bool) -> None:
-    """Insist that what somebody asked of the Dag run is what its tasks go by; see :func:`~.rotation.asked.check_asked`.
+    """Check that the Dag run's conf is known and reached the task; see :func:`~.rotation.asked.check_asked`.
 
-    :raises PlanRefused: it is not; nothing was changed.
+    :raises PlanRefused: a key is unknown, or a value did not arrive; nothing was changed.
     """
     check_asked(
         webhook,

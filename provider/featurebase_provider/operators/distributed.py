@@ -1,4 +1,4 @@
-"""Tell the rest of Airflow that a webhook's secret is in all its stores."""
+"""Announces to other Dags that a webhook's secret is in all its stores."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class SecretDistributedOperator(FeaturebaseOperator):
     """Emit the asset event ``featurebase://webhooks/<webhook>/signing-secret``.
 
     A Dag scheduled on that asset can restart what reads the secret. The event's ``extra`` holds ``host``,
-    ``webhook_id``, ``fingerprint`` and ``refreshed_at`` (ISO 8601, null where this run did not refresh).
+    ``webhook_id``, ``fingerprint`` and ``refreshed_at`` (ISO 8601, null if this run did not refresh).
 
     :param rotate_task_id: the rotate task of the same Dag run.
     :param push_task_ids: its push tasks.
     :returns: the event's ``extra``.
-    :raises AirflowFailException: a push task left no result, or the stores do not agree, as somebody has refreshed in
-        between.
+    :raises AirflowFailException: a push task left no result, or the stores hold different secrets, because somebody
+        refreshed in between.
     """
 
     stat = "distributed"
@@ -38,22 +38,22 @@ class SecretDistributedOperator(FeaturebaseOperator):
         self.push_task_ids = push_task_ids
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Emit the event, provided that all stores agree."""
+        """Emit the event if all stores hold the same secret."""
         rotated = self.rotated(context, self.rotate_task_id)
         pushed = {task_id: pulled(context, task_id) for task_id in self.push_task_ids}
         without = [task_id for task_id, result in pushed.items() if result is None]
         if without:
             raise StoresDisagree(
                 self.webhook_id,
-                f"{', '.join(without)} left no result (a task that is marked success by hand leaves none), so what the "
-                "stores hold is not settled, and nothing was announced. Clear the push tasks that are named",
+                f"{', '.join(without)} left no result (a task that was marked success by hand leaves none), so it is "
+                "unknown what the stores hold, and nothing was announced. Clear these push tasks",
             )
         held = {str(result["fingerprint"]) for result in pushed.values() if result is not None} or {rotated.after}
         if len(held) > 1:
             raise StoresDisagree(
                 self.webhook_id,
-                f"the stores hold different secrets ({', '.join(sorted(held))}): it was refreshed again between two "
-                "push tasks. Clear the push tasks",
+                f"the stores hold different secrets ({', '.join(sorted(held))}): the secret was refreshed again "
+                "between two push tasks. Clear the push tasks",
             )
         extra: dict[str, JsonValue] = {
             "host": rotated.plan.host,

@@ -1,4 +1,4 @@
-"""A signing secret has leaked: replace it at once, whatever is broken, and leave it in no store."""
+"""Operators for a leaked signing secret: replace it at once, whatever else is broken, and remove it from all stores."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 class EmergencyTask(FeaturebaseOperator):
-    """Base of the tasks of one webhook's branch; which webhook that is, each branch is told by name.
+    """Base class of the tasks of one webhook's branch. Each branch gets its webhook by name.
 
-    :param webhooks: the configured webhooks, by name. Never stored: it stays in the Dag file's process.
+    :param webhooks: the configured webhooks, by name. Never stored: they stay in the Dag file's process.
     :param webhook: the branch's webhook. (templated)
-    :param wrong: entries of the rotation file that are wrong, each with what is wrong with it.
+    :param wrong: invalid entries of the rotation file, each with its error.
     """
 
     template_fields: Sequence[str] = ("webhook",)
@@ -57,22 +57,23 @@ class EmergencyTask(FeaturebaseOperator):
         self.wrong = wrong or {}
 
     def chosen(self) -> WebhookConfig:
-        """The branch's webhook; from here on the task talks to its Featurebase.
+        """The branch's webhook. After this call the task uses that webhook's connection.
 
-        :raises PlanRefused: the rotation file has no right entry of this name.
+        :raises PlanRefused: the rotation file has no valid entry of this name.
         """
         config = self.webhooks.get(self.display_name)
         if (problem := self.wrong.get(self.display_name)) is not None:
             raise PlanRefused(
                 one_line(self.display_name),
-                f"its entry in the rotation file is wrong: {problem}. Nothing was changed for this webhook. Mend the "
-                "entry, then trigger the Dag again for it; the other chosen webhooks go ahead",
+                f"its entry in the rotation file is invalid: {problem}. Nothing was changed for this webhook. Fix the "
+                "entry, then trigger the Dag again for it; the other chosen webhooks are rotated anyway",
             )
         if config is None:
             raise PlanRefused(
                 one_line(self.display_name),
-                f"no webhook of this name is in the rotation file; nothing was changed. Known: "
-                f"{', '.join(self.webhooks)}. The other chosen webhooks go ahead; trigger the Dag again for this one",
+                f"the rotation file has no webhook of this name; nothing was changed. Known: "
+                f"{', '.join(self.webhooks)}. The other chosen webhooks are rotated anyway; trigger the Dag again for "
+                "this one",
             )
         self.featurebase_conn_id = config.featurebase_conn_id
         self.dashboard_url = config.dashboard_url
@@ -80,19 +81,19 @@ class EmergencyTask(FeaturebaseOperator):
         return config
 
     def plan_key(self, context: Context) -> str:
-        """The branch's plan goes by its webhook: another choice gives it another map index."""
+        """The key of the branch's plan. It uses the webhook's name, since another choice changes the map index."""
         ti = context["ti"]
         return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, self.display_name)
 
 
 class EmergencyPlanOperator(EmergencyTask):
-    """Read the webhook and record what is replaced: from now on every secret up to here counts as leaked.
+    """Read the webhook and record its current and all earlier secrets as leaked.
 
-    What has leaked goes into the rotation's memory, where every later task that writes a store looks for it, and so
-    does the plan: one of the same Dag run is reused, so that a run refreshes a webhook at most once however often it is
-    cleared. A memory that can't be read or written holds nothing up.
+    The leaked fingerprints and the plan are kept in Airflow Variables. Every later task that writes a store reads the
+    leaked fingerprints. A plan of the same Dag run is reused, so that a run refreshes a webhook at most once, however
+    often it is cleared. Variables that can't be read or written do not delay the emergency.
 
-    :param reason: why, for the report. (templated)
+    :param reason: the reason, for the report. (templated)
     :param rotate_task_id: the branch's rotate task.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
     :raises AirflowFailException: the webhook can't be read, and a retry can't help; nothing was changed.
@@ -118,8 +119,8 @@ class EmergencyPlanOperator(EmergencyTask):
             plan = self._own_plan(context, memory)
             if plan is not None and webhook.fingerprint != plan.before:
                 self.log.warning(
-                    "The secret is %s, no longer the plan's %s. A Dag run refreshes a webhook at most once, however "
-                    "often it is cleared or reset: to refresh again, trigger a new run",
+                    "The secret is %s, no longer the plan's %s. A Dag run refreshes a webhook at most once, even if "
+                    "it is cleared or reset: to refresh again, trigger a new run",
                     webhook.fingerprint,
                     plan.before,
                 )
@@ -128,13 +129,13 @@ class EmergencyPlanOperator(EmergencyTask):
         key = self.plan_key(context)
         try:
             plan = memory.keep_plan(key, plan)
-            # Not of a plan that a later run's kept out: that may be a try that Airflow lost sight of, and what it calls
-            # leaked the secret that the later run has just made.
+            # Not if a later run's plan was kept: then this may be a try that Airflow lost track of, and the secret that
+            # it records as leaked may be the one that the later run has just created.
             if plan.is_same_as(memory.plan(key)):
                 memory.add_leaked(plan.leaked)
         except MemoryUnknown as exc:
             self.log.error(
-                "%s. The emergency goes ahead; a later try may refresh once more, and other runs may not know yet what "
+                "%s. The emergency continues; a later try may refresh once more, and other runs may not know yet what "
                 "has leaked",
                 exc.summary,
             )
@@ -155,7 +156,7 @@ class EmergencyPlanOperator(EmergencyTask):
             plan = of_result() if is_later_try(context) else None
         if plan is not None:
             self.log.info(
-                "This Dag run has a plan already (secret %s); it is kept, so that the run refreshes at most once",
+                "This Dag run already has a plan (secret %s); it is kept, so that the run refreshes at most once",
                 plan.before,
             )
         return plan
@@ -183,7 +184,7 @@ class EmergencyPlanOperator(EmergencyTask):
             stores=[store.target for store in config.stores],
         )
         self.log.warning(
-            "Webhook %s (%r), %s: secret %s is to be replaced at once and left in no store",
+            "Webhook %s (%r), %s: secret %s will be replaced at once and removed from all stores",
             webhook.id,
             one_line(webhook.name),
             webhook.status,
@@ -193,10 +194,10 @@ class EmergencyPlanOperator(EmergencyTask):
 
 
 class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
-    """Refresh the secret of the branch's webhook, once, and write it to every store that takes it.
+    """Refresh the secret of the branch's webhook, once, and write it to every store that accepts it.
 
-    Nothing but Featurebase itself holds the refresh up. A store that can't be armed or holds a foreign value is left
-    to the push task.
+    Only a failure of Featurebase itself delays the refresh. A store that is not ready, or holds a foreign value, is
+    left to the push task.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -213,7 +214,7 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         return self.refresh_and_distribute(context, config.stores, config.refresh_grace)
 
     def leaked(self, memory: WebhookMemory) -> frozenset[str]:
-        """What has leaked by now, or nothing more than the plan says where that can't be told."""
+        """The secrets recorded as leaked by now; nothing beyond the plan's if the record can't be read."""
         try:
             return memory.leaked()
         except MemoryUnknown as exc:
@@ -223,23 +224,24 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
     def check_may_post(
         self, context: Context, plan: RotationPlan, memory: WebhookMemory, targets: tuple[str, ...], now: datetime
     ) -> None:
-        """Nothing holds an emergency back; what it replaces counts as leaked for everybody, by now at the latest."""
+        """Never prevent an emergency refresh; record the replaced secrets as leaked, at the latest now."""
         try:
             memory.add_leaked(plan.leaked)
         except MemoryUnknown as exc:
-            self.log.error("%s. The emergency goes ahead; other runs may not know yet what has leaked", exc.summary)
+            self.log.error("%s. The emergency continues; other runs may not know yet what has leaked", exc.summary)
 
 
 class EmergencyPushOperator(EmergencyTask):
-    """Bring every store of the branch's webhook to Featurebase's current secret, the previous secret emptied.
+    """Update every store of the branch's webhook to Featurebase's current secret, and remove the previous secret.
 
-    Fails until every store is there; Airflow retries it. A store's failure delays no other store.
+    The task fails, and Airflow retries it, until every store holds the secret. A failing store does not delay the
+    others.
 
     :param rotate_task_id: the branch's rotate task.
-    :param announce: whether success emits the event ``featurebase://webhooks/<webhook>/signing-secret``.
+    :param announce: whether to emit the event ``featurebase://webhooks/<webhook>/signing-secret`` on success.
     :returns: ``fingerprint``, and ``stores``: each store's outcome by label. Never the secret.
-    :raises StoresLeftOver: stores do not hold it yet; the message names each and why.
-    :raises AirflowFailException: all that is left are values that are not ours.
+    :raises StoresLeftOver: stores do not hold it yet; the message names each and the reason.
+    :raises AirflowFailException: only stores with a foreign value are left.
     """
 
     stat = "emergency_push"
@@ -251,14 +253,14 @@ class EmergencyPushOperator(EmergencyTask):
         self.announce = announce
 
     def state_if_it_fails(self, context: Context) -> str:
-        """The refresh is over, and stores that have missed it are behind."""
+        """The refresh is done, and some stores may still hold the leaked secret."""
         return (
-            "The leaked secret can't come back, and whether every store holds the new one is not settled until this "
+            "Featurebase no longer signs with the leaked secret, but some stores may not hold the new one until this "
             "task succeeds"
         )
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Push, and say what every store holds."""
+        """Update all stores and return what each holds."""
         config = self.chosen()
         rotated = self.rotated(context, self.rotate_task_id)
         plan = rotated.plan
@@ -267,16 +269,16 @@ class EmergencyPushOperator(EmergencyTask):
         with self.hook.get_conn() as client:
             order = order_of(plan, rotated, history, client.clock.now())
             pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, order, terms)
-        outcomes = {label: _since_the_refresh(one, rotated) for label, one in pushed.stores.items()}
+        outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
-            "stores": {label: asdict(one) for label, one in outcomes.items()},
+            "stores": {label: asdict(outcome) for label, outcome in outcomes.items()},
         }
-        # A failing try tells the report too, what the stores hold.
+        # The report needs to know what the stores hold, even if this try fails.
         context["ti"].xcom_push(key="return_value", value=result)
-        for one in outcomes.values():
-            if one.holds_secret:
-                self.log.info("Store %s (%s): %s", one.label, one.target, one.result)
+        for outcome in outcomes.values():
+            if outcome.holds_secret:
+                self.log.info("Store %s (%s): %s", outcome.label, outcome.target, outcome.result)
         self._require_all(pushed)
         if self.announce:
             self._announce(config, context, rotated, pushed)
@@ -286,19 +288,19 @@ class EmergencyPushOperator(EmergencyTask):
         left = pushed.left
         if not left:
             return
-        for one in left:
-            self.log.error("STORE LEFT OVER: %s (%s): %s", one.label, one.target, one.problem)
+        for store in left:
+            self.log.error("STORE LEFT OVER: %s (%s): %s", store.label, store.target, store.problem)
         problem = (
-            f"the leaked secret was replaced by {pushed.webhook.fingerprint}, and {len(left)} of "
-            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(one.problem).rstrip('.') for one in left)}"
+            f"the leaked secret was replaced by {pushed.webhook.fingerprint}, but {len(left)} of "
+            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(store.problem).rstrip('.') for store in left)}"
         )
-        if all(one.label in pushed.foreign for one in left):
+        if all(store.label in pushed.foreign for store in left):
             raise ForeignValuesLeft(
                 pushed.webhook.id,
-                f"{problem}. A foreign value is never overwritten: remove it, or say adopt: true for that store, then "
+                f"{problem}. A foreign value is never overwritten: remove it, or set adopt: true for that store, then "
                 "clear this task",
             )
-        raise StoresLeftOver(pushed.webhook.id, f"{problem}. Mend them; the next try writes them")
+        raise StoresLeftOver(pushed.webhook.id, f"{problem}. Fix these stores; the next try writes them")
 
     def _announce(self, config: WebhookConfig, context: Context, rotated: RotationOutcome, pushed: AllPushed) -> None:
         extra: dict[str, JsonValue] = {
@@ -311,19 +313,19 @@ class EmergencyPushOperator(EmergencyTask):
         self.log.info("All stores hold %s", pushed.webhook.fingerprint)
 
 
-def _since_the_refresh(one: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
-    """Keep what rotate measured for a store that needed nothing more; else count up to now."""
-    earlier = rotated.stores.get(one.label)
-    if earlier is not None and earlier.holds_secret and earlier.fingerprint == one.fingerprint:
+def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
+    """Keep rotate's measurement for a store that needed nothing more; otherwise measure up to now."""
+    earlier = rotated.stores.get(outcome.label)
+    if earlier is not None and earlier.holds_secret and earlier.fingerprint == outcome.fingerprint:
         return earlier
-    if one.result != "written" or rotated.posted is None:
-        return one
+    if outcome.result != "written" or rotated.posted is None:
+        return outcome
     now = SYSTEM_CLOCK.moment()
-    return replace(one, exposure_ms=milliseconds_between(rotated.posted, now))
+    return replace(outcome, exposure_ms=milliseconds_between(rotated.posted, now))
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
-    """Prove that the receiver of the branch's webhook accepts the new secret; skipped where no probe is configured."""
+    """Test that the receiver of the branch's webhook accepts the new secret; skipped if no probe is configured."""
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe as configured."""
@@ -335,4 +337,4 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:
     """How long a branch's probe may take."""
-    return max((one.probe.longest for one in webhooks.values() if one.probe is not None), default=timedelta())
+    return max((config.probe.longest for config in webhooks.values() if config.probe is not None), default=timedelta())

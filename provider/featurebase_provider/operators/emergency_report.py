@@ -1,4 +1,4 @@
-"""What became of an emergency: a report per webhook, and one table for all of them."""
+"""Reports an emergency: one report per webhook, and one table for all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
     """Write the report of the branch's webhook, for every outcome; skipped for a name that is not configured.
 
-    :param push_ids: the branch's tasks that write stores, in the order in which they run.
+    :param push_ids: the branch's tasks that write stores, in running order.
     """
 
     template_fields: Sequence[str] = (*EmergencyTask.template_fields, "mode", "reason")
@@ -36,9 +36,9 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
         self.push_ids = push_ids
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Report, but for a webhook that there is not."""
+        """Report, unless the webhook is not configured."""
         if self.display_name not in self.webhooks:
-            raise AirflowSkipException("Skipped: the rotation file has no right entry of this name")
+            raise AirflowSkipException("Skipped: the rotation file has no valid entry of this name")
         self.chosen()
         return super().run(context)
 
@@ -50,22 +50,22 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
             row = states.get(task_id, TaskRow(task_id, None))
             result = ended_with(context, task_id, states)
             if result is not None:
-                stores = {label: StoreOutcome.from_json(one) for label, one in result.get("stores", {}).items()}
-                outcomes.update({label: one for label, one in stores.items() if one is not None})
+                stores = {label: StoreOutcome.from_json(outcome) for label, outcome in result.get("stores", {}).items()}
+                outcomes.update({label: outcome for label, outcome in stores.items() if outcome is not None})
             elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
-                # Not one of the stores is what an earlier task saw: this one was to look at all of them.
+                # This task should have updated all stores, so what earlier tasks saw no longer counts for any of them.
                 seen = {**rotated.stores, **outcomes}
-                outcomes = {label: unsettled(one, row) for label, one in seen.items()}
+                outcomes = {label: unsettled(outcome, row) for label, outcome in seen.items()}
         return outcomes
 
 
 class EmergencySummaryOperator(BaseOperator):
     """Show all webhooks in one table, and fail the Dag run unless every one is done.
 
-    :param choose_task_id: the task that took the choice.
+    :param choose_task_id: the task that read the choice.
     :param report_task_id: the branches' report task.
-    :param wrong: entries of the rotation file that are wrong, each with what is wrong with it.
-    :param file_error: all that is wrong with the rotation file.
+    :param wrong: invalid entries of the rotation file, each with its error.
+    :param file_error: everything that is wrong with the rotation file, or None.
     :returns: a row per webhook; see :class:`~featurebase_provider.rotation.emergency_summary.BranchRow`.
     :raises AirflowFailException: a webhook is not done; the message names each.
     """
@@ -97,7 +97,7 @@ class EmergencySummaryOperator(BaseOperator):
         ti.xcom_push(key="return_value", value=result)
         self.log.info("Summary\n%s", summary_text(rows))
         if self.file_error:
-            self.log.error("The rotation file is wrong. %s", self.file_error)
+            self.log.error("The rotation file has errors. %s", self.file_error)
         with task_errors():
             check_done(rows)
         return result

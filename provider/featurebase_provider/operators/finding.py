@@ -1,4 +1,4 @@
-"""What a task leaves for the report beside its result: why it did not succeed, and what it found."""
+"""The XCom that a task leaves for the report in addition to its result: why it did not succeed, and what it found."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY = "finding"
-"""Names the XCom. Airflow deletes it when the next try starts, as it does with results."""
+"""The XCom's key. Airflow deletes it when the next try starts, as it does with results."""
 LONGEST = 2000
-"""Characters of a message that the report keeps."""
+"""Most characters of a message that the report keeps."""
 
 
 @contextmanager
 def leaving_word(context: Context, found: Callable[[], Mapping[str, Any] | None] = lambda: None) -> Iterator[None]:
-    """Have the report told why the task was skipped or failed, in its own words, and what it found.
+    """Leave a message for the report: why the task was skipped or failed, and what it found.
 
-    :param found: what there is to tell by then, success or not; holds no secret.
+    :param found: returns what the task has found by then, whether or not it succeeds; holds no secret.
     """
     why: str | None = None
     try:
@@ -39,7 +39,7 @@ def leaving_word(context: Context, found: Callable[[], Mapping[str, Any] | None]
         why = one_line(str(exc), LONGEST)
         raise
     except Exception as exc:
-        # Not its words: they are somebody else's, and may quote what they should not.
+        # Its text is left out: other code made it, and it may quote a secret.
         why = f"it ended with {type(exc).__name__}, which is an error of this provider or of Airflow; its log has more"
         raise
     finally:
@@ -52,11 +52,11 @@ def _leave(context: Context, finding: Mapping[str, Any]) -> None:
     try:
         context["ti"].xcom_push(key=KEY, value=finding)
     except (AirflowRuntimeError, httpx.HTTPError, OSError) as exc:  # the task ends as it would have
-        log.warning("Airflow took no word for the report (%s): it will lack what this task has to say", exc)
+        log.warning("Airflow did not store this task's message for the report (%s), which will lack it", exc)
 
 
 def finding_of(context: Context, task_id: str) -> Mapping[str, Any]:
-    """What a task of this Dag run, and of this branch of a mapped group, left; empty where it left nothing."""
+    """What a task of this Dag run (and of this branch of a mapped group) left; empty if it left nothing."""
     branch = branch_of(context)
     where: dict[str, Any] = {} if branch is None else {"map_indexes": branch}
     raw = context["ti"].xcom_pull(task_ids=task_id, key=KEY, **where)
@@ -64,6 +64,6 @@ def finding_of(context: Context, task_id: str) -> Mapping[str, Any]:
 
 
 def why_of(context: Context, task_id: str) -> str | None:
-    """Why a task was skipped or failed, as it said itself."""
+    """The task's own message about why it was skipped or failed, or None."""
     why = finding_of(context, task_id).get("why")
     return one_line(str(why), LONGEST) if why else None

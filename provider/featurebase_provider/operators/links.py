@@ -16,7 +16,7 @@ class FeaturebaseWebhookLink(BaseOperatorLink):
     """Opens the webhook's page in the Featurebase dashboard.
 
     Featurebase documents no address for that page, so it comes from the operator's ``dashboard_url``, in which
-    ``{webhook_id}`` is replaced. Without one, and where it is no https address, the button stays grey.
+    ``{webhook_id}`` is replaced. If that is missing or not an https address, the button is disabled.
     """
 
     @property
@@ -25,7 +25,7 @@ class FeaturebaseWebhookLink(BaseOperatorLink):
         return "Webhook in Featurebase"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Make the address; Airflow calls this when the task has ended, and keeps the answer."""
+        """Return the address. Airflow calls this when the task has ended, and stores the result."""
         url = str(getattr(operator, "dashboard_url", None) or "")
         if not url.startswith("https://") or not url.isprintable():
             return ""

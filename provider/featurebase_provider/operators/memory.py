@@ -1,4 +1,4 @@
-"""The rotation's memory in Airflow Variables, which no clear, retry, purge or lost worker takes away."""
+"""Keeps the rotation's records in Airflow Variables, which survive clears, retries, purges and lost workers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context
 
-DESCRIPTION = "What airflow-provider-featurebase must remember of a webhook's rotations. Holds no secret; do not edit"
+DESCRIPTION = "Record of airflow-provider-featurebase about a webhook's rotations. Holds no secret; do not edit"
 PREFLIGHT = "preflight"
 """The task that makes the plans of a rotation Dag."""
 NEWEST_EVENTS = 200
-"""Events of one asset that are read where there is no record yet, the newest, on Airflow 3.2 and later."""
+"""Most events of one asset that are read if there is no record yet; the newest ones, on Airflow 3.2 and later."""
 
 
 class VariableMemory:
-    """Records as the values of Variables. Called on the task's main thread only.
+    """Stores records in Variables. Call it only on the task's main thread.
 
     :param webhook_id: whose records, for messages.
     """
@@ -34,7 +34,7 @@ class VariableMemory:
         """The record; None only if Airflow has no such Variable.
 
         :raises MemoryUnknown: Airflow could not be asked.
-        :raises MemorySpoilt: it is there and can't be decrypted (told apart from 3.3 on).
+        :raises MemorySpoilt: the Variable exists but can't be decrypted (detected from Airflow 3.3 on).
         """
         try:
             text = get_variable(name, name)
@@ -42,14 +42,14 @@ class VariableMemory:
         except StoreError as exc:
             raise self._unknown(name, exc) from None
         if hidden:
-            raise MemorySpoilt(self.webhook_id, name, "is there and can't be decrypted with today's Fernet key")
+            raise MemorySpoilt(self.webhook_id, name, "exists but can't be decrypted with the current Fernet key")
         return text
 
     def write(self, name: str, text: str) -> None:
-        """Set the Variable, and read it back: something else may hide what was set.
+        """Set the Variable and read it back: a secrets backend or an environment variable may hide it.
 
         :raises MemoryUnknown: Airflow could not be asked.
-        :raises MemorySpoilt: another value shows than the one that was set, or the record is too large.
+        :raises MemorySpoilt: a read returns another value than was set, or the record is too large.
         """
         if len(text.encode()) > LARGEST_RECORD:
             raise MemorySpoilt(self.webhook_id, name, f"would be longer than {LARGEST_RECORD} bytes")
@@ -59,7 +59,7 @@ class VariableMemory:
         except StoreError as exc:
             raise self._unknown(name, exc) from None
         if seen != text:
-            raise MemorySpoilt(self.webhook_id, name, "shows another value than the one that was just set")
+            raise MemorySpoilt(self.webhook_id, name, "returns another value than the one that was just set")
 
     def _unknown(self, name: str, exc: StoreError) -> MemoryUnknown:
         return MemoryUnknown(self.webhook_id, name, f"could not be read or written: {exc.problem}")
@@ -75,9 +75,9 @@ def memory_of(context: Context | None, host: str, webhook_id: str) -> WebhookMem
 
 
 def events_of(report: Asset, plan: Asset) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """Reports and plans that lie in asset events, oldest first: what version 0.1.0 had for a memory.
+    """Reports and plans from asset events, oldest first; version 0.1.0 kept its records there.
 
-    None where they can't be read: one consumer run without a start date makes Airflow (3.1 to 3.3) refuse all.
+    Empty if they can't be read: one consumer run without a start date makes Airflow (3.1 to 3.3) refuse all of them.
     """
     reports, plans = (asset_event_extras(asset, newest=NEWEST_EVENTS) or () for asset in (report, plan))
     return reports, plans

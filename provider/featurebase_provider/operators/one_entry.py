@@ -1,4 +1,4 @@
-"""Holds a rotation whose webhook another entry of the rotation file means too."""
+"""Stops a rotation if another entry of the rotation file means the same webhook."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def check_only_entry(
     webhook: Webhook, conn_id: str, others: Iterable[WebhookConfig], *, say: Callable[[str], None]
 ) -> None:
-    """Insist that no other entry of the rotation file means this webhook.
+    """Check that no other entry of the rotation file means this webhook.
 
-    One may name it by id and another by name, or each by a connection of its own; the file alone can't tell. Called
-    on the task's main thread: it may read other connections.
+    One entry may use its id and another its name, or they may use different connections, so the file alone does not
+    show it. Call this on the task's main thread: it may read other connections.
 
-    :param conn_id: the connection by which the webhook was read.
+    :param conn_id: the connection with which the webhook was read.
     :param others: the other entries.
-    :param say: takes a sentence where another entry could not be looked at, which holds nothing up.
-    :raises PlanRefused: one does; the message names it.
+    :param say: logs a message if another entry could not be checked, which does not stop the run.
+    :raises PlanRefused: another entry means this webhook; the message names it.
     """
     for other in others:
         if _means(other, webhook, conn_id, say):
@@ -47,7 +47,7 @@ def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[
     # Another workspace may have a webhook of the same name.
     try:
         with FeaturebaseHook(other.featurebase_conn_id).get_conn() as client:
-            return any(one.id == webhook.id for one in client.list_webhooks())
+            return any(listed.id == webhook.id for listed in client.list_webhooks())
     except FeaturebaseError as exc:
-        say(f"whether the entry {other.name!r} means this webhook too can't be told: {exc}")
+        say(f"could not check whether the entry {other.name!r} means this webhook too: {exc}")
         return False

@@ -1,4 +1,4 @@
-"""Let the Dag run end as the report says it did."""
+"""Makes the Dag run end as its report says."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 class RotationOutcomeOperator(FeaturebaseOperator):
-    """Fail the Dag run unless the report says that all is done, or that nothing was to be done.
+    """Fail the Dag run unless the report says that everything is done, or that there was nothing to do.
 
-    Airflow goes by the states of tasks, and people set those by hand: a run that is marked failed or successful, or
-    whose push task is marked skipped, would end green with a store left behind. Made to be a teardown that fails the
-    run, which no mark on the run keeps from running. A task of its own, as a failed report would emit no asset event.
+    Airflow derives a run's state from its tasks' states, which people can set by hand: a run that is marked successful,
+    or whose push task is marked skipped, would end green although a store is outdated. Use this operator as a teardown
+    that fails the run: it runs even if the run's state was set by hand. It is a separate task because a failed report
+    would emit no asset event.
 
     :param report_task_id: the report task of the same Dag run.
     :returns: the report's outcome.
-    :raises AirflowFailException: something is left to do, which the message says; or there is no report.
+    :raises AirflowFailException: something is left to do (the message says what), or there is no report.
     """
 
     stat = "outcome"

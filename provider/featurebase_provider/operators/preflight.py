@@ -1,4 +1,4 @@
-"""Prove that a rotation can end well, and record what it sets out from."""
+"""Checks that a rotation can succeed, and records its plan."""
 
 from __future__ import annotations
 
@@ -46,30 +46,31 @@ STALE_SECONDS = 15.0
 
 
 class PreflightRotationOperator(FeaturebaseOperator):
-    """Read the webhook, prove every store writable, probe the receiver, and record the plan.
+    """Read the webhook, check that every store can be written, probe the receiver, and record the plan.
 
-    Changes nothing. The plan of a run that is to refresh lies in an Airflow Variable, which survives clears, retries
-    and lost workers: a preflight that finds one of its own Dag run keeps that baseline, so that a run refreshes at most
-    once however often it is cleared. The proofs it makes again each time, as long as nothing was refreshed.
+    It changes neither the webhook nor a store. If the run is to refresh, the plan is kept in an Airflow Variable, which
+    survives clears, retries and lost workers. If preflight finds a plan of its own Dag run, it keeps that baseline, so
+    that a run refreshes at most once, however often it is cleared. It repeats its checks each time, as long as nothing
+    was refreshed.
 
-    :param webhook_name: the webhook's exact name in Featurebase, where no ``webhook_id`` is given. (templated)
-    :param stores: where the secret goes; stores, or mappings as in the rotation file.
+    :param webhook_name: the webhook's exact name in Featurebase, if no ``webhook_id`` is given. (templated)
+    :param stores: where the secret is written; stores, or mappings as in the rotation file.
     :param mode: ``rotate``, ``distribute`` or ``dry_run``. (templated)
-    :param reason: why, for the report. (templated)
+    :param reason: the reason, for the report. (templated)
     :param probe: whether the receiver must accept an event signed with the current secret.
     :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`.
     :param late_start: a scheduled run that starts later than this after its ``run_after`` is skipped.
-    :param min_age: a scheduled run that finds a younger secret is skipped.
+    :param min_age: a scheduled run is skipped if the secret is younger than this.
     :param previous_for: how long a store keeps the previous secret.
     :param allow_inactive: whether a webhook that is not active may be rotated.
     :param others: the other entries of the rotation file; one that means the same webhook stops the run.
-    :param rotate_task_id: the rotate task of the same Dag, whose result names the plan where the Variable is gone.
-    :param strict_conf: whether the run's conf may hold ``mode``, ``reason`` and params of the Dag only; else only keys
-        that look like these two are refused.
+    :param rotate_task_id: the rotate task of the same Dag; its result names the plan if the Variable is gone.
+    :param strict_conf: True allows only ``mode``, ``reason`` and the Dag's params in the run's conf; False refuses only
+        keys that look like a typo of ``mode`` or ``reason``.
     :returns: the plan; see :class:`~featurebase_provider.rotation.plan.RotationPlan`.
-    :raises AirflowSkipException: a scheduled run is too late, the secret too young, or the run a backfill.
-    :raises AirflowFailException: there is a reason not to start; the message names every one.
-    :raises MemoryUnknown: what earlier runs left can't be read; a retry reads it again.
+    :raises AirflowSkipException: a scheduled run is too late, the secret is too young, or the run is a backfill.
+    :raises AirflowFailException: there is a reason not to start; the message names every reason.
+    :raises MemoryUnknown: records of earlier runs can't be read; a retry reads them again.
     """
 
     template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "webhook_name", "mode", "reason")
@@ -125,7 +126,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
             memory = memory_of(context, client.settings.base_url, webhook.id)
             history = self.recall(context, memory, strict=True)
-            # Plans of runs that refresh nothing are not remembered: they must evict none that has to be found again.
+            # Plans of runs that refresh nothing are not kept: they must not replace a plan that is still needed.
             kept = self._own_plan(context, memory, key, run, history) if mode == "rotate" else None
             now = client.clock.now()
             if client.clock.skew is not None:
@@ -150,14 +151,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
         )
         if kept is not None:
             self.log.info(
-                "This Dag run has a plan already (secret %s); its baseline is kept, so that the run refreshes at most "
+                "This Dag run already has a plan (secret %s); its baseline is kept, so that the run refreshes at most "
                 "once",
                 plan.before,
             )
         if current == plan.before:
             plan = self._prove(plan, webhook, client.clock)
         else:
-            self.log.info("The secret is another than the plan's, so there is nothing to prove before a refresh")
+            self.log.info("The secret is no longer the plan's: it was refreshed already, so there is nothing to check")
         if plan.refreshes:
             plan = memory.keep_plan(key, plan)
         return plan.as_json()
@@ -194,16 +195,16 @@ class PreflightRotationOperator(FeaturebaseOperator):
         )
 
     def _not_stale(self, client: Client, webhook: Webhook, order: SecretOrder) -> Webhook:
-        """From a stale baseline rotate would refresh nothing: it would find the secret replaced already.
+        """Make sure that the baseline is not stale: with a stale one rotate would refresh nothing.
 
-        :raises StaleRead: Featurebase goes on showing a secret that was replaced.
+        :raises StaleRead: Featurebase keeps showing a secret that was replaced.
         """
         shown = webhook.fingerprint
         stale = order.is_stale(webhook)
         webhook = read_current(client, webhook.id, order, patience=STALE_SECONDS, first=webhook)
         if stale and webhook.fingerprint == shown:
             self.log.warning(
-                "An earlier run saw %s replaced, and Featurebase has shown nothing else for %.0f s: it is taken for "
+                "An earlier run saw %s replaced, but Featurebase has shown nothing else for %.0f s, so it counts as "
                 "the current secret",
                 shown,
                 STALE_SECONDS,
@@ -211,7 +212,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         return webhook
 
     def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
-        """Make the proofs, which hold for this try only, and keep what the stores showed."""
+        """Run the checks, which count for this try only, and keep what the stores held."""
         check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
         ours = self._prove_stores(plan, secret_of(webhook))
         if self.probe and plan.mode != "distribute":
@@ -227,7 +228,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             raise AirflowSkipException(f"Skipped: {why}")
 
     def _prove_stores(self, plan: RotationPlan, secret: SigningSecret) -> list[str]:
-        """Fingerprints of the older secrets of ours that the stores hold.
+        """Check the stores and return the fingerprints of this webhook's older secrets that they hold.
 
         :raises StoresNotReady: a store can't be written, and a retry may help.
         :raises PlanRefused: a store can't be written.
@@ -235,7 +236,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before, secret=secret)
         for check in checks:
             if check.holding == "padded":
-                self.log.warning("Store %s: %s. The exact secret is written over it", check.name, PADDED)
+                self.log.warning("Store %s: %s. It will be replaced by the exact secret", check.name, PADDED)
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
@@ -246,16 +247,20 @@ class PreflightRotationOperator(FeaturebaseOperator):
             if self.found.behind_said is not None:
                 self.log.warning("%s", self.found.behind_said)
         problems = [check.problem for check in checks if check.problem is not None]
-        ours = [one.fingerprint for one in checks if one.ours and one.fingerprint and one.fingerprint != plan.before]
+        ours = [
+            check.fingerprint
+            for check in checks
+            if check.ours and check.fingerprint and check.fingerprint != plan.before
+        ]
         if not problems:
             return ours
         why = "; ".join(str(problem) for problem in problems)
         summary = f"{len(problems)} of {len(checks)} stores are not ready: {why}"
         if plan.mode == "distribute":
-            self.log.warning("%s. The other stores are brought up to date all the same", summary)
+            self.log.warning("%s. The other stores are updated anyway", summary)
             return ours
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
-        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; mend what is named, then clear this task")
+        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; fix the stores, then clear this task")
 
     def _probe(self, webhook: Webhook, clock: ServerClock) -> None:
         options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}

@@ -1,4 +1,4 @@
-"""Prove that the receiver accepts the new secret, and refuses a wrong one."""
+"""Tests that the receiver accepts the new secret and refuses a wrong one."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 class ProbeReceiverOperator(FeaturebaseOperator):
     """Send harmless events, signed with the current secret, until the receiver accepts them steadily.
 
-    Then one signed with a wrong key, which must be refused. Safe to run again at any time. Events are dated by
-    Featurebase's clock, as deliveries are: receivers refuse what is minutes off.
+    Then it sends one signed with a wrong key, which must be refused. It is safe to run again at any time. Events are
+    dated by Featurebase's clock, as deliveries are: receivers refuse events that are minutes off.
 
     :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
-    :param distributed_task_id: its distributed task, which tells what the stores were given, or None.
+    :param distributed_task_id: the distributed task of the same Dag run, which knows what was written to the stores, or
+        None.
     :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`; durations in
         seconds.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.probe.ProbeOutcome`, and
         ``receiver_exposure_ms``: milliseconds from just before the refresh was sent to the first acceptance after
         which no event was refused.
-    :raises ProbeUndecided: no answer decided (unreachable, or unproven); a retry probes again.
-    :raises AirflowFailException: the receiver refuses the signature or the event, or verifies nothing. Or Featurebase's
-        secret is no longer the one that the stores were given.
+    :raises ProbeUndecided: no response decided (unreachable, or unproven); a retry probes again.
+    :raises AirflowFailException: the receiver refuses the signature or the event, or verifies no signature; or
+        Featurebase's secret is no longer the one that was written to the stores.
     """
 
     stat = "probe"
@@ -56,14 +57,14 @@ class ProbeReceiverOperator(FeaturebaseOperator):
 
     def state_if_it_fails(self, context: Context) -> str:
         """After the pushes."""
-        return "The stores hold the new secret, the receiver was not probed"
+        return "The stores hold the new secret, but the receiver was not probed"
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Probe, and keep the outcome even if it is a failure."""
+        """Probe, and keep the outcome even if the probe fails."""
         return self.probe_receiver(context, self.probe_options or {})
 
     def probe_receiver(self, context: Context, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The same with these options."""
+        """Probe with these options, and keep the outcome even if the probe fails."""
         rotated = self.rotation(context, self.rotate_task_id)
         order = order_of(rotated.plan, rotated) if rotated else SecretOrder()
         with self.hook.get_conn() as client:
@@ -85,21 +86,22 @@ class ProbeReceiverOperator(FeaturebaseOperator):
             context["ti"].xcom_push(key="return_value", value=result)
             raise outcome.failure(
                 webhook.id,
-                f"{outcome.detail}. Featurebase signs with this secret now, and no older one can be restored: mend the "
+                f"{outcome.detail}. Featurebase signs with this secret now, and the old one can't be restored: fix the "
                 "receiver, then clear this task",
             )
         self.log.info("Probe passed: %s", outcome.detail)
         return result
 
     def _check_distributed(self, context: Context, webhook: Webhook) -> None:
-        """Don't blame the receiver for a secret that no store was given."""
+        """Fail if Featurebase's secret is not the one in the stores, so that the receiver is not blamed for it."""
         given = (pulled(context, self.distributed_task_id) or {}).get("fingerprint")
         if given is not None and given != webhook.fingerprint:
             raise StoresDisagree(
                 webhook.id,
-                f"the stores were given {given}, and Featurebase's secret is {webhook.fingerprint} now, so deliveries "
-                "fail: it was refreshed again (by a person, an orphaned try, or a refresh that committed late). The "
-                "receiver was not probed. Clear the push tasks with all that follows them",
+                f"{given} was written to the stores, but Featurebase's secret is {webhook.fingerprint} now, so "
+                "deliveries fail. It was refreshed again (by a person, by a try that Airflow lost track of, or by a "
+                "refresh that took effect late). The receiver was not probed. Clear the push tasks and all tasks after "
+                "them",
             )
 
 

@@ -1,4 +1,4 @@
-"""Make sure that one store holds Featurebase's current secret."""
+"""Makes sure that one store holds Featurebase's current secret."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class PushWebhookSecretOperator(FeaturebaseOperator):
-    """Bring one store to the secret that Featurebase holds now; refreshes nothing.
+    """Update one store to Featurebase's current secret, without refreshing.
 
-    Reads Featurebase, compares fingerprints, writes only if they differ, reads back, and reads Featurebase again
-    until both agree. Running it again is always safe.
+    It reads the store and Featurebase, compares fingerprints, writes only if they differ, reads the store back, and
+    reads Featurebase again until both agree. It is always safe to run again.
 
     :param store: the store, or a mapping as in the rotation file.
     :param rotate_task_id: the rotate task of the same Dag run, or None to work alone.
@@ -48,19 +48,16 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         self.rotate_task_id = rotate_task_id
 
     def state_if_it_fails(self, context: Context) -> str:
-        """A refresh is over, and a store that has missed it is behind."""
-        return (
-            "A refresh can't be undone, and whether this store holds the current secret is not settled until this task "
-            "succeeds"
-        )
+        """The refresh is done, and this store may still hold the old secret."""
+        return "A refresh can't be undone, and this store may not hold the current secret until this task succeeds"
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Push, and say what the store holds."""
+        """Update the store and return what it holds."""
         (store,) = resolve_stores([self.store])
         rotated = self.rotation(context, self.rotate_task_id)
         with self.hook.get_conn() as client:
             plan = rotated.plan if rotated else self._plan_alone(context, client)
-            # Emergencies and later rotations may have come since: what they replaced is not to be written again.
+            # Emergencies and later rotations may have run since: secrets that they replaced must not be written again.
             history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
             terms = write_rule(plan, also_known=rotated.known if rotated else ())
             rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))

@@ -1,4 +1,4 @@
-"""Leave an audit trail for every outcome, failed and dry runs included."""
+"""Writes a report for every outcome, including failed and dry runs."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
-NO_WORD = "it left no message: it was killed, ran out of time or was marked by hand; its log may have more"
+NO_WORD = "it left no message: it was killed, timed out, or its state was set by hand; its log may say more"
 STALE_SECONDS = 10.0
 """How long the report waits for a read that is not stale."""
 
 
 class RotationReportOperator(FeaturebaseOperator):
-    """Write the report as log table, XCom and event of ``featurebase://webhooks/<webhook>/rotation-report``.
+    """Write the report to the log, to XCom, and as an event of ``featurebase://webhooks/<webhook>/rotation-report``.
 
-    Made to be an all-done teardown, so that it runs for every outcome and leaves a failed run failed.
+    Use it as a teardown with the trigger rule ``all_done``, so that it runs for every outcome and a failed run stays
+    failed.
 
     :param preflight_task_id: the preflight task of the same Dag run.
     :param rotate_task_id: its rotate task.
     :param push_task_ids: its push tasks, by store label.
     :param probe_task_id: its probe task, or None.
     :param verify_task_id: its delivery health sensor, or None.
-    :param task_ids: the tasks that belong to the rotation, in a Dag that has others too; None for all.
-    :param mode: what the run was asked to do. (templated)
-    :param reason: why. (templated)
+    :param task_ids: the tasks of the rotation, if the Dag has other tasks too; None for all tasks.
+    :param mode: the run's mode. (templated)
+    :param reason: the reason for the run. (templated)
     :returns: the report; see :class:`~featurebase_provider.rotation.report.RotationReport`.
     """
 
@@ -82,7 +83,7 @@ class RotationReportOperator(FeaturebaseOperator):
         self.reason = reason
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Gather, sum up, log, remember, emit."""
+        """Make the report, log it, record it in the history, and emit the event."""
         raw_plan = pulled(context, self.preflight_task_id)
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         rotated = self.left_by_rotate(context, self.rotate_task_id)
@@ -128,7 +129,7 @@ class RotationReportOperator(FeaturebaseOperator):
         )
 
     def _tasks(self, context: Context) -> tuple[TaskRow, ...]:
-        """The rotation's tasks in the Dag's order, each with its own words where it did not succeed."""
+        """The rotation's tasks in the Dag's order, each with its own message if it did not succeed."""
         order = list(context["dag"].task_dict)
         rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
         mine = [row for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id]
@@ -141,7 +142,7 @@ class RotationReportOperator(FeaturebaseOperator):
         return self.task_ids is None or task_id in self.task_ids
 
     def _history(self, context: Context, plan: RotationPlan | None) -> History | None:
-        """What earlier runs tell; None where that can't be told, and so must not be written anew."""
+        """What earlier runs recorded; None if the record can't be read, and therefore must not be overwritten."""
         if plan is None:
             return None
         try:
@@ -162,7 +163,7 @@ class RotationReportOperator(FeaturebaseOperator):
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]
     ) -> dict[str, StoreOutcome]:
-        """What the push tasks left; a store whose push left nothing is unknown, whatever rotate saw before it."""
+        """The push tasks' results. A store whose push task left none is unknown, whatever rotate saw before."""
         outcomes = {}
         for label, task_id in self.push_task_ids.items():
             outcome = StoreOutcome.from_json(ended_with(context, task_id, states))
@@ -173,9 +174,9 @@ class RotationReportOperator(FeaturebaseOperator):
         return outcomes
 
     def _now(self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None) -> _Now:
-        """How the webhook is at the end, and when: by the time there, or here if that is unknown.
+        """The webhook's state at the end, and the time: Featurebase's, or the local one if that is unknown.
 
-        A report is written in any case.
+        The report is written even if the webhook can't be read.
         """
         here = datetime.now(tz=timezone.utc)
         if plan is None:
@@ -194,9 +195,9 @@ class RotationReportOperator(FeaturebaseOperator):
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """How the webhook is when the report is made; None where that could not be read.
+    """The webhook's state when the report is made; None for what could not be read.
 
-    :param gone: whether Featurebase has no such webhook.
+    :param gone: whether the webhook no longer exists in Featurebase.
     """
 
     at: datetime
@@ -206,18 +207,18 @@ class _Now:
 
 
 def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:
-    """The result of a task that ended with one. What Airflow still keeps of a try that was cleared is none."""
+    """The result of a task that succeeded. A result that Airflow still keeps of a cleared try does not count."""
     row = states.get(task_id)
     ended = row is None or row.state in ("success", "failed")
     return pulled(context, task_id) if ended else None
 
 
 def unsettled(earlier: StoreOutcome, row: TaskRow) -> StoreOutcome:
-    """A store whose push task has settled nothing.
+    """The outcome of a store whose push task left no result.
 
-    :param earlier: what a task saw before it.
+    :param earlier: the outcome from an earlier task.
     """
-    why = row.why or f"its task {row.task_id} ({row.state or 'not run'}) has not settled what it holds"
+    why = row.why or f"its task {row.task_id} ({row.state or 'not run'}) left no result, so what it holds is unknown"
     return StoreOutcome(earlier.label, earlier.target, "unknown", problem=f"{why} (before that: {earlier.result})")
 
 
@@ -231,10 +232,10 @@ def _why(context: Context, task_id: str, state: str | None) -> str | None:
 def current_webhook(
     client: Client, plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None
 ) -> Webhook:
-    """The webhook with Featurebase's secret now, as far as a read can be told from a stale one.
+    """Read the webhook with Featurebase's current secret; stale reads are repeated.
 
-    :raises StaleRead: it goes on showing a secret that this Dag run, or another one, has seen replaced.
-    :raises SecretMissing: the answer carries no secret.
+    :raises StaleRead: Featurebase keeps showing a secret that this Dag run, or another one, saw replaced.
+    :raises SecretMissing: the response contains no secret.
     :raises ApiError: Featurebase could not be read.
     """
     order = order_of(plan, rotated, history, client.clock.now())

@@ -1,4 +1,4 @@
-"""Refresh the signing secret and have it in every store, in one process."""
+"""Refreshes the signing secret and writes it to every store, in one process."""
 
 from __future__ import annotations
 
@@ -30,29 +30,33 @@ if TYPE_CHECKING:
 
 
 class RotateWebhookSecretOperator(FeaturebaseOperator):
-    """Refresh one webhook's signing secret, once, and write it to all stores at once.
+    """Refresh one webhook's signing secret, once, and write it to all stores in parallel.
 
-    A retry is safe: with a plan, the secret is refreshed only while it still has the fingerprint that the plan
-    saw; whatever happened to an earlier try, this one ends with the stores holding Featurebase's current secret.
-    There is no way back to the old secret: Featurebase invalidates it at once.
+    A retry is safe: the secret is refreshed only while it still has the fingerprint recorded in the plan. Whatever
+    happened to an earlier try, a successful one ends with the stores holding Featurebase's current secret. The old
+    secret can't be restored: Featurebase invalidates it at once.
 
-    Without ``plan_task_id`` the operator takes its own baseline and keeps it in an Airflow Variable before it
-    refreshes, so a retry after a crash finds it and goes on to the stores. What it leaves out is preflight's proofs.
+    If the refresh call fails ambiguously (timeout, reset, 5xx, unreadable body), the task reads the webhook to learn
+    what happened and never sends a second refresh in that try.
 
-    :param stores: where the secret goes; stores, or mappings as in the rotation file.
-    :param without_stores: why there are none, where the secret is to be refreshed and written nowhere.
-    :param refresh_grace: how long to look for the effect of a refresh that got no answer.
+    Without ``plan_task_id`` the operator records its own baseline in an Airflow Variable before it refreshes, so a
+    retry after a crash finds it and continues with the stores. It does not make preflight's checks.
+
+    :param stores: where the secret is written; stores, or mappings as in the rotation file.
+    :param without_stores: why there are no stores, if the secret should be refreshed but not written anywhere.
+    :param refresh_grace: how long to look for the effect of a refresh that failed ambiguously.
     :param late_start: a scheduled run later than this after its ``run_after`` does not refresh.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
-    :param require_all_stores: whether a store that can't be armed holds the refresh back. False only for a secret
-        that has leaked.
-    :param fail_on_store_error: whether a store that was not written fails the task, for Dags without push tasks.
+    :param require_all_stores: whether a store that is not ready prevents the refresh. Set False only for a secret that
+        has leaked.
+    :param fail_on_store_error: whether the task fails if a store was not written, for Dags without push tasks.
         Default: only without a plan.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.rotate.RotationOutcome`. Never the secret.
-    :raises ValueError: when it is made without stores, and without a word why; or without a webhook.
+    :raises ValueError: the operator has no stores and no ``without_stores``, or no webhook.
     :raises AirflowSkipException: the run is a dry run.
     :raises AirflowFailException: the refresh was refused; the secret is unchanged.
-    :raises RefreshOutcomeUnknown: no usable answer and no change within the grace; a retry compares again.
+    :raises RefreshOutcomeUnknown: the refresh failed ambiguously, and no new secret was seen within
+        ``refresh_grace``; a retry compares again.
     """
 
     stat = "rotate"
@@ -72,8 +76,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         super().__init__(**kwargs)
         if not stores and not without_stores.strip():
             raise ValueError(
-                f"{type(self).__name__} {self.task_id} has no stores: it would refresh the secret and write it "
-                "nowhere, and every delivery would fail. Name the stores, or say in without_stores why there are none"
+                f"{type(self).__name__} {self.task_id} has no stores: it would refresh the secret without writing it "
+                "anywhere, and every delivery would fail. Set stores, or explain in without_stores why there are none"
             )
         self.stores = stores
         self.without_stores = without_stores
@@ -84,19 +88,19 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.fail_on_store_error = fail_on_store_error
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Arm, compare, refresh, distribute."""
+        """Prepare the stores, compare, refresh, and write the stores."""
         return self.refresh_and_distribute(context, resolve_stores(self.stores), self.refresh_grace)
 
     def refresh_and_distribute(
         self, context: Context, stores: Sequence[Store], refresh_grace: timedelta
     ) -> dict[str, Any]:
-        """The same for these stores."""
+        """Prepare these stores, compare, refresh, and write the stores."""
         with self.hook.get_conn() as client:
             plan, memory = self._plan(context, client)
             if plan.mode == "dry_run":
                 raise AirflowSkipException("Skipped: a dry run changes nothing")
             targets = tuple(store.target for store in stores)
-            # What an earlier try or another run wrote since the plan was made may be in the stores.
+            # The stores may hold a secret that an earlier try or another run wrote after the plan was made.
             history = self.recall(context, memory)
             swap = CompareAndSwap(
                 api=client,
@@ -124,23 +128,23 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             outcome = replace(outcome, notes=(*outcome.notes, left_behind))
         self._keep_history(context, memory, outcome, previous_targets(stores))
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
-        missing = [f"{one.label}: {one.problem}" for one in outcome.stores.values() if not one.holds_secret]
+        missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
             raise StoresNotReady(
                 plan.webhook_id,
-                f"the secret is {outcome.after} now, and {len(missing)} stores do not hold it: {'; '.join(missing)}. "
-                "A retry distributes without refreshing again",
+                f"the secret is {outcome.after} now, but {len(missing)} stores do not hold it: {'; '.join(missing)}. "
+                "A retry writes the stores without refreshing again",
             )
         return outcome.as_json()
 
     def state_if_it_fails(self, context: Context) -> str:
-        """In its first try nothing has happened; later on an earlier try may have refreshed."""
+        """In the first try nothing has happened yet; in a later one an earlier try may have refreshed."""
         if not is_later_try(context):
             return ""
-        return "This try has refreshed nothing, and whether an earlier one has is found out by the next"
+        return "This try refreshed nothing; the next one finds out whether an earlier try did"
 
     def _plan(self, context: Context, client: Client) -> tuple[RotationPlan, WebhookMemory]:
-        """The plan, and the memory that has it."""
+        """The plan, and the records that hold it."""
         host = client.settings.base_url
         if self.plan_task_id is None:
             check_conf(context, self.display_name, {"mode": "rotate"}, strict=False)
@@ -150,13 +154,13 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         if plan.host != host:
             raise PlanUnreadable(
                 plan.webhook_id,
-                f"preflight planned against {plan.host}, and the connection leads to {host} now; nothing was changed "
-                "by this try. Set the connection back, or trigger a new run",
+                f"preflight used {plan.host}, but the connection now points to {host}; this try changed nothing. "
+                "Change the connection back, or trigger a new run",
             )
         return plan, memory_of(context, host, plan.webhook_id)
 
     def _own_plan(self, context: Context, client: Client, memory: WebhookMemory) -> RotationPlan:
-        """Without a preflight: the baseline of an earlier try, or a new one, which is remembered first."""
+        """Without a preflight: the plan of an earlier try, or a new one, which is recorded first."""
         key, run = self.plan_key(context), this_run(context)
         history = self.recall(context, memory, strict=True)
         kept = own_plan(memory, key, run, rotate_was_started=lambda: history.tells_of(run))
@@ -178,20 +182,20 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         return memory.keep_plan(key, plan)
 
     def leaked(self, memory: WebhookMemory) -> frozenset[str]:
-        """Fingerprints that emergencies say have leaked by now.
+        """Fingerprints that emergency runs have recorded as leaked by now.
 
-        :raises MemoryUnknown: it can't be told.
+        :raises MemoryUnknown: the record can't be read.
         """
         return memory.leaked()
 
     def check_may_post(
         self, context: Context, plan: RotationPlan, memory: WebhookMemory, targets: tuple[str, ...], now: datetime
     ) -> None:
-        """Look once more, directly before the refresh is sent, whether it is this task's to send.
+        """Check once more, directly before the refresh is sent, that this task may send it.
 
-        :param targets: of the stores that were armed.
+        :param targets: the targets of the prepared stores.
         :param now: server time.
-        :raises RefreshRefused: the run is late, the plan is gone, or is for other stores; nothing was refreshed.
+        :raises RefreshRefused: the run is late, or the plan is gone or is for other stores; nothing was refreshed.
         :raises MemoryUnknown: the plan can't be read; nothing was refreshed.
         """
         late = why_late(timing_of(context), now=now, late_start=self.late_start)
@@ -200,20 +204,20 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         if not plan.is_same_as(memory.plan(self.plan_key(context))):
             raise RefreshRefused(
                 plan.webhook_id,
-                "the plan of this Dag run is gone from Airflow's Variables, or another run's has taken its place, so a "
-                "later try could not tell what this one did; nothing was refreshed by this try. Trigger a new run",
+                "the plan of this Dag run is gone from Airflow's Variables, or another run's plan has replaced it, so "
+                "a later try could not tell what this one did; this try refreshed nothing. Trigger a new run",
             )
         if plan.stores is not None and sorted(plan.stores) != sorted(targets):
             raise RefreshRefused(
                 plan.webhook_id,
-                "its stores in the rotation file are others than those that preflight proved; nothing was refreshed by "
-                "this try. Clear preflight, or trigger a new run",
+                "its stores in the rotation file have changed since preflight checked them; this try refreshed "
+                "nothing. Clear preflight, or trigger a new run",
             )
 
     def _keep_history(
         self, context: Context, memory: WebhookMemory, outcome: RotationOutcome, previous_in: Sequence[str]
     ) -> None:
-        """Remember what is current and what was replaced; the rotation is over, so this fails nothing."""
+        """Record the current and the replaced secrets. The rotation is done, so a failure here is only logged."""
         try:
             history = self.recall(context, memory, strict=True)
             history = history.after_rotation(outcome, run=this_run(context).mark, previous_in=previous_in)
@@ -223,17 +227,17 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def _tell(self, outcome: RotationOutcome) -> None:
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))
-        for one in outcome.stores.values():
-            if one.holds_secret:
-                exposure = "" if one.exposure_ms is None else f", exposed for at most {one.exposure_ms:.0f} ms"
-                self.log.info("Store %s (%s): %s%s", one.label, one.target, one.result, exposure)
+        for store in outcome.stores.values():
+            if store.holds_secret:
+                exposure = "" if store.exposure_ms is None else f", exposed for at most {store.exposure_ms:.0f} ms"
+                self.log.info("Store %s (%s): %s%s", store.label, store.target, store.result, exposure)
             else:
                 self.log.warning(
-                    "Store %s (%s): %s: %s. Its push task goes on trying",
-                    one.label,
-                    one.target,
-                    one.result,
-                    one.problem,
+                    "Store %s (%s): %s: %s. Its push task keeps trying",
+                    store.label,
+                    store.target,
+                    store.result,
+                    store.problem,
                 )
-            if one.exposure_ms is not None:
-                self.time("store_exposure", one.exposure_ms)
+            if store.exposure_ms is not None:
+                self.time("store_exposure", store.exposure_ms)

@@ -1,4 +1,4 @@
-"""Set a webhook active again that Featurebase paused because of the rotation's own failures."""
+"""Sets a webhook active again if Featurebase paused it because deliveries failed during the rotation."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["SettleWebhookOperator", "WebhookStaysInactive", "why_not_ours"]
 
 
 class WebhookStaysInactive(RotationError):
-    """The webhook is inactive, and setting it active is not ours to decide."""
+    """The webhook is inactive for a reason other than this rotation, so it is not set active."""
 
     retry_helps = False
 
 
 class SettleWebhookOperator(FeaturebaseOperator):
-    """Set the webhook active again, only if Featurebase made it inactive for failures of this rotation.
+    """Set the webhook active again, but only if Featurebase made it inactive for failures of this rotation.
 
-    That is: the plan saw it active, the probe passed, and it is inactive after a delivery failure dated after the
-    refresh; and where it is paused, nothing hints that a person did that (see :func:`why_not_ours`). What can't be told
-    is left as it is, and is no error where the plan saw it inactive already. The health figures go into the log and the
-    result first, since Featurebase resets them.
+    All of this must hold: the webhook was active when planned; the probe passed; a delivery failed after the refresh;
+    and if it is paused, nothing suggests that a person did it (see :func:`why_not_ours`). Otherwise the webhook is left
+    as it is. That is an error unless it was inactive when planned. The health figures are logged and returned first,
+    since Featurebase resets them.
 
     :param rotate_task_id: the rotate task of the same Dag run.
     :param probe_task_id: its probe task.
@@ -48,20 +48,21 @@ class SettleWebhookOperator(FeaturebaseOperator):
 
     def state_if_it_fails(self, context: Context) -> str:
         """After the probe."""
-        return "The stores hold the new secret, the webhook was left as it is"
+        return "The stores hold the new secret; the webhook's status was not changed"
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Look, record, and set active where that is ours."""
+        """Check, record the health figures, and set the webhook active if that is allowed."""
         rotated = self.rotated(context, self.rotate_task_id)
         probe = pulled(context, self.probe_task_id) or {}
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(rotated.plan.webhook_id)
             figures = HealthFigures.of(webhook)
             if webhook.status == "active":
-                self.log.info("The webhook is active; nothing to settle")
+                self.log.info("The webhook is active; there is nothing to do")
                 return {"reactivated": False, "health_before": asdict(figures)}
             if rotated.plan.status != "active":
-                self.log.warning("It was so before the run, and stays so. %s", set_active(webhook.status, webhook.id))
+                to_do = set_active(webhook.status, webhook.id)
+                self.log.warning("The webhook was not active before the run and is left so. %s", to_do)
                 return {"reactivated": False, "health_before": asdict(figures)}
             reason = why_not_ours(
                 webhook,
@@ -73,8 +74,8 @@ class SettleWebhookOperator(FeaturebaseOperator):
             if reason is not None:
                 raise WebhookStaysInactive(
                     webhook.id,
-                    f"it is {webhook.status!r} and stays so, as {reason}{last_result(webhook)}. Every store holds the "
-                    "current secret; set the webhook active in Featurebase once that is right",
+                    f"it is {webhook.status!r} and was left so: {reason}{last_result(webhook)}. Every store holds the "
+                    "current secret. If the webhook should be active, set it active in Featurebase",
                 )
             self.log.warning(
                 "Webhook %s is %s%s; health before it is set active: %s",

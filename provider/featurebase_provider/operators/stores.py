@@ -1,4 +1,4 @@
-"""The stores that an operator was given, and the terms on which its Dag run may write them."""
+"""An operator's stores, and the rules by which its Dag run may write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
-    """The terms on which this Dag run may write stores."""
+    """The rules by which this Dag run may write stores."""
     return WriteRule(
         webhook_id=plan.webhook_id,
         managed_from=this_airflow(),
@@ -27,16 +27,16 @@ def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRu
 
 
 def this_airflow() -> str:
-    """Which Airflow this is, for the mark in stores: its base URL, else the host name."""
+    """Identifies this Airflow, for the mark in stores: its base URL, or else the host name."""
     import socket
 
     return str(airflow_conf().get("api", "base_url", fallback=None) or socket.gethostname())
 
 
 def resolve_stores(stores: Sequence[Store | Mapping[str, Any]]) -> tuple[Store, ...]:
-    """Turn mappings as in the rotation file into stores; stores stay as they are.
+    """Turn mappings, as in the rotation file, into stores; stores are returned unchanged.
 
-    :raises ConfigError: a mapping is wrong; the message names the field.
+    :raises ConfigError: a mapping is invalid; the message names the field.
     """
     ready = tuple(store for store in stores if not isinstance(store, Mapping))
     if len(ready) == len(stores):

@@ -1,4 +1,4 @@
-"""How old a signing secret is: Featurebase's webhook does not say, so it is a range."""
+"""The age of a signing secret. Featurebase does not report it, so it may be known only as a range."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from featurebase_provider.featurebase.text import in_words
 
 @dataclass(frozen=True, slots=True)
 class SecretAge:
-    """Between which ages a secret is; both are the same where a run of ours refreshed to it.
+    """The range of a secret's age. Both limits are equal if a run of this provider refreshed it.
 
-    :param at_most: None where nothing bounds it.
+    :param at_most: None if there is no upper limit.
     """
 
     at_least: timedelta
@@ -45,5 +45,5 @@ class SecretAge:
 
 
 def rounded(age: timedelta) -> str:
-    """A duration in words, in whole days from two days on."""
+    """A duration for people, in whole days if it is two days or longer."""
     return f"{age.days} d" if age >= timedelta(days=2) else in_words(age)

@@ -1,7 +1,7 @@
-"""Arm all stores of a webhook, then have the new secret in all of them at once.
+"""Prepares all stores of a webhook, then writes the new secret to all of them at once.
 
-Threads rather than an executor: a hanging vendor client must neither delay another store nor keep the task's
-process alive, and the standard executors wait for their threads when the interpreter ends.
+It uses threads, not an executor: a hanging vendor client must neither delay another store nor keep the task's
+process alive, and the standard executors wait for their threads when the interpreter exits.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ T = TypeVar("T")
 
 Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
 CLOSE_SECONDS = 2.0
-"""How long closing a store may keep the others waiting."""
-NOT_READABLE = "not readable: the store accepted the secret, and never shows what it holds"
+"""How long the closing of one store may delay the others."""
+NOT_READABLE = "not readable: the store accepted the secret, but it is write-only and can't be read back"
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[T]):
-    """One store's piece of work.
+    """Work on one store.
 
     :param name: the store's name, for messages.
     :param run: does the work.
-    :param timeout: seconds after which the job counts as failed, whether it ends or not.
+    :param timeout: seconds after which the job counts as failed, even if it is still running.
     :param main_thread_only: whether it calls Airflow's SDK, which only the main thread may do; such a job can't be
-        given up on.
+        abandoned.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """How a job ended: with a value, or with an error of ours."""
+    """How a job ended: with a value, or with an error of this provider."""
 
     value: T | None = None
     error: FeaturebaseError | None = None
@@ -66,9 +66,9 @@ class Done(Generic[T]):
 def run_at_once(jobs: Mapping[str, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dict[str, Done[T]]:
     """Run all jobs concurrently and return how each ended, in the order given.
 
-    Jobs for the main thread run there, one after the other and without a bound, while the threads work. A job on
-    a thread that is not done within its timeout is given up on: the thread goes on as a daemon, and its result
-    is not looked at.
+    Jobs for the main thread run there, one after the other and without a timeout, while the threads work. A job on
+    a thread that is not done within its timeout is abandoned: the thread continues as a daemon, and its result is
+    ignored.
     """
     ended: queue.SimpleQueue[tuple[str, Done[T]]] = queue.SimpleQueue()
     started = clock.monotonic()
@@ -96,11 +96,11 @@ def run_at_once(jobs: Mapping[str, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> d
 
 
 def run_here(name: str, run: Callable[[], T]) -> T:
-    """Work on one store here and now, on this thread, and name an error that its code should have translated.
+    """Work on one store on this thread. An unexpected error of the store's code becomes a StoreError.
 
     :param name: the store's name, for messages.
     :raises FeaturebaseError: as the work raised it.
-    :raises StoreError: the work raised another error, whose text and context are left out: they may quote a value.
+    :raises StoreError: the work raised another error. Its text is left out, since it may quote a secret.
     """
     done = _run(name, run)
     if done.error is not None:
@@ -111,8 +111,8 @@ def run_here(name: str, run: Callable[[], T]) -> T:
 def _timed_out(job: Job[T]) -> StoreUnreachable:
     return StoreUnreachable(
         job.name,
-        f"no answer within {job.timeout:g} s; whether the call arrived is unknown until the store is read",
-        "If the store is merely slow, raise its timeout; a retry reads before it writes",
+        f"no answer within {job.timeout:g} s; it is unknown whether the call arrived until the store is read",
+        "If the store is just slow, raise its timeout; a retry reads before it writes",
     )
 
 
@@ -126,28 +126,28 @@ def _run(name: str, run: Callable[[], T]) -> Done[T]:
 
 
 def _unexpected(name: str, exc: Exception) -> StoreError:
-    """Name an error that a store's code should have translated; its text is left out, it may quote a value."""
+    """Describe an error that the store's code should have translated, without its text, which may quote a secret."""
     *_, (frame, line) = traceback.walk_tb(exc.__traceback__)
     return StoreError(
         name,
         f"unexpected {type(exc).__name__} at {frame.f_code.co_filename}:{line}; the store may or may not have changed",
-        "This is a fault in the store's code: please report it",
+        "This is a bug in the store's code: please report it",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """What became of one store; holds no secret.
+    """The result for one store; holds no secret.
 
     :param label: the store's label.
-    :param target: what was to be written.
-    :param result: ``written``, ``unchanged`` (it held the secret), ``failed``, ``not_armed``, or ``unknown`` (the task
-        that was to see to it left no result).
-    :param fingerprint: what the store read back (where it is not readable: what it accepted), or None.
-    :param exposure_ms: milliseconds from just before the refresh was sent until the store read the new secret
-        back; an upper bound of the time in which the store was wrong. None where nothing was refreshed.
+    :param target: the place that was to be written.
+    :param result: ``written``, ``unchanged`` (it held the secret already), ``failed``, ``not_armed`` (it could not be
+        prepared), or ``unknown`` (its task left no result).
+    :param fingerprint: fingerprint of the value read back (for a write-only store: of the accepted value), or None.
+    :param exposure_ms: milliseconds from just before the refresh was sent until the new secret was read back; an
+        upper limit of the time in which the store held the old secret. None if nothing was refreshed.
     :param problem: why it failed.
-    :param detail: what else there is to say: :data:`NOT_READABLE`, where the store can't be read back.
+    :param detail: further information: :data:`NOT_READABLE` if the store can't be read back.
     """
 
     label: str
@@ -165,13 +165,13 @@ class StoreOutcome:
 
     @property
     def holds_secret(self) -> bool:
-        """Whether the store read back what it was to hold, or accepted it where it can't be read."""
+        """Whether the store holds the secret: it was read back, or accepted by a write-only store."""
         return self.result in ("written", "unchanged")
 
 
 @dataclass(frozen=True, slots=True)
 class ArmedStores:
-    """The stores of a webhook, connected, and what each held when it was armed."""
+    """The stores of a webhook, connected, and what each held when it was prepared."""
 
     stores: Mapping[str, Store]
     armed: Mapping[str, ArmedStore]
@@ -179,22 +179,21 @@ class ArmedStores:
     problems: Mapping[str, FeaturebaseError]
 
     def require_all(self, webhook_id: str) -> None:
-        """Insist that every store was armed.
+        """Check that every store was prepared.
 
-        :raises StoresNotReady: one was not; the message names each and why.
+        :raises StoresNotReady: a store was not; the message names each one and the reason.
         """
         if self.problems:
             why = "; ".join(str(problem) for problem in self.problems.values())
             raise StoresNotReady(
                 webhook_id,
-                f"{len(self.problems)} of {len(self.stores)} stores could not be armed, so nothing was refreshed. "
-                f"{why}",
+                f"{len(self.problems)} of {len(self.stores)} stores are not ready, so nothing was refreshed. {why}",
             )
 
     def foreign(self, rule: WriteRule, *, current: str) -> dict[str, StoreForeignValue]:
-        """Why stores hold a value that may not be replaced, by label.
+        """The stores that hold a value which must not be replaced, by label, each with the reason.
 
-        :param rule: the terms; ``adopt`` is taken from each store.
+        :param rule: the rules for writing; ``adopt`` is taken from each store.
         :param current: fingerprint of Featurebase's current secret.
         """
         found = {}
@@ -210,9 +209,9 @@ class ArmedStores:
         return {label: held.owned for label, held in self.held.items() if held.owned is not None}
 
     def reread(self) -> ArmedStores:
-        """The same with what the stores hold now, for a secret that Featurebase is asked for *after* this reading.
+        """The same stores, read again. Ask Featurebase for the secret *after* this.
 
-        What can't be read counts as unchanged; the write finds out.
+        A store that can't be read counts as unchanged; the write will detect a change.
         """
         jobs = {label: job_for(self.armed[label], self.armed[label].read, self.stores[label]) for label in self.held}
         held, _ = sorted_out(run_at_once(jobs))
@@ -221,13 +220,13 @@ class ArmedStores:
 
 @contextmanager
 def arming(stores: Iterable[Store] | Mapping[str, Store]) -> Iterator[ArmedStores]:
-    """Arm and connect every store and read what it holds; close what was armed at the end.
+    """Prepare and connect to every store and read what it holds; close the stores at the end.
 
-    ``arm()`` runs on the calling thread, as it asks Airflow; connecting and the first read take place at once, within
-    the store's timeout. A store that fails is listed in ``problems``; all together delay the others by no more than
+    ``arm()`` runs on the calling thread, since it asks Airflow. Connecting and the first read run in parallel, each
+    within the store's timeout. A store that fails is listed in ``problems``. Failing stores delay the others by at most
     the longest timeout.
 
-    :param stores: the stores of a webhook; or stores under other names than their labels, which may then repeat.
+    :param stores: the stores of a webhook, or a mapping of unique names to stores whose labels may repeat.
     """
     by_label = dict(stores) if isinstance(stores, Mapping) else {store.label: store for store in stores}
     arms = {
@@ -237,7 +236,12 @@ def arming(stores: Iterable[Store] | Mapping[str, Store]) -> Iterator[ArmedStore
     armed, problems = sorted_out(run_at_once(arms))
     try:
         held, unread = sorted_out(
-            run_at_once({key: job_for(one, partial(_first_read, one), by_label[key]) for key, one in armed.items()})
+            run_at_once(
+                {
+                    key: job_for(armed_store, partial(_first_read, armed_store), by_label[key])
+                    for key, armed_store in armed.items()
+                }
+            )
         )
         yield ArmedStores(by_label, armed, held, {**problems, **unread})
     finally:
@@ -246,7 +250,7 @@ def arming(stores: Iterable[Store] | Mapping[str, Store]) -> Iterator[ArmedStore
 
 @contextmanager
 def connected(store: Store) -> Iterator[ArmedStore]:
-    """Arm and connect one store on the calling thread; close it at the end.
+    """Prepare and connect to one store on the calling thread; close it at the end.
 
     :raises StoreError: the store can't be used; nothing was changed.
     """
@@ -264,13 +268,13 @@ def _first_read(armed: ArmedStore) -> StoredValue:
 
 
 def _close(armed: Mapping[str, ArmedStore], stores: Mapping[str, Store]) -> None:
-    """Close all at once: what a close fails at no longer matters, and must not cost the outcome of what was done."""
-    jobs = {label: job_for(one, one.close, stores[label]) for label, one in armed.items()}
+    """Close all stores in parallel. Errors are ignored: the work is done, and its result must not be lost."""
+    jobs = {label: job_for(armed_store, armed_store.close, stores[label]) for label, armed_store in armed.items()}
     run_at_once({label: replace(job, timeout=min(job.timeout, CLOSE_SECONDS)) for label, job in jobs.items()})
 
 
 def job_for(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
-    """A piece of work on one store, within that store's bounds."""
+    """A job for one store, with that store's timeout."""
     return Job(armed.name, run, store.timeout, armed.main_thread_only)
 
 
@@ -288,26 +292,26 @@ def distribute(
     since: float | None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, StoreOutcome]:
-    """Write ``secret`` to all armed stores at once and report on every store.
+    """Write ``secret`` to all prepared stores in parallel and return every store's outcome.
 
-    ``ready`` has to have been read before the secret was learnt: then a conditional write can't undo a newer one.
+    The stores in ``ready`` must have been read before the secret: then a conditional write can't undo a newer one.
 
-    :param rule: the terms; ``adopt`` and ``keeps_previous`` are taken from each store.
-    :param since: monotonic seconds from which exposure is counted, or None where nothing was refreshed.
+    :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
+    :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
     """
 
-    def job(label: str, one: ArmedStore) -> Job[StoreOutcome]:
+    def job(label: str, armed: ArmedStore) -> Job[StoreOutcome]:
         store = ready.stores[label]
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            changed = converge(one, secret, terms, held=ready.held[label])
+            changed = converge(armed, secret, terms, held=ready.held[label])
             exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
             return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)
 
-        return job_for(one, run, store)
+        return job_for(armed, run, store)
 
     outcomes, failed = sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
     for label, problem in {**failed, **ready.problems}.items():
@@ -317,5 +321,5 @@ def distribute(
 
 
 def rule_for(store: Store, rule: WriteRule) -> WriteRule:
-    """The rule with the store's own terms."""
+    """The rule with the store's own settings."""
     return replace(rule, adopt=store.adopt, keeps_previous=store.keeps_previous)

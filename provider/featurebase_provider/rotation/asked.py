@@ -1,7 +1,7 @@
-"""Compares what somebody asked of a Dag run with what its tasks were told, before anything is changed.
+"""Compares a Dag run's conf with the values that its tasks received, before anything is changed.
 
-Airflow does not: it takes keys of the conf that are no params, and where ``[core] dag_run_conf_overrides_params`` is
-False, tasks get the params' defaults whatever the conf says (3.1 to 3.3).
+Airflow does not check this. It accepts conf keys that are not params, and if ``[core] dag_run_conf_overrides_params``
+is False, tasks get the params' defaults whatever the conf says (3.1 to 3.3).
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 ALIKE, ALIKE_WITHIN = 0.6, 0.8
-"""From this ratio of ``difflib`` on, a key counts as a slip of the pen: two letters off ``mode`` do, and one within the
-value of another key."""
+"""Similarity (``difflib`` ratio) from which a key counts as a typo: two letters off ``mode``, for example."""
 _LONGEST = 60
-"""Characters of a key or a value that are compared or shown."""
+"""Most characters of a key or a value that are compared or shown."""
 
 
 def check_asked(
@@ -34,15 +33,15 @@ def check_asked(
     declared: Collection[str] = (),
     strict: bool,
 ) -> None:
-    """Insist that everything in a Dag run's conf was understood and has arrived.
+    """Check that every key of a Dag run's conf is known and that its value reached the task.
 
-    :param webhook: for messages.
+    :param webhook: the webhook, for messages.
     :param conf: the Dag run's conf.
-    :param goes_by: what the task goes by, by the key of the conf that says it.
+    :param goes_by: the values that the task uses, by conf key.
     :param params: the params that Airflow gives the task.
-    :param declared: names of the Dag's params, which may be its author's own.
-    :param strict: whether every key must be one of these; else only those that look like one of ``goes_by``.
-    :raises PlanRefused: there is another key, or another value; nothing was changed.
+    :param declared: names of the Dag's params; they may be the Dag author's own.
+    :param strict: True refuses every unknown key; False only those that look like a typo of a key in ``goes_by``.
+    :raises PlanRefused: a key is unknown, or a value did not arrive; nothing was changed.
     """
     problems = [
         problem
@@ -82,11 +81,11 @@ def _difference(key: str, asked: object, goes_by: object, params: Mapping[str, o
         if params.get(key) == asked
         else "Airflow did not pass it on ([core] dag_run_conf_overrides_params is False, or the task has own params)"
     )
-    return f"the run asks for {key} {_shown(asked)}, and this task was told {_shown(goes_by)}: {because}"
+    return f"the run asks for {key} {_shown(asked)}, but this task received {_shown(goes_by)}: {because}"
 
 
 def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIKE) -> str | None:
-    """What somebody who wrote this key most likely meant, as it has to be written."""
+    """The key that was most likely meant, as it must be written."""
     for mode in MODES:
         if "mode" in known and _plain(key) == _plain(mode):
             return json.dumps({"mode": mode})
@@ -94,8 +93,8 @@ def _meant(key: str, value: object, known: Collection[str], cutoff: float = ALIK
     if alike:
         return json.dumps(alike[0])
     inner = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for one in inner:
-        for name, held in one.items() if isinstance(one, Mapping) else ():
+    for nested in inner:
+        for name, held in nested.items() if isinstance(nested, Mapping) else ():
             if _meant(str(name), held, known, ALIKE_WITHIN) is not None:
                 return f"{json.dumps(str(name))} at the top of the conf"
     return None

@@ -1,4 +1,4 @@
-"""Find out what stores hold, and whether every store of a webhook can take the secret, without changing anything."""
+"""Checks what stores hold, and whether every store of a webhook can be written, without changing anything."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
+from featurebase_provider.rotation.store import StoreMark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,25 +23,26 @@ if TYPE_CHECKING:
         "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
     ]
 
-PADDED = "it holds Featurebase's secret with white space around it (a line break, say), which a receiver may not accept"
-"""What ``padded`` means, for messages."""
+PADDED = "it holds Featurebase's secret with white space around it (such as a line break); a receiver may reject it"
+"""Explains ``padded``, for messages."""
 
 AT_ONCE = 30
-"""Stores that are read at once: a dead one then delays the audit of many webhooks only once."""
+"""Number of stores that are read in parallel, so that an unreachable one delays an audit of many webhooks only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCheck:
-    """What was found out about one store; holds no secret.
+    """The result of checking one store; holds no secret.
 
     :param label: the store's label.
-    :param target: what would be written.
-    :param holding: what it holds: ``matches`` (Featurebase's current secret), ``unfinished`` (the same, but what
-        belongs to writing it is not done), ``padded`` (the same but for white space around it), ``differs`` (another
-        value, which may be replaced), ``foreign`` (one that may not), ``absent``, ``not_readable``, ``not_compared``
-        (a value, while Featurebase's is not known), or ``unknown`` (the store could not be read).
-    :param fingerprint: of the value that it holds, where there is one to be seen.
-    :param writability: what it could prove about a later write; None where it was not asked, or failed.
+    :param target: the place that would be written.
+    :param holding: what it holds: ``matches`` (Featurebase's current secret), ``unfinished`` (the same, but a step
+        that follows the write, such as a restart, is not done), ``padded`` (the same with white space around it),
+        ``differs`` (another value, which may be replaced), ``foreign`` (a value that must not be replaced), ``absent``,
+        ``not_readable``, ``not_compared`` (a value, but Featurebase's secret is unknown), or ``unknown`` (the store
+        could not be read).
+    :param fingerprint: fingerprint of the value that it holds, if it could be read.
+    :param writability: whether a later write would succeed; None if that was not tested, or the test failed.
     :param problem: why a rotation could not write it.
     :param ours: whether its value is known to be one of this webhook's secrets.
     """
@@ -62,14 +64,13 @@ class StoreCheck:
 def check_stores(
     stores: Sequence[Store], rule: WriteRule, *, current: str | None, secret: SigningSecret | None = None
 ) -> tuple[StoreCheck, ...]:
-    """Arm every store, read it, judge whose value it holds, and let it prove that it can be written.
+    """Connect to every store, read it, check whose value it holds, and test whether it can be written.
 
-    Stores are armed on the calling thread; all else happens at once, each store within its own timeout. A store
-    with a problem is asked for no proof.
+    Stores are prepared on the calling thread; everything else runs in parallel, each store within its own timeout. A
+    store with a problem is not tested for writing.
 
-    :param rule: the terms on which the stores would be written.
-    :param current: fingerprint of Featurebase's current secret; None where it is not known, and values are neither
-        compared nor judged.
+    :param rule: the rules for writing the stores.
+    :param current: fingerprint of Featurebase's current secret; None if unknown: then values are not compared.
     :param secret: a secret that Featurebase has issued for the webhook; stores are tried with a value like it.
     :returns: a row per store, in the order given.
     """
@@ -78,7 +79,9 @@ def check_stores(
         if current is not None:
             problems.update(ready.foreign(rule, current=current))
         for label, held in ready.held.items():
-            ready.armed[label].trial = trial_like(secret, held.current, held.previous)
+            armed = ready.armed[label]
+            armed.trial = trial_like(secret, held.current, held.previous)
+            armed.trial_mark = StoreMark(rule.webhook_id, armed.trial.fingerprint, rule.managed_from)
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(
@@ -106,10 +109,10 @@ def _prove_writable(
 
 
 def holding_of(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:
-    """Name what a store holds; see :class:`StoreCheck`.
+    """Classify what a store holds; see :class:`StoreCheck`.
 
-    :param held: what it showed, or None where it could not be read.
-    :param current: fingerprint of Featurebase's current secret, or None where that is not known.
+    :param held: what was read, or None if it could not be read.
+    :param current: fingerprint of Featurebase's current secret, or None if unknown.
     :param problem: why a rotation could not write it.
     """
     if held is None:
@@ -136,9 +139,9 @@ class HeldByStore:
     """What one store holds; no secret.
 
     :param holding: as in :class:`~featurebase_provider.rotation.check.StoreCheck`.
-    :param fingerprint: of its value, where there is one to be seen.
-    :param previous: fingerprint of the previous secret beside it, where it holds one.
-    :param problem: why it could not be read, or whose value it may hold.
+    :param fingerprint: fingerprint of its value, if it could be read.
+    :param previous: fingerprint of the previous secret beside it, if it holds one.
+    :param problem: why it could not be read, or why its value may be somebody else's.
     :param may_be_made: as in :class:`~featurebase_provider.rotation.store.StoredValue`.
     """
 
@@ -156,9 +159,9 @@ class StoresToRead:
     """The stores of one webhook.
 
     :param webhook: the webhook's name in the rotation file.
-    :param webhook_id: 24 hex digits; empty where it is not known.
-    :param current: fingerprint of Featurebase's current secret; None where that is not known.
-    :param known: fingerprints that earlier reports say are ours.
+    :param webhook_id: 24 hex digits; empty if unknown.
+    :param current: fingerprint of Featurebase's current secret; None if unknown.
+    :param known: fingerprints of this webhook's secrets, from earlier reports.
     :param leaked: fingerprints of this webhook's secrets that were reported leaked.
     """
 
@@ -173,25 +176,28 @@ class StoresToRead:
 def in_batches(wanted: Iterable[StoresToRead], at_once: int = AT_ONCE) -> list[list[StoresToRead]]:
     """Cut into lists of about ``at_once`` stores each, whole webhooks together."""
     batches: list[list[StoresToRead]] = []
-    for one in wanted:
-        if not batches or sum(len(other.stores) for other in (*batches[-1], one)) > at_once:
+    for webhook in wanted:
+        if not batches or sum(len(other.stores) for other in (*batches[-1], webhook)) > at_once:
             batches.append([])
-        batches[-1].append(one)
+        batches[-1].append(webhook)
     return batches
 
 
 def read_stores(batch: Sequence[StoresToRead]) -> dict[str, tuple[HeldByStore, ...]]:
-    """Arm and read all stores of these webhooks at once; a failing store costs no other.
+    """Connect to and read all stores of these webhooks in parallel; a failing store does not affect the others.
 
     :returns: what each store holds, by the webhook's name and in the order given.
     """
-    keys = {(one.webhook, store.label): f"{one.webhook}/{store.label}" for one in batch for store in one.stores}
-    with arming({keys[one.webhook, store.label]: store for one in batch for store in one.stores}) as ready:
+    keys = {
+        (wanted.webhook, store.label): f"{wanted.webhook}/{store.label}" for wanted in batch for store in wanted.stores
+    }
+    with arming({keys[wanted.webhook, store.label]: store for wanted in batch for store in wanted.stores}) as ready:
         return {
-            one.webhook: tuple(
-                _held(one, store, keys[one.webhook, store.label], ready.held, ready.problems) for store in one.stores
+            wanted.webhook: tuple(
+                _held(wanted, store, keys[wanted.webhook, store.label], ready.held, ready.problems)
+                for store in wanted.stores
             )
-            for one in batch
+            for wanted in batch
         }
 
 

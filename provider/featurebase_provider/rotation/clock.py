@@ -1,4 +1,4 @@
-"""Time as one process measures it, and moments that another process can measure from."""
+"""A process's clock, and points in time that another process can measure from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Moment:
 
     :param monotonic: ``time.monotonic()`` seconds; comparable between processes of one boot of one machine.
     :param wall: Unix seconds.
-    :param boot: names the boot of the machine, or None where the system does not tell.
+    :param boot: identifies the boot of the machine, or None if the system does not provide that.
     """
 
     monotonic: FiniteFloat
@@ -37,7 +37,7 @@ class Moment:
 
 
 class Clock:
-    """The time that a task goes by.
+    """The clock that a task uses.
 
     :param wall: Unix seconds, by another clock than the machine's.
     """
@@ -46,7 +46,7 @@ class Clock:
         self._wall = wall
 
     def monotonic(self) -> float:
-        """Seconds of a clock that nobody sets."""
+        """Seconds of a clock that is never set or adjusted."""
         return time.monotonic()
 
     def wall(self) -> float:

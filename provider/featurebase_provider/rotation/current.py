@@ -1,4 +1,4 @@
-"""Which of a webhook's secrets came after which, so that a stale read never wins over a newer secret."""
+"""Tracks the order of a webhook's secrets, so that a stale read never replaces a newer secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
 
 LONGEST_LAG = timedelta(minutes=10)
-"""For so long a read that shows a replaced secret is taken for a lag. After that, one that stays is evidence."""
+"""A read of a replaced secret counts as stale for this long. If the secret is still shown after that, it is current."""
 
 
 class ReadsWebhooks(Protocol):
@@ -36,13 +36,13 @@ class RefreshesSecrets(ReadsWebhooks, Protocol):
 def secret_of(webhook: Webhook) -> SigningSecret:
     """The webhook's current secret.
 
-    :raises SecretMissing: the answer carried none.
+    :raises SecretMissing: the response had none.
     """
     if webhook.secret is None:
         raise SecretMissing(
             webhook.id,
-            "Featurebase's answer carries no signing secret; no store was changed. "
-            "Check the connection's api_version and the API key's rights",
+            "Featurebase's response contains no signing secret; no store was changed. "
+            "Check the connection's api_version and the API key's permissions",
         )
     return webhook.secret
 
@@ -50,15 +50,15 @@ def secret_of(webhook: Webhook) -> SigningSecret:
 class SecretOrder:
     """The secrets that this process knows of, the newest last.
 
-    A read is stale where it shows a secret that is known to be replaced, or an ``updatedAt`` older than one
-    already seen. Whether a GET right after a refresh may be stale is not documented, so it is assumed; nor is it
-    documented that a refresh moves ``updatedAt``, or that all answers give it with the same precision.
+    A read is stale if it shows a secret that is known to be replaced, or an ``updatedAt`` older than one already seen.
+    Featurebase does not document whether a GET right after a refresh may be stale, so it is assumed. It does not
+    document either that a refresh changes ``updatedAt``, or that all responses give it with the same precision.
 
     :param replaced: fingerprints known to be replaced.
-    :param newest: fingerprint known to be current, or to have been current last, whatever ``replaced`` says.
+    :param newest: fingerprint that is, or was last, current, whatever ``replaced`` says.
     :param updated_at: the newest ``updatedAt`` seen.
-    :param doubtful: those of ``replaced`` of which an earlier run said so too long ago for a lag: Featurebase holds
-        one of them all the same if it goes on showing it.
+    :param doubtful: fingerprints in ``replaced`` that an earlier run saw replaced too long ago to explain a stale read.
+        If Featurebase keeps showing one of them, it is current after all.
     """
 
     def __init__(
@@ -85,21 +85,21 @@ class SecretOrder:
         return frozenset(self._replaced) | ({self._newest} if self._newest else set())
 
     def is_stale(self, webhook: Webhook) -> bool:
-        """Whether the answer shows a state that is known to be over."""
+        """Whether the response shows a state that is known to be outdated."""
         fingerprint = secret_of(webhook).fingerprint
         if fingerprint == self._newest:
             return False
         return fingerprint in self._replaced or is_older(webhook.updated_at, self._updated_at)
 
     def replace(self, fingerprint: str) -> None:
-        """Learn that the secret with this fingerprint is over."""
+        """Record that the secret with this fingerprint was replaced."""
         self._replaced.add(fingerprint)
         self._doubtful.discard(fingerprint)
         if self._newest == fingerprint:
             self._newest = None
 
     def advance(self, webhook: Webhook) -> None:
-        """Take an answer that is not stale as the newest state."""
+        """Record a response that is not stale as the newest state."""
         fingerprint = secret_of(webhook).fingerprint
         if self._newest is not None:
             self._replaced.add(self._newest)
@@ -114,7 +114,7 @@ class SecretOrder:
         updated_at: datetime | None = None,
         doubtful: Iterable[str] = (),
     ) -> SecretOrder:
-        """The same and more; what was doubtful is so still, unless it is replaced for certain now."""
+        """A copy with more replaced secrets; doubtful ones stay doubtful unless they are certainly replaced now."""
         more, open_still = set(replaced), set(doubtful)
         return SecretOrder(
             replaced=self._replaced | more,
@@ -124,12 +124,12 @@ class SecretOrder:
         )
 
     def is_doubtful(self, fingerprint: str) -> bool:
-        """Whether a secret that is said to be replaced may be the current one after all, if it stays."""
+        """Whether a secret that is recorded as replaced may be current after all."""
         return fingerprint in self._doubtful
 
 
 def is_older(moment: datetime | None, than: datetime | None) -> bool:
-    """Whether one ``updatedAt`` is certainly older than another: some answers may give whole seconds only."""
+    """Whether one ``updatedAt`` is certainly older than another; some responses may give whole seconds only."""
     if moment is None or than is None:
         return False
     return moment < than.replace(microsecond=0)
@@ -145,13 +145,13 @@ def read_current(
     clock: Clock = SYSTEM_CLOCK,
     first: Webhook | None = None,
 ) -> Webhook:
-    """Read the webhook until the answer is not stale, and take it as the newest state.
+    """Read the webhook until the response is not stale, and record it as the newest state.
 
-    :param patience: seconds to go on reading while the answers are stale.
+    :param patience: seconds to keep reading while the responses are stale.
     :param interval: seconds between two reads.
-    :param first: an answer to begin with, in place of the first read.
-    :returns: the webhook; one whose secret an earlier run called replaced, if all answers showed just that.
-    :raises StaleRead: every answer was stale.
+    :param first: a response to use in place of the first read.
+    :returns: the webhook. Its secret may be one that an earlier run recorded as replaced, if all reads showed it.
+    :raises StaleRead: every response was stale.
     :raises ApiError: Featurebase could not be read.
     """
     deadline = clock.monotonic() + patience
@@ -172,6 +172,6 @@ def read_current(
         return webhook
     raise StaleRead(
         webhook_id,
-        f"for {patience:.0f} s Featurebase has shown {', '.join(sorted(shown))}, known to have been replaced; it was "
-        "written nowhere. A later try is safe",
+        f"for {patience:.0f} s Featurebase has returned {', '.join(sorted(shown))}, which is known to have been "
+        "replaced; it was not written to any store. A retry is safe",
     )

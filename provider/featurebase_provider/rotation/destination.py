@@ -1,4 +1,4 @@
-"""Where a probe may go: a webhook's url comes from the API, and must not lead a worker to places inside."""
+"""Checks where a probe may be sent: a webhook's url comes from the API and must not lead to internal addresses."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ _NEVER = tuple(
     )
 )
 _HOLDS_IPV4 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-"""NAT64 (RFC 6052, RFC 8215) and IPv4-compatible addresses: the last 32 bits are where it ends up."""
+"""NAT64 (RFC 6052, RFC 8215) and IPv4-compatible addresses: the last 32 bits are the IPv4 address."""
 
 
 class HostNotResolved(ProbeFailed):
-    """The receiver's host name has no address now; a later try may find one."""
+    """The receiver's host name can't be resolved now; a retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A receiver whose every address was checked; connect to these, so that no second look-up can give others.
+    """A receiver whose addresses were all checked. Connect to these addresses: another look-up may give others.
 
     :param url: the webhook's url.
     :param addresses: in the resolver's order.
@@ -63,12 +63,12 @@ class Destination:
 
     @property
     def server_name(self) -> str:
-        """The name that the receiver's certificate has to be for."""
+        """The host name that the receiver's certificate must be valid for."""
         return _name(self.url.raw_host.decode())
 
     @property
     def host_header(self) -> str:
-        """Host and port as the url names them."""
+        """Host and port as in the url."""
         return self.url.netloc.decode()
 
     def at(self, address: str) -> httpx.URL:
@@ -88,13 +88,13 @@ def addresses_of(host: str, port: int) -> tuple[str, ...]:
 def check_destination(
     webhook: Webhook, *, allow_hosts: Iterable[str] = (), resolve: Resolve = addresses_of
 ) -> Destination:
-    """Refuse to probe where a probe must not go.
+    """Check that a probe may be sent to the webhook's url.
 
-    https only, but for loopback; never a link-local, metadata, multicast or unspecified address, be it one of
-    several or wrapped in an IPv6 address, unless the configuration allows that host.
+    Only https is allowed, except for loopback hosts. Link-local, metadata, multicast and unspecified addresses are
+    refused, also as one of several addresses or embedded in an IPv6 address, unless ``allow_hosts`` names the host.
 
-    :raises HostNotResolved: the host has no address now.
-    :raises ProbeFailed: the destination is refused.
+    :raises HostNotResolved: the host can't be resolved now.
+    :raises ProbeFailed: the destination is not allowed.
     """
     url = _url_of(webhook)
     shown = _shown(url)
@@ -106,8 +106,8 @@ def check_destination(
     if url.scheme == "http" and not all(_unwrapped(address).is_loopback for address in addresses):
         raise ProbeFailed(
             webhook.id,
-            f"the receiver {shown} is not https; a probe would send its headers in the clear. Give the webhook an "
-            "https url",
+            f"the url of the receiver {shown} is not https; a probe would send its headers unencrypted. Give the "
+            "webhook an https url",
             "refused",
         )
     for address in addresses:
@@ -121,9 +121,9 @@ def check_destination(
 
 
 def shown_host(webhook: Webhook) -> str:
-    """The receiver's host in quotes, for a message; the rest of the url may hold a token.
+    """The receiver's host in quotes, for a message; the rest of the url may contain a token.
 
-    :raises ProbeFailed: the url is none.
+    :raises ProbeFailed: the url is invalid.
     """
     return _shown(_url_of(webhook))
 
@@ -133,7 +133,7 @@ def _shown(url: httpx.URL) -> str:
 
 
 def _refused(webhook: Webhook, why: str) -> ProbeFailed:
-    advice = "it was not probed. If that is right, list the host in probe.allow_hosts"
+    advice = "it was not probed. If it may be probed, add the host to probe.allow_hosts"
     return ProbeFailed(webhook.id, f"{why}; {advice}", "unreachable")
 
 
@@ -146,7 +146,7 @@ def _url_of(webhook: Webhook) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):  # the text of which quotes the url
         pass
     raise ProbeFailed(
-        webhook.id, "the receiver's url is no http(s) url; it was not probed. Correct it in Featurebase", "unreachable"
+        webhook.id, "the webhook's url is not an http(s) url; it was not probed. Fix it in Featurebase", "unreachable"
     )
 
 
@@ -174,15 +174,15 @@ def _unwrapped(address: Address) -> Address:
 
 
 def _never_a_receiver(address: Address) -> bool:
-    return any(one in network for one in _meant_by(address) for network in _NEVER)
+    return any(meant in network for meant in _meant_by(address) for network in _NEVER)
 
 
 def _meant_by(address: Address) -> tuple[Address, ...]:
-    """The address, and the IPv4 addresses that it stands for, where it is such a one."""
+    """The address and any IPv4 addresses embedded in it."""
     address = _unwrapped(address)
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return (address,)
     within = [address.sixtofour, *(address.teredo or ())]
     if any(address in network for network in _HOLDS_IPV4):
         within.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return (address, *(one for one in within if one is not None))
+    return (address, *(embedded for embedded in within if embedded is not None))

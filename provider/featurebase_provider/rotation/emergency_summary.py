@@ -1,4 +1,4 @@
-"""What became of every webhook of an emergency run, in one table. Holds no secret."""
+"""The result of an emergency run for every webhook, in one table. Holds no secret."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class BranchRow:
     """One webhook of an emergency run.
 
-    :param outcome: the report's, ``no report`` where the branch left none, or ``wrong entry``.
+    :param outcome: the report's outcome; ``no report`` if the branch left none; ``wrong entry`` if the webhook's entry
+        in the rotation file is invalid.
     :param stores_left: labels of the stores that do not hold the new secret.
     :param exposure_ms: the longest of its stores' exposures, where this run sent the refresh.
     """
@@ -43,31 +44,34 @@ class BranchRow:
 
     @classmethod
     def of(cls, webhook: str, report: Mapping[str, Any] | None, *, wrong: str | None = None) -> BranchRow:
-        """Sum up one branch's report, or its absence.
+        """Summarise one branch's report, or its absence.
 
-        :param wrong: what is wrong with the webhook's entry in the rotation file.
+        :param wrong: what is wrong with the webhook's entry in the rotation file, or None.
         """
         if wrong is not None:
             advice = (
-                f"Nothing was changed. Its entry in the rotation file is wrong: {wrong}. Mend it, then trigger anew."
+                f"Nothing was changed. Its entry in the rotation file is invalid: {wrong}. Fix it, then trigger the "
+                "Dag again."
             )
             return cls(webhook, "wrong entry", advice=advice)
         if report is None:
             return cls(
                 webhook,
                 "no report",
-                advice="See the log of the branch's first failed task; clear the branch's failed tasks.",
+                advice="Read the log of the branch's first failed task, then clear the branch's failed tasks.",
             )
         after, stores = report.get("after"), report.get("stores", [])
-        done = [one for one in stores if one["result"] in ("written", "unchanged") and one["fingerprint"] == after]
-        exposures = [one["exposure_ms"] for one in done if one["exposure_ms"] is not None]
+        done = [
+            store for store in stores if store["result"] in ("written", "unchanged") and store["fingerprint"] == after
+        ]
+        exposures = [store["exposure_ms"] for store in done if store["exposure_ms"] is not None]
         return cls(
             webhook,
             str(report["outcome"]),
             report.get("before"),
             after,
             len(done),
-            tuple(one["label"] for one in stores if one not in done),
+            tuple(store["label"] for store in stores if store not in done),
             max(exposures, default=None),
             str(report.get("advice", "")),
         )
@@ -92,15 +96,15 @@ class EmergencyNotDone(FeaturebaseError):
 
     def __str__(self) -> str:
         if not self.chosen:
-            return "no webhook was chosen, or the task that takes the choice failed; nothing was changed"
+            return "no webhook was chosen, or the task that reads the choice failed; nothing was changed"
         return (
-            f"{len(self.left)} of {self.chosen} webhooks are not done: {', '.join(self.left)}. The table in this "
-            "task's log says what to do; then clear the failed tasks"
+            f"{len(self.left)} of {self.chosen} webhooks are not done: {', '.join(self.left)}. Do what the table in "
+            "this task's log says, then clear the failed tasks"
         )
 
 
 def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:
-    """The table, and what to do for each webhook where there is something."""
+    """The table, followed by what to do for each webhook that needs something."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
     table = Table(title="Emergency rotation", title_justify="left")
     for column in ("webhook", "outcome", "secret before", "secret after", "stores done", "stores left", "exposure"):
@@ -125,9 +129,9 @@ def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:
 
 
 def check_done(rows: Sequence[BranchRow]) -> None:
-    """Insist that every webhook is done.
+    """Check that every webhook is done.
 
-    :raises EmergencyNotDone: one is not, or there is none.
+    :raises EmergencyNotDone: a webhook is not done, or there is none.
     """
     left = [f"{one_line(row.webhook)} ({row.outcome})" for row in rows if not row.done]
     if left or not rows:

@@ -1,31 +1,31 @@
-"""What a rotation and its config stores can run into (see ``featurebase.errors`` for the whole family).
+"""The errors of a rotation and of its config stores (see ``featurebase.errors`` for all errors).
 
 RotationError
 ├── PlanRefused            there is a reason not to start                  do not retry
-├── PlanUnreadable         a recorded plan is missing or is not a plan     do not retry
-├── MemoryUnknown          what earlier runs told can't be read            retry
-│   └── MemorySpoilt       something else lies where it should             do not retry
+├── PlanUnreadable         the run's plan is missing or invalid            do not retry
+├── MemoryUnknown          records of earlier runs can't be read           retry
+│   └── MemorySpoilt       such a record holds something else              do not retry
 ├── RefreshRefused         not sent: late, inactive, or a foreign value    do not retry
-├── RefreshOutcomeUnknown  the refresh got no answer and left no trace     retry
-├── SecretMissing          Featurebase's answer carries no secret          do not retry
+├── RefreshOutcomeUnknown  the refresh failed ambiguously, no change seen  retry
+├── SecretMissing          Featurebase's response contains no secret       do not retry
 ├── StaleRead              Featurebase keeps showing a replaced secret     retry
 ├── SecretHasLeaked        Featurebase shows a secret that has leaked      retry
-├── StoresNotReady         a store failed to arm; nothing was refreshed    retry
+├── StoresNotReady         a store is not ready; nothing was refreshed     retry
 ├── StoresDisagree         stores hold another secret than Featurebase     do not retry
 ├── StoresUnread           a store can't be read to compare it             retry
-├── RunNotDone             a Dag run's report says that something is left  do not retry
+├── RunNotDone             the report says that something is left to do    do not retry
 ├── NotConverged           Featurebase's secret keeps changing             retry
 ├── StoresLeftOver         stores do not hold the new secret yet           retry
-│   └── ForeignValuesLeft  those that do not hold values that aren't ours  do not retry
+│   └── ForeignValuesLeft  ... and hold somebody else's value              do not retry
 └── ProbeFailed            the receiver did not pass the probe             do not retry
-    └── ProbeUndecided     it gave no answer that decides                  retry
+    └── ProbeUndecided     its answers do not decide                       retry
 StoreError
-├── StoreRefused           the store said no, or can't hold the value      do not retry
-│   ├── StoreForeignValue  it holds a value that is not ours               do not retry
+├── StoreRefused           the store refused, or can't hold the value      do not retry
+│   ├── StoreForeignValue  it holds somebody else's value                  do not retry
 │   └── StoreUnusable      its client or its settings are missing          do not retry
 ├── StoreUnreachable       the store did not answer in time                retry
 ├── StoreConflict          somebody else wrote in between                  retry
-└── StoreReadBackDiffers   it took the value, but shows another            retry
+└── StoreReadBackDiffers   it accepted the value, but shows another        retry
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from featurebase_provider.featurebase.errors import FeaturebaseError
 
 
 class RotationError(FeaturebaseError):
-    """A rotation could not go on.
+    """A rotation could not continue.
 
-    :param webhook_id: the Featurebase webhook.
-    :param problem: what happened, what state the secret is in, and what to do; holds no secret.
+    :param webhook_id: id of the Featurebase webhook.
+    :param problem: what happened, the state of the secret, and what to do; contains no secret.
     """
 
     def __init__(self, webhook_id: str, problem: str) -> None:
@@ -57,30 +57,30 @@ class PlanRefused(RotationError):
 
 
 class PlanUnreadable(RotationError):
-    """The plan of this Dag run is missing, or what was recorded is not a plan."""
+    """The plan of this Dag run is missing, or the recorded plan is invalid."""
 
     retry_helps = False
 
 
 class MemoryUnknown(RotationError):
-    """What earlier tasks and runs left in Airflow's Variables can't be read, which is not the same as nothing.
+    """The records of earlier tasks and runs in Airflow's Variables can't be read; they may or may not exist.
 
     :param name: the Variable.
-    :param why: what went wrong with it.
+    :param why: what went wrong.
     """
 
     advice: ClassVar[str] = "A retry reads it again"
     state: str = "Nothing was changed"
-    """What state things are in now; a task that knows more says it here. Not in ``args``."""
+    """What state things are in now; a task that knows more overrides it. Not in ``args``."""
 
     def __init__(self, webhook_id: str, name: str, why: str) -> None:
-        super().__init__(webhook_id, f"the Variable {name}, where earlier runs are remembered, {why}")
+        super().__init__(webhook_id, f"the Variable {name}, which holds records of earlier runs, {why}")
         self.args = (webhook_id, name, why)
         self.name, self.why = name, why
 
     @property
     def summary(self) -> str:
-        """What happened, without a full stop: for what goes on without the record."""
+        """What happened, without state, advice and full stop, for use inside longer messages."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -88,12 +88,12 @@ class MemoryUnknown(RotationError):
 
 
 class MemorySpoilt(MemoryUnknown):
-    """Something else lies, or shows, where this provider keeps its records; it was not overwritten."""
+    """The Variable in which this provider keeps a record holds something else; it was not overwritten."""
 
     retry_helps = False
     advice = (
         "The Variable was not overwritten. Find out who set it (a person, a secrets backend, an AIRFLOW_VAR_... "
-        "environment variable), and remove that; without the Variable a run goes by the newest reports, and a store "
+        "environment variable), and remove that value. Without the Variable a run uses the newest reports, and a store "
         "without metadata may need adopt: true once"
     )
 
@@ -105,11 +105,11 @@ class RefreshRefused(RotationError):
 
 
 class RefreshOutcomeUnknown(RotationError):
-    """The refresh got no usable answer and Featurebase shows no change within the grace."""
+    """The refresh call failed ambiguously, and Featurebase shows no new secret within ``refresh_grace``."""
 
 
 class SecretMissing(RotationError):
-    """Featurebase answered with a webhook that carries no secret."""
+    """Featurebase returned a webhook without a secret."""
 
     retry_helps = False
 
@@ -119,21 +119,21 @@ class StaleRead(RotationError):
 
 
 class SecretHasLeaked(RotationError):
-    """Featurebase shows a secret that an emergency run knows to have leaked; it was written nowhere."""
+    """Featurebase shows a secret that an emergency run recorded as leaked; it was not written to any store."""
 
 
 class StoresNotReady(RotationError):
-    """At least one store failed to arm, so nothing was refreshed."""
+    """At least one store is not ready to be written, so nothing was refreshed."""
 
 
 class StoresDisagree(RotationError):
-    """A store holds another secret than Featurebase although it was pushed; its push task has to run again."""
+    """A store holds another secret than Featurebase although it was written; its push task must run again."""
 
     retry_helps = False
 
 
 class StoresUnread(RotationError):
-    """A store that was pushed could not be read to compare it with Featurebase."""
+    """A store that was written could not be read to compare it with Featurebase."""
 
 
 class RunNotDone(RotationError):
@@ -143,15 +143,15 @@ class RunNotDone(RotationError):
 
 
 class NotConverged(RotationError):
-    """Featurebase's secret changed each time a store was brought up to date."""
+    """Featurebase's secret changed each time a store was updated."""
 
 
 class StoresLeftOver(RotationError):
-    """In an emergency: Featurebase has a new secret, and stores do not hold it yet."""
+    """In an emergency: Featurebase has a new secret, but some stores do not hold it yet."""
 
 
 class ForeignValuesLeft(StoresLeftOver):
-    """In an emergency: all that is left are stores with a value that is not ours; a person has to decide."""
+    """In an emergency: only stores with somebody else's value are left; a person must decide."""
 
     retry_helps = False
 
@@ -171,23 +171,23 @@ class ProbeFailed(RotationError):
 
 
 class ProbeUndecided(ProbeFailed):
-    """The receiver gave no answer that decides, or none at all."""
+    """The receiver's answers do not show whether it accepts the secret, or there were none."""
 
     retry_helps = True
 
 
 class StoreError(FeaturebaseError):
-    """A config store could not do what was asked.
+    """A config store failed.
 
-    :param store: the store's label and target, as ``ArmedStore.name`` gives it; never a value.
-    :param problem: what failed and what state the store is in now; never a value, nor a client's own text
-        that could quote one.
-    :param advice: what to do about it; default: what suits every error of its kind.
+    :param store: the store's label and target, as ``ArmedStore.name`` gives it; never a stored value.
+    :param problem: what failed and the store's state now. Never a stored value, nor a client library's error text,
+        which may quote one.
+    :param advice: what to do about it; default: the usual advice for this kind of error.
     """
 
     usual_advice: ClassVar[str] = ""
     state: str = ""
-    """What state the rotation is in now, which the task knows that talked to the store; not in ``args``."""
+    """What state the rotation is in now; set by the task. Not in ``args``."""
 
     def __init__(self, store: str, problem: str, advice: str = "") -> None:
         super().__init__(store, problem, advice)
@@ -199,10 +199,10 @@ class StoreError(FeaturebaseError):
 
 
 class StoreRefused(StoreError):
-    """The store said no (permission, missing path, wrong type); it holds what it held before."""
+    """The store refused (permission, missing path, wrong type); it is unchanged."""
 
     retry_helps = False
-    usual_advice = "Mend that, then try again"
+    usual_advice = "Fix this, then try again"
 
 
 class StoreForeignValue(StoreRefused):
@@ -214,9 +214,9 @@ class StoreUnusable(StoreRefused):
 
 
 class StoreUnreachable(StoreError):
-    """The store did not answer, or not in time; whether a write arrived is unknown until it is read."""
+    """The store did not answer in time; whether a write arrived is unknown until the store is read."""
 
-    usual_advice = "See that it answers; a retry reads it before it writes"
+    usual_advice = "Check that the store is reachable; a retry reads it before it writes"
 
 
 class StoreConflict(StoreError):

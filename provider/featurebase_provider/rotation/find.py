@@ -1,4 +1,4 @@
-"""Which webhook is meant: the one of an id, or the one with exactly this name."""
+"""Finds a webhook by its id or by its exact name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ def find_webhook(api: ListsWebhooks, webhook_id: str, name: str | None) -> Webho
     if webhook_id:
         return api.get_webhook(webhook_id)
     if not name:
-        raise PlanRefused(
-            "(none)", "neither webhook_id nor webhook_name has a value once rendered; nothing was changed"
-        )
+        raise PlanRefused("(none)", "webhook_id and webhook_name are both empty once rendered; nothing was changed")
     found = named(api.list_webhooks(), name)
     if len(found) != 1:
         raise PlanRefused(
-            "(by name)", f"{not_one(found, name)}; nothing was changed. Name it by webhook_id in the rotation file"
+            "(by name)", f"{not_one(found, name)}; nothing was changed. Use webhook_id in the rotation file instead"
         )
     return api.get_webhook(found[0].id)
 
@@ -49,7 +47,7 @@ def named(webhooks: Iterable[Webhook], name: str | None) -> list[Webhook]:
 
 
 def not_one(found: list[Webhook], name: str | None) -> str:
-    """What to say where a name does not mean one webhook."""
+    """The message for a name that no webhook, or more than one, has."""
     ids = ", ".join(webhook.id for webhook in found[:SHOWN_IDS])
     problem = f"{len(found)} webhooks ({ids}) have" if found else "no webhook has"
     return f"{problem} the name {one_line(name)!r}"

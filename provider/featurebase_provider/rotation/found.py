@@ -1,4 +1,4 @@
-"""What preflight found, which the report shows whether or not there was a plan. Holds no secret."""
+"""What preflight found. The report shows it even if preflight made no plan. Holds no secret."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class FoundStore:
     """What a store held, and whether it could be written.
 
     :param holding: see :class:`~featurebase_provider.rotation.check.StoreCheck`.
-    :param fingerprint: of the value that it held; it may be somebody else's.
-    :param said: its proof that it can be written, or why a rotation could not write it.
+    :param fingerprint: fingerprint of the value that it held, which may be somebody else's.
+    :param said: how it was shown that the store can be written, or why a rotation could not write it.
     :param ready: whether a rotation could write it.
     """
 
@@ -37,14 +37,14 @@ class FoundStore:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found before anything was changed.
+    """What preflight found before anything was changed.
 
     :param webhook_id: 24 hex digits.
     :param host: base URL of the Featurebase API.
     :param status: the webhook's status.
-    :param current: fingerprint of Featurebase's secret, or None where it showed none.
-    :param stores: None where they were not looked at.
-    :param probe: ``result`` and ``detail`` of the probe with the current secret, or None where none was made.
+    :param current: fingerprint of Featurebase's secret, or None if the response had none.
+    :param stores: the stores, or None if they were not checked.
+    :param probe: ``result`` and ``detail`` of the probe with the current secret, or None if there was none.
     """
 
     webhook_id: str
@@ -66,7 +66,7 @@ class Found:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
-        stores = [asdict(one) for one in self.stores] if self.stores is not None else None
+        stores = [asdict(store) for store in self.stores] if self.stores is not None else None
         return {**asdict(self), "stores": stores}
 
     def with_stores(self, checks: Iterable[StoreCheck]) -> Found:
@@ -79,19 +79,19 @@ class Found:
 
     @property
     def behind(self) -> tuple[FoundStore, ...]:
-        """Stores that hold another secret than Featurebase, and that ``mode=distribute`` brings up to date."""
-        return tuple(one for one in self.stores or () if one.holding == "differs" and one.ready)
+        """Stores that hold another secret than Featurebase, and that ``mode=distribute`` would update."""
+        return tuple(store for store in self.stores or () if store.holding == "differs" and store.ready)
 
     @property
     def behind_said(self) -> str | None:
-        """That stores hold another secret, and what helps; None where none does."""
+        """A message about stores that hold another secret, and what to do; None if there are none."""
         if not self.behind:
             return None
-        stores = "; ".join(f"{one.label} ({one.target}) holds {one.fingerprint}" for one in self.behind)
+        stores = "; ".join(f"{store.label} ({store.target}) holds {store.fingerprint}" for store in self.behind)
         return (
-            f"Stores hold another secret than Featurebase's current one ({self.current}): {stores}. Receivers that "
-            "read them refuse deliveries. Trigger the Dag with mode=distribute: it brings the stores up to date and "
-            "refreshes nothing"
+            f"Some stores hold another secret than Featurebase's current one ({self.current}): {stores}. Receivers "
+            "that read them refuse deliveries. Trigger the Dag with mode=distribute: it updates the stores without "
+            "refreshing"
         )
 
 

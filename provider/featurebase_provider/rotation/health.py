@@ -1,4 +1,4 @@
-"""Judge from Featurebase's own figures whether real deliveries succeed since a moment; wait for what they say."""
+"""Judges from Featurebase's health figures whether real deliveries succeed after a given time, and waits for them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 FAILURES_THAT_DECIDE = 3
 SUCCESS_CODES = frozenset({200, 201, 202, 204})
 AHEAD = timedelta(minutes=1)
-"""How far ahead of Featurebase's clock a result may be dated and still be believed."""
+"""How far a result may be dated in the future, by Featurebase's clock, and still count."""
 
 VerdictKind = Literal["healthy", "failing", "quiet", "inactive"]
 
 MAX_POLL_FAILURES = 10
-"""Reads that may fail in a row."""
+"""Number of failed reads in a row that end the wait."""
 WaitEnd = VerdictKind | Literal["unreadable"]
-"""How a wait ends: with a verdict, or with reads of Featurebase that failed too often in a row."""
+"""How a wait ends: with a verdict, or because too many reads of Featurebase failed in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the deliveries say.
+    """The verdict on the deliveries.
 
-    :param kind: ``healthy``, ``failing``, ``quiet`` (no delivery decides) or ``inactive`` (the webhook is no longer
-        active, so there will be none).
+    :param kind: ``healthy``, ``failing``, ``quiet`` (too few deliveries to decide) or ``inactive`` (the webhook is no
+        longer active, so there will be none).
     :param detail: one sentence with Featurebase's figures.
     """
 
@@ -43,12 +43,12 @@ class Verdict:
 
 
 def failed(last: LastStatus) -> bool:
-    """Whether a delivery result is a failure, as no HTTP answer at all is."""
+    """Whether a delivery result is a failure; no HTTP response is a failure too."""
     return last.code not in SUCCESS_CODES
 
 
 def result_between(webhook: Webhook, after: datetime, now: datetime) -> LastStatus | None:
-    """The latest delivery result, if it is dated after ``after``, not in the future, and says how it ended.
+    """The latest delivery result, if it is dated after ``after`` and not in the future, else None.
 
     :param now: server time.
     """
@@ -59,12 +59,12 @@ def result_between(webhook: Webhook, after: datetime, now: datetime) -> LastStat
 
 
 class HealthWatch:
-    """Folds readings of a webhook into a verdict.
+    """Turns successive reads of a webhook into a verdict.
 
-    Only results dated after ``counts_from`` count: the last push plus the webhook's delivery timeout, as a
-    delivery that was under way before may report late. Featurebase shows the last result and the number of
-    consecutive failures, not their dates, so failures are counted from the first late one seen: never too many.
-    Where it does not show the number, the last results seen are counted.
+    Only results dated after ``counts_from`` count. That is the last push plus the webhook's delivery timeout, since a
+    delivery that was already under way may report late. Featurebase shows the last result and the number of
+    consecutive failures, but not their dates, so failures are counted from the first one seen after ``counts_from``:
+    never too many. If Featurebase does not show the number, the results seen are counted.
 
     :param counts_from: server time after which results count.
     """
@@ -75,7 +75,7 @@ class HealthWatch:
         self._failed_at: set[datetime] = set()
 
     def observe(self, webhook: Webhook, *, now: datetime) -> Verdict | None:
-        """Take one reading; None means that nothing is decided yet.
+        """Evaluate one read; None means that nothing is decided yet.
 
         :param now: server time.
         """
@@ -91,7 +91,7 @@ class HealthWatch:
     def conclude(self, webhook: Webhook, *, now: datetime) -> Verdict:
         """The verdict at the end of the wait.
 
-        A success shows that the receiver accepts the secret, so one or two failures after it are no verdict.
+        A success shows that the receiver accepts the secret, so one or two failures after it do not count as failing.
         """
         decided = self.observe(webhook, now=now)
         if decided is not None:
@@ -99,7 +99,7 @@ class HealthWatch:
         if self._late_failures(webhook, now) and not self._succeeded(webhook, now):
             return Verdict("failing", f"the only deliveries after the push failed{last_result(webhook)}")
         if self.delivered(webhook, now=now):
-            return Verdict("quiet", f"deliveries after the push do not decide{last_result(webhook)}")
+            return Verdict("quiet", f"too few deliveries after the push to decide{last_result(webhook)}")
         return Verdict("quiet", "Featurebase delivered nothing after the push")
 
     def delivered(self, webhook: Webhook, *, now: datetime) -> bool:
@@ -141,16 +141,16 @@ def last_result(webhook: Webhook) -> str:
 
 @dataclass
 class DeliveryWait:
-    """Takes readings, and reads that failed, until they decide or the time is over.
+    """Collects reads of the webhook, and failed reads, until there is a verdict or the time is over.
 
-    All times are Featurebase's, as its answers tell them: the worker that began the wait and the triggerer that goes
-    on with it may have clocks that are hours apart.
+    All times are those of Featurebase's clock: the worker that began the wait and the triggerer that continues it may
+    have clocks that are hours apart.
 
-    :param watch: judges the readings.
-    :param until: server time at which the wait is over.
+    :param watch: evaluates the reads.
+    :param until: server time at which the wait ends.
     :param poll_interval: seconds between two reads.
     :param clock: the clock of the client that reads.
-    :param say: takes a sentence for the log.
+    :param say: logs a message.
     """
 
     watch: HealthWatch
@@ -165,13 +165,13 @@ class DeliveryWait:
 
     @property
     def pause(self) -> float:
-        """Seconds until the next read; a whole interval while no answer has told the server's time."""
+        """Seconds until the next read; a whole interval while the server's time is unknown."""
         if not self.clock.known:
             return self.poll_interval
         return max(0.0, min(self.poll_interval, (self.until - self.clock.now()).total_seconds()))
 
     def take(self, webhook: Webhook) -> VerdictKind | None:
-        """Judge a reading; None means to go on."""
+        """Evaluate a read; None means to continue."""
         self._failures = 0
         self._say_skew()
         now = self.clock.now()
@@ -179,7 +179,7 @@ class DeliveryWait:
         return verdict.kind if verdict is not None else None
 
     def fail(self, error: ApiError) -> Literal["unreadable"] | None:
-        """Count a read that failed; None means to go on."""
+        """Count a failed read; None means to continue."""
         self._failures += 1
         self.say(f"read {self._failures} of {MAX_POLL_FAILURES} failed: {error}")
         is_over = (self.clock.known or error.status is not None) and self.clock.now() >= self.until

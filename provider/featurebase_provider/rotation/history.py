@@ -1,7 +1,7 @@
-"""What earlier runs tell of a webhook's secrets: which are ours, replaced or leaked, and how old the current one is.
+"""What earlier runs recorded about a webhook's secrets: which are known, replaced or leaked, and the current one's age.
 
-The one place that answers this, for preflight, rotate, push, report, emergency, audit and check-stores. No clock, no
-Airflow. Times are those of Featurebase's server, so that no worker's clock counts.
+Preflight, rotate, push, report, emergency, audit and check-stores all ask this module. It needs no clock and no
+Airflow. All times are those of Featurebase's server, so that the workers' clocks don't matter.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 MOST_SECRETS = 80
 MOST_RUNS = 60
 MOST_PLACES = 20
-"""Kept of each, the newest: with these a record stays within what memory takes."""
+"""How many of each are kept, the newest ones; with these limits a record fits the largest allowed size."""
 
 CLOCK_STEPS = timedelta(seconds=2)
-"""Featurebase's ``Date`` has whole seconds: what two tasks saw in turn may seem to be in reverse order by as much."""
+"""Featurebase's ``Date`` has whole seconds, so the times of two tasks may appear in reverse order by this much."""
 
 SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
-"""How a rotation ended (see ``rotation.refresh``) that saw another secret than the one it set out from."""
+"""Results of a refresh (see ``rotation.refresh``) that show that the plan's secret was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSecret:
-    """One of the webhook's secrets, as far as runs have seen it.
+    """What runs recorded about one of the webhook's secrets.
 
-    :param refreshed_at: when a run of ours refreshed to it.
+    :param refreshed_at: when a run of this provider refreshed to it.
     :param first_seen: when a run first saw it as Featurebase's current secret.
-    :param last_seen: when a run last did.
-    :param replaced_at: when a run saw it replaced.
+    :param last_seen: when a run last saw it as Featurebase's current secret.
+    :param replaced_at: when a run saw that it was replaced.
     """
 
     fingerprint: Text
@@ -52,12 +52,12 @@ class KnownSecret:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What earlier runs tell of one webhook.
+    """What earlier runs recorded about one webhook.
 
-    :param secrets: its secrets, the one that was seen current last at the end.
-    :param leaked: fingerprints that must be left in no store.
+    :param secrets: its secrets; the one that was current last is at the end.
+    :param leaked: fingerprints that must not stay in any store.
     :param runs: Dag runs in which rotate was started, by ``ThisRun.mark``.
-    :param previous_in: where stores were to keep the previous secret, as ``Store.previous_target`` names it.
+    :param previous_in: where stores were configured to keep the previous secret; see ``Store.previous_target``.
     """
 
     webhook_id: str
@@ -68,39 +68,39 @@ class History:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Fingerprints of all secrets that are ours, oldest first; a store may hold any of them."""
-        return tuple(one.fingerprint for one in self.secrets)
+        """Fingerprints of all known secrets of the webhook, oldest first; a store may hold any of them."""
+        return tuple(secret.fingerprint for secret in self.secrets)
 
     @property
     def replaced(self) -> frozenset[str]:
         """Fingerprints of the secrets that a run saw replaced."""
-        return frozenset(one.fingerprint for one in self.secrets if one.replaced_at is not None)
+        return frozenset(secret.fingerprint for secret in self.secrets if secret.replaced_at is not None)
 
     def older_than(self, fingerprint: str) -> tuple[str, ...]:
-        """Fingerprints of the secrets that were seen current before this one was, the oldest first."""
-        seen = [one.fingerprint for one in self.secrets if one.first_seen is not None]
+        """Fingerprints of the secrets that were current before this one, oldest first."""
+        seen = [secret.fingerprint for secret in self.secrets if secret.first_seen is not None]
         return tuple(seen[: seen.index(fingerprint)] if fingerprint in seen else seen)
 
     def order(self, now: datetime) -> SecretOrder:
-        """What is known of the order of the secrets, to tell a stale read.
+        """What is known about the order of the secrets, to recognise a stale read.
 
         :param now: server time.
         """
-        seen = [one for one in self.secrets if one.first_seen is not None]
-        over = {one.fingerprint: one.replaced_at for one in self.secrets if one.replaced_at is not None}
-        over |= {one.fingerprint: one.replaced_at or str(seen[-1].first_seen) for one in seen[:-1]}
+        seen = [secret for secret in self.secrets if secret.first_seen is not None]
+        over = {secret.fingerprint: secret.replaced_at for secret in self.secrets if secret.replaced_at is not None}
+        over |= {secret.fingerprint: secret.replaced_at or str(seen[-1].first_seen) for secret in seen[:-1]}
         settled = {
             fingerprint for fingerprint, at in over.items() if (then := moment_of(at)) and now - then > LONGEST_LAG
         }
         return SecretOrder(replaced=over, doubtful=settled)
 
     def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge:
-        """Bound the age of the secret with this fingerprint.
+        """The range of the age of the secret with this fingerprint.
 
-        Exact where a run of ours refreshed it. Else it is at least as old as the first run that saw it, and younger
-        than the last run before that which saw another secret, and than the webhook.
+        The age is exact if a run of this provider refreshed it. Otherwise the secret is at least as old as the first
+        run that saw it. It is younger than the webhook, and younger than the last earlier run that saw another secret.
 
-        :param created_at: when the webhook was made.
+        :param created_at: when the webhook was created.
         :param now: server time.
         """
         none = timedelta()
@@ -114,32 +114,35 @@ class History:
         return SecretAge(at_least if at_most is None else min(at_least, at_most), at_most)
 
     def current_since(self, fingerprint: str) -> datetime | None:
-        """When the secret became current, or was first seen to be."""
+        """When the secret became current, or was first seen as current."""
         own = self._find(fingerprint)
         return (moment_of(own.refreshed_at) or moment_of(own.first_seen)) if own is not None else None
 
     def refreshed_after(self, moment: str) -> frozenset[str]:
-        """Fingerprints of the secrets to which a run of ours refreshed after this moment (ISO 8601)."""
+        """Fingerprints of the secrets to which a run of this provider refreshed after this time (ISO 8601)."""
         since = datetime.fromisoformat(moment)
         return frozenset(
-            one.fingerprint for one in self.secrets if (at := moment_of(one.refreshed_at)) is not None and at > since
+            secret.fingerprint
+            for secret in self.secrets
+            if (at := moment_of(secret.refreshed_at)) is not None and at > since
         )
 
     def left_behind(self, previous_in: Collection[str | None]) -> str | None:
-        """What to say of places that may still hold a previous secret, and that no store names any more; or None.
+        """A message about places that may still hold a previous secret but that no store uses any more, or None.
 
-        :param previous_in: where each store keeps the previous secret now; None for one that keeps none.
+        :param previous_in: where each store keeps the previous secret now; None for a store that keeps none.
         """
         left = [place for place in self.previous_in if place not in previous_in]
         if not left:
             return None
         return (
-            f"earlier runs were to keep the previous secret in {', '.join(left)}, which the rotation file no longer "
-            "names, so nobody removes it there. Remove it, or name the place again and trigger mode=distribute"
+            f"earlier runs were configured to keep the previous secret in {', '.join(left)}. The rotation file no "
+            "longer names this place, so no run removes the secret there. Remove it by hand, or add the place again "
+            "and trigger mode=distribute"
         )
 
     def previous_is_over(self, fingerprint: str, *, now: datetime, previous_for: timedelta) -> bool:
-        """Whether a previous secret, kept since ``fingerprint`` became current, has had its time."""
+        """Whether a previous secret, kept since ``fingerprint`` became current, was kept for longer than allowed."""
         since = self.current_since(fingerprint)
         return since is not None and now - since > previous_for
 
@@ -153,39 +156,39 @@ class History:
         known: Iterable[str] = (),
         run: str | None = None,
     ) -> History:
-        """The same and what one more run saw.
+        """Add what one more run saw, and return the new history.
 
-        A secret that is seen current again is no longer called replaced: what Featurebase shows is the evidence.
+        A secret that is seen as current again no longer counts as replaced: what Featurebase shows decides.
 
-        :param current: fingerprint of Featurebase's secret at the end of the run, where it was read.
-        :param at: when that was.
+        :param current: fingerprint of Featurebase's secret at the end of the run, if it was read.
+        :param at: when it was read.
         :param refreshed_at: when the run refreshed to it, if it did.
-        :param replaced: fingerprints that it saw replaced.
-        :param known: fingerprints that are ours for other reasons.
+        :param replaced: fingerprints that the run saw replaced.
+        :param known: further fingerprints of the webhook's secrets.
         :param run: the run's mark, if its rotate task was started.
         """
-        secrets = {one.fingerprint: one for one in self.secrets}
+        secrets = {secret.fingerprint: secret for secret in self.secrets}
         for fingerprint in (*known, *replaced):
             secrets.setdefault(fingerprint, KnownSecret(fingerprint))
         for fingerprint in replaced:
-            one = secrets[fingerprint]
-            secrets[fingerprint] = replace(one, replaced_at=one.replaced_at or at)
+            secret = secrets[fingerprint]
+            secrets[fingerprint] = replace(secret, replaced_at=secret.replaced_at or at)
         if current is not None:
-            one = secrets.pop(current, KnownSecret(current))
+            secret = secrets.pop(current, KnownSecret(current))
             secrets[current] = replace(
-                one,
-                refreshed_at=refreshed_at or one.refreshed_at,
-                first_seen=one.first_seen or at,
-                last_seen=at or one.last_seen,
+                secret,
+                refreshed_at=refreshed_at or secret.refreshed_at,
+                first_seen=secret.first_seen or at,
+                last_seen=at or secret.last_seen,
                 replaced_at=None,
             )
-        runs = self.runs if run is None else (*(one for one in self.runs if one != run), run)
+        runs = self.runs if run is None else (*(mark for mark in self.runs if mark != run), run)
         return replace(self, secrets=tuple(secrets.values())[-MOST_SECRETS:], runs=runs[-MOST_RUNS:])
 
     def after_rotation(
         self, outcome: RotationOutcome, *, run: str | None = None, previous_in: Iterable[str] = ()
     ) -> History:
-        """The same and what a rotate task saw and did.
+        """Add what a rotate task saw and did, and return the new history.
 
         :param run: the run's mark.
         :param previous_in: where its stores keep the previous secret.
@@ -205,15 +208,15 @@ class History:
         )
 
     def _having_seen(self, fingerprint: str, at: str) -> History:
-        """The same, where a secret that was current at that moment has its place in the order."""
-        secrets = {one.fingerprint: one for one in self.secrets}
-        one = secrets.get(fingerprint, KnownSecret(fingerprint))
-        if one.first_seen is None:
-            secrets[fingerprint] = replace(one, first_seen=at, last_seen=at)
+        """The same history, with the secret recorded as current at that time."""
+        secrets = {secret.fingerprint: secret for secret in self.secrets}
+        secret = secrets.get(fingerprint, KnownSecret(fingerprint))
+        if secret.first_seen is None:
+            secrets[fingerprint] = replace(secret, first_seen=at, last_seen=at)
         return replace(self, secrets=tuple(secrets.values()))
 
     def after_report(self, report: RotationReport, *, run: str | None = None) -> History:
-        """The same and what the end of a Dag run shows.
+        """Add what the report at the end of a Dag run shows, and return the new history.
 
         :param run: the run's mark, if its rotate task was started.
         """
@@ -228,19 +231,19 @@ class History:
 
     def tells_of(self, run: ThisRun) -> bool:
         """Whether the rotate task of this Dag run was started."""
-        return run.mark in self.runs or (run.cleared and any(one.startswith(f"{run.name} ") for one in self.runs))
+        return run.mark in self.runs or (run.cleared and any(mark.startswith(f"{run.name} ") for mark in self.runs))
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> History:
-        """The same with more fingerprints that are ours, or have leaked. They are older than what it has."""
-        new = [KnownSecret(one) for one in dict.fromkeys(known) if one not in self.known]
+        """Add known or leaked fingerprints, and return the new history. Known ones count as older than all others."""
+        new = [KnownSecret(fingerprint) for fingerprint in dict.fromkeys(known) if fingerprint not in self.known]
         return replace(self, secrets=(*new, *self.secrets), leaked=self.leaked | set(leaked))
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""
         return {
             "secrets": [
-                {name: value for name in KnownSecret.__slots__ if (value := getattr(one, name)) is not None}
-                for one in self.secrets
+                {name: value for name in KnownSecret.__slots__ if (value := getattr(secret, name)) is not None}
+                for secret in self.secrets
             ],
             "leaked": sorted(self.leaked),
             "runs": list(self.runs),
@@ -249,11 +252,13 @@ class History:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any], webhook_id: str) -> History:
-        """Read a history back; entries that do not fit are left out."""
+        """Read a history back; invalid entries are ignored."""
         return cls(
             webhook_id,
             tuple(
-                one for entry in items_of(raw.get("secrets")) if (one := read_record(KnownSecret, entry)) is not None
+                secret
+                for entry in items_of(raw.get("secrets"))
+                if (secret := read_record(KnownSecret, entry)) is not None
             ),
             frozenset(texts_of(raw.get("leaked"))),
             tuple(texts_of(raw.get("runs"))),
@@ -261,11 +266,11 @@ class History:
         )
 
     def _find(self, fingerprint: str) -> KnownSecret | None:
-        return next((one for one in self.secrets if one.fingerprint == fingerprint), None)
+        return next((secret for secret in self.secrets if secret.fingerprint == fingerprint), None)
 
     def _last_seen_otherwise(self, fingerprint: str, until: datetime | None) -> datetime | None:
-        others = (one for one in self.secrets if one.fingerprint != fingerprint)
-        moments = (moment_of(text) for one in others for text in (one.first_seen, one.last_seen))
+        others = (secret for secret in self.secrets if secret.fingerprint != fingerprint)
+        moments = (moment_of(text) for secret in others for text in (secret.first_seen, secret.last_seen))
         limit = until + CLOCK_STEPS if until is not None else None
         earlier = [min(at, until or at) for at in moments if at is not None and (limit is None or at < limit)]
         return max(earlier, default=None)
@@ -274,10 +279,10 @@ class History:
 def order_of(
     plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None, now: datetime | None = None
 ) -> SecretOrder:
-    """What is known of the webhook's secrets: a read that shows a replaced one is stale.
+    """What is known about the order of the webhook's secrets: a read that shows a replaced one is stale.
 
-    :param rotated: what rotate left in this Dag run.
-    :param history: what other runs tell, later ones among them.
+    :param rotated: rotate's result in this Dag run.
+    :param history: what other runs recorded, including later ones.
     :param now: server time.
     """
     known = history.order(now) if history is not None and now is not None else SecretOrder()
@@ -293,11 +298,11 @@ def order_of(
 
 
 def _is_doubtful(rotated: RotationOutcome, now: datetime | None) -> bool:
-    """Whether this run did not refresh the secret itself, and found it replaced too long ago for a lag."""
+    """Whether this run did not refresh the secret itself, and found it replaced too long ago for a stale read."""
     at = moment_of(rotated.distributed_at)
     return rotated.how == "already_done" and at is not None and now is not None and now - at > LONGEST_LAG
 
 
 def proven_over(how: object, before: object) -> list[str]:
-    """What a run set out from, if it then saw another; one that is current all the same is not called replaced."""
+    """The plan's secret, if the run then saw another one; a secret that is still current does not count as replaced."""
     return texts_of([before]) if how in SAW_ANOTHER else []

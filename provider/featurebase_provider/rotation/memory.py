@@ -1,8 +1,8 @@
-"""What later tasks and runs must know of a webhook: small records behind a port, none of them secret.
+"""The records that tasks keep about a webhook for later tasks and runs. None of them holds a secret.
 
-Records are named by a hash of host, team and webhook id, so that renamed, equally named and other teams' webhooks
-don't meet. Each has one writer: plans preflight (or a rotate task that works alone), ``history`` rotate after the
-stores were written and report, ``leaked`` the emergency.
+Records are named by a hash of host, team and webhook id, so that renamed webhooks, webhooks with the same name and
+other teams' webhooks don't share records. Each record has one kind of writer: preflight (or a rotate task that works
+alone) writes plans; rotate, after it wrote the stores, and report write ``history``; the emergency writes ``leaked``.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.plan import ThisRun
 
 LARGEST_RECORD = 32 * 1024
-"""Bytes of a record; to set and get one of this size takes Airflow about 20 ms."""
+"""Largest record in bytes; Airflow takes about 20 ms to set and get one of this size."""
 MOST_LEAKED = 1000
 
 
 class Memory(Protocol):
-    """Where records lie. Absent is an answer; whatever leaves it open whether there is one is an error."""
+    """Storage for records. A missing record is None; if it is unknown whether a record exists, that is an error."""
 
     def read(self, name: str) -> str | None:
-        """The record's text; None only if there certainly is none.
+        """The record's text; None only if the record certainly does not exist.
 
         :raises MemoryUnknown: it could not be read.
         """
 
     def write(self, name: str, text: str) -> None:
-        """Put the record, and make sure that it is what a later read gives.
+        """Write the record, and check that a later read returns it.
 
-        :raises MemoryUnknown: whether it is there is unknown, or something else hides it.
+        :raises MemoryUnknown: it is unknown whether the record was written, or something else hides it.
         """
 
 
 def plan_key(dag_id: str, task_id: str, branch: int | str | None = None) -> str:
-    """Names the plan of one task among a webhook's plans: 8 hex digits.
+    """The key of one task's plan among a webhook's plans: 8 hex digits.
 
-    :param task_id: the task that makes the plan, its groups included.
-    :param branch: its map index, or what else tells branches apart; None outside of a mapped group.
+    :param task_id: the task that makes the plan, including its groups.
+    :param branch: its map index, or another value that identifies the branch; None outside of a mapped group.
     """
     return _digest([dag_id, task_id, branch], 8)
 
@@ -58,7 +58,7 @@ def plan_key(dag_id: str, task_id: str, branch: int | str | None = None) -> str:
 class WebhookMemory:
     """The records of one webhook.
 
-    :param memory: where they lie.
+    :param memory: the storage.
     :param host: base URL of the Featurebase API.
     :param webhook_id: 24 hex digits.
     :param team: Airflow's team, where there are several.
@@ -71,11 +71,11 @@ class WebhookMemory:
 
     @property
     def prefix(self) -> str:
-        """What the names of all its records begin with."""
+        """The prefix of the names of all its records."""
         return f"featurebase_rotation__{_digest([self.host, self.team, self.webhook_id.lower()], 12)}__"
 
     def read(self, what: str) -> Mapping[str, Any] | None:
-        """A record, or None where there certainly is none.
+        """A record, or None if it certainly does not exist.
 
         :raises MemoryUnknown: it could not be read, or is not a record of this webhook.
         """
@@ -90,13 +90,13 @@ class WebhookMemory:
         if not isinstance(record, Mapping) or record.get("by") != MANAGED_BY:
             raise self._spoilt(name, "holds something that this provider did not write")
         if record.get("webhook_id") != self.webhook_id:
-            raise self._spoilt(name, "holds the record of another webhook")
+            raise self._spoilt(name, "holds a record of another webhook")
         return record
 
     def write(self, what: str, record: Mapping[str, Any]) -> None:
-        """Put a record.
+        """Write a record.
 
-        :raises MemoryUnknown: what lies there is not ours, or whether it was written is unknown.
+        :raises MemoryUnknown: the Variable holds something else, or it is unknown whether the record was written.
         """
         self.read(what)  # unknown is never overwritten
         self._put(what, record)
@@ -106,9 +106,9 @@ class WebhookMemory:
         self.memory.write(self.prefix + what, text)
 
     def plan(self, key: str) -> RotationPlan | None:
-        """The plan under this key, whosever Dag run it is of; None where there is none.
+        """The plan under this key, of any Dag run; None if there is none.
 
-        :raises MemoryUnknown: it can't be told.
+        :raises MemoryUnknown: it is unknown whether there is one.
         """
         record = self.read(f"plan_{key}")
         if record is None or record.get("plan") is None:
@@ -116,13 +116,13 @@ class WebhookMemory:
         try:
             return RotationPlan.from_json(record["plan"])
         except PlanUnreadable:
-            raise self._spoilt(f"{self.prefix}plan_{key}", "holds no plan that this version can read") from None
+            raise self._spoilt(f"{self.prefix}plan_{key}", "holds a plan that this version can't read") from None
 
     def keep_plan(self, key: str, plan: RotationPlan) -> RotationPlan:
-        """Put a plan in place of an earlier run's; the plan of a run that was due later stays.
+        """Replace the plan of an earlier run; the plan of a run that was due later stays.
 
-        :returns: the plan that holds for the run: another one, if another try of it has made one meanwhile. Airflow
-            lost sight of one of the two, and the run may have refreshed by the other plan.
+        :returns: the plan that the run must use. It is another one if another try of the run, of which Airflow lost
+            track, has written one meanwhile: the run may have refreshed by that plan.
         :raises MemoryUnknown: as :meth:`write`.
         """
         found = self.plan(key)
@@ -133,21 +133,21 @@ class WebhookMemory:
         return plan
 
     def forget_plan(self, key: str) -> None:
-        """Say that the plan under this key holds no more.
+        """Mark the plan under this key as no longer valid.
 
         :raises MemoryUnknown: as :meth:`write`.
         """
         self.write(f"plan_{key}", {"plan": None})
 
     def leaked(self) -> frozenset[str]:
-        """Fingerprints of the secrets that emergencies say have leaked.
+        """Fingerprints of the secrets that emergency runs recorded as leaked.
 
-        :raises MemoryUnknown: it can't be told.
+        :raises MemoryUnknown: the record can't be read.
         """
         return frozenset(texts_of((self.read("leaked") or {}).get("leaked")))
 
     def add_leaked(self, fingerprints: Iterable[str]) -> None:
-        """Let these count as leaked too, for good.
+        """Record these as leaked, permanently.
 
         :raises MemoryUnknown: as :meth:`write`.
         """
@@ -171,14 +171,14 @@ def recall(
     events: Callable[[], tuple[Sequence[Any], Sequence[Any]]] | None = None,
     tolerate: Callable[[MemoryUnknown], None] | None = None,
 ) -> History:
-    """Read what earlier runs tell of a webhook.
+    """Read what earlier runs recorded about a webhook.
 
-    :param plan_keys: plans whose runs may have died before they left more; see ``memory.plan_key``.
-    :param events: gives reports and plans that lie in asset events, oldest first; asked only where there is no
-        history record yet.
-    :param tolerate: takes the problem where a record is unknown, which then tells nothing; without it the problem
-        is raised.
-    :raises MemoryUnknown: a record can't be read, or is not ours.
+    :param plan_keys: plans whose runs may have died before they left other records; see ``memory.plan_key``.
+    :param events: returns reports and plans from asset events, oldest first; called only if there is no history record
+        yet.
+    :param tolerate: called with the error if a record can't be read; the record then counts as missing. Without it the
+        error is raised.
+    :raises MemoryUnknown: a record can't be read, or holds something else.
     """
 
     def attempt(read: Callable[..., Any], *arguments: str, otherwise: Any) -> Any:
@@ -204,9 +204,9 @@ def recall(
 
 
 def history_of_events(webhook_id: str, reports: Iterable[Any], plans: Iterable[Any] = ()) -> History:
-    """What reports and plans tell that version 0.1.0 and older reports left as asset events, oldest first.
+    """The history from reports and plans that version 0.1.0 and older left as asset events, oldest first.
 
-    People can make asset events too, with anything in them: what does not fit is left out.
+    Users can create asset events with any content, so what does not fit is ignored.
     """
     history = History(webhook_id)
     for plan in _of_webhook(plans, webhook_id):
@@ -231,7 +231,7 @@ def _of_webhook(records: Iterable[Any], webhook_id: str) -> Iterator[Mapping[str
 
 
 def _leaked_in(record: Mapping[str, Any]) -> list[str]:
-    """What a plan or report says has leaked; in an emergency that is every secret up to it."""
+    """The fingerprints that a plan or report records as leaked; in an emergency, every secret up to then."""
     own = [record.get("before")] if record.get("mode") == "emergency" else []
     return texts_of([*items_of(record.get("leaked")), *own])
 
@@ -244,19 +244,19 @@ def own_plan(
     rotate_was_started: Callable[[], bool],
     of_result: Callable[[], RotationPlan | None] = lambda: None,
 ) -> RotationPlan | None:
-    """The plan that another try made in this Dag run, or None where a new one may be made.
+    """The plan that another try made in this Dag run, or None if a new one may be made.
 
-    :param rotate_was_started: whether anything tells that the run's rotate task was started before.
-    :param of_result: the plan that the run's rotate task names in its result, where it left one.
-    :raises PlanUnreadable: the plan is gone, and the run may have refreshed by it: another refresh would be a second.
-    :raises MemoryUnknown: it can't be told.
+    :param rotate_was_started: whether there is any record that the run's rotate task was started before.
+    :param of_result: the plan in the result of the run's rotate task, if it left one.
+    :raises PlanUnreadable: the plan is gone, and the run may already have refreshed; a new plan could refresh twice.
+    :raises MemoryUnknown: the record can't be read.
     """
     found = memory.plan(key)
     if found is not None and run.made(found):
         return found
     if not run.later_try:
         if found is not None and run.has_id_of(found):
-            # Of a run that was deleted and made anew: a later try of this one must not take it for its own.
+            # It belongs to a deleted run that had the same id. A later try of this run must not take it for its own.
             memory.forget_plan(key)
         return None
     left = of_result()
@@ -267,8 +267,8 @@ def own_plan(
         why = "a later Dag run has made its own" if later else "its rotate task was started, and its plan is gone"
         raise PlanUnreadable(
             memory.webhook_id,
-            f"this Dag run has no plan any more ({why}), so it can't be told whether it has refreshed the secret; "
-            "nothing was changed by this try. Trigger a new run: with mode=distribute to bring the stores up to date, "
-            "with mode=rotate to rotate",
+            f"this Dag run no longer has a plan ({why}), so it is unknown whether it has refreshed the secret; this "
+            "try changed nothing. Trigger a new run: with mode=distribute to update the stores, with mode=rotate to "
+            "rotate",
         )
     return None

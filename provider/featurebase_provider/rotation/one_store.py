@@ -1,4 +1,4 @@
-"""Bring one store to Featurebase's current secret: what it shall hold, and whether we may write it."""
+"""Updates one store to Featurebase's current secret: decides what it must hold and whether it may be written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.text import what_became_of
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreConflict, StoreForeignValue, StoreReadBackDiffers
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
 
@@ -18,30 +19,29 @@ WRITE_ATTEMPTS = 5
 
 
 class Previous(Enum):
-    """What becomes of the previous secret that a store keeps beside the current one."""
+    """What to do with the previous secret that a store keeps beside the current one."""
 
     KEEP = "keep"
-    """Keep it: taken over from the store's own value, untouched where that is current already."""
+    """Keep it. It is taken from the store's own value; it is left alone if the store is current already."""
     EXPIRED = "expired"
-    """Its time is over: one that lies in the store is removed. What this run itself replaces is kept."""
+    """It has expired: a previous secret that is in the store is removed. The secret that this run replaces is kept."""
     DROP = "drop"
     """Keep none: the secret has leaked."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRule:
-    """The terms on which a store may be written.
+    """The rules for writing a store.
 
-    :param webhook_id: whose secret it is.
+    :param webhook_id: the webhook whose secret is written.
     :param managed_from: which Airflow writes, for the mark.
-    :param known: fingerprints of values that are ours: the plan's secret, the current one, those of earlier
-        reports.
-    :param adopt: whether a value that is not ours may be replaced.
+    :param known: fingerprints of the webhook's known secrets: the plan's, the current one, those of earlier reports.
+    :param adopt: whether a value of unknown origin may be replaced.
     :param keeps_previous: whether the store keeps the previous secret.
-    :param previous: what becomes of it.
-    :param replaces: fingerprint of the secret that this run replaces: its time as the previous one begins now.
-    :param leaked: fingerprints of this webhook's secrets that must be left in no store: never kept as the previous
-        secret, dropped where they are found there, and never written.
+    :param previous: what to do with the previous secret.
+    :param replaces: fingerprint of the secret that this run replaces; its time as the previous secret starts now.
+    :param leaked: fingerprints of this webhook's leaked secrets. They are never written, never kept as the previous
+        secret, and removed where they are found as one.
     """
 
     webhook_id: str
@@ -54,38 +54,38 @@ class WriteRule:
     leaked: frozenset[str] = frozenset()
 
     def may_keep(self, replaced: SigningSecret) -> bool:
-        """Whether a store may keep the secret that it holds, and that is overwritten now, as the previous one."""
+        """Whether a store may keep the secret that is now overwritten as the previous one."""
         if not self.keeps_previous or self.previous is Previous.DROP:
             return False
-        # A run that refreshes nothing finds a store that was left behind: Featurebase replaced its secret long ago.
+        # A run that does not refresh found an outdated store: Featurebase replaced its secret long ago.
         over = self.previous is Previous.EXPIRED and self.replaces is None
         return not over and replaced.trimmed.fingerprint not in self.leaked
 
     def may_stay(self, previous: SigningSecret | None) -> bool:
-        """Whether a previous secret that lies in the store already may stay there."""
+        """Whether a previous secret that is already in the store may stay there."""
         if previous is None or not self.may_keep(previous):
             return False
         return self.previous is not Previous.EXPIRED or previous.trimmed.fingerprint == self.replaces
 
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
-        """The same terms with more fingerprints known to be ours, or to have leaked."""
+        """The same rules with more known or leaked fingerprints."""
         return replace(self, known=self.known | set(known), leaked=self.leaked | set(leaked))
 
 
 def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -> None:
-    """Refuse to touch a value that is not ours.
+    """Check that the store's value may be replaced.
 
     :param name: the store, for the message.
     :param current: fingerprint of Featurebase's current secret.
-    :raises StoreForeignValue: the value is present, unknown and unmarked, or it can't be read; and ``adopt`` is off.
+    :raises StoreForeignValue: ``adopt`` is off, and the value is of unknown origin and unmarked, or can't be read.
     """
     if rule.adopt:
         return
     if not held.readable:
         raise StoreForeignValue(
             name,
-            "it never shows what it holds, so whose value that is cannot be judged; nothing was changed",
-            "If it may be replaced, say adopt: true for this store",
+            "it is write-only, so it can't be checked whose value it holds; nothing was changed",
+            "If the value may be replaced, set adopt: true for this store",
         )
     if held.current is None:
         return
@@ -96,12 +96,12 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
         name,
         f"it holds a value ({fingerprint}) that is neither Featurebase's current secret ({current}) nor known from an "
         "earlier report, so it may belong to something else; it was not changed",
-        "If it is to be replaced, say adopt: true for this store",
+        "If the value may be replaced, set adopt: true for this store",
     )
 
 
 def why_foreign(name: str, held: StoredValue, rule: WriteRule, *, current: str) -> StoreForeignValue | None:
-    """What :func:`check_ours` raises for the value, or None."""
+    """The error that :func:`check_ours` raises for the value, or None."""
     try:
         check_ours(name, held, rule, current=current)
     except StoreForeignValue as exc:
@@ -110,9 +110,9 @@ def why_foreign(name: str, held: StoredValue, rule: WriteRule, *, current: str) 
 
 
 def is_ours(held: StoredValue, rule: WriteRule) -> bool:
-    """Whether a value is known to be this webhook's: from this run, from earlier ones, or by a mark that names it.
+    """Whether a value is known to be this webhook's: from this run, from earlier runs, or by its mark.
 
-    One that differs from such a value in white space around it is ours too, and is written over with the exact one.
+    A value that differs from a known one only in surrounding white space counts too; it is replaced by the exact one.
     """
     if held.current is None:
         return False
@@ -122,7 +122,7 @@ def is_ours(held: StoredValue, rule: WriteRule) -> bool:
 
 
 def is_padded(held: StoredValue, current: str) -> bool:
-    """Whether a store holds the secret of fingerprint ``current`` but for white space around it."""
+    """Whether a store holds the secret with fingerprint ``current``, but with white space around it."""
     return (
         held.current is not None and held.current.fingerprint != current and held.current.trimmed.fingerprint == current
     )
@@ -134,11 +134,11 @@ def _names(value: SigningSecret) -> frozenset[str]:
 
 
 def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> SecretPair | None:
-    """What the store shall hold, or None where it holds that already.
+    """What the store must hold, or None if it holds that already.
 
-    The previous secret is the one that the store itself held, never a value from elsewhere nor one that was not
-    this webhook's or has leaked (receivers would accept it), and it never equals the current one. A store that can't
-    be read is to be written each time.
+    The previous secret is the one that the store itself held. It never comes from elsewhere, never equals the current
+    secret, and is never a leaked secret or a value of unknown origin, since receivers would accept it. A store that
+    can't be read is written each time.
     """
     if held.current == secret or is_padded(held, secret.fingerprint):
         kept = held.previous if held.previous != secret and rule.may_stay(held.previous) else None
@@ -153,25 +153,25 @@ def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule:
     if secret.fingerprint in rule.leaked and held.current != secret:
         raise SecretHasLeaked(
             rule.webhook_id,
-            f"Featurebase shows {secret.fingerprint}, which has leaked according to an emergency run; store {name} was "
-            "not given it. If the emergency run has not refreshed the secret, clear its failed tasks; a retry then "
-            "writes the new one",
+            f"Featurebase's secret is {secret.fingerprint}, which an emergency run recorded as leaked; it was not "
+            f"written to store {name}. If the emergency run has not refreshed the secret, clear its failed tasks; a "
+            "retry then writes the new one",
         )
 
 
 def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held: StoredValue | None = None) -> bool:
     """Write ``secret`` unless the store holds it, and read it back.
 
-    A concurrent change of something else in the same secret or file is read again and kept. A concurrent
-    change of the secret itself is the caller's to judge: it may be newer than ours. Where the store can't be read,
-    every change may be one, and an accepted write is all there is to know.
+    If something else in the same secret or file changes concurrently, it is read again and kept. If the secret itself
+    changes concurrently, the caller decides: the other value may be newer. In a store that can't be read, every
+    concurrent change may be such a change, and an accepted write counts as success.
 
-    :param held: the store's value, where it was read just before.
+    :param held: the store's value, if it was read just before.
     :returns: whether anything was written.
-    :raises SecretHasLeaked: ``secret`` is one that must be written nowhere; the store is as it was.
-    :raises StoreForeignValue: the value is not ours.
-    :raises StoreConflict: somebody else changed the secret in between; ours was not written.
-    :raises StoreReadBackDiffers: the store took the value and shows another.
+    :raises SecretHasLeaked: ``secret`` is recorded as leaked; the store is unchanged.
+    :raises StoreForeignValue: the store's value is of unknown origin and must not be replaced.
+    :raises StoreConflict: somebody else changed the secret in between; ``secret`` was not written.
+    :raises StoreReadBackDiffers: the store accepted the value and shows another.
     :raises StoreError: the store refused or did not answer.
     """
     if held is None:
@@ -197,12 +197,18 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
         if seen.current != secret:
             raise StoreReadBackDiffers(
                 armed.name,
-                f"it accepted {secret.fingerprint} and then showed {seen.shown}",
-                "Something else writes there, or the store caches; a retry reads Featurebase again before it writes",
+                f"it accepted {secret.fingerprint} and then showed {seen.shown}{_how_changed(secret, seen)}",
+                "Something else writes to it, or the store caches; a retry reads Featurebase again before it writes",
             )
         return True
     raise StoreConflict(
         armed.name,
-        f"other writers changed it {WRITE_ATTEMPTS} times in a row; our value was not written",
-        "Its push task goes on trying",
+        f"other writers changed it {WRITE_ATTEMPTS} times in a row; the secret was not written",
+        "Its push task keeps trying",
     )
+
+
+def _how_changed(secret: SigningSecret, seen: StoredValue) -> str:
+    """Where the store itself changes what it is given, a retry meets the same again."""
+    how = what_became_of(secret.reveal(), seen.current.reveal()) if seen.current is not None else ""
+    return f", which is the same {how}: what stores it changes it" if how else ""

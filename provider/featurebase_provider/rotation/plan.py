@@ -1,4 +1,4 @@
-"""What a rotation set out from: recorded once per Dag run, before anything is changed."""
+"""A rotation's plan: the baseline that is recorded once per Dag run, before anything is changed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 Mode = Literal["rotate", "distribute", "dry_run", "emergency"]
 MODES: tuple[Mode, ...] = ("rotate", "distribute", "dry_run")
-"""What a person may ask a rotation Dag for; ``emergency`` belongs to a Dag of its own."""
+"""The modes that a user can choose for a rotation Dag; ``emergency`` has its own Dag."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthFigures:
-    """A webhook's delivery health at one moment, None where unknown; Featurebase forgets it when it is set active."""
+    """A webhook's delivery health at one time; None is unknown. Setting the webhook active resets it."""
 
     consecutive_failures: int | None = None
     errors_since_last_success: int | None = None
@@ -36,7 +36,7 @@ class HealthFigures:
 
     @classmethod
     def of(cls, webhook: Webhook) -> HealthFigures:
-        """Take the figures that Featurebase shows."""
+        """Take the figures from a response of Featurebase."""
         health, last = webhook.health, webhook.last_status
         return cls(
             consecutive_failures=health.consecutive_failures,
@@ -49,12 +49,12 @@ class HealthFigures:
 
 @dataclass(frozen=True, slots=True)
 class ThisRun:
-    """The try of a task that asks whose plan it found.
+    """The running Dag run and try, to decide whether a plan belongs to it.
 
-    :param started: when the Dag run began (ISO 8601), as Airflow tells it.
+    :param started: when the Dag run began (ISO 8601), according to Airflow.
     :param run_after: when it was due (ISO 8601).
     :param later_try: whether the task was tried before in this Dag run.
-    :param cleared: whether something of the Dag run was cleared; Airflow then forgets when it began first.
+    :param cleared: whether a task of the Dag run was cleared; Airflow then replaces the run's start time.
     """
 
     dag_id: str
@@ -71,14 +71,14 @@ class ThisRun:
 
     @property
     def mark(self) -> str:
-        """Names the Dag run in a history; one that was deleted and made anew has another start."""
+        """Identifies the Dag run in a history; a run that was deleted and created again has another start time."""
         return f"{self.name} {self.started or ''}"
 
     def made(self, plan: RotationPlan) -> bool:
         """Whether a try in this Dag run made the plan.
 
-        A run that was deleted and made anew can have the same id and the same ``run_after`` (seen on 3.1.8 and 3.3.2).
-        It has another start, as a cleared one has, but begins with a first try.
+        A run that was deleted and created again can have the same id and the same ``run_after`` (seen on 3.1.8 and
+        3.3.2). It has another start time, as a cleared run has, but it begins with a first try.
         """
         if not self.has_id_of(plan):
             return False
@@ -86,33 +86,33 @@ class ThisRun:
         return same_start or (self.later_try and (self.cleared or plan.run_started is None))
 
     def has_id_of(self, plan: RotationPlan) -> bool:
-        """Whether the plan is that of a Dag run with the same id; one of version 0.1.0 may lack the Dag's."""
+        """Whether the plan's Dag run has the same id; a plan of version 0.1.0 may lack the Dag's id."""
         return plan.run_id == self.run_id and plan.dag_id in ("", self.dag_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RotationPlan:
-    """The baseline that makes a refresh happen once: rotate refreshes only while ``before`` still holds.
+    """The baseline that limits a run to one refresh: rotate refreshes only while the secret still is ``before``.
 
-    Kept in XCom and, where the run refreshes, in the rotation's memory, so it holds no secret.
+    The plan is kept in XCom and, if the run refreshes, in an Airflow Variable, so it holds no secret.
 
     :param run_id: the Dag run that the plan belongs to.
     :param webhook_id: 24 hex digits.
     :param host: base URL of the Featurebase API.
-    :param mode: what the run was asked to do.
+    :param mode: the run's mode.
     :param before: fingerprint of the secret that Featurebase held.
-    :param updated_at: the webhook's ``updatedAt`` (ISO 8601), or None where the API gave none.
+    :param updated_at: the webhook's ``updatedAt`` (ISO 8601), or None if the API gave none.
     :param status: the webhook's status.
-    :param planned_at: server time of the reading (ISO 8601).
-    :param reason: what the person who triggered the run wrote.
-    :param known: fingerprints of secrets that are ours: from earlier runs, and found in the stores.
-    :param drop_previous: whether the time of a previous secret that lies in a store is over.
-    :param dag_id: the Dag whose run it is, as run ids repeat between Dags; empty in old plans of version 0.1.0.
-    :param leaked: fingerprints of secrets that must be left in no store, as emergency runs say.
+    :param planned_at: server time of the read (ISO 8601).
+    :param reason: the reason that the person who triggered the run gave.
+    :param known: fingerprints of the webhook's known secrets: from earlier runs, and found in the stores.
+    :param drop_previous: whether a previous secret that is in a store has expired.
+    :param dag_id: the Dag of the run, since run ids repeat between Dags; empty in old plans of version 0.1.0.
+    :param leaked: fingerprints of secrets that emergency runs recorded as leaked; they must not stay in any store.
     :param run_after: when the Dag run was due (ISO 8601).
     :param run_started: when it began (ISO 8601).
-    :param stores: the targets that were proven; None in plans of version 0.1.0.
-    :param older: fingerprints of secrets that were current before ``before`` was: Featurebase holds none of them again.
+    :param stores: targets of the stores that were checked; None in plans of version 0.1.0.
+    :param older: fingerprints of secrets that were current before ``before``; Featurebase never returns to one of them.
     """
 
     run_id: str
@@ -139,9 +139,10 @@ class RotationPlan:
         return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
 
     def doubtful(self, now: datetime) -> frozenset[str]:
-        """Those of ``older`` that Featurebase may hold all the same, if it goes on showing one.
+        """Those of ``older`` that may be current after all, if Featurebase keeps showing them.
 
-        The plan may rest on a stale read of a secret that no run had seen before; see :class:`~.current.SecretOrder`.
+        The plan may be based on a stale read of a secret that no run had seen before; see
+        :class:`~.current.SecretOrder`.
 
         :param now: server time.
         """
@@ -154,7 +155,7 @@ class RotationPlan:
         return datetime.fromisoformat(self.run_after) > datetime.fromisoformat(other.run_after)
 
     def is_same_as(self, other: RotationPlan | None) -> bool:
-        """Whether another record is of this plan, whatever was learnt since."""
+        """Whether another record is a version of this plan; later versions have more information."""
         return other is not None and (self.run_id, self.before, self.planned_at) == (
             other.run_id,
             other.before,
@@ -163,7 +164,7 @@ class RotationPlan:
 
     @property
     def previous(self) -> Previous:
-        """What becomes of a kept previous secret."""
+        """What to do with a previous secret that a store keeps."""
         if self.is_emergency:
             return Previous.DROP
         return Previous.EXPIRED if self.drop_previous else Previous.KEEP
@@ -175,7 +176,7 @@ class RotationPlan:
 
     @property
     def refreshes(self) -> bool:
-        """Whether the run is to refresh the secret."""
+        """Whether the run should refresh the secret."""
         return self.mode == "rotate" or self.is_emergency
 
     def as_json(self) -> dict[str, Any]:
@@ -192,18 +193,18 @@ class RotationPlan:
     def from_json(cls, raw: object, *, webhook_id: str = "?") -> RotationPlan:
         """Read a plan back; fields of a newer version of this provider are left out.
 
-        :raises PlanUnreadable: what was recorded is not a plan.
+        :raises PlanUnreadable: the recorded plan is missing or invalid.
         """
         if not isinstance(raw, Mapping):
-            raise PlanUnreadable(webhook_id, "no plan was recorded; run preflight again")
+            raise PlanUnreadable(webhook_id, "this Dag run has no recorded plan; run preflight again")
         plan = read_record(cls, raw)
         if plan is None:
-            raise PlanUnreadable(webhook_id, "what was recorded is not a plan of this provider; run preflight again")
+            raise PlanUnreadable(webhook_id, "the recorded plan is invalid; run preflight again")
         return plan
 
 
 def checked_mode(value: object, webhook_id: str) -> Mode:
-    """Take the ``mode`` param of a Dag run.
+    """Check the ``mode`` param of a Dag run.
 
     :raises PlanRefused: it is none of :data:`MODES`.
     """
@@ -215,18 +216,18 @@ def checked_mode(value: object, webhook_id: str) -> Mode:
 
 
 def check_status(webhook: Webhook, mode: Mode, *, allow_inactive: bool) -> None:
-    """Insist that the webhook is active, where its secret is to be refreshed and a delivery to prove it.
+    """Check that the webhook is active if its secret is to be refreshed: only deliveries prove the rotation.
 
-    To bring the stores up to date is right whatever the status: a webhook may be paused because they are behind.
+    Updating the stores is allowed whatever the status: a webhook may be paused because they are outdated.
 
-    :raises PlanRefused: it is not, and ``allow_inactive`` is off.
+    :raises PlanRefused: the webhook is not active, and ``allow_inactive`` is off.
     """
     if webhook.status != "active" and mode == "rotate" and not allow_inactive:
         raise PlanRefused(
             webhook.id,
             f"it is {webhook.status!r}, not active, so no delivery would prove the rotation; nothing was changed. "
-            "Set it active in Featurebase, or say allow_inactive: true in the rotation file. If its stores are behind, "
-            "trigger the Dag with mode=distribute first: it brings them up to date whatever the status",
+            "Set it active in Featurebase, or set allow_inactive: true in the rotation file. If its stores are "
+            "outdated, trigger the Dag with mode=distribute first: it updates them whatever the status",
         )
 
 
@@ -244,18 +245,18 @@ def make_plan(
     stores: Iterable[str] = (),
     older: Iterable[str] = (),
 ) -> RotationPlan:
-    """Turn what Featurebase shows into the baseline of a Dag run.
+    """Make a Dag run's plan from what Featurebase shows.
 
-    In an emergency every secret up to now counts as leaked: which of them got out is not ours to judge, and none of
-    them is to be accepted any more.
+    In an emergency every secret up to now counts as leaked: it is unknown which of them got out, and none of them must
+    be accepted any more.
 
-    :raises SecretMissing: the answer carries no secret.
+    :raises SecretMissing: the response contains no secret.
     """
     if webhook.secret is None:
         raise SecretMissing(
             webhook.id,
-            "Featurebase's answer carries no signing secret, so nothing can be compared; nothing was changed. "
-            "Check the connection's api_version and the API key's rights",
+            "Featurebase's response contains no signing secret, so nothing can be compared; nothing was changed. "
+            "Check the connection's api_version and the API key's permissions",
         )
     before = webhook.secret.fingerprint
     known = tuple(dict.fromkeys(known))

@@ -1,4 +1,4 @@
-"""Prove that the receiver verifies signatures, with harmless events signed as Featurebase would sign them."""
+"""Tests that the receiver verifies signatures, with harmless events signed as Featurebase signs deliveries."""
 
 from __future__ import annotations
 
@@ -45,36 +45,36 @@ __all__ = [
 ProbeResult = Literal["accepted", "refused", "topic_refused", "unreachable", "verifies_nothing", "unproven"]
 
 STEADY_EVENTS = 50
-"""Events that are sent in the steady time, if the receiver answers fast enough.
+"""Number of events sent during ``steady``, if the receiver answers fast enough.
 
-A balancer that picks replicas at random leads all of 51 events past one old replica of ten in 1 of 200 cases.
+If a load balancer picks replicas at random and one of ten is outdated, all 51 events miss it in 1 of 200 cases.
 """
 
 WARY = 3
-"""How many times as long as any time without a refusal that a refusal has ended the last one must be.
+"""How many times longer the last period without a refusal must be than any earlier one that a refusal ended.
 
-Each refusal gives chance another go: without this, one old replica of ten gets through in every second probe of ten
-minutes, with it in 6 of 100.
+Each refusal gives chance another try. Without this factor an outdated replica of ten goes unnoticed in every second
+probe of ten minutes; with it, in 6 of 100.
 """
 
 WRONG_KEY_TRIES = 5
-"""Events with a wrong key that are sent until an answer decides."""
+"""Most events with a wrong key that are sent until a response decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """What a probe showed; holds no secret.
+    """The result of a probe; holds no secret.
 
-    :param result: ``accepted``, ``refused`` (the right signature too), ``topic_refused`` (right and wrong signature
-        get different refusals), ``unreachable`` (no answer, or that the receiver can't serve), ``verifies_nothing`` (a
-        wrong key was accepted), or ``unproven`` (the right signature was accepted, and no event with a wrong key got
-        an answer that refuses it).
-    :param detail: what was seen and what to look at; names the receiver's host.
-    :param fingerprint: of the secret that signed.
+    :param result: ``accepted``; ``refused`` (the right signature was refused); ``topic_refused`` (right and wrong
+        signatures are refused differently, so the receiver verifies the signature but refuses the event);
+        ``unreachable`` (no response, or the receiver is unable to serve); ``verifies_nothing`` (a wrong key was
+        accepted); or ``unproven`` (the right signature was accepted, but no event with a wrong key was refused).
+    :param detail: what was seen and what to check; names the receiver's host.
+    :param fingerprint: fingerprint of the secret that signed the events.
     :param accepted: how many events with the right signature were accepted.
-    :param attempts: how many were sent.
-    :param first_accepted: the moment of the first acceptance after the last refusal: until then deliveries could fail.
-        None where the right signature was not accepted to the end.
+    :param attempts: how many events with the right signature were sent.
+    :param first_accepted: when the first event after the last refusal was accepted; until then deliveries could fail.
+        None if the right signature was not accepted in the end.
     """
 
     result: ProbeResult
@@ -94,7 +94,7 @@ class ProbeOutcome:
         return asdict(self)
 
     def failure(self, webhook_id: str, problem: str) -> ProbeFailed:
-        """The error for a probe that did not pass; Airflow's retry helps where no answer has decided.
+        """The error for a probe that did not pass. Airflow retries it only if no response has decided.
 
         :param problem: what happened, what state things are in, and what to do.
         """
@@ -104,11 +104,11 @@ class ProbeOutcome:
 
 @dataclass
 class _Tally:
-    """How the events with the right signature fared.
+    """Counts the results of the events with the right signature.
 
-    :param in_a_row: how many were accepted since the last that was not.
-    :param since: when the first of these was.
-    :param longest_broken: the longest time in seconds without a refusal that a refusal has ended.
+    :param in_a_row: how many were accepted since the last one that was not.
+    :param since: when the first of these was accepted.
+    :param longest_broken: the longest period in seconds without a refusal that a refusal ended.
     """
 
     attempts: int = 0
@@ -136,15 +136,15 @@ class Probe:
     """Sends signed events to one webhook's receiver; see :class:`~.signed_event.EventSender` for how.
 
     :param webhook: whose receiver, headers and timeout are used.
-    :param timeout: seconds to go on while the receiver refuses or can't be reached (it may still be reloading).
+    :param timeout: seconds to keep trying while the receiver refuses or can't be reached (it may be reloading).
     :param interval: seconds between two events.
-    :param steady: seconds for which no event may be refused, from an accepted one on; a refusal starts them anew.
-        Events come faster meanwhile: :data:`STEADY_EVENTS` in that time.
-    :param successes: acceptances in a row needed at least.
-    :param reject_check: whether an event with a wrong key is sent, which must be refused by an answer.
+    :param steady: seconds, counted from an accepted event, in which no event may be refused; a refusal restarts them.
+        Events are sent faster in that time: :data:`STEADY_EVENTS` of them.
+    :param successes: the smallest number of accepted events in a row.
+    :param reject_check: whether to send an event with a wrong key, which the receiver must refuse with a response.
     :param body: fields that replace the event's own.
-    :param allow_hosts: hosts that may resolve to addresses refused otherwise.
-    :param clock: its wall clock is the one that receivers go by; they refuse events that are minutes off.
+    :param allow_hosts: hosts that may resolve to addresses that are otherwise not allowed.
+    :param clock: the wall clock that dates the events; receivers refuse events that are minutes off.
     """
 
     webhook: Webhook
@@ -161,9 +161,9 @@ class Probe:
     say: Callable[[str], None] = field(default=lambda text: None)
 
     def run(self, secret: SigningSecret) -> ProbeOutcome:
-        """Send events signed with ``secret`` until they are accepted steadily, or refused when the time is over.
+        """Send events signed with ``secret`` until they are accepted steadily, or until the timeout.
 
-        :raises ProbeFailed: the destination is refused; nothing was sent there.
+        :raises ProbeFailed: the destination is not allowed; nothing was sent.
         """
         began = self.clock.monotonic()
         tally = _Tally()
@@ -199,21 +199,21 @@ class Probe:
         return ProbeOutcome(result, detail, secret.fingerprint, tally.accepted, tally.attempts, tally.since)
 
     def _try_wrong_key(self) -> tuple[ProbeResult, str]:
-        """Send events with a wrong key until an answer takes or refuses one, or there were enough tries."""
+        """Send events with a wrong key until a response accepts or refuses one, at most :data:`WRONG_KEY_TRIES`."""
         for left in reversed(range(WRONG_KEY_TRIES)):
             answer = self._events.send(_wrong_key())
             if answer.refused:
                 return "accepted", f"one signed with a wrong key was refused ({answer})"
             if answer.taken:
                 return "verifies_nothing", (
-                    f"one signed with a wrong key was taken too ({answer}): the receiver verifies no signature, so "
-                    "anybody can send it events. Have it verify X-Webhook-Signature"
+                    f"one signed with a wrong key was accepted too ({answer}): the receiver verifies no signature, so "
+                    "anybody can send it events. Make it verify X-Webhook-Signature"
                 )
             if left:
                 self.clock.sleep(self.interval)
         return "unproven", (
-            f"{WRONG_KEY_TRIES} signed with a wrong key got no refusal (at last {answer}), so whether the receiver "
-            "verifies signatures is not shown. Have it answer a wrong signature with 401, or say "
+            f"{WRONG_KEY_TRIES} signed with a wrong key were not refused (in the end {answer}), so it is not proven "
+            "that the receiver verifies signatures. Make it answer a wrong signature with 401, or set "
             "probe.reject_check: false"
         )
 
@@ -228,33 +228,33 @@ class Probe:
     def _why_not(self, answer: Answer, tally: _Tally, sent: str) -> tuple[ProbeResult, str]:
         if answer.status is None:
             return "unreachable", (
-                f"the receiver {self._host} can't be reached: {answer} ({sent}). Check the webhook's url, and name, "
-                "certificate and firewall on the way from the worker"
+                f"the receiver {self._host} can't be reached: {answer} ({sent}). Check the webhook's url, and DNS, "
+                "certificate and firewalls between the worker and the receiver"
             )
         kind: ProbeResult = "unreachable" if answer.may_pass else "refused"
         if tally.accepted:
             return kind, (
-                f"the receiver {self._host} accepts some events and not others: at last {answer} ({sent}). Not every "
-                "replica of it has loaded this secret, or serves"
+                f"the receiver {self._host} accepts some events and not others: in the end {answer} ({sent}). Some "
+                "of its replicas have not loaded this secret, or are not serving"
             )
         wrong = self._refusal_of_a_wrong_key()
         if wrong not in (None, answer.status) and answer.status not in ASK_FOR_ANOTHER_TRY:
             return "topic_refused", (
-                f"the receiver {self._host} verifies the signature, but refuses the event: {answer} where a wrong key "
-                f"gets {wrong} ({sent}). Have it accept topic {TOPIC!r}, or set probe.body to one that it takes"
+                f"the receiver {self._host} verifies the signature, but refuses the event: {answer}, while a wrong key "
+                f"gets {wrong} ({sent}). Make it accept topic {TOPIC!r}, or set probe.body to an event that it accepts"
             )
         if answer.may_pass:
             return kind, (
-                f"the receiver {self._host} fails: {answer} ({sent}). It can't serve, or fails where it should refuse "
-                "a signature; its own log tells"
+                f"the receiver {self._host} fails: {answer} ({sent}). It is unable to serve, or fails where it should "
+                "refuse a signature; read the receiver's own log"
             )
         return kind, (
             f"the receiver {self._host} refuses the signature: {answer} ({sent}). It has not loaded this secret, or "
-            "verifies another way"
+            "verifies signatures in another way"
         )
 
     def _refusal_of_a_wrong_key(self) -> int | None:
-        """The status with which the receiver refuses a wrong key; None where it does not, or must not be sent one."""
+        """The HTTP status with which the receiver refuses a wrong key; None if it does not, or if it is not tested."""
         wrong = self._events.send(_wrong_key()) if self.reject_check else None
         return wrong.status if wrong is not None and wrong.refused else None
 

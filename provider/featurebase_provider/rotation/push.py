@@ -1,4 +1,4 @@
-"""Make sure that one store, or all stores of a webhook, hold what Featurebase holds now."""
+"""Makes sure that one store, or all stores of a webhook, hold Featurebase's current secret."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PATIENCE = 120.0
 class Pushed:
     """Featurebase and the store agree on this secret.
 
-    :param webhook: the webhook as read last.
+    :param webhook: the webhook from the last read.
     :param changed: whether the store was written.
-    :param readable: whether the store shows what it holds; if not, it accepted the secret, and no more is known.
+    :param readable: whether the store can be read back; if not, all that is known is that it accepted the secret.
     """
 
     webhook: Webhook
@@ -45,10 +45,10 @@ def push_until_agreed(
     *,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Pushed:
-    """Read the store and Featurebase, bring the store there, read Featurebase again; until both agree.
+    """Read the store and Featurebase, write the store if they differ, and read Featurebase again, until both agree.
 
-    :param order: what is known of the webhook's secrets; a stale read is read again, never written.
-    :raises NotConverged: Featurebase's secret was another one after each of the writes.
+    :param order: what is known about the webhook's secrets; a stale read is repeated, never written.
+    :raises NotConverged: Featurebase's secret changed during each of the writes.
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
     """
@@ -72,18 +72,18 @@ def push_until_agreed(
         raise conflict
     raise NotConverged(
         webhook_id,
-        f"its secret changed during each of {ROUNDS} writes to {armed.name}, which holds one of the older ones now. "
-        "Somebody is rotating it over and over; stop that, then clear this task",
+        f"its secret changed during each of {ROUNDS} writes to {armed.name}, which holds an older one now. "
+        "Somebody keeps rotating it; stop that, then clear this task",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class AllPushed:
-    """What Featurebase holds, and what became of every store.
+    """The webhook, and the outcome for every store.
 
-    :param webhook: the webhook as read last.
+    :param webhook: the webhook from the last read.
     :param stores: each store's outcome, by label.
-    :param foreign: labels of the stores that hold a value which is not ours, and was not changed.
+    :param foreign: labels of the stores with a value of unknown origin, which was not changed.
     """
 
     webhook: Webhook
@@ -93,7 +93,7 @@ class AllPushed:
     @property
     def left(self) -> tuple[StoreOutcome, ...]:
         """The stores that do not hold the secret."""
-        return tuple(one for one in self.stores.values() if not one.holds_secret)
+        return tuple(store for store in self.stores.values() if not store.holds_secret)
 
 
 def push_all_until_agreed(
@@ -105,13 +105,13 @@ def push_all_until_agreed(
     *,
     clock: Clock = SYSTEM_CLOCK,
 ) -> AllPushed:
-    """Read Featurebase, bring every store there at once, read Featurebase again; until nothing has changed.
+    """Read Featurebase, update all stores in parallel, and read Featurebase again, until its secret has not changed.
 
-    A store that fails is in the result with its problem, and is nobody else's.
+    A store that fails is in the result with its problem; it does not affect the others.
 
-    :param order: what is known of the webhook's secrets; a stale read is read again, never written.
-    :raises NotConverged: Featurebase's secret was another one after each of the writes.
-    :raises StaleRead: Featurebase shows none but replaced secrets.
+    :param order: what is known about the webhook's secrets; a stale read is repeated, never written.
+    :raises NotConverged: Featurebase's secret changed during each round of writes.
+    :raises StaleRead: Featurebase shows only replaced secrets.
     :raises ApiError: Featurebase could not be read.
     """
     with arming(stores) as ready:
@@ -127,6 +127,6 @@ def push_all_until_agreed(
             ready = ready.reread()
     raise NotConverged(
         webhook_id,
-        f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold one of the older ones. "
-        "Somebody is rotating it over and over; stop that, then clear this task",
+        f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold an older one. "
+        "Somebody keeps rotating it; stop that, then clear this task",
     )

@@ -1,4 +1,4 @@
-"""Whether an inactive webhook is the rotation's to set active again, or somebody else's."""
+"""Decides whether an inactive webhook was paused because of this rotation, so that it may be set active again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 SAME_MOMENT = timedelta(seconds=2)
-"""How far apart two times of one event may be: whole seconds, and an estimate of Featurebase's clock."""
+"""How far apart two times of one event may be: both are rounded, and Featurebase's clock is estimated."""
 PAUSE_FOLLOWS = timedelta(seconds=5)
-"""How much later than the delivery that fails Featurebase changes the webhook's status."""
+"""The longest time between a failed delivery and Featurebase's change of the webhook's status."""
 
 
 def why_not_ours(
@@ -26,14 +26,14 @@ def why_not_ours(
     exposure_ms: float | None,
     now: datetime,
 ) -> str | None:
-    """Why setting the webhook active is not this rotation's business, or None.
+    """Why the webhook must not be set active by this rotation, or None if it may be.
 
-    Featurebase suspends and pauses webhooks for failures, and a person pauses them, which must stay so. That it was
-    Featurebase is taken for shown where failures of this rotation's own making came last, and nobody has changed the
-    webhook after the refresh (a person's pause changes ``updatedAt``), or somebody did in the seconds after the last
-    failure. A person who pauses in these very seconds can't be told from Featurebase.
+    Featurebase suspends or pauses webhooks after failures. A person may pause a webhook too, and that must stay so.
+    Featurebase is taken to have done it if the last failures were caused by this rotation and either nobody changed the
+    webhook after the refresh (a person's pause changes ``updatedAt``), or it was changed within seconds after the last
+    failure. A person who pauses it within those seconds can't be distinguished from Featurebase.
 
-    :param exposure_ms: milliseconds from the refresh to the receiver's first acceptance, None where unknown.
+    :param exposure_ms: milliseconds from the refresh to the receiver's first acceptance, None if unknown.
     :param now: server time.
     """
     if rotated is None or rotated.refreshed_at is None:
@@ -49,7 +49,7 @@ def why_not_ours(
     if webhook.status == SUSPENDED:
         return None
     if webhook.status != PAUSED:
-        return "what that status means is not known"
+        return "the meaning of that status is unknown"
     return _why_perhaps_a_person(webhook, last, rotated, refreshed_at, exposure_ms)
 
 
@@ -75,5 +75,5 @@ def _why_perhaps_a_person(
         )
     timeout = timedelta(milliseconds=webhook.request_config.timeout_ms)
     if exposure_ms is None or last.timestamp > refreshed_at + timedelta(milliseconds=exposure_ms) + timeout:
-        return "deliveries failed when the receiver had the new secret, so something else is wrong with it"
+        return "deliveries failed after the receiver had the new secret, so something else is wrong"
     return None

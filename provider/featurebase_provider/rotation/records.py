@@ -1,4 +1,4 @@
-"""Reads back what a Dag run recorded in Airflow's database, which other versions and other programs write too."""
+"""Reads records of Dag runs from Airflow's database. Other versions and other programs may have written them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _YEARS = range(1970, 9000)
-"""Beyond them arithmetic with other clocks' moments leaves what Python's dates can hold."""
+"""Outside of these years, arithmetic with times may exceed what Python's dates can hold."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 _reader: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
@@ -32,7 +32,7 @@ Instant = Annotated[str, AfterValidator(_as_moment)]
 
 
 def read_record(kind: type[T], raw: object) -> T | None:
-    """Read a dataclass back from its JSON; None where it does not fit. Unknown fields are left out."""
+    """Read a dataclass from its JSON; None if it does not fit. Unknown fields are ignored."""
     try:
         record: T = _reader(kind).validate_python(raw)
     except ValidationError:  # it quotes the values
@@ -41,21 +41,21 @@ def read_record(kind: type[T], raw: object) -> T | None:
 
 
 def moment_of(text: object) -> datetime | None:
-    """An ISO 8601 text with its offset as a moment; None for anything else."""
+    """Parse an ISO 8601 text with its UTC offset; None for anything else."""
     instant = instant_of(text)
     return datetime.fromisoformat(instant) if instant is not None else None
 
 
 def instant_of(text: object) -> str | None:
-    """A text if it is such a moment; None for anything else."""
+    """The text itself if :func:`moment_of` can parse it; None for anything else."""
     return read_record(Instant, text)
 
 
 def items_of(value: object) -> list[Any]:
-    """What a list holds; nothing for anything else."""
+    """The items of a list; an empty list for anything else."""
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def texts_of(value: object) -> list[str]:
-    """The texts that a list holds, but for empty ones; nothing for anything else."""
-    return [one for one in items_of(value) if isinstance(one, str) and one]
+    """The non-empty texts in a list; an empty list for anything else."""
+    return [item for item in items_of(value) if isinstance(item, str) and item]

@@ -1,8 +1,8 @@
-"""The refresh, as a compare and swap: it is sent only while Featurebase's secret is still the plan's.
+"""Refreshes the secret by compare and swap: the POST is sent only while Featurebase's secret is still the plan's.
 
 Featurebase documents neither an idempotency key nor a precondition for ``POST /v2/webhooks/{id}/secret``, and
-the old secret is invalid at once. So the comparison is ours, the POST is never repeated within an attempt, and
-an answer that is no answer is settled by reading.
+the old secret becomes invalid at once. So this module compares before it sends, never repeats the POST within one
+try, and after an ambiguous failure (timeout, reset, 5xx, unreadable body) reads the webhook to learn what happened.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ LAST_POLL_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """Featurebase's current secret, and how it came to be.
+    """Featurebase's current secret, and how it was obtained.
 
-    :param webhook: the webhook with the secret that is to be distributed.
-    :param how: ``answered`` (our POST's own answer), ``found_after_lost_answer`` (our POST got no usable answer,
-        a read shows a new secret), ``already_done`` (the secret is no longer the plan's: an earlier try, or
-        somebody else), ``not_asked`` (the run distributes only).
-    :param posted_at: monotonic seconds just before the POST was sent; None where this process sent none.
+    :param webhook: the webhook with the secret to write to the stores.
+    :param how: ``answered`` (the response to this try's POST), ``found_after_lost_answer`` (the POST failed
+        ambiguously, and a read shows a new secret), ``already_done`` (the secret is no longer the plan's: an earlier
+        try or somebody else refreshed it), ``not_asked`` (the run only distributes).
+    :param posted_at: monotonic seconds just before the POST was sent; None if this process sent none.
     :param notes: sentences for the log and the report.
     """
 
@@ -53,14 +53,15 @@ class CompareAndSwap:
 
     :param api: the Featurebase client.
     :param plan: the baseline of the Dag run.
-    :param order: what this process knows of the webhook's secrets; kept up to date.
-    :param grace: seconds to look for the effect of a refresh that got no answer.
-    :param later_attempt: whether an earlier try of the same Dag run may have sent a refresh that still commits;
+    :param order: what this process knows about the webhook's secrets; updated by the refresh.
+    :param grace: seconds to look for the effect of a refresh that failed ambiguously.
+    :param later_attempt: whether an earlier try of the same Dag run may have sent a refresh that takes effect later;
         then the secret is watched for ``grace`` before the POST.
     :param allow_inactive: whether a webhook that is not active may be refreshed.
-    :param newer: fingerprints that are known to have been refreshed to after the plan was made, so none has leaked.
-    :param doubtful: what the plan calls older too long ago for a lag; see ``RotationPlan.doubtful``.
-    :param say: takes sentences for the log.
+    :param newer: fingerprints of secrets known to be newer than the plan; none of them has leaked.
+    :param doubtful: secrets that the plan lists as older but that may be current after all; see
+        ``RotationPlan.doubtful``.
+    :param say: logs a message.
     """
 
     api: RefreshesSecrets
@@ -75,12 +76,12 @@ class CompareAndSwap:
     clock: Clock = SYSTEM_CLOCK
 
     def run(self, may_post: Callable[[], None] = lambda: None) -> Refreshed:
-        """Refresh if the secret still is the plan's, and return the current one.
+        """Refresh if the secret is still the plan's, and return the current one.
 
-        :param may_post: called just before the POST; raises RefreshRefused to hold it back.
-        :raises RefreshRefused: the refresh may not be sent; the secret is unchanged.
-        :raises RefreshOutcomeUnknown: no usable answer, and no change within the grace.
-        :raises StaleRead: Featurebase goes on showing a secret that the plan knows to be older; nothing was refreshed.
+        :param may_post: called just before the POST; raises RefreshRefused to prevent it.
+        :raises RefreshRefused: the refresh must not be sent; the secret is unchanged.
+        :raises RefreshOutcomeUnknown: the POST failed ambiguously, and no change was seen within the grace.
+        :raises StaleRead: Featurebase keeps showing a secret that is older than the plan's; nothing was refreshed.
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
         for fingerprint in self.plan.older:
@@ -88,10 +89,10 @@ class CompareAndSwap:
         webhook = self._read_baseline()
         if self.later_attempt and self.plan.refreshes and not self._moved_on(webhook):
             self.say(
-                f"the secret still is {self.plan.before}; an earlier try may have sent a refresh that commits late, "
-                f"so it is watched for {self.grace:.0f} s before one is sent"
+                f"the secret is still {self.plan.before}. An earlier try may have sent a refresh that takes effect "
+                f"late, so the secret is watched for {self.grace:.0f} s before another one is sent"
             )
-            # Read once more after the watch: what is checked must be seconds old when the POST is sent.
+            # Read once more after the watch: the compared secret must be at most seconds old when the POST is sent.
             webhook = self._watch() or self._read_baseline()
         if self._moved_on(webhook) and not self._may_have_leaked(webhook):
             return self._already_done(webhook)
@@ -104,7 +105,7 @@ class CompareAndSwap:
 
     def _read_baseline(self) -> Webhook:
         if self.plan.is_emergency:
-            # Whichever of its secrets Featurebase shows: none of them is to stay, and nothing may hold this up.
+            # In an emergency it does not matter which secret Featurebase shows: none may stay, and nothing may wait.
             return self.api.get_webhook(self.plan.webhook_id)
         since = SecretOrder(replaced=self.plan.older, updated_at=_moment(self.plan.updated_at), doubtful=self.doubtful)
         webhook = read_current(
@@ -114,22 +115,22 @@ class CompareAndSwap:
             patience=self.grace,
             clock=self.clock,
         )
-        # One that the plan calls older, and that stays, is newer than the plan's baseline, which was a stale read.
+        # If a secret that the plan lists as older stays, the plan's baseline was a stale read, and this one is newer.
         self._over -= self.doubtful & {secret_of(webhook).fingerprint}
         return webhook
 
     def _moved_on(self, webhook: Webhook) -> bool:
-        """Whether the secret is newer than the plan's: neither that one nor one that the plan knows as older."""
+        """Whether the secret is newer than the plan's: neither the plan's own nor one that the plan lists as older."""
         return secret_of(webhook).fingerprint not in self._over
 
     @cached_property
     def _over(self) -> set[str]:
-        """Fingerprints that are not what a refresh by this plan has led to."""
+        """Fingerprints that can't be the result of a refresh by this plan."""
         leaked = self.plan.leaked if self.plan.is_emergency else ()
         return {self.plan.before, *self.plan.older, *leaked}
 
     def _may_have_leaked(self, webhook: Webhook) -> bool:
-        """Whether, in an emergency, an unknown secret may be older than the plan, which may rest on a stale read."""
+        """Whether, in an emergency, an unknown secret may be older than the plan, if the plan used a stale read."""
         own_or_newer = self.later_attempt or secret_of(webhook).fingerprint in self.newer
         return self.plan.is_emergency and not own_or_newer
 
@@ -138,7 +139,7 @@ class CompareAndSwap:
         self.order.advance(webhook)
         note = (
             f"the secret is {secret_of(webhook).fingerprint}, no longer the plan's {self.plan.before}: an earlier try "
-            "of this run has refreshed it, or somebody else has. Nothing was refreshed; what is current is distributed"
+            "of this run, or somebody else, has refreshed it. This try refreshes nothing and writes the current secret"
         )
         self.say(note)
         return Refreshed(webhook, "already_done", notes=(note,))
@@ -153,7 +154,7 @@ class CompareAndSwap:
             raise RefreshRefused(
                 self.plan.webhook_id,
                 f"it was active when planned and is {webhook.status!r} now; its secret was not refreshed. "
-                "Set it active in Featurebase and clear this task, or say allow_inactive: true in the rotation file",
+                "Set it active in Featurebase and clear this task, or set allow_inactive: true in the rotation file",
             )
 
     def _post(self, shown: str) -> Refreshed:
@@ -180,14 +181,14 @@ class CompareAndSwap:
         if found is None:
             raise RefreshOutcomeUnknown(
                 self.plan.webhook_id,
-                f"{problem}. For {self.grace:.0f} s Featurebase went on showing the old secret ({self.plan.before}), "
-                "so most likely nothing was refreshed. A retry compares again before it "
-                "refreshes",
+                f"{problem}. For {self.grace:.0f} s Featurebase kept showing the old secret ({self.plan.before}), "
+                "so most likely nothing was refreshed. A retry compares again before it refreshes",
             )
         self._know_before()
         self.order.advance(found)
         note = (
-            f"the refresh got no usable answer ({problem}); a read shows the new secret {secret_of(found).fingerprint}"
+            f"the refresh call failed ambiguously ({problem}); a read shows the new secret "
+            f"{secret_of(found).fingerprint}"
         )
         self.say(note)
         return Refreshed(found, "found_after_lost_answer", posted_at, (note,))
@@ -223,8 +224,9 @@ class CompareAndSwap:
         why, to_do = (exc.summary, f" {exc.to_do}") if isinstance(exc, ApiError) else (str(exc), "")
         return RefreshOutcomeUnknown(
             self.plan.webhook_id,
-            f"{before}Whether the secret was refreshed can't be read: {why}. If it was, deliveries fail until a retry "
-            f"of this task distributes the new secret; a retry compares before it refreshes.{to_do}",
+            f"{before}It is unknown whether the secret was refreshed, since the webhook can't be read: {why}. If it "
+            "was, deliveries fail until a retry of this task distributes the new secret; a retry compares before it "
+            f"refreshes.{to_do}",
         )
 
 

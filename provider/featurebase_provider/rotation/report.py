@@ -1,4 +1,4 @@
-"""The audit trail of one Dag run: what was rotated, what became of every store, and what to do. Holds no secret."""
+"""The report of one Dag run: what was rotated, the result for every store, and what to do. Holds no secret."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ REPORT_VERSION = 1
 class TaskRow:
     """One task of the Dag run.
 
-    :param state: Airflow's state, or None where it has not run.
-    :param seconds: its duration, where Airflow tells.
-    :param why: why it was skipped or failed, in its own words where it left any.
+    :param state: Airflow's state, or None if it has not run.
+    :param seconds: its duration, if Airflow provides it.
+    :param why: the task's own message about why it was skipped or failed, if it left one.
     """
 
     task_id: str
@@ -41,7 +41,7 @@ class TaskRow:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed itself."""
+        """Whether the task itself failed."""
         return self.state == "failed"
 
 
@@ -50,11 +50,11 @@ class RotationReport:
     """What one Dag run did; see :func:`make_report`.
 
     :param before: fingerprint of the secret that preflight saw.
-    :param cause: why the first task failed, or else why one was skipped: its id and its message.
-    :param status: the webhook's status at the end, or None where it was not read.
+    :param cause: id and message of the first task that failed, or else of the first that was skipped with a reason.
+    :param status: the webhook's status at the end, or None if it was not read.
     :param found: what preflight found before anything was changed.
-    :param known: fingerprints of the webhook's secrets that the run saw or wrote, ``before`` and ``after`` among
-        them; a store may hold any of them.
+    :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
+        a store may hold any of them.
     """
 
     webhook: str
@@ -86,8 +86,8 @@ class RotationReport:
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping, for XCom and the asset event."""
         raw = asdict(self)
-        raw["stores"] = [asdict(one) for one in self.stores]
-        raw["tasks"] = [asdict(one) for one in self.tasks]
+        raw["stores"] = [asdict(store) for store in self.stores]
+        raw["tasks"] = [asdict(task) for task in self.tasks]
         raw["notes"] = list(self.notes)
         raw["known"] = list(self.known)
         raw["found"] = self.found.as_json() if self.found is not None else None
@@ -108,7 +108,7 @@ class RotationReport:
             console.print(_found_table(self.found.stores))
         if self.tasks:
             console.print(self._task_table())
-        said = [f"{one.task_id} ({one.state}): {one.why}" for one in self.tasks if one.why]
+        said = [f"{task.task_id} ({task.state}): {task.why}" for task in self.tasks if task.why]
         for note in (*self.notes, *said):
             # Not wrapped: a line of the log must not begin within other people's text.
             console.print(f"- {escape(one_line(note, 2200))}", soft_wrap=True)
@@ -138,37 +138,37 @@ class RotationReport:
         table = Table(title="\nStores", title_justify="left")
         for column in ("store", "target", "result", "holds", "exposure"):
             table.add_column(column, overflow="fold")
-        for one in self.stores:
-            exposure = "" if one.exposure_ms is None else f"{one.exposure_ms:.0f} ms"
-            said = one.problem or one.detail
-            result = one.result if not said else f"{one.result}: {one_line(said, 300)}"
-            target = escape(one_line(one.target, 2100))
-            table.add_row(one.label, target, escape(result), one.fingerprint or "unknown", exposure)
+        for store in self.stores:
+            exposure = "" if store.exposure_ms is None else f"{store.exposure_ms:.0f} ms"
+            said = store.problem or store.detail
+            result = store.result if not said else f"{store.result}: {one_line(said, 300)}"
+            target = escape(one_line(store.target, 2100))
+            table.add_row(store.label, target, escape(result), store.fingerprint or "unknown", exposure)
         return table
 
     def _task_table(self) -> Table:
         table = Table(title="\nTasks", title_justify="left")
         for column in ("task", "state", "seconds"):
             table.add_column(column)
-        for one in self.tasks:
-            table.add_row(one.task_id, one.state or "none", "" if one.seconds is None else f"{one.seconds:.1f}")
+        for task in self.tasks:
+            table.add_row(task.task_id, task.state or "none", "" if task.seconds is None else f"{task.seconds:.1f}")
         return table
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the tasks of a Dag run left behind.
+    """The results of a Dag run's tasks.
 
-    :param plan: preflight's, or None where it did not get that far.
-    :param rotation: rotate's, or None.
-    :param pushed: the push tasks' results, by store label; they overrule rotate's.
+    :param plan: preflight's plan, or None if it made none.
+    :param rotation: rotate's result, or None.
+    :param pushed: the push tasks' results, by store label; they replace rotate's.
     :param probe: the probe task's result, or None.
     :param delivery: the verdict on real deliveries, or None.
-    :param current: fingerprint of Featurebase's secret at the end, or None where it could not be read.
-    :param gone: whether that was because Featurebase has no such webhook.
+    :param current: fingerprint of Featurebase's secret at the end, or None if it could not be read.
+    :param gone: whether it could not be read because the webhook no longer exists.
     :param receiver_exposure_ms: see ``rotation.clock``.
-    :param status: the webhook's status at the end, or None where it could not be read.
-    :param found: what preflight found, or None where it found nothing.
+    :param status: the webhook's status at the end, or None if it could not be read.
+    :param found: what preflight found, or None if it found nothing.
     """
 
     plan: RotationPlan | None
@@ -202,19 +202,19 @@ def make_report(
     reason: str = "",
     rotate_began: bool = False,
 ) -> RotationReport:
-    """Sum up a Dag run.
+    """Summarise a Dag run.
 
     :param at: time of the report (ISO 8601).
     :param tasks: the run's tasks with their states.
     :param skipped: whether the run was skipped before preflight.
-    :param rotate_began: whether the rotate task was tried.
+    :param rotate_began: whether the rotate task was started.
     """
     plan, rotation, found = findings.plan, findings.rotation, findings.found
     written = {**(rotation.stores if rotation else {}), **findings.pushed}
     failed = [row.task_id for row in tasks if row.state in ("failed", "upstream_failed")]
-    pushed = next((one.fingerprint for one in findings.pushed.values() if one.fingerprint), None)
+    pushed = next((store.fingerprint for store in findings.pushed.values() if store.fingerprint), None)
     after = findings.current or pushed or (rotation.after if rotation else None)
-    stores = {label: _as_compared(one, findings.delivery, after) for label, one in written.items()}
+    stores = {label: _as_compared(store, findings.delivery, after) for label, store in written.items()}
     outcome = _outcome(findings, stores, after, failed, skipped)
     mode = plan.mode if plan else mode
     webhook_id = plan.webhook_id if plan else found.webhook_id if found else None
@@ -259,17 +259,23 @@ def make_report(
     )
 
 
-def _as_compared(one: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
-    """The store as the last comparison found it: another run, an emergency's, may have written it since the push."""
+def _as_compared(outcome: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
+    """The store as the last comparison found it; another run, an emergency's say, may have written it meanwhile."""
     found = (delivery or {}).get("stores_hold")
-    if found is None or found != after or not one.holds_secret or one.detail is not None or one.fingerprint == found:
-        return one
-    return replace(one, result="unchanged", fingerprint=found)
+    if (
+        found is None
+        or found != after
+        or not outcome.holds_secret
+        or outcome.detail is not None
+        or outcome.fingerprint == found
+    ):
+        return outcome
+    return replace(outcome, result="unchanged", fingerprint=found)
 
 
 def _left(stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[StoreOutcome, ...]:
     """Stores that are not known to hold the current secret."""
-    return tuple(one for one in stores.values() if not one.holds_secret or one.fingerprint != after)
+    return tuple(store for store in stores.values() if not store.holds_secret or store.fingerprint != after)
 
 
 def _cause(tasks: Sequence[TaskRow]) -> str | None:
@@ -280,22 +286,23 @@ def _cause(tasks: Sequence[TaskRow]) -> str | None:
 
 
 def _later_refresh(rotation: RotationOutcome, after: str | None) -> tuple[str, ...]:
-    """What rotate could not know: an orphan of it, a late commit, a person or an emergency refreshed after it."""
+    """Notes that the secret was refreshed after rotate ended."""
     if after == rotation.after:
         return ()
     note = (
-        f"when rotate ended Featurebase's secret was {rotation.after}, now it is {after}: it was refreshed again in "
-        "between (a person, an orphaned try, a refresh that committed late, or an emergency rotation)"
+        f"when rotate ended, Featurebase's secret was {rotation.after}; now it is {after}. It was refreshed again in "
+        "between (by a person, by a try that Airflow lost track of, by a refresh that took effect late, or by an "
+        "emergency rotation)"
     )
     return (note,)
 
 
 def _seen(findings: RunFacts, stores: Mapping[str, StoreOutcome], after: str | None) -> tuple[str, ...]:
-    """What this run saw; what earlier reports told it is left out, or each would repeat all before it."""
+    """The secrets that this run saw, without those known only from earlier reports, which would pile up."""
     plan, rotation = findings.plan, findings.rotation
     reported = set(plan.known) if plan else set()
-    seen = [one for one in rotation.known if one not in reported] if rotation else []
-    held = [one.fingerprint for one in stores.values()]
+    seen = [fingerprint for fingerprint in rotation.known if fingerprint not in reported] if rotation else []
+    held = [store.fingerprint for store in stores.values()]
     return tuple(dict.fromkeys(filter(None, (plan.before if plan else None, *seen, *held, after))))
 
 
@@ -317,7 +324,7 @@ def _outcome(
 
 
 def _outcome_without_rotation(findings: RunFacts, failed: Sequence[str]) -> Outcome:
-    """Rotate left no result: it did not run, or it died, perhaps after Featurebase had refreshed the secret."""
+    """The outcome if rotate left no result: it did not run, or it died, perhaps after the refresh."""
     plan = findings.plan
     if plan is None:
         return "nothing_changed"
@@ -336,7 +343,7 @@ def _found_table(stores: Sequence[FoundStore]) -> Table:
     table = Table(title="\nStores, as preflight found them", title_justify="left")
     for column in ("store", "target", "holds", "fingerprint", "can it be written"):
         table.add_column(column, overflow="fold")
-    for one in stores:
-        target, said = escape(one_line(one.target, 2100)), escape(one_line(one.said, 300))
-        table.add_row(one.label, target, one.holding.replace("_", " "), one.fingerprint or "", said)
+    for store in stores:
+        target, said = escape(one_line(store.target, 2100)), escape(one_line(store.said, 300))
+        table.add_row(store.label, target, store.holding.replace("_", " "), store.fingerprint or "", said)
     return table

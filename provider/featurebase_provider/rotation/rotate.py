@@ -1,4 +1,4 @@
-"""The moment that counts: refresh, and have the new secret in all stores, in one process."""
+"""Refreshes the secret and writes the new one to all stores, in one process."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ CONFIRM_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class RotationOutcome:
-    """What the rotate task hands on; holds no secret.
+    """The rotate task's result; holds no secret.
 
-    :param plan: the baseline.
-    :param how: how the current secret came to be.
+    :param plan: the plan that was carried out.
+    :param how: how the current secret was obtained; see :class:`~.refresh.Refreshed`.
     :param after: fingerprint of the secret that Featurebase held at the end.
-    :param updated_at: the webhook's ``updatedAt`` then (ISO 8601).
-    :param refreshed_at: server time of the refresh (ISO 8601), where this try sent it.
-    :param posted: the moment just before the refresh was sent, where this try sent it.
+    :param updated_at: the webhook's ``updatedAt`` at the end (ISO 8601).
+    :param refreshed_at: server time of the refresh (ISO 8601), if this try sent it.
+    :param posted: the time just before the refresh was sent, if this try sent it.
     :param distributed_at: server time (ISO 8601) at which the last store was done.
-    :param stores: what became of each store, by label.
+    :param stores: each store's outcome, by label.
     :param notes: sentences for the report.
     :param seen: fingerprints of the secrets that this try saw; a store may hold any of them.
     """
@@ -55,7 +55,7 @@ class RotationOutcome:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Fingerprints of all secrets that are ours, as far as this run knows."""
+        """Fingerprints of all secrets of the webhook that this run knows of."""
         return tuple(dict.fromkeys((*self.plan.known, self.plan.before, *self.seen, self.after)))
 
     @property
@@ -78,14 +78,14 @@ class RotationOutcome:
     def from_json(cls, raw: object, *, webhook_id: str = "?") -> RotationOutcome:
         """Read an outcome back.
 
-        :raises PlanUnreadable: it is missing, or is not an outcome.
+        :raises PlanUnreadable: it is missing or invalid.
         """
         if not isinstance(raw, Mapping):
             raise PlanUnreadable(webhook_id, "the rotate task of this Dag run left no result; clear rotate")
         plan = RotationPlan.from_json(raw.get("plan"), webhook_id=webhook_id)
         outcome = read_record(cls, {**raw, "plan": plan})
         if outcome is None:
-            raise PlanUnreadable(webhook_id, "the rotate task's result is not one of this provider; clear rotate")
+            raise PlanUnreadable(webhook_id, "the result of the rotate task is invalid; clear rotate")
         return outcome
 
 
@@ -99,16 +99,16 @@ def rotate(
     leaked: Callable[[], frozenset[str]] = frozenset,
     may_post: Callable[[], None] = lambda: None,
 ) -> RotationOutcome:
-    """Arm all stores, refresh with compare and swap, write all stores at once, and read Featurebase again.
+    """Prepare all stores, refresh with compare and swap, write all stores in parallel, and read Featurebase again.
 
-    :param require_all: False lets the refresh go ahead although a store can't be armed (the secret has leaked).
-    :param leaked: tells the fingerprints that are known by now to have leaked, or raises MemoryUnknown. Asked just
-        before the refresh is sent, as an emergency run may begin while this one is under way, and again after a wait;
-        never between a usable answer and the writes. Called on this thread.
-    :param may_post: called last before the refresh is sent; raises RefreshRefused to hold it back.
-    :raises StoresNotReady: a store failed to arm; nothing was refreshed.
-    :raises RefreshRefused: a store holds a value that is not ours; nothing was refreshed.
-    :raises MemoryUnknown: ``leaked`` could not tell before the refresh; nothing was refreshed.
+    :param require_all: False refreshes even if a store is not ready (the secret has leaked).
+    :param leaked: returns the fingerprints recorded as leaked by now, or raises MemoryUnknown. It is called on this
+        thread just before the refresh is sent, since an emergency run may have begun meanwhile, and again after a
+        wait; never between a usable response and the writes.
+    :param may_post: called last before the refresh is sent; raises RefreshRefused to prevent it.
+    :raises StoresNotReady: a store is not ready; nothing was refreshed.
+    :raises RefreshRefused: a store holds a value of unknown origin; nothing was refreshed.
+    :raises MemoryUnknown: ``leaked`` raised it before the refresh; nothing was refreshed.
     :raises RotationError: see :meth:`CompareAndSwap.run`.
     :raises ApiError: Featurebase refused, or could not be read.
     """
@@ -127,7 +127,7 @@ def rotate(
         if refreshed.how != "answered":
             rule = rule.knowing(leaked=_leaked_by_now(leaked, swap.say))
         outcomes = distribute(ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, clock=swap.clock)
-        # The wall clock is read after the stores were written: nothing may come between answer and writes.
+        # The wall clock is read after the stores were written: nothing may come between the response and the writes.
         posted = swap.clock.moment_at(refreshed.posted_at) if refreshed.posted_at is not None else None
         refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule, leaked)
     return RotationOutcome(
@@ -145,10 +145,10 @@ def rotate(
 
 
 class _Guard:
-    """Looks at the stores once more, directly before the refresh is sent.
+    """Checks the stores once more, directly before the refresh is sent.
 
-    :param rule: the terms of the writes; what has leaked meanwhile is added by each look.
-    :param require_all: whether a store that can't be armed, or holds a foreign value, holds the refresh back.
+    :param rule: the rules for writing; each check adds the secrets that have leaked meanwhile.
+    :param require_all: whether a store that is not ready, or holds a foreign value, prevents the refresh.
     """
 
     def __init__(
@@ -164,28 +164,28 @@ class _Guard:
         self.rule = rule
 
     def check(self) -> None:
-        """Look.
+        """Check that the refresh may be sent.
 
-        :raises StoresNotReady: a store was not armed.
-        :raises RefreshRefused: a store holds a value that is not ours, or its place is another program's to write.
-        :raises MemoryUnknown: what has leaked can't be told.
+        :raises StoresNotReady: a store is not ready.
+        :raises RefreshRefused: a store holds a value of unknown origin, or another program writes its place too.
+        :raises MemoryUnknown: the record of leaked secrets can't be read.
         """
         self.rule = self.rule.knowing(leaked=self._leaked())
         if not self._require_all:
             return
         self._ready.require_all(self._plan.webhook_id)
-        not_ours = {**self._ready.owned(), **self._ready.foreign(self.rule, current=self._plan.before)}
-        if not_ours:
-            why = "; ".join(str(problem) for problem in not_ours.values())
+        foreign = self._ready.foreign(self.rule, current=self._plan.before)
+        if foreign:
+            why = "; ".join(str(problem) for problem in foreign.values())
             raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
 
 
 def _leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
-    """What is known to have leaked; a memory that can't be read holds up nothing that follows a refresh."""
+    """The secrets recorded as leaked. After a refresh, a record that can't be read must not delay anything."""
     try:
         return leaked()
     except MemoryUnknown as exc:
-        say(f"{exc.summary}. The stores are written by what was known before")
+        say(f"{exc.summary}. The stores are written with what was known before")
         return frozenset()
 
 
@@ -197,7 +197,7 @@ def _confirm(
     rule: WriteRule,
     leaked: Callable[[], frozenset[str]],
 ) -> tuple[Refreshed, dict[str, StoreOutcome], tuple[str, ...]]:
-    """Read Featurebase after the writes; should it show a newer secret, write that."""
+    """Read Featurebase after the writes; if it shows a newer secret, write that one."""
 
     def read() -> Webhook:
         return read_current(
@@ -213,7 +213,7 @@ def _confirm(
         now = read()
         if secret_of(now) == written:
             return replace(refreshed, webhook=now), outcomes, ()
-        # Once more, after the stores: another try may have written a secret that is newer still.
+        # Read once more after the stores: another try may have written an even newer secret.
         ready = ready.reread()
         now = read()
     except (ApiError, SecretMissing, StaleRead) as exc:
@@ -222,8 +222,8 @@ def _confirm(
     newer = secret_of(now)
     note = (
         f"after {written.fingerprint} was written, Featurebase shows {newer.fingerprint}: the secret was refreshed a "
-        "second time (a person, an orphaned try, or a refresh that committed late). The newer one was written to all "
-        "stores"
+        "second time (by a person, by a try that Airflow lost track of, or by a refresh that took effect late). The "
+        "newer one was written to all stores"
     )
     swap.say(note)
     outcomes = distribute(

@@ -1,4 +1,4 @@
-"""When a scheduled run holds back, so that nobody is surprised by a refresh."""
+"""Decides when a scheduled run is skipped, so that nobody is surprised by a refresh."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class RunTiming:
     """When a Dag run was due.
 
-    :param scheduled: whether Airflow's scheduler made the run; runs by hand are never held back.
+    :param scheduled: whether Airflow's scheduler created the run; manual runs are never skipped.
     :param run_after: when it was due.
-    :param backfill: whether it makes up for a date in the past.
+    :param backfill: whether it belongs to a backfill of past dates.
     """
 
     scheduled: bool
@@ -27,16 +27,16 @@ class RunTiming:
 
 
 def why_no_backfill(timing: RunTiming) -> str | None:
-    """Why a backfill refreshes nothing, or None; it would refresh once for each of its dates."""
+    """Why a backfill run is skipped, or None if it is no backfill: it would refresh once for each of its dates."""
     if not timing.backfill:
         return None
     return "a backfill has nothing to rotate: only the current secret can be replaced; nothing was changed"
 
 
 def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) -> str | None:
-    """Why a scheduled run is too late to surprise people with a refresh, or None.
+    """Why a scheduled run starts too late to refresh, or None.
 
-    Airflow runs a missed tick when a Dag is unpaused, whatever ``catchup`` says.
+    Airflow runs a missed schedule when a Dag is unpaused, whatever ``catchup`` says.
     """
     if not timing.scheduled or late_start is None or timing.run_after is None:
         return None
@@ -52,16 +52,16 @@ def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) 
 def why_too_young(
     timing: RunTiming, *, age: timedelta | None, min_age: timedelta | None, late_start: timedelta | None
 ) -> str | None:
-    """Why a scheduled run leaves a young secret alone, or None.
+    """Why a scheduled run is skipped because the secret is too young, or None.
 
-    A refresh comes after its tick, later by up to ``late_start``. The secret is younger by that when the next tick
-    comes: a daily schedule with a ``min_age`` of a day has to rotate each day.
+    A refresh happens up to ``late_start`` after its scheduled time, so the secret is younger by as much at the next
+    one. That is allowed for: a daily schedule with a ``min_age`` of a day must rotate each day.
 
-    :param age: how old the secret is at most; None where that is not known, which holds nothing back.
+    :param age: the secret's highest possible age; None if unknown, which skips nothing.
     """
     if not timing.scheduled or min_age is None or age is None or age + (late_start or timedelta()) >= min_age:
         return None
     return (
-        f"the secret is {in_words(age)} old at most, less than min_age ({in_words(min_age)}); nothing was changed. "
+        f"the secret is at most {in_words(age)} old, less than min_age ({in_words(min_age)}); nothing was changed. "
         "Trigger the Dag by hand to rotate now"
     )

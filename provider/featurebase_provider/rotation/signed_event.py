@@ -1,4 +1,4 @@
-"""One signed test event: made as Featurebase makes a delivery, and sent to an address that was checked."""
+"""One signed test event, built like a delivery of Featurebase and sent to a checked address."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TOPIC = "webhook.probe"
 ID_PREFIX = "notif_probe_"
 
 MOST_ADDRESSES = 8
-"""Addresses of one host that are tried for one event."""
+"""Most addresses of one host that are tried for one event."""
 
 _CONNECTIONS_OWN = frozenset(
     {
@@ -43,18 +43,18 @@ _CONNECTIONS_OWN = frozenset(
         "te",  # codespell:ignore te
     }
 )  # fmt: skip
-"""Headers that describe one connection or one body (RFC 9110, 7.6.1): the webhook's are not taken over."""
+"""Headers of one connection or one body (RFC 9110, 7.6.1): they are not copied from the webhook's own headers."""
 
 ASK_FOR_ANOTHER_TRY = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses that a server or a gateway in front of it gives while it can't serve."""
+"""HTTP statuses that a server, or a gateway in front of it, sends while it is unable to serve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the receiver said to one event.
+    """The receiver's response to one event.
 
-    :param status: its HTTP status, or None where no answer came.
-    :param error: why no answer came.
+    :param status: its HTTP status, or None if no response came.
+    :param error: why no response came.
     """
 
     status: int | None
@@ -67,20 +67,20 @@ class Answer:
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver says that it took the event, be it in a way that Featurebase does not count (2xx)."""
+        """Whether the receiver took the event (any 2xx), including statuses that Featurebase does not count."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def refused(self) -> bool:
-        """Whether the receiver says that the event is wrong: 4xx, but for those that only ask for a later try.
+        """Whether the receiver refused the event: 4xx, except those that only ask for a later try.
 
-        A redirect names another place, 5xx a fault of the receiver: neither is about the signature.
+        A redirect names another place, and 5xx means a fault of the receiver: neither is about the signature.
         """
         return self.status is not None and 400 <= self.status < 500 and self.status not in ASK_FOR_ANOTHER_TRY
 
     @property
     def may_pass(self) -> bool:
-        """Whether nothing was said of the event: no answer, a fault of the receiver, or a request for a later try."""
+        """Whether a retry may get a decision: no response, a fault of the receiver, or a request for a later try."""
         return self.status is None or self.status >= 500 or self.status in ASK_FOR_ANOTHER_TRY
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Answer:
 
 
 def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None = None) -> bytes:
-    """A ``notification_event`` that no receiver takes for a real one, as JSON bytes.
+    """A ``notification_event`` that can't be mistaken for a real one, as JSON bytes.
 
     :param now: Unix seconds.
     :param body: fields that replace the event's own, ``topic`` for example.
@@ -108,15 +108,15 @@ def probe_event(webhook: Webhook, *, now: float, body: Mapping[str, Any] | None 
 
 @dataclass
 class EventSender:
-    """Sends signed events to one webhook's receiver, each on a connection of its own.
+    """Sends signed events to one webhook's receiver, each on its own connection.
 
-    Directly to an address that was checked: proxies of the environment are not used. ``SSL_CERT_FILE`` and
-    ``SSL_CERT_DIR`` are.
+    It connects directly to a checked address: proxy settings of the environment are ignored. ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` are used.
 
     :param webhook: whose receiver, headers and timeout are used.
     :param body: fields that replace the event's own.
-    :param allow_hosts: hosts that may resolve to addresses refused otherwise.
-    :param clock: its wall clock is what the event is dated with.
+    :param allow_hosts: hosts that may resolve to addresses that are otherwise not allowed.
+    :param clock: the wall clock that dates the events.
     """
 
     webhook: Webhook
@@ -129,7 +129,7 @@ class EventSender:
     def send(self, secret: SigningSecret) -> Answer:
         """Send one event signed with ``secret``.
 
-        :raises ProbeFailed: the destination or a header is refused; nothing was sent.
+        :raises ProbeFailed: the destination is not allowed, or a header can't be sent; nothing was sent.
         """
         try:
             destination = check_destination(self.webhook, allow_hosts=self.allow_hosts, resolve=self.resolve)
@@ -148,28 +148,28 @@ class EventSender:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        """Made once: it takes 20 ms and more, which would count as exposure with each event."""
+        """Built once: it takes 20 ms or more, which would add to the measured exposure with each event."""
         try:
             return httpx.create_ssl_context()
         except (OSError, ValueError) as exc:
             problem = type(exc).__name__
         raise ProbeFailed(
             self.webhook.id,
-            f"the environment's certificate settings (SSL_CERT_FILE, SSL_CERT_DIR) make no TLS client ({problem}); "
-            "the receiver was not probed",
+            f"the environment's certificate settings (SSL_CERT_FILE, SSL_CERT_DIR) are invalid: no TLS client can be "
+            f"built with them ({problem}); the receiver was not probed",
             "unreachable",
         )
 
     def _post(
         self, destination: Destination, address: str, headers: httpx.Headers, body: bytes, seconds: float
     ) -> tuple[Answer, bool]:
-        """Send the event to one address; also say whether there was a connection that it went over.
+        """Send the event to one address. Also return whether a connection was made.
 
-        A transport without a client: it follows no redirect, asks no ``.netrc``, cookie or proxy, and does not log the
-        url, which may hold a token. The answer's body is not read.
+        It uses a transport without a client: no redirects, ``.netrc``, cookies or proxies, and no logging of the url,
+        which may contain a token. The response's body is not read.
         """
         try:
-            # One for each event: a kept connection may lead to a process with the old secret.
+            # A new connection for each event: a kept one may lead to a process with the old secret.
             with self.transport or httpx.HTTPTransport(verify=self._tls) as transport:
                 request = httpx.Request(
                     "POST",
@@ -190,7 +190,7 @@ class EventSender:
             return Answer(None, type(exc).__name__), True
 
     def _headers(self, destination: Destination, secret: SigningSecret, timestamp: int, body: bytes) -> httpx.Headers:
-        # httpx.Headers replaces whatever the case: the webhook's own headers must not give a second signature.
+        # httpx.Headers ignores case: the webhook's own headers must not add a second signature.
         headers = httpx.Headers({"Accept": "*/*", "User-Agent": f"airflow-provider-featurebase/{__version__}"})
         if destination.url.userinfo:
             login = f"{destination.url.username}:{destination.url.password}"
@@ -204,9 +204,9 @@ class EventSender:
 
 
 def _forwarded(webhook: Webhook) -> dict[str, str]:
-    """The webhook's own headers, but for those that belong to one connection.
+    """The webhook's own headers, except those that belong to one connection.
 
-    :raises ProbeFailed: one can't be sent, a line break in it for example; its value is not shown.
+    :raises ProbeFailed: a header can't be sent, for example because of a line break; its value is not shown.
     """
     forwarded = {}
     for name, hidden in webhook.request_config.headers.items():
@@ -214,8 +214,8 @@ def _forwarded(webhook: Webhook) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\t -~]*", value):
             raise ProbeFailed(
                 webhook.id,
-                f"the header {one_line(name, 60)!r} of its requestConfig has characters that a header cannot have; it "
-                "was not probed. Correct the header in Featurebase",
+                f"the header {one_line(name, 60)!r} of its requestConfig contains characters that are not allowed in a "
+                "header; it was not probed. Fix the header in Featurebase",
                 "unreachable",
             )
         if name.lower() not in _CONNECTIONS_OWN:

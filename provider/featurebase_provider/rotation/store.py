@@ -1,8 +1,8 @@
-"""The port behind which every config store lives.
+"""The interface of every config store.
 
-A *store* is a configured place for a webhook's signing secret (a pydantic model in ``stores/``). *Arming* it takes
-two steps: ``arm()`` fetches what Airflow knows of it, on the task's main thread; ``connect()`` builds the client and
-logs in, at once with all other stores. Then it can be read and written.
+A *store* is a configured place for a webhook's signing secret (a pydantic model in ``stores/``). Preparing it takes
+two steps: ``arm()`` reads its connection and Variables from Airflow, on the task's main thread; ``connect()`` builds
+the client and logs in, in parallel with all other stores. Then it can be read and written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MANAGED_BY = "airflow-provider-featurebase"
 
 @dataclass(frozen=True, slots=True)
 class StoreMark:
-    """What a store with metadata says of the value it holds; carries no secret.
+    """The mark that a store with metadata keeps beside the value; holds no secret.
 
     :param webhook_id: the Featurebase webhook whose secret this is.
     :param fingerprint: fingerprint of the value that was written with the mark.
@@ -37,7 +37,7 @@ class StoreMark:
 
 @dataclass(frozen=True, slots=True)
 class SecretPair:
-    """What a store shall hold: the current secret and, where it is kept, the previous one."""
+    """What a store must hold: the current secret and, if it is kept, the previous one."""
 
     current: SigningSecret
     previous: SigningSecret | None = None
@@ -47,20 +47,20 @@ class SecretPair:
 class StoredValue:
     """What a store held when it was read.
 
-    :param current: the value, whoever wrote it; None only if the store says that there is none, or where it is not
+    :param current: the value, whoever wrote it; None only if the store says that there is none, or if it is not
         ``readable``.
-    :param previous: the previous secret, where the store keeps one.
-    :param mark: our mark, where the store has metadata and carries it.
-    :param version: what the store's conditional write needs (an ETag, a version number, the file's text);
-        opaque to everybody else.
-    :param readable: False for a store that takes a value and never shows it. What it holds can't be compared, so it
-        is written whenever it is brought up to date; its configuration insists on ``adopt: true``.
-    :param finished: False if the value is there and something that belongs to writing it is not done yet (a
-        restart, a copy that follows); it is then written again.
-    :param may_be_made: False where the place itself is missing (the file, the secret, the row) and the configuration
-        does not say ``create: true``: a write would be refused.
+    :param previous: the previous secret, if the store keeps one.
+    :param mark: this provider's mark, if the store has metadata and holds one.
+    :param version: what the store's conditional write needs (an ETag, a version number, the file's text); opaque to
+        callers.
+    :param readable: False for a write-only store. What it holds can't be compared, so every update writes it; its
+        configuration requires ``adopt: true``.
+    :param finished: False if the value is there but a step that follows the write, such as a restart or a copy, is not
+        done; the value is then written again.
+    :param may_be_made: False if the place itself (the file, the secret, the row), or our key in it, is missing and the
+        configuration does not set ``create: true``: a write would be refused.
     :param owned: why nothing may be refreshed for this store: another program writes the place too, and puts its own
-        value back. Where a refresh is over, or can't wait, the store is written all the same.
+        value back. After a refresh, and in an emergency, the store is written all the same.
     """
 
     current: SigningSecret | None
@@ -82,11 +82,11 @@ class StoredValue:
 
 @dataclass(frozen=True, slots=True)
 class Writability:
-    """What a store could prove about a later write, without changing what readers see.
+    """Whether a later write would succeed, tested without changing what readers see.
 
-    :param proven: False where the store has no means to prove it ("reachable, not provable").
-    :param detail: one sentence on how it was proven, or why it can't be.
-    :param warning: what will end or undo a write that succeeds, and when; empty where nothing is known to.
+    :param proven: False if the store offers no way to test it ("reachable, not provable").
+    :param detail: one sentence on how it was tested, or why it can't be.
+    :param warning: what will end or undo a write that succeeds, and when; empty if nothing is known to.
     """
 
     proven: bool
@@ -95,34 +95,36 @@ class Writability:
 
 
 class ArmedStore(ABC):
-    """A store that has all it needs of Airflow: to be connected once, then read and written.
+    """A store that has everything it needs from Airflow. Connect it once, then read and write it.
 
-    Methods raise :class:`~featurebase_provider.rotation.errors.StoreError` only; no message holds a value.
+    Methods raise only :class:`~featurebase_provider.rotation.errors.StoreError`; no message contains a stored value.
     """
 
     main_thread_only: ClassVar[bool] = False
-    """True where any of the methods calls Airflow's SDK, which is safe on the task's main thread only."""
+    """True if any of the methods calls Airflow's SDK, which is safe only on the task's main thread."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
         self.trial = trial_like()
         """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
+        self.trial_mark = StoreMark("", self.trial.fingerprint, "")
+        """The mark that goes with it; whoever knows the webhook sets its own. No ``webhook_id``: it is not known."""
         self.patience = 0.0
-        """Seconds that :meth:`write` may wait for what belongs to it, such as a copy that follows. A rotation waits for
-        nothing, and leaves the store unfinished; a push, which delays no other store, sets more."""
+        """Seconds that :meth:`write` may wait for the steps that follow it, such as a copy. A rotation does not wait,
+        and leaves the store unfinished. A push, which delays no other store, sets more."""
 
     def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
-        """Do what takes time and needs no Airflow, before anything else is asked: build the client, log in.
+        """Build the client and log in: the slow steps that need no Airflow. Called before any other method.
 
-        It runs on the store's own thread (unless :attr:`main_thread_only`), at once with all other stores.
+        It runs on the store's own thread (unless :attr:`main_thread_only`), in parallel with all other stores.
 
         :raises StoreError: the store can't be used; nothing was changed.
         """
 
     @abstractmethod
     def prove_writable(self) -> Writability:
-        """Show that :meth:`write` would succeed, without changing what readers see.
+        """Test that :meth:`write` would succeed, without changing what readers see.
 
         What is tried is what a run would write: each pair of :meth:`trials`, carried as far as the
         store allows. What can't be tried is said: "not provable".
@@ -130,18 +132,16 @@ class ArmedStore(ABC):
 
     @abstractmethod
     def read(self) -> StoredValue:
-        """Read what the store holds now. Absent is an answer; an outage or a refusal is an error."""
+        """Read what the store holds now. A missing value is a valid result; an outage or a refusal is an error."""
 
     @abstractmethod
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Put ``pair`` in one atomic step, provided the store still is as ``held`` says.
+        """Write ``pair`` in one atomic step, if the store still is as ``held`` says.
 
-        ``pair.previous`` None removes (or empties) a previous secret that the store keeps. Everything else in
-        the same secret, file or row stays as it is.
+        If ``pair.previous`` is None, a previous secret that the store keeps is removed or emptied. Everything else in
+        the same secret, file or row stays unchanged.
 
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
-        :raises StoreError: nothing was written, or something that belongs to the write could not be done, or was not
-            done within :attr:`patience` of more than none; which of these, the message says.
         """
 
     def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:
@@ -160,7 +160,7 @@ class ArmedStore(ABC):
         return tuple(pairs)
 
     def close(self) -> None:  # noqa: B027 - some stores have nothing to give back
-        """Give connections back. Safe to call twice, and where connecting has failed."""
+        """Close connections. Safe to call twice, and after connecting has failed."""
 
 
 class Store(Protocol):
@@ -180,11 +180,11 @@ class Store(Protocol):
 
     @property
     def previous_target(self) -> str | None:
-        """Where it keeps the previous secret, as a text like ``target``; None where it keeps none, or can't say."""
+        """Where it keeps the previous secret, as a text like ``target``; None if it keeps none, or if unknown."""
 
     @property
     def adopt(self) -> bool:
-        """Whether a value that is not ours may be replaced."""
+        """Whether a value of unknown origin may be replaced."""
 
     @property
     def timeout(self) -> float:
@@ -195,7 +195,7 @@ class Store(Protocol):
         """Whether the store keeps the previous secret beside the current one."""
 
     def arm(self) -> ArmedStore:
-        """Fetch what Airflow knows of the store, and nothing that takes time; on the task's main thread.
+        """Read the store's connection and Variables from Airflow; nothing slow. Called on the task's main thread.
 
-        :raises StoreError: the store cannot be used; nothing was changed.
+        :raises StoreError: the store can't be used; nothing was changed.
         """

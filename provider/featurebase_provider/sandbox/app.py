@@ -35,9 +35,9 @@ from featurebase_provider.sandbox.webhooks import Webhook
 
 
 def api_router(state: SandboxState) -> APIRouter:
-    """The endpoints, working on this state.
+    """The endpoints of the API, for this state.
 
-    No handler awaits between looking and changing, so each call takes effect at once or not at all.
+    No handler awaits between reading and changing the state, so each call takes effect completely or not at all.
     """
     router = APIRouter(prefix=f"{API_PREFIX}/webhooks")
 
@@ -78,7 +78,7 @@ def api_router(state: SandboxState) -> APIRouter:
     @router.patch("/{webhook_id}")
     async def update_webhook(request: Request, webhook_id: str) -> Response:
         webhook_id = read_webhook_id(webhook_id)
-        before = state.webhooks.get(webhook_id).as_json()  # an unknown webhook is told before a faulty body
+        before = state.webhooks.get(webhook_id).as_json()  # an unknown webhook is reported before an invalid body
         wanted = read_body(UpdateInput, await request.body())
         webhook = state.webhooks.update(webhook_id, wanted)
         return changed(request, shown(request, webhook), "webhook.updated", webhook, before)
@@ -127,10 +127,10 @@ def audit_log_router(state: SandboxState) -> APIRouter:
 
 
 def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
-    """A local Featurebase with an empty workspace.
+    """Create a local Featurebase with an empty workspace.
 
-    Its state is in ``app.state.sandbox``. A server ends what is under way with the lifespan. Under
-    ``httpx.ASGITransport``, which runs none, await ``app.state.sandbox.aclose()`` where events were emitted.
+    Its state is in ``app.state.sandbox``. Under a server, running work ends with the application's lifespan.
+    ``httpx.ASGITransport`` runs no lifespan: there, await ``app.state.sandbox.aclose()`` if events were emitted.
 
     :param api_key: the one key that the API accepts.
     :param settings: further fields of :class:`~featurebase_provider.sandbox.state.SandboxSettings`, and switches
@@ -156,7 +156,7 @@ def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
         },
     )
     app.state.sandbox = state
-    # The last one added is the first one that a call meets.
+    # A call passes the last one added first.
     app.add_middleware(Misbehaviour, state=state)
     app.add_middleware(Gate, state=state)
     app.add_middleware(_Dated, state=state)
@@ -167,7 +167,7 @@ def create_sandbox(api_key: str = DEFAULT_API_KEY, **settings: Any) -> FastAPI:
 
 
 class _Dated:
-    """Gives answers the sandbox's own time as their ``Date``, unless they have one."""
+    """Sets the ``Date`` header of responses without one to the sandbox's own time."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app, self._state = app, state
@@ -192,7 +192,9 @@ async def _answer_http_error(request: Request, error: HTTPException) -> Response
 
 
 async def _answer_invalid_control(_: Request, error: RequestValidationError) -> Response:
-    """Say what is wrong with a control call's body, without quoting it: it may hold a secret."""
-    problems = [f"{'.'.join(str(part) for part in one['loc'][1:]) or 'body'}: {one['msg']}" for one in error.errors()]
+    """Say what is wrong with a control call's body, without quoting it: it may contain a secret."""
+    problems = [
+        f"{'.'.join(str(part) for part in detail['loc'][1:]) or 'body'}: {detail['msg']}" for detail in error.errors()
+    ]
     refusal = CallRefused(422, "invalid_parameter", "; ".join(problems))
     return JSONResponse(refusal.body(), refusal.status)

@@ -1,4 +1,4 @@
-"""What Featurebase does not document, so that a test can try it either way."""
+"""Switches for behaviour that Featurebase does not document, so that a test can try each possibility."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ DEFAULT_PAUSE_AFTER = 50
 class Behaviour(BaseModel):
     """The switches. Each is an option of ``featurebase-sandbox serve`` and a field of ``POST /_sandbox/behaviour``.
 
-    A stale read shows each webhook as before its last change.
+    A stale read shows each webhook as it was before its last change.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     retry_signing: Literal["first", "current"] = Field(
-        "current", description="the secret that signs retries: that of the first attempt, or the current one"
+        "current", description="which secret signs retries: that of the first attempt, or the current one"
     )
     pause_after: Annotated[int, Field(ge=0)] = Field(
-        DEFAULT_PAUSE_AFTER, description="consecutive delivery failures that pause a webhook, 0 for never"
+        DEFAULT_PAUSE_AFTER, description="number of consecutive delivery failures that pause a webhook; 0: never"
     )
     updated_at: Literal["moves", "stays"] = Field("moves", description="what a refresh does to updatedAt")
     timestamps: Literal["ms", "seconds", "get_seconds"] = Field(
-        "ms", description="a webhook's times in milliseconds, cut to whole seconds, or cut in answers to GET only"
+        "ms", description="precision of a webhook's times: milliseconds, whole seconds, or whole seconds in GET only"
     )
     reads: Annotated[tuple[Age, ...], Field(min_length=1)] = Field(
-        ("fresh",), description="what reads of webhooks show, in turns that begin anew, as in fresh,stale,fresh"
+        ("fresh",), description="what successive reads of webhooks show, repeated; for example fresh,stale,fresh"
     )
     stale_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="how many of the reads are stale besides, at random, from 0 to 1"
+        0.0, description="fraction of further reads that are stale at random, from 0 to 1"
     )
-    seed: int = Field(0, description="of what is random")
+    seed: int = Field(0, description="seed for random behaviour")
     reads_by: Literal["read", "connection", "user_agent"] = Field(
-        "read", description="what takes turns: each read, or each connection or User-Agent with all its reads"
+        "read", description="what takes turns: each read, or all reads of each connection or User-Agent"
     )
 
     audit_log: Literal["available", "forbidden", "missing"] = Field(
@@ -55,13 +55,13 @@ class Behaviour(BaseModel):
         return reads.split(",") if isinstance(reads, str) else reads
 
     def time_text(self, method: str) -> TimeText:
-        """How answers to this HTTP method write a webhook's times."""
+        """The format of a webhook's times in responses to this HTTP method."""
         cut = self.timestamps == "seconds" or (self.timestamps == "get_seconds" and method == "GET")
         return iso_seconds if cut else iso_ms
 
 
 class Reads:
-    """Tells of each read of webhooks whether it is stale, as the behaviour asks."""
+    """Decides for each read of webhooks whether it is stale."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -69,9 +69,9 @@ class Reads:
         self._turn_of: dict[object, int] = {}
 
     def next_is_stale(self, *, connection: object, user_agent: str) -> bool:
-        """Give the read its turn.
+        """Whether the next read is stale.
 
-        :param connection: tells the connection over which it came from others.
+        :param connection: identifies the connection over which it came.
         """
         behaviour = self._behaviour
         if behaviour.reads_by == "read":

@@ -1,4 +1,4 @@
-"""Ending background tasks for certain."""
+"""Cancels background tasks reliably."""
 
 from __future__ import annotations
 

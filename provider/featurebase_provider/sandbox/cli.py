@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 UNUSABLE = 2
-"""Exit status where the arguments, or the machine, don't allow a start."""
+"""Exit status if the command could not start, because of its arguments or the machine."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand until the process is told to end.
+    """Run a subcommand until the process receives SIGTERM or SIGINT.
 
-    :param argv: the arguments, without the program's name; those of the process where none are given.
-    :returns: the exit status: 0 after a stop by SIGTERM or SIGINT, 2 where it could not start.
+    :param argv: the arguments, without the program's name; default: those of the process.
+    :returns: the exit status: 0 after a stop by SIGTERM or SIGINT, 2 if it could not start.
     """
     options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -63,7 +63,7 @@ def _sandbox(options: argparse.Namespace) -> FastAPI:
     try:
         return create_sandbox(options.api_key, state=options.state, **switches)
     except ValidationError as error:
-        problems = [f"{_option(str(one['loc'][0]))}: {one['msg']}" for one in error.errors()]
+        problems = [f"{_option(str(detail['loc'][0]))}: {detail['msg']}" for detail in error.errors()]
         raise SandboxUnusable("; ".join(problems)) from None
 
 
@@ -80,32 +80,35 @@ def _receiver(options: argparse.Namespace) -> FastAPI:
 
 
 def _leave(_: int, __: FrameType | None) -> NoReturn:
-    # uvicorn ends in good order and then raises the signal again; being told to stop is no failure.
+    # uvicorn shuts down and then raises the signal again; a requested stop is not a failure.
     raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="featurebase-sandbox", description="A local Featurebase to try webhook secret rotation on."
+        prog="featurebase-sandbox", description="A local Featurebase for trying out webhook secret rotation."
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    serve = commands.add_parser("serve", help="the local Featurebase", description="Run the local Featurebase.")
+    serve = commands.add_parser("serve", help="run the local Featurebase", description="Run the local Featurebase.")
     _add_address(serve, port=8787)
     serve.add_argument("--api-key", default="sk_sandbox", help="the key that the API accepts (%(default)s)")
     serve.add_argument(
-        "--state", type=Path, metavar="FILE", help="keep the webhooks in this file, and begin with them another time"
+        "--state", type=Path, metavar="FILE", help="keep the webhooks in this file, and load them at the next start"
     )
     _add_switches(serve)
 
     receiver = commands.add_parser(
         "receiver",
-        help="the sample receiver",
+        help="run the sample receiver",
         description="Run a receiver that verifies signatures with a secret read from a file.",
     )
     _add_address(receiver, port=8788)
     receiver.add_argument(
-        "--secret-file", type=Path, required=True, help="the bare secret; with --key a JSON or dotenv file"
+        "--secret-file",
+        type=Path,
+        required=True,
+        help="file with just the secret or, with --key, a JSON or dotenv file",
     )
     receiver.add_argument("--key", metavar="NAME", help="name of the current secret in the file")
     receiver.add_argument("--previous-key", metavar="NAME", help="name of the previous secret, accepted too")
@@ -114,18 +117,18 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="S",
-        help="look at the file at most every S seconds (at each delivery)",
+        help="check the file for changes at most every S seconds (default: at each delivery)",
     )
     receiver.add_argument(
-        "--clock-url", metavar="URL", help="where to ask for the time, as in http://127.0.0.1:8787/_sandbox/clock"
+        "--clock-url", metavar="URL", help="take the time from this URL, such as http://127.0.0.1:8787/_sandbox/clock"
     )
     return parser
 
 
 def _add_switches(parser: argparse.ArgumentParser) -> None:
-    """An option for each switch of the behaviour, without a value where it isn't given."""
+    """Add an option for each switch of the behaviour; an option that is not given is left out of the result."""
     for name, field in Behaviour.model_fields.items():
-        choices = [one for one in get_args(field.annotation) if isinstance(one, str)]
+        choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
         parser.add_argument(
             _option(name),
             choices=choices or None,

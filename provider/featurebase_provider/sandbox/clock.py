@@ -1,4 +1,4 @@
-"""The sandbox's time: the server's, which can be moved on, and that of the retries, which can run faster besides."""
+"""The sandbox's clocks: the server's time, which can be advanced, and the retries' time, which can also run faster."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def iso_seconds(unix_ms: int) -> str:
 
 
 class SandboxClock:
-    """Tells the server's time, and calls what is to happen later.
+    """Gives the server's time, and runs jobs later.
 
-    Two rates: the server's time passes as fast as the wall's, the seconds that a job waits pass ``speed`` times as
-    fast. Both jump when the clock is moved on.
+    There are two rates: the server's time passes as fast as the wall clock's, but the seconds that a job waits pass
+    ``speed`` times as fast. Both jump when the clock is advanced.
 
     :param wall: Unix seconds.
     :param monotonic: seconds that never run backwards.
@@ -57,12 +57,12 @@ class SandboxClock:
 
     @property
     def ahead(self) -> float:
-        """By how many seconds the server's time was moved on."""
+        """The number of seconds by which the server's time was advanced."""
         return self._ahead
 
     @property
     def speed(self) -> float:
-        """How many of a job's seconds pass in a real one."""
+        """How many of a job's seconds pass in a real second."""
         return self._speed
 
     @speed.setter
@@ -75,22 +75,22 @@ class SandboxClock:
         self._set_timer()
 
     def call_later(self, seconds: float, job: Callable[[], object]) -> None:
-        """Call ``job`` when so many seconds have passed; never, once the clock was closed.
+        """Call ``job`` after this many seconds; never after the clock was closed.
 
-        A change of speed and a jump count for what waits already, too.
+        Changes of speed and jumps also apply to jobs that are already waiting.
         """
         if not self._closed:
             heapq.heappush(self._jobs, (self._now() + seconds, next(self._numbers), job))
             self._set_timer()
 
     async def stands(self) -> None:
-        """Wait until nobody moves the time on: what begins meanwhile could end in another hour."""
+        """Wait until the time is not being advanced: work that begins meanwhile could end in another hour."""
         await self._stands.wait()
 
     async def advance(self, seconds: float, settle: Callable[[], Awaitable[None]]) -> None:
-        """Move the time on, as if it had passed: it stops at each job that comes due, in their order.
+        """Advance the time as if it had passed, stopping at each job that is due, in their order.
 
-        :param settle: waits until what a job has begun is over, so that what follows from it finds its place too.
+        :param settle: waits until the work that a job started is done, so that its follow-up jobs run in order too.
         """
         async with self._turn:
             self._stands.clear()
@@ -109,7 +109,7 @@ class SandboxClock:
                 self._set_timer()
 
     def close(self) -> None:
-        """Forget all jobs, and take none any more."""
+        """Drop all jobs, and accept no more."""
         self._closed = True
         self._jobs.clear()
         self._set_timer()

@@ -1,7 +1,7 @@
-"""Breaking a client's connection, which ASGI offers no means for.
+"""Breaks a client's connection, for which ASGI offers no means.
 
-The sandbox's own server (``server.py``) puts each connection's transport within the application's reach.
-Without it, as under ``httpx.ASGITransport``, the error is raised that a client would have met.
+The sandbox's own server (``server.py``) makes each connection's transport available to the application. Without it, as
+under ``httpx.ASGITransport``, the error that a client would have seen is raised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class BreakableProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with the transport and a number of its own in each request's ``scope["state"]``."""
+    """uvicorn's HTTP/1.1, with the transport and a connection number in each request's ``scope["state"]``."""
 
     _numbers = itertools.count(1)
 
@@ -37,7 +37,7 @@ def is_breakable(scope: Scope) -> bool:
 
 
 def connection_number(scope: Scope) -> int:
-    """Tells the connection of a call from others; 0 where there is none."""
+    """A number that identifies the call's connection; 0 if there is none."""
     number: int = scope.get("state", {}).get(_NUMBER, 0)
     return number
 
@@ -59,7 +59,7 @@ async def reset_connection(scope: Scope, receive: Receive) -> None:
 
 
 async def close_connection(scope: Scope, receive: Receive) -> None:
-    """End the call by closing the connection in good order, without an answer.
+    """End the call by closing the connection normally, without a response.
 
     :raises httpx.RemoteProtocolError: there is no connection to break.
     """
@@ -73,5 +73,5 @@ async def _abort(scope: Scope, receive: Receive, *, linger: bool) -> None:
     if not linger:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     transport.abort()
-    # uvicorn takes a missing answer for an error of the application until it has seen the connection go.
+    # uvicorn reports a missing response as an error of the application until it has seen the connection close.
     await until_client_left(receive)

@@ -1,4 +1,4 @@
-"""The sandbox's own control, under ``/_sandbox/``: without a key, for clients on this machine only."""
+"""The sandbox's control calls under ``/_sandbox/``: without an API key, for clients on this machine only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featurebase_provider.sandbox.webhooks import LastStatus
 CONTROL_PREFIX = "/_sandbox"
 MAX_AT_ONCE = 10_000
 END_OF_TIME = datetime(2100, 1, 1, tzinfo=timezone.utc)
-"""To which the clock can be moved on: a webhook's id begins with its time in 8 hexadecimal digits."""
+"""The latest time to which the clock can be advanced: a webhook's id begins with its time in 8 hex digits."""
 
 
 class _Input(BaseModel):
@@ -38,8 +38,8 @@ class EventsInput(_Input):
 class ClockInput(_Input):
     """Body of ``POST /_sandbox/clock``.
 
-    :param speed: how many times as fast delivery retries come, those already waiting included.
-    :param advance: seconds by which to move the server's time on.
+    :param speed: how many times as fast delivery retries are sent, including those already waiting.
+    :param advance: seconds by which to advance the server's time.
     """
 
     speed: Annotated[float, Field(gt=0, le=MAX_SPEED)] | None = None
@@ -53,7 +53,7 @@ class ClockInput(_Input):
 
 
 class LastStatusInput(_Input):
-    """A delivery result to pretend."""
+    """A delivery result to set."""
 
     code: int
     message: str
@@ -61,7 +61,7 @@ class LastStatusInput(_Input):
 
 
 class HealthInput(_Input):
-    """Health figures to pretend; those left out stay as they are."""
+    """Health figures to set; those left out stay unchanged."""
 
     lastResponseTime: int = 0
     avgResponseTime: int = 0
@@ -71,13 +71,13 @@ class HealthInput(_Input):
 
 
 class ForceInput(_Input):
-    """Body of ``POST /_sandbox/webhooks/{id}``: what Featurebase can do to a webhook and clients can't.
+    """Body of ``POST /_sandbox/webhooks/{id}``: changes that Featurebase can make to a webhook and clients can't.
 
-    :param status: any status, ``suspended`` too; the health figures stay.
+    :param status: any status, including ``suspended``; the health figures stay unchanged.
     :param secret: the signing secret, as if somebody else had refreshed it to this value.
-    :param omit_secret: let answers lack ``secret``.
-    :param keep_secret: let refreshes answer with the secret unchanged.
-    :param topics: topics, unknown ones too.
+    :param omit_secret: leave ``secret`` out of responses.
+    :param keep_secret: answer refreshes with an unchanged secret.
+    :param topics: topics, including unknown ones.
     :param extra: further fields of the webhook object.
     """
 
@@ -93,7 +93,7 @@ class ForceInput(_Input):
 
 
 def control_router(state: SandboxState) -> APIRouter:
-    """The control calls, working on this state."""
+    """The control calls, for this state."""
     router = APIRouter(prefix=CONTROL_PREFIX, dependencies=[Depends(_loopback_only)])
     _add_event_routes(router, state)
     _add_journal_routes(router, state)
@@ -103,13 +103,13 @@ def control_router(state: SandboxState) -> APIRouter:
 
     @router.post("/reset")
     async def reset() -> dict[str, bool]:
-        """Forget all but the options of the start; end all that is under way."""
+        """Drop everything except the start options, and end all running work."""
         await state.reset()
         return {"reset": True}
 
     @router.post("/webhooks/{webhook_id}")
     async def force(request: Request, webhook_id: str, wanted: ForceInput) -> dict[str, Any]:
-        """Put a webhook into a state that the API doesn't let clients set.
+        """Put a webhook into a state that clients can't set through the API.
 
         A new secret is entered into the audit log as a person's doing at the dashboard.
         """
@@ -129,8 +129,8 @@ def _add_event_routes(router: APIRouter, state: SandboxState) -> None:
     async def emit(wanted: EventsInput) -> dict[str, Any]:
         """Emit events to every active webhook that subscribes to the topic.
 
-        Answers with the ids of the events that happened at once; a paced emission gives its events their ids
-        when they happen.
+        The response has the ids of the events that were emitted at once; events of a paced emission get their ids when
+        they are emitted.
         """
         topic = wanted.topic
         if topic not in KNOWN_TOPICS and not state.webhooks.subscribed_to(topic):
@@ -147,7 +147,7 @@ def _add_event_routes(router: APIRouter, state: SandboxState) -> None:
 
     @router.delete("/events")
     async def stop_emissions() -> dict[str, int]:
-        """End paced emissions. What was emitted is still delivered, and stays in the journal."""
+        """End paced emissions. Events that were emitted are still delivered, and stay in the journal."""
         state.deliveries.stop_emissions()
         return {"emitted": len(state.journal.events)}
 
@@ -160,7 +160,7 @@ def _add_journal_routes(router: APIRouter, state: SandboxState) -> None:
     @router.get("/deliveries")
     async def list_attempts(webhookId: str | None = None) -> list[dict[str, Any]]:
         attempts = state.journal.attempts
-        return [one.as_json() for one in attempts if webhookId is None or one.webhook_id == webhookId]
+        return [attempt.as_json() for attempt in attempts if webhookId is None or attempt.webhook_id == webhookId]
 
     @router.get("/requests")
     async def list_calls() -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def _add_journal_routes(router: APIRouter, state: SandboxState) -> None:
 
     @router.get("/secrets")
     async def list_secrets() -> list[dict[str, Any]]:
-        """Every signing secret issued since the start or a reset: what a search for leaks has to look for."""
+        """Every signing secret issued since the start or a reset, for a search for leaks."""
         return [issued.as_json() for issued in state.webhooks.issued]
 
 
@@ -183,7 +183,7 @@ def _add_fault_routes(router: APIRouter, state: SandboxState) -> None:
 
     @router.delete("/faults")
     async def clear_faults() -> dict[str, int]:
-        """Forget the faults and let go of the calls they hold. Late commits on their way still come."""
+        """Drop the faults and release the calls that they hold. Pending late commits still happen."""
         cleared = len(state.faults.waiting())
         state.faults.clear()
         return {"cleared": cleared}
@@ -196,7 +196,7 @@ def _add_behaviour_routes(router: APIRouter, state: SandboxState) -> None:
 
     @router.post("/behaviour")
     async def set_behaviour(wanted: Behaviour) -> dict[str, Any]:
-        """Set the switches that were sent; the turns of reads begin anew."""
+        """Set the switches that were sent; the turns of reads start again."""
         state.behave(state.behaviour.model_copy(update=wanted.model_dump(exclude_unset=True)))
         return state.behaviour.model_dump()
 
@@ -209,12 +209,13 @@ def _add_clock_routes(router: APIRouter, state: SandboxState) -> None:
 
     @router.post("/clock")
     async def set_clock(wanted: ClockInput) -> dict[str, float]:
-        """Set how fast delivery retries come, or move the server's time on.
+        """Set how fast delivery retries are sent, or advance the server's time.
 
-        Retries that come due meanwhile are delivered first, each at its time, before this call is answered.
+        Retries that are due by then are delivered, each at its time, before this call returns.
         """
         if state.clock.unix() + wanted.advance > END_OF_TIME.timestamp():
-            raise CallRefused(400, "too_far", f"The clock goes to {END_OF_TIME:%Y-%m-%d} at most", "advance")
+            message = f"The clock can be advanced to {END_OF_TIME:%Y-%m-%d} at most"
+            raise CallRefused(400, "too_far", message, "advance")
         if wanted.speed is not None:
             state.clock.speed = wanted.speed
         if wanted.advance:
@@ -247,4 +248,4 @@ def _unix_ms(moment: datetime) -> int:
 
 def _loopback_only(request: Request) -> None:
     if request.client is None or not is_loopback(request.client.host):
-        raise CallRefused(403, "loopback_only", "The sandbox's control is open to this machine only")
+        raise CallRefused(403, "loopback_only", "The sandbox's control calls are accepted from this machine only")

@@ -1,7 +1,7 @@
 """Signed deliveries with Featurebase's retries (its guides "Security" and "Delivery behaviors").
 
-The signature is made here from the documentation and not by ``featurebase.signatures``, so that the sandbox
-can show an error in that module.
+The signature is computed here from the documentation, not with ``featurebase.signatures``, so that the sandbox can
+reveal an error in that module.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ RETRY_DELAYS = (60.0, 3600.0, 21600.0)
 """Seconds from the end of the first, second and third attempt to the next one."""
 ACCEPTED_STATUSES = frozenset({200, 201, 202, 204})
 MAX_TIMEOUT = 30.0
-"""Seconds that a webhook's ``timeoutMs`` may allow at most."""
+"""The longest ``timeoutMs`` of a webhook, in seconds."""
 ORGANIZATION_ID = "65f000000000000000000001"
 NO_ANSWER_CODE = 0
-"""``lastStatus.code`` of an attempt without an answer; what Featurebase puts there is not documented."""
+"""``lastStatus.code`` of an attempt without a response; Featurebase does not document its value."""
 
 
 def signature_headers(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
-    """The two headers that prove a delivery; ``timestamp`` in Unix seconds."""
+    """The two headers that authenticate a delivery; ``timestamp`` in Unix seconds."""
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": digest}
 
 
 class Deliveries:
-    """Sends events to webhooks, each attempt in a task of its own, and writes the journal of it.
+    """Sends events to webhooks, each attempt in its own task, and records them in the journal.
 
-    :param webhooks: looked up afresh before each attempt; one that is not active gets no further attempt.
-    :param clock: knows the time, and when retries are due.
-    :param behaviour: the switches as they stand.
+    :param webhooks: the webhooks; read before each attempt, and one that is not active gets no further attempt.
+    :param clock: the sandbox's clock, which also runs the retries.
+    :param behaviour: returns the current switches.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Deliveries:
         self._client: httpx.AsyncClient | None = None
 
     def emit(self, topic: str, item: dict[str, Any] | None = None) -> list[Event]:
-        """Let something happen: each active webhook that wants the topic gets an event of its own."""
+        """Emit an event: each active webhook that subscribes to the topic gets its own."""
         now_ms = self._clock.unix_ms()
         subscribers: list[Webhook | None] = [*self._webhooks.subscribed_to(topic)] or [None]
         events = []
@@ -72,7 +72,7 @@ class Deliveries:
         return events
 
     def emit_paced(self, topic: str, item: dict[str, Any] | None, *, count: int, per_second: float) -> None:
-        """Let something happen ``count`` times at an even pace, in the background."""
+        """Emit an event ``count`` times at an even pace, in the background."""
         self._start(self._emit_paced(topic, item, count, per_second), self._emissions)
 
     def stop_emissions(self) -> None:
@@ -81,7 +81,7 @@ class Deliveries:
             task.cancel()
 
     async def settle(self) -> None:
-        """Wait until no attempt is under way, and all retries have their time."""
+        """Wait until no attempt is running and all retries are scheduled."""
         while self._attempts:
             await asyncio.wait([*self._attempts])
 
@@ -144,7 +144,7 @@ class Deliveries:
 
     async def _send(self, url: str, headers: httpx.Headers, body: bytes) -> int:
         if self._client is None:
-            # A connection for each delivery: one that the receiver is about to close must not fail an event.
+            # A new connection for each delivery: one that the receiver is closing must not fail an event.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
             self._client = httpx.AsyncClient(limits=limits, timeout=MAX_TIMEOUT, trust_env=False)
         async with self._client.stream("POST", url, headers=headers, content=body) as response:

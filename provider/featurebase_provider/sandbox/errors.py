@@ -1,4 +1,4 @@
-"""What the sandbox runs into, and how a refused call of its API is answered.
+"""The sandbox's errors, and the response to a refused call of its API.
 
 FeaturebaseError
 ├── CallRefused        answered to the client as Featurebase's error body
@@ -22,7 +22,7 @@ def error_type_for(status: int) -> str:
 class CallRefused(FeaturebaseError):
     """A call that the API refuses; nothing was changed.
 
-    :param status: HTTP status of the answer, 400 or more.
+    :param status: HTTP status of the response, 400 or more.
     :param code: machine-readable reason. Featurebase documents no list of them: these are the sandbox's own.
     :param message: the reason in words; quotes no header value and no secret.
     :param param: the request field, query parameter or header at fault.
@@ -38,7 +38,7 @@ class CallRefused(FeaturebaseError):
         return f"{self.status} {self.code}: {self.message}"
 
     def body(self) -> dict[str, Any]:
-        """The answer's JSON body, as the API reference gives it."""
+        """The response's JSON body, as in the API reference."""
         return {
             "error": {
                 "type": error_type_for(self.status),

@@ -1,4 +1,4 @@
-"""Faults: which of the next API calls shall go wrong, and how.
+"""Faults: which of the next API calls go wrong, and how.
 
 =============  ==========================================================================================
 kind           what the call does
@@ -11,7 +11,7 @@ drop_response  takes effect, then closes the connection without an answer
 late_commit    answers ``status`` in error form, or nothing where no status is given; takes effect
                ``seconds`` later
 stale_read     (GET) answers as before the last change of each webhook
-malformed      answers a body that is no webhook: ``body`` is truncated, not_json, wrong_type or html
+malformed      answers a body that is not a webhook: ``body`` is truncated, not_json, wrong_type or html
 =============  ==========================================================================================
 
 ``status``, ``latency``, ``hang`` and ``reset`` come before the call takes effect (``latency`` delays it, the
@@ -36,10 +36,10 @@ MAX_SECONDS = 86_400
 class FaultInput(BaseModel):
     """Body of ``POST /_sandbox/faults``.
 
-    :param method: HTTP method of the calls to spoil, ``*`` for any.
-    :param path: their path, exactly or as a shell pattern (``/v2/webhooks/*/secret``).
+    :param method: HTTP method of the affected calls, ``*`` for any.
+    :param path: their path, exact or as a shell pattern (``/v2/webhooks/*/secret``).
     :param count: how many matching calls go wrong.
-    :param skip: how many matching calls are left alone before that.
+    :param skip: how many matching calls succeed before that.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -68,7 +68,7 @@ class FaultInput(BaseModel):
 
 @dataclass(slots=True)
 class Fault:
-    """A fault that waits for calls to spoil."""
+    """A fault that waits for matching calls."""
 
     id: int
     wanted: FaultInput
@@ -76,17 +76,17 @@ class Fault:
     to_skip: int = 0
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether the fault spoils this call."""
+        """Whether the fault affects this call."""
         wanted = "GET" if self.wanted.kind == "stale_read" else self.wanted.method.upper()
         return wanted in ("*", method) and (path == self.wanted.path or fnmatchcase(path, self.wanted.path))
 
     def as_json(self) -> dict[str, Any]:
-        """The fault as it was asked for, its id, and how many calls it will still spoil."""
+        """The fault as requested, its id, and how many calls it will still affect."""
         return {"id": self.id, **self.wanted.model_dump(exclude_unset=True), "remaining": self.remaining}
 
 
 class FaultBook:
-    """The faults that are waiting, oldest first, and the calls that are held by one."""
+    """The waiting faults, oldest first, and the calls that they hold."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -95,7 +95,7 @@ class FaultBook:
 
     @property
     def released(self) -> asyncio.Event:
-        """Is set when the calls held at this moment must be held no longer."""
+        """Set when the calls that are held now must be released."""
         return self._released
 
     def add(self, wanted: FaultInput) -> Fault:
@@ -105,13 +105,13 @@ class FaultBook:
         return fault
 
     def waiting(self) -> list[Fault]:
-        """The faults that will still spoil a call."""
+        """The faults that will still affect a call."""
         return list(self._faults)
 
     def take(self, method: str, path: str) -> FaultInput | None:
-        """Spend the oldest fault that matches this call, if any; one call meets one fault.
+        """Use the oldest fault that matches this call, if any; a call gets at most one fault.
 
-        A fault that still skips calls lets this one pass, to the next fault if there is one.
+        A fault that still skips calls lets this one pass to the next matching fault.
         """
         for fault in self._faults:
             if not fault.matches(method, path):
@@ -126,11 +126,11 @@ class FaultBook:
         return None
 
     def clear(self) -> None:
-        """Forget all faults and let go of the calls that they hold."""
+        """Drop all faults and release the calls that they hold."""
         self._faults.clear()
         self.release()
 
     def release(self) -> None:
-        """Let go of the calls that are held now."""
+        """Release the calls that are held now."""
         released, self._released = self._released, asyncio.Event()
         released.set()

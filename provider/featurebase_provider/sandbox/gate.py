@@ -1,4 +1,4 @@
-"""What every call of the API passes first: journal, API key, rate limit, version."""
+"""The checks that every API call passes first: journal, API key, rate limit, version."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _CALL = "featurebase_sandbox.call"
 
 
 def call_of(scope: Scope) -> Call:
-    """The journal's line for the call under way."""
+    """The journal entry of the current call."""
     call: Call = scope[_CALL]
     return call
 
 
 def is_api_path(path: str) -> bool:
-    """Whether a path belongs to the API that is imitated, as opposed to the sandbox's own control."""
+    """Whether a path belongs to the Featurebase API, and not to the sandbox's own control calls."""
     return path == API_PREFIX or path.startswith(f"{API_PREFIX}/")
 
 
 class Gate:
-    """Writes the journal; stops calls without the API key, with an unfit version, or over the limit."""
+    """Writes the journal; refuses calls without the API key, with an unsupported version, or over the rate limit."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app, self._state = app, state

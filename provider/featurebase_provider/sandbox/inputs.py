@@ -1,4 +1,4 @@
-"""What the webhook API takes: bodies, ids, paging parameters; and what it refuses with a 400."""
+"""The inputs of the webhook API: bodies, ids and paging parameters. Invalid ones are refused with a 400."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ class CreateInput(_Input):
 
 
 class UpdateInput(_Input):
-    """Body of ``PATCH /v2/webhooks/{id}``: only the fields that are there are changed.
+    """Body of ``PATCH /v2/webhooks/{id}``: only the fields in it are changed.
 
-    The defaults are never used; they let a field be absent without letting it be null.
+    The defaults are never used; they allow a field to be missing without allowing null.
     """
 
     name: Name = ""
@@ -134,7 +134,7 @@ _InputT = TypeVar("_InputT", bound=_Input)
 def read_body(model: type[_InputT], body: bytes) -> _InputT:
     """Read a JSON body.
 
-    :raises CallRefused: 400, naming the first field at fault and never quoting what was sent.
+    :raises CallRefused: 400; it names the first invalid field and never quotes its value.
     """
     try:
         document = json.loads(body)
@@ -147,15 +147,14 @@ def read_body(model: type[_InputT], body: bytes) -> _InputT:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         fields = [str(part) for part in first["loc"]]
-        # What follows requestConfig.headers is a header's name as the client wrote it: it may be a slip that
-        # holds a credential.
+        # After requestConfig.headers comes a header's name as the client wrote it; by mistake it may be a credential.
         param = ".".join(fields[:2] if fields[0] == "requestConfig" else fields)
         problem = first["msg"].removeprefix("Value error, ")
         raise CallRefused(400, "invalid_parameter", f"{param}: {problem}", param) from None
 
 
 def read_webhook_id(text: str) -> str:
-    """A webhook id as it is kept.
+    """Check and normalise a webhook id.
 
     :raises CallRefused: 400, it is not 24 hex digits.
     """
@@ -165,7 +164,7 @@ def read_webhook_id(text: str) -> str:
 
 
 def read_limit(text: str | None) -> int:
-    """The page size, 1 to 100, or 10 where none is asked for."""
+    """The page size, 1 to 100; default 10."""
     if text is None:
         return DEFAULT_LIMIT
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
@@ -181,15 +180,15 @@ def read_status_filter(text: str | None) -> str | None:
 
 
 def cursor_after(webhook_id: str) -> str:
-    """An opaque cursor for the page that follows this webhook, whatever happens to it meanwhile."""
+    """An opaque cursor for the page after this webhook, even if that is deleted meanwhile."""
     document: dict[str, Any] = {"id": webhook_id}
     return base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode()
 
 
 def read_cursor(cursor: str | None) -> str | None:
-    """The id after which the asked-for page begins, or None for the first page.
+    """The id after which the requested page begins, or None for the first page.
 
-    :raises CallRefused: 400, it is not a cursor of ours.
+    :raises CallRefused: 400, it is not a cursor that this API returned.
     """
     if cursor is None:
         return None

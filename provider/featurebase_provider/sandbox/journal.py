@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass(slots=True)
 class Call:
-    """One call of the API. ``status`` is None while, or because, no answer was sent.
+    """One call of the API. ``status`` is None until a response is sent, or if none is.
 
-    ``committed``: whether the call changed something, be it after its answer.
+    ``committed``: whether the call changed something, even after its response.
     """
 
     at_ms: int
@@ -20,7 +20,7 @@ class Call:
     committed: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """The journal's line."""
+        """The journal entry as JSON."""
         return {
             "at": self.at_ms,
             "method": self.method,
@@ -32,7 +32,7 @@ class Call:
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt to deliver an event; neither status nor error while it is under way."""
+    """One attempt to deliver an event; it has neither status nor error while it is running."""
 
     event_id: str
     webhook_id: str
@@ -43,7 +43,7 @@ class Attempt:
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The journal's line."""
+        """The journal entry as JSON."""
         return {
             "eventId": self.event_id,
             "webhookId": self.webhook_id,
@@ -57,9 +57,9 @@ class Attempt:
 
 @dataclass(slots=True)
 class Event:
-    """One notification event: what happened, told to one webhook.
+    """One notification event for one webhook.
 
-    ``webhook_id`` is None where no active webhook subscribed to the topic at that time: nobody will get it.
+    ``webhook_id`` is None if no active webhook subscribed to the topic at that time: the event is not delivered.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Event:
     attempts: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The journal's line."""
+        """The journal entry as JSON."""
         return {
             "id": self.id,
             "topic": self.topic,
@@ -84,7 +84,7 @@ class Event:
 
 @dataclass(slots=True)
 class Journal:
-    """Everything that was recorded since the last reset, in the order in which it began."""
+    """Everything recorded since the last reset, in the order in which it began."""
 
     calls: list[Call] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Carries out what ``faults.py`` and the reads of ``behaviour.py`` describe, behind the gate, in front of the API."""
+"""Carries out the faults of ``faults.py`` and the stale reads of ``behaviour.py``, between the gate and the API."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _NEVER_RUN = b'{"object": "webhook", "id": "507f1f77bcf86cd799439011", "name": "
 
 
 def reads_stale(scope: Scope) -> bool:
-    """Whether this call shall show webhooks as before their last change."""
+    """Whether this call must show webhooks as before their last change."""
     return bool(scope.get(_STALE, False))
 
 
 @dataclass(slots=True)
 class Answer:
-    """An answer of the API that was caught on its way out."""
+    """A response of the API that was caught before it was sent."""
 
     status: int = 200
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Answer:
             self.body += message.get("body", b"")
 
     def as_response(self) -> Response:
-        """The same answer, to be sent."""
+        """The caught response, to be sent."""
         response = Response(self.body, self.status)
         response.raw_headers = self.headers
         return response
 
 
 class Misbehaviour:
-    """Lets each call through as it is, unless a fault waits for it or a read has its turn to be stale."""
+    """Passes each call through unchanged, unless a fault waits for it or it is the turn of a stale read."""
 
     def __init__(self, app: ASGIApp, state: SandboxState) -> None:
         self._app, self._state = app, state
@@ -85,7 +85,7 @@ class Misbehaviour:
 
 @dataclass(slots=True)
 class _FaultyCall:
-    """One call and the fault that it meets. Its body was read: ``receive`` only tells when the client leaves."""
+    """One call and its fault. The call's body was read: ``receive`` only reports when the client disconnects."""
 
     app: ASGIApp
     state: SandboxState
@@ -162,16 +162,16 @@ class _FaultyCall:
         await self._carry_out()
 
     async def _hold(self) -> None:
-        """Wait as long as the fault says, or until faults are cleared."""
+        """Wait as long as the fault says, or until the faults are cleared."""
         try:
             await asyncio.wait_for(self.state.faults.released.wait(), self.fault.seconds)
         except asyncio.TimeoutError:
             return
 
     async def _hold_until_left(self, seconds: float | None) -> None:
-        """Wait so many seconds, or until faults are cleared or the client has left.
+        """Wait this many seconds, or until the faults are cleared or the client disconnects.
 
-        :raises httpx.ReadTimeout: without a connection no client can leave, so it is sent away at once.
+        :raises httpx.ReadTimeout: there is no connection, so the client could not disconnect; raised immediately.
         """
         if seconds is None and not is_breakable(self.scope):
             raise httpx.ReadTimeout("the sandbox was told to hang")
@@ -190,7 +190,7 @@ class _FaultyCall:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The call's whole body; None where the client left before it was sent."""
+    """The call's whole body; None if the client disconnected before it was sent."""
     body: bytes = b""
     while True:
         message = await receive()
@@ -208,7 +208,7 @@ def _error_response(fault: FaultInput, default_status: int) -> Response:
     elif status < 400:
         content = b"{}"
     else:
-        refusal = CallRefused(status, "sandbox_fault", "The sandbox was told to answer so")
+        refusal = CallRefused(status, "sandbox_fault", "The sandbox was told to return this error")
         content = json.dumps(refusal.body()).encode()
     response = Response(content, status, media_type="application/json")
     MutableHeaders(raw=response.raw_headers).update(fault.headers)
@@ -216,7 +216,7 @@ def _error_response(fault: FaultInput, default_status: int) -> Response:
 
 
 def _malformed_body(kind: str, body: bytes) -> tuple[bytes, str]:
-    """What to answer instead of ``body``, and its media type."""
+    """The body to send instead of ``body``, and its media type."""
     if kind == "html":
         return b"<!DOCTYPE html><html><body><h1>Welcome</h1></body></html>", "text/html"
     if kind == "not_json":

@@ -1,4 +1,4 @@
-"""The API's rate limit: so many calls a minute per API key, counted in one-minute windows."""
+"""The API's rate limit: a number of calls a minute per API key, counted in one-minute windows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DEFAULT_CALLS_PER_MINUTE = 2000
 
 @dataclass(frozen=True, slots=True)
 class RateVerdict:
-    """Whether a call is within the limit, and what the answer's headers say of it."""
+    """Whether a call is within the limit, and the values of the response's rate-limit headers."""
 
     allowed: bool
     headers: dict[str, str]
 
 
 class RateLimit:
-    """Counts the calls of the one API key. Refused calls count, too.
+    """Counts the calls of the one API key. Refused calls count too.
 
-    ``X-RateLimit-Reset`` is the Unix time in seconds at which the window ends. Whether Featurebase means that
-    or the seconds left was not to be learnt: clients must understand both.
+    ``X-RateLimit-Reset`` is the Unix time in seconds at which the window ends. Featurebase does not document whether it
+    means that or the seconds left: clients must understand both.
 
     :param calls_per_minute: how many calls one window allows.
     :param now: Unix seconds; windows begin at full minutes.

@@ -1,4 +1,4 @@
-"""The sample receiver: verifies deliveries as Featurebase's guide "Security" asks; remembers what came."""
+"""The sample receiver: verifies deliveries as Featurebase's guide "Security" says, and records them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Accepted:
 
 @dataclass(slots=True)
 class _Inbox:
-    """What came: accepted events by id, and the times of refusals by reason."""
+    """The recorded deliveries: accepted events by id, and the times of refusals by reason."""
 
     accepted: dict[str, _Accepted] = field(default_factory=dict)
     refused: dict[str, list[int]] = field(default_factory=dict)
@@ -69,16 +69,16 @@ def create_receiver(
     clock_url: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """A receiver that takes deliveries on any path.
+    """Create a receiver that accepts deliveries on any path.
 
-    Answers 200 to what it verified, 401 with a reason to what it could not, 400 to verified texts that are no
-    events, 503 while its clock can't be read. ``GET /received`` lists accepted events (first acceptance, times in
-    ms since 1970), and ``GET /refused`` the refusals by reason.
+    It answers 200 to a verified event, 401 with a reason to a delivery that it can't verify, 400 to a verified body
+    that is not an event, and 503 while its clock can't be read. ``GET /received`` lists accepted events (first
+    acceptance, times in ms since 1970), and ``GET /refused`` lists the refusals by reason.
 
-    :param secret_file: see :class:`~featurebase_provider.sandbox.secret_file.SecretFile`, as are ``key``,
+    :param secret_file: see :class:`~featurebase_provider.sandbox.secret_file.SecretFile`, also for ``key``,
         ``previous_key`` and ``reload_seconds``.
-    :param clock_url: the ``/_sandbox/clock`` of a sandbox, asked at each delivery, so that what it signs is in time
-        after its clock was moved on. Without it the time is ``now``.
+    :param clock_url: the ``/_sandbox/clock`` of a sandbox. It is asked at each delivery, so that deliveries are not
+        too old or too new after the sandbox's clock was advanced. Without it the time is ``now``.
     :param now: Unix seconds.
     :raises SandboxUnusable: the options contradict each other.
     """
@@ -89,7 +89,7 @@ def create_receiver(
 
     @app.get("/received")
     async def received() -> list[dict[str, Any]]:
-        return [one.as_json() for one in inbox.accepted.values()]
+        return [event.as_json() for event in inbox.accepted.values()]
 
     @app.get("/refused")
     async def refused() -> list[dict[str, Any]]:
@@ -119,21 +119,21 @@ def create_receiver(
 
 
 class _FollowedClock:
-    """The time of a sandbox.
+    """The clock of a sandbox.
 
     :param url: its ``/_sandbox/clock``.
     """
 
     def __init__(self, url: str) -> None:
-        # No connection is kept, so there is none to close: where this application is mounted, nobody tells it to end.
+        # No connection is kept, so none must be closed: an application that is mounted is not told when to end.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._url, self._client = url, httpx.AsyncClient(limits=limits, timeout=CLOCK_TIMEOUT, trust_env=False)
 
     async def now(self) -> float:
         """Unix seconds.
 
-        :raises httpx.HTTPError: no answer, or one that is an error.
-        :raises ValueError, TypeError, KeyError: the answer holds no time.
+        :raises httpx.HTTPError: there is no response, or it is an error.
+        :raises ValueError, TypeError, KeyError: the response contains no time.
         """
         answer = await self._client.get(self._url)
         return float(answer.raise_for_status().json()["now"])

@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 class SecretFile:
     """A file with the current signing secret and perhaps the previous one, read again when it changes.
 
-    :param path: the file: the bare secret, or, with ``key``, a JSON object or a dotenv file.
-    :param key: name under which the current secret stands.
-    :param previous_key: name under which the previous secret stands, if the receiver accepts that, too.
-    :param reload_seconds: how long what was read is trusted unseen. 0 looks at the file's metadata each time.
-    :param monotonic: seconds that never run backwards.
+    :param path: the file: just the secret or, with ``key``, a JSON object or a dotenv file.
+    :param key: name of the current secret in the file.
+    :param previous_key: name of the previous secret in the file, if the receiver accepts that too.
+    :param reload_seconds: how long a read counts before the file is checked again. 0 checks its metadata each time.
+    :param monotonic: a monotonic clock, in seconds.
     :raises SandboxUnusable: ``previous_key`` without ``key``, or a negative time.
     """
 
@@ -40,7 +40,7 @@ class SecretFile:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if previous_key is not None and key is None:
-            raise SandboxUnusable("a previous key needs a key: a raw secret file holds one secret only")
+            raise SandboxUnusable("a previous key requires a key: a file without keys holds only one secret")
         if not reload_seconds >= 0:
             raise SandboxUnusable("reload seconds cannot be negative")
         self.path = Path(path)
@@ -53,11 +53,11 @@ class SecretFile:
 
     @property
     def problem(self) -> str | None:
-        """Why there is no secret, as of the last look; None where there is one."""
+        """Why there was no secret at the last read; None if there was one."""
         return self._problem
 
     def secrets(self) -> list[SigningSecret]:
-        """The secrets in force, the current one first; empty where the file can't be read or holds none."""
+        """The accepted secrets, the current one first; empty if the file can't be read or holds none."""
         now = self._monotonic()
         if self._looked_at is None or now - self._looked_at >= self._reload_seconds:
             self._looked_at = now
@@ -83,7 +83,7 @@ class SecretFile:
             self._take(seen, [], "the secret file is not valid JSON")
             return
         secrets = [SigningSecret(value) for value in values if value]
-        # The previous secret alone does not make a receiver that works: the current one must be there.
+        # The previous secret alone is not enough: the current one must be there.
         found = secrets if values[0] else []
         self._take(seen, found, None if found else "the secret file holds no secret")
 

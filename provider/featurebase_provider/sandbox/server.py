@@ -21,8 +21,8 @@ from featurebase_provider.sandbox.state import DEFAULT_API_KEY, SandboxState
 
 LOOPBACK = "127.0.0.1"
 IDLE_SECONDS = 75
-"""How long an idle connection is kept: longer than clients keep theirs (httpx 5 s), or both meet at its end, and a
-call gets no answer."""
+"""How long an idle connection is kept: longer than clients keep theirs (httpx: 5 s). Otherwise a client may send a call
+just when the server closes the connection."""
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
@@ -30,7 +30,7 @@ _ServerT = TypeVar("_ServerT", bound="AppServer")
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers, and lets go of held calls before it waits for calls to end."""
+    """Reports when it is ready, and releases held calls before it waits for calls to end."""
 
     def __init__(self, app: FastAPI, when_ready: Callable[[], None]) -> None:
         self._sandbox: SandboxState | None = getattr(app.state, "sandbox", None)
@@ -62,9 +62,9 @@ class _Server(uvicorn.Server):
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Listen, so that a taken port is known before anything else starts; port 0 takes a free one.
+    """Open a listening socket before anything else starts, to find out early if the port is taken; 0 is a free port.
 
-    :raises SandboxUnusable: the address cannot be listened on.
+    :raises SandboxUnusable: listening on the address is not possible.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -82,13 +82,13 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def url_of(listening: socket.socket) -> str:
-    """The http URL under which a listening socket is reached."""
+    """The http URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(app: FastAPI, listening: socket.socket, when_ready: Callable[[], None]) -> None:
-    """Serve until the process is told to end; ``when_ready`` is called as soon as calls are answered."""
+    """Serve until the process is told to stop; ``when_ready`` is called once calls are answered."""
     _Server(app, when_ready).run([listening])
 
 
@@ -107,7 +107,7 @@ class AppServer:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self.url = ""
-        """Where it answers, once it was entered: ``http://127.0.0.1:12345``."""
+        """Its URL after the context was entered: ``http://127.0.0.1:12345``."""
 
     def __enter__(self: _ServerT) -> _ServerT:
         listening = open_socket(LOOPBACK, self._port)
@@ -119,7 +119,7 @@ class AppServer:
         while not self._ready.wait(0.05):
             if not self._thread.is_alive() or time.monotonic() > give_up:
                 listening.close()
-                raise SandboxUnusable(f"the server on {self.url} did not start; its log says why")
+                raise SandboxUnusable(f"the server on {self.url} did not start; read its log for the reason")
         return self
 
     @staticmethod
@@ -133,11 +133,11 @@ class AppServer:
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive():
-            logging.getLogger(__name__).warning("the server on %s still runs", self.url)
+            logging.getLogger(__name__).warning("the server on %s is still running", self.url)
 
 
 class SandboxServer(AppServer):
-    """The local Featurebase in a thread.
+    """Runs the local Featurebase in a thread.
 
     :param api_key: the one key that the API accepts.
     :param port: the port; 0 takes a free one.
@@ -150,13 +150,13 @@ class SandboxServer(AppServer):
 
     @property
     def state(self) -> SandboxState:
-        """Its state. It belongs to the server's thread: look at it, but change it through ``/_sandbox/``."""
+        """Its state. It belongs to the server's thread: only read it here, and change it through ``/_sandbox/``."""
         state: SandboxState = self.app.state.sandbox
         return state
 
 
 class ReceiverServer(AppServer):
-    """The sample receiver in a thread; parameters as of
+    """Runs the sample receiver in a thread; for the parameters see
     :func:`~featurebase_provider.sandbox.receiver.create_receiver`.
     """
 

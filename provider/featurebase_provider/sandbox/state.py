@@ -1,4 +1,4 @@
-"""One sandbox: a workspace with its webhooks, and everything that happens to it."""
+"""The state of one sandbox: a workspace with its webhooks, and everything that happens to them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ DEFAULT_API_KEY = "sk_sandbox"
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
-    """A JSON file that is replaced as a whole.
+    """A JSON file with the sandbox's webhooks; each write replaces the whole file.
 
-    :param path: where; its folder must be there.
+    :param path: its path; the folder must exist.
     """
 
     path: Path
 
     def load(self) -> list[Webhook]:
-        """The webhooks that were kept; none where there is no file yet.
+        """The saved webhooks; none if the file does not exist yet.
 
-        :raises SandboxUnusable: the file can't be read, or holds something else.
+        :raises SandboxUnusable: the file can't be read, or contains something else.
         """
         try:
             return _WEBHOOKS.validate_json(self.path.read_bytes())
@@ -51,13 +51,13 @@ class StateFile:
         except ValidationError:
             # Its text would quote the file.
             raise SandboxUnusable(
-                f"--state: {self.path} does not hold a sandbox's webhooks; name another file, or delete this one"
+                f"--state: {self.path} does not contain a sandbox's webhooks; use another file, or delete this one"
             ) from None
 
     def save(self, webhooks: list[Webhook]) -> None:
-        """Put these webhooks in place of those before.
+        """Save these webhooks in place of the earlier ones.
 
-        :raises SandboxUnusable: the file can't be written; it is as it was.
+        :raises SandboxUnusable: the file can't be written; it is unchanged.
         """
         new = self.path.with_name(f"{self.path.name}.new")
         try:
@@ -69,21 +69,21 @@ class StateFile:
             raise self._unusable("can't be written", error) from error
 
     def _unusable(self, what: str, error: OSError) -> SandboxUnusable:
-        return SandboxUnusable(f"--state: {self.path} {what} ({error.strerror}); name another file, or mend this one")
+        return SandboxUnusable(f"--state: {self.path} {what} ({error.strerror}); use another file, or fix this one")
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
-    """What is fixed for a sandbox's life; a reset leaves it as it is.
+    """Settings that are fixed for a sandbox's lifetime; a reset does not change them.
 
     :param api_key: the one key that the API accepts.
-    :param default_version: API version of calls that name none. The default has no webhook endpoints, so that
-        a client which forgets the header fails at once.
-    :param behaviour: how the switches stand at the start and after a reset.
+    :param default_version: API version of calls without the version header. The default version has no webhook
+        endpoints, so that a client without the header fails at once.
+    :param behaviour: the switches at the start and after a reset.
     :param calls_per_minute: rate limit of the API key.
-    :param webhook_limit: webhooks that the workspace may have.
-    :param state: where the webhooks are kept, to begin with them another time.
-    :param now: Unix seconds, as long as the sandbox's clock was not moved on.
+    :param webhook_limit: how many webhooks the workspace may have.
+    :param state: where the webhooks are saved for the next start.
+    :param now: Unix seconds, until the sandbox's clock is advanced.
     """
 
     api_key: str = DEFAULT_API_KEY
@@ -96,9 +96,9 @@ class SandboxSettings:
 
 
 class SandboxState:
-    """The state of a sandbox. To be used on its event loop's thread.
+    """The state of a sandbox. Use it only on its event loop's thread.
 
-    :raises SandboxUnusable: the file of the settings' ``state`` can't be used.
+    :raises SandboxUnusable: the state file in the settings can't be used.
     """
 
     webhooks: Webhooks
@@ -118,34 +118,34 @@ class SandboxState:
         self._begin()
         if self._file is not None:
             self.webhooks.restore(self._file.load())
-            self.keep()  # what can't be written is told at the start
+            self.keep()  # a file that can't be written is reported at the start
 
     def behave(self, behaviour: Behaviour) -> None:
-        """Set the switches; the turns of reads begin anew."""
+        """Set the switches; the turns of reads start again."""
         self.behaviour, self.reads = behaviour, Reads(behaviour)
 
     def start_late(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something after its call was answered; a reset ends it."""
+        """Run work after its call was answered; a reset cancels it."""
         task = asyncio.create_task(work)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
     def keep(self) -> None:
-        """Note the webhooks, if the settings say where. For whatever changes one."""
+        """Save the webhooks if the settings name a state file. Call this after every change of a webhook."""
         if self._file is not None:
             self._file.save(self.webhooks.all())
 
     async def reset(self) -> None:
-        """Forget everything and end all that is under way: deliveries, emissions, late and held calls."""
+        """Drop everything and end all running work: deliveries, emissions, late and held calls."""
         ended = self.deliveries
         self._begin()
         self.keep()
         await self._end(ended)
 
     async def aclose(self) -> None:
-        """End everything that is under way."""
+        """End all running work."""
         await self._end(self.deliveries)
-        self.keep()  # with what the deliveries told of the webhooks' health
+        self.keep()  # with the health figures from the last deliveries
 
     async def _end(self, deliveries: Deliveries) -> None:
         self.faults.clear()

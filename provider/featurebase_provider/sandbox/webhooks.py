@@ -1,4 +1,4 @@
-"""The webhooks of the sandbox's one workspace, their health, and what an earlier read showed of them."""
+"""The webhooks of the sandbox's one workspace, their health, and their earlier states for stale reads."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DEFAULT_WEBHOOK_LIMIT = 10
 
 
 def new_signing_secret() -> str:
-    """A secret in Featurebase's form: ``whsec_`` and a random token."""
+    """A new secret in Featurebase's format: ``whsec_`` and a random token."""
     return f"whsec_{secrets.token_hex(24)}"
 
 
 @dataclass(slots=True)
 class Health:
-    """A webhook's health figures; times in ms. Its mean response time counts all attempts since a reset."""
+    """A webhook's health figures; times in ms. The mean response time counts all attempts since a reset."""
 
     last_response_ms: int = 0
     response_ms_sum: float = 0.0
@@ -34,7 +34,7 @@ class Health:
     consecutive_failures: int = 0
 
     def count(self, *, ok: bool, response_ms: float, at_ms: int) -> None:
-        """Enter one delivery attempt, in the order in which attempts end."""
+        """Count one delivery attempt, in the order in which attempts end."""
         self.last_response_ms = round(response_ms)
         self.response_ms_sum += response_ms
         self.attempts += 1
@@ -67,7 +67,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class IssuedSecret:
-    """A signing secret that was in force, from when on, and the call that brought it."""
+    """A signing secret, when it became current, and the call that created it."""
 
     webhook_id: str
     secret: str = field(repr=False)
@@ -75,7 +75,7 @@ class IssuedSecret:
     by: str
 
     def as_json(self) -> dict[str, Any]:
-        """The control's line."""
+        """The entry in the response of the control call."""
         return {
             "webhookId": self.webhook_id,
             "secret": self.secret,
@@ -100,7 +100,7 @@ class LastStatus:
 
 @dataclass(slots=True)
 class Webhook:
-    """One webhook. ``secret`` is sandbox data: it protects nothing outside it."""
+    """One webhook. ``secret`` is test data: it protects nothing outside of the sandbox."""
 
     id: str
     name: str
@@ -143,20 +143,20 @@ class Webhook:
         return document
 
     def take(self, config: RequestConfigInput) -> None:
-        """Take over the fields of a request config that were sent."""
+        """Apply the fields of a request config that were sent."""
         if "timeoutMs" in config.model_fields_set:
             self.timeout_ms = config.timeoutMs
         if "headers" in config.model_fields_set:
             self.headers = dict(config.headers)
 
     def count_attempt(self, *, code: int, message: str, ok: bool, response_ms: float, at_ms: int) -> None:
-        """Enter a delivery attempt into the last status and the health figures."""
+        """Count a delivery attempt in the last status and the health figures."""
         self.last_status = LastStatus(code, message, at_ms)
         self.health.count(ok=ok, response_ms=response_ms, at_ms=at_ms)
 
 
 class Webhooks:
-    """All webhooks of the workspace, in the order of their ids, which is that of their creation.
+    """All webhooks of the workspace, in the order of their ids, which is the order of their creation.
 
     :param now: Unix seconds.
     :param limit: how many may exist at once.
@@ -169,11 +169,11 @@ class Webhooks:
         self._process_part = secrets.token_hex(5)
         self._created, self._last_id_seconds = 0, 0
         self.issued: list[IssuedSecret] = []
-        """Every signing secret that was ever in force, oldest first, those of deleted webhooks too."""
+        """Every signing secret that was ever current, oldest first, including those of deleted webhooks."""
 
     def restore(self, kept: Iterable[Webhook]) -> None:
-        """Begin with webhooks of an earlier sandbox."""
-        for webhook in sorted(kept, key=lambda one: one.id):
+        """Load the webhooks of an earlier sandbox."""
+        for webhook in sorted(kept, key=lambda webhook: webhook.id):
             self._current[webhook.id] = webhook
             self._issue(webhook, by="--state")
 
@@ -186,9 +186,9 @@ class Webhooks:
         return self._current.get(webhook_id)
 
     def get(self, webhook_id: str, *, stale: bool = False) -> Webhook:
-        """The webhook as it is now; ``stale``: as before its last change, or its deletion.
+        """The webhook as it is now or, with ``stale``, as it was before its last change or its deletion.
 
-        One that was never changed is as it is.
+        A webhook that was never changed is the same either way.
 
         :raises CallRefused: 404, there is none.
         """
@@ -199,7 +199,7 @@ class Webhooks:
         return webhook
 
     def subscribed_to(self, topic: str) -> list[Webhook]:
-        """The active webhooks that want events of this topic."""
+        """The active webhooks that subscribe to this topic."""
         return [hook for hook in self._current.values() if hook.status == "active" and topic in hook.topics]
 
     def page(
@@ -207,7 +207,7 @@ class Webhooks:
     ) -> tuple[list[Webhook], bool]:
         """A page of webhooks, and whether another one follows.
 
-        It goes by id, so webhooks that come and go between two pages neither repeat nor hide others.
+        Pages follow the ids, so webhooks that are created or deleted between two pages neither repeat nor hide others.
         """
         ids: Iterable[str] = {*self._current, *self._before_change} if stale else self._current
         shown = (self.get(webhook_id, stale=stale) for webhook_id in sorted(ids) if after is None or webhook_id > after)
@@ -215,9 +215,9 @@ class Webhooks:
         return fitting[:limit], len(fitting) > limit
 
     def create(self, wanted: CreateInput) -> Webhook:
-        """Make a webhook.
+        """Create a webhook.
 
-        :raises CallRefused: 400, the workspace has as many as it may have.
+        :raises CallRefused: 400, the workspace has reached its limit.
         """
         if len(self._current) >= self._limit:
             raise CallRefused(
@@ -253,7 +253,7 @@ class Webhooks:
         return webhook
 
     def refresh_secret(self, webhook_id: str, *, moves_updated_at: bool = True) -> Webhook:
-        """Put a new signing secret in place of the present one, which is worth nothing from now on."""
+        """Replace the signing secret with a new one; the old one becomes invalid."""
         webhook = self.change(webhook_id, moves_updated_at=moves_updated_at)
         if not webhook.keep_secret:
             webhook.secret = new_signing_secret()
@@ -261,7 +261,7 @@ class Webhooks:
         return webhook
 
     def delete(self, webhook_id: str) -> None:
-        """Forget a webhook."""
+        """Delete a webhook."""
         self.change(webhook_id)
         del self._current[webhook_id]
 
@@ -275,7 +275,7 @@ class Webhooks:
         return webhook
 
     def change(self, webhook_id: str, *, moves_updated_at: bool = True) -> Webhook:
-        """The webhook, about to be changed: what it shows now is kept for stale reads."""
+        """Return the webhook for a change, and keep its present state for stale reads."""
         webhook = self.get(webhook_id)
         self._before_change[webhook_id] = copy.deepcopy(webhook)
         if moves_updated_at:
@@ -283,7 +283,7 @@ class Webhooks:
         return webhook
 
     def touch(self, webhook: Webhook) -> None:
-        """Date the webhook's last change: never twice the same, so that every change can be seen."""
+        """Set the time of the webhook's last change, never the same time twice, so that every change is visible."""
         webhook.updated_at_ms = max(self._now_ms(), webhook.updated_at_ms + 1)
 
     def _issue(self, webhook: Webhook, *, by: str) -> None:

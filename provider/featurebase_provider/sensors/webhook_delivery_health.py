@@ -1,4 +1,4 @@
-"""Wait for real deliveries after a rotation, and judge them."""
+"""Waits for real deliveries after a rotation, and checks whether they succeed."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
 UNWATCHED: Final = "unwatched"
-"""What a triggerer says that could not begin."""
+"""The event of a triggerer that could not start to watch."""
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
-"""How much later than the end of the wait the trigger's event may come before Airflow gives it up."""
+"""How long after the end of the wait Airflow still waits for the trigger's event."""
 UNUSED: Mapping[str, tuple[Any, str]] = {
     "mode": ("poke", "it is deferred, which holds no worker either; deferrable=False polls on the worker"),
-    "soft_fail": (False, "deliveries that fail after a rotation must not look like a task that had nothing to do"),
-    "never_fail": (False, "deliveries that fail after a rotation must not look like a task that had nothing to do"),
-    "silent_fail": (False, "reads of Featurebase may fail ten times in a row as it is"),
-    "exponential_backoff": (False, "poll_interval says how often it looks"),
-    "max_wait": (None, "poll_interval says how often it looks"),
-    "poke_interval": (None, "poll_interval says how often it looks"),
-    "timeout": (None, "wait says for how long it looks"),
+    "soft_fail": (False, "failing deliveries after a rotation must not look like a task that had nothing to do"),
+    "never_fail": (False, "failing deliveries after a rotation must not look like a task that had nothing to do"),
+    "silent_fail": (False, "fewer than ten failed reads of Featurebase in a row are tolerated anyway"),
+    "exponential_backoff": (False, "set poll_interval to the time between two reads"),
+    "max_wait": (None, "set poll_interval to the time between two reads"),
+    "poke_interval": (None, "set poll_interval to the time between two reads"),
+    "timeout": (None, "set wait to the time to wait for deliveries"),
 }
-"""Arguments of Airflow's sensors that this one has no use for: the value that changes nothing, and what to do."""
+"""Arguments of Airflow's sensors that this one does not support: the value that is allowed, and what to do instead."""
 
 
 class DeliveriesFail(RotationError):
@@ -55,18 +55,20 @@ class DeliveriesFail(RotationError):
 
 
 class DeliveryHealthUnreadable(RotationError):
-    """Featurebase could not be read too often in a row, so nothing was judged."""
+    """Too many reads of Featurebase failed in a row, so the deliveries were not checked."""
 
 
 class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     """Wait until Featurebase's own figures show that deliveries succeed, without holding a worker.
 
-    Only results dated after the last push plus the webhook's delivery timeout count. A success and no consecutive
-    failure is healthy; 3 consecutive failures, or one and no success until ``wait``, is failing; all else is quiet:
-    the task passes if the probe has, and is skipped otherwise. Last, every store is compared with Featurebase.
+    Only results dated after the last push plus the webhook's delivery timeout count. A success without consecutive
+    failures is *healthy*. 3 consecutive failures, or at least one failure and no success until ``wait`` is over, are
+    *failing*. Everything else is *quiet*: the task succeeds if the probe has passed, and is skipped otherwise. Finally,
+    every store is compared with Featurebase.
 
-    Airflow's retry of a try that could not read begins no new wait: it looks until ``wait`` after the last push, and
-    once at least. A cleared task waits anew. Without ``rotate_task_id`` and ``push_task_ids`` each try waits anew.
+    If a try could not read Featurebase, Airflow's retry does not start a new wait: it reads at least once, and until
+    ``wait`` after the last push. A cleared task starts a new wait. Without ``rotate_task_id`` and ``push_task_ids``
+    each try starts a new wait.
 
     :param wait: how long to wait for deliveries.
     :param poll_interval: seconds between two reads of Featurebase.
@@ -75,10 +77,10 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param push_task_ids: its push tasks.
     :param probe_task_id: its probe task, or None.
     :param deferrable: False polls on the worker.
-    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every store
-        was found to hold, if it can be read.
-    :raises ValueError: when it is made with one of Airflow's sensor arguments that it has no use for (:data:`UNUSED`).
-    :raises AirflowSkipException: no delivery decided, and no probe has passed.
+    :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every readable
+        store holds.
+    :raises ValueError: an argument of Airflow's sensors is given that this one does not support (:data:`UNUSED`).
+    :raises AirflowSkipException: too few deliveries to decide, and no probe has passed.
     :raises AirflowFailException: deliveries fail, the webhook is inactive, or a store holds another secret.
     :raises DeliveryHealthUnreadable: Featurebase could not be read ten times in a row; a retry looks again.
     :raises StoresUnread: a store did not answer to the comparison; a retry compares again.
@@ -100,8 +102,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     ) -> None:
         for name, (value, instead) in UNUSED.items():
             if name in kwargs and kwargs.pop(name) != value:
-                raise ValueError(f"{type(self).__name__} has no use for {name}: {instead}")
-        # Said here, so that default_args do not say otherwise.
+                raise ValueError(f"{type(self).__name__} does not support {name}: {instead}")
+        # Set here, so that default_args do not override it.
         super().__init__(mode="poke", soft_fail=False, never_fail=False, **kwargs)
         self.wait = wait
         self.poll_interval = poll_interval
@@ -113,10 +115,10 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def state_if_it_fails(self, context: Context) -> str:
         """After the pushes."""
-        return "The stores were brought to the new secret, deliveries were not judged"
+        return "The stores were updated to the new secret, but deliveries were not checked"
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Find out from when results count, and wait."""
+        """Determine from when results count, and wait."""
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(self.webhook_id)
             now = client.clock.now()
@@ -155,19 +157,19 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         counts_from: str | None = None,
         until: str | None = None,
     ) -> dict[str, Any]:
-        """Take the trigger's verdict, or watch in its place, and compare the stores.
+        """Take the trigger's verdict, or poll if the trigger could not, and compare the stores.
 
         :param counts_from: server time (ISO 8601) after which results count; None from a sensor of version 0.1.
         :param until: server time (ISO 8601) at which the wait ends; None likewise.
         """
         with self.ending(context), self.hook.get_conn() as client:
-            told = checked_event(event, webhook_id=self.webhook_id)["kind"]
+            kind = checked_event(event, webhook_id=self.webhook_id)["kind"]
             since = datetime.fromisoformat(counts_from) if counts_from is not None else None
-            if told == UNWATCHED:
+            if kind == UNWATCHED:
                 end = datetime.fromisoformat(until) if until is not None else client.clock.now()
-                self.log.warning("The triggerer could not watch the deliveries; this worker does, until %s", end)
-                told = self._poll(client, self._wait_for(client, since or client.clock.now(), end))
-            return self._conclude(context, client, told, since)
+                self.log.warning("The triggerer could not watch the deliveries; this worker does so until %s", end)
+                kind = self._poll(client, self._wait_for(client, since or client.clock.now(), end))
+            return self._conclude(context, client, kind, since)
 
     def _wait_for(self, client: Client, counts_from: datetime, until: datetime) -> DeliveryWait:
         return DeliveryWait(
@@ -179,7 +181,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         )
 
     def _until(self, context: Context, pushed: datetime | None, now: datetime) -> datetime:
-        """When the wait is over, in server time."""
+        """When the wait ends, in server time."""
         ti: Any = context["ti"]
         # What Airflow counts retries from, which is not 1 in a task that was cleared.
         first_try = ti.max_tries - self.retries + 1
@@ -240,28 +242,28 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             wrong = [str(problem) for problem in unread]
             for label, held in ready.held.items():
                 if not held.readable:
-                    self.log.info("Store %s can't be compared: it never shows what it holds", ready.armed[label].name)
+                    self.log.info("Store %s can't be compared: it is write-only", ready.armed[label].name)
                 elif held.current != current:
-                    space = ", which differs in white space only" if is_padded(held, current.fingerprint) else ""
+                    space = ", which differs only in white space" if is_padded(held, current.fingerprint) else ""
                     wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
             raise StoresUnread(
                 webhook.id,
-                f"every store was brought to Featurebase's secret ({current.fingerprint}), but not all can be "
+                f"every store was updated to Featurebase's secret ({current.fingerprint}), but not all stores can be "
                 f"read now to compare them: {'; '.join(wrong)}. A retry compares again",
             )
         if wrong:
             raise StoresDisagree(
                 webhook.id,
-                f"Featurebase's secret is {current.fingerprint}, and not every store can be shown to hold it: "
+                f"Featurebase's secret is {current.fingerprint}, but not every store is known to hold it: "
                 f"{'; '.join(wrong)}. Clear their push tasks, or trigger the Dag with mode=distribute",
             )
 
 
 def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> DeliveryHealthEvent:
-    """Take the trigger's event for what it must be.
+    """Check the trigger's event and return it.
 
-    :raises DeliveryHealthUnreadable: it is missing, of another webhook, or of no known kind.
+    :raises DeliveryHealthUnreadable: it is missing, belongs to another webhook, or has an unknown kind.
     """
     if (
         not isinstance(event, Mapping)
@@ -269,7 +271,7 @@ def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> Delive
         or event.get("kind") not in (*KINDS, UNWATCHED)
     ):
         raise DeliveryHealthUnreadable(
-            webhook_id, "the trigger's event is not a verdict on this webhook; clear this task"
+            webhook_id, "the trigger's event is not a verdict about this webhook; clear this task"
         )
     return cast("DeliveryHealthEvent", event)
 
@@ -281,8 +283,8 @@ def sentence(kind: WaitEnd, webhook: Webhook, *, probed: bool, delivered: bool) 
     :param delivered: whether Featurebase shows a result that counts, or may have shown one.
     """
     last = last_result(webhook)
-    forward = "The old secret can't be restored: see that every receiver has loaded the new one"
-    shown = f"deliveries since the push do not decide{last}" if delivered else "no delivery since the push was seen"
+    forward = "The old secret can't be restored: make sure that every receiver has loaded the new one"
+    shown = f"too few deliveries since the push to decide{last}" if delivered else "no delivery since the push was seen"
     return {
         "healthy": f"a delivery after the push succeeded{last}",
         "failing": f"deliveries fail since the push{last}. {forward}, then clear this task",
@@ -290,6 +292,6 @@ def sentence(kind: WaitEnd, webhook: Webhook, *, probed: bool, delivered: bool) 
         "Featurebase, then clear this task",
         "quiet": f"{shown}; "
         + ("the probe has passed" if probed else "no probe has shown that the receiver accepts the secret"),
-        "unreadable": "Featurebase could not be read often enough to judge. The stores hold the new secret; a retry "
-        "looks again",
+        "unreadable": "too many reads of Featurebase failed, so the deliveries were not checked. The stores hold the "
+        "new secret; a retry reads again",
     }[kind]

@@ -1,4 +1,4 @@
-"""Watch a webhook's real deliveries from the triggerer."""
+"""Watches a webhook's real deliveries from the triggerer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["MAX_POLL_FAILURES", "DeliveryHealthEvent", "WebhookDeliveryHealthTri
 
 
 class DeliveryHealthEvent(TypedDict):
-    """The trigger's event: it is stored in the metadata database, so it names and judges, and quotes nothing.
+    """The trigger's event. It is stored in the metadata database, so it contains only ids and a verdict.
 
-    ``kind`` is the verdict; or ``unreadable`` where Featurebase could not be read too often in a row; or ``unwatched``
-    where the triggerer could not begin, for want of the connection, say.
+    ``kind`` is the verdict; or ``unreadable`` if too many reads of Featurebase failed in a row; or ``unwatched`` if the
+    triggerer could not start, for example because it can't read the connection.
     """
 
     webhook_id: str
@@ -32,21 +32,20 @@ class DeliveryHealthEvent(TypedDict):
 
 
 class WebhookDeliveryHealthTrigger(BaseTrigger):
-    """Poll the webhook until its deliveries decide, or the deadline has come.
+    """Poll the webhook until its deliveries give a verdict, or until the deadline.
 
-    The sensor has just read the webhook, so the first read comes one interval later. An event in the first moments
-    would not be sooner but harmful: where the scheduler has not yet taken note of the deferral, Airflow (3.3) counts
-    the task as failed.
+    The sensor has just read the webhook, so the first read comes one interval later. An earlier event would do harm: if
+    the scheduler has not yet recorded the deferral, Airflow (3.3) counts the task as failed.
 
-    The triggerer's own clock counts for nothing: it may be hours off.
+    The triggerer's own clock is not used: it may be hours off.
 
-    All arguments are stored in the metadata database: ids and times only.
+    All arguments are stored in the metadata database: they are only ids and times.
 
-    :param webhook_id: the webhook.
-    :param featurebase_conn_id: connection to Featurebase.
+    :param webhook_id: the webhook's id.
+    :param featurebase_conn_id: id of the Airflow connection to Featurebase.
     :param counts_from: server time (ISO 8601) after which results count.
-    :param deadline: Unix seconds by Featurebase's clock; absolute, so that a restart of the triggerer does not extend
-        the wait. (Up to version 0.1 by the worker's clock, which is the same where that keeps time.)
+    :param deadline: Unix seconds by Featurebase's clock. It is absolute, so that a restart of the triggerer does not
+        extend the wait. (Up to version 0.1 it was by the worker's clock, which is the same if that is right.)
     :param poll_interval: seconds between two reads; not longer than the wait.
     """
 
@@ -67,7 +66,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
         self.poll_interval = poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What the metadata database keeps."""
+        """The class path and arguments, for the metadata database."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -83,10 +82,10 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
         """Poll; yield one event."""
         try:
             client = await FeaturebaseHook(self.featurebase_conn_id).aget_conn()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker has what it needs, or says what is wrong
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker can watch instead, or say what is wrong
             self.log.warning(
-                "This triggerer can't watch the deliveries (%s); it hands them back to a worker. Connection %r has to "
-                "be where the triggerer finds it, too",
+                "This triggerer can't watch the deliveries (%s), so a worker will. Make connection %r available to the "
+                "triggerer too",
                 type(exc).__name__,
                 self.featurebase_conn_id,
             )

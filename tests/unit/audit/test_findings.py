@@ -36,7 +36,7 @@ def test_every_kind_says_what_to_do() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_audit_is_offered_as_the_healer_of_just_what_it_heals(kind: str) -> None:
     text = ADVICE[kind]
-    assert ("mode=distribute" in text and "let the audit do it (heal)" in text) is (kind in HEALABLE)
+    assert ("mode=distribute" in text and "turn on heal in the audit" in text) is (kind in HEALABLE)
 
 
 def test_advice_names_modes_and_dags_that_there_are() -> None:

@@ -147,7 +147,7 @@ def test_what_is_missing_and_may_not_be_made_is_not_healed() -> None:
     """``distribute`` would be refused: a person creates it, or says that it may be created."""
     finding = one(HeldByStore("file", "file:///etc/a.env", "absent", may_be_made=False))
     assert (finding.kind, finding.heals) == ("store_missing", False)
-    assert ADVICE["store_missing"].startswith("Create it, or say create: true for this store")
+    assert ADVICE["store_missing"].startswith("Create it or correct the key, or set create: true for this store")
     assert one(HeldByStore("file", "file:///etc/a.env", "absent")).heals
 
 
@@ -188,7 +188,7 @@ def test_a_place_that_no_store_names_any_more_may_hold_a_previous_secret() -> No
     assert found(stores=stores, previous_in=named) == []
     finding = one(stores=stores, previous_in=(*named, "memory://gone#previous"))
     assert (finding.kind, finding.heals) == ("previous_left_behind", False)
-    assert "in memory://gone#previous, which" in finding.detail
+    assert "in memory://gone#previous. The rotation file no longer names" in finding.detail
 
 
 def test_a_finding_tells_the_id_of_a_webhook_that_the_file_knows_by_name() -> None:
@@ -207,7 +207,7 @@ def test_a_leaked_secret_is_found_wherever_it_is() -> None:
     current = found(HeldByStore("vault", "v", "differs", OLD), leaked=leaked)
     assert [finding.kind for finding in current] == ["store_differs", "leaked_secret_held"]
     previous = one(HeldByStore("vault", "v", "matches", CURRENT, previous=OLD), leaked=leaked)
-    assert (previous.kind, previous.heals, "as previous" in previous.detail) == ("leaked_secret_held", True, True)
+    assert (previous.kind, previous.heals, "as the previous" in previous.detail) == ("leaked_secret_held", True, True)
 
 
 def test_a_secret_that_has_leaked_is_distributed_nowhere() -> None:

@@ -146,7 +146,7 @@ def test_a_webhook_is_found_by_its_exact_name() -> None:
     )
     assert kinds(report)[:2] == [("second", "webhook_missing"), ("third", "webhook_missing")]
     assert webhook_id(3) in report.findings[0].detail
-    assert "name it by webhook_id" in report.findings[0].detail
+    assert "use webhook_id instead" in report.findings[0].detail
     assert "no webhook has the name 'Three'" in report.findings[1].detail
     assert report.webhooks[0].webhook_id == webhook_id(1)
 

@@ -125,7 +125,7 @@ def test_a_missing_connection_is_a_finding(
     configure(world.entry(featurebase_conn_id="nowhere", stores=[world.file_store()]))
     assert ended() == 1
     shown = capsys.readouterr().out
-    assert "connection 'nowhere': Airflow did not give it, nor say that there is none" in shown
+    assert "connection 'nowhere': Airflow did not return it, nor report it missing" in shown
     assert "Note: MetastoreBackend could not be asked" in shown
 
 
@@ -134,7 +134,7 @@ def test_without_a_database_earlier_runs_are_not_known_and_that_is_said(
 ) -> None:
     configure(world.entry(stores=[world.file_store()]))
     ended()
-    assert f"Note: what earlier runs of {world.name} left can't be read here" in capsys.readouterr().out
+    assert f"Note: records of earlier runs of {world.name} can't be read here" in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_wrong_use(

@@ -35,6 +35,8 @@ def test_airflow_offers_the_command() -> None:
     assert (arguments.webhook, arguments.output) == (["a", "b"], "json")
     assert arguments.func.__name__ == "run"
     assert get_parser().parse_args(["featurebase", "validate", "a.yaml", "b.yaml"]).files == ["a.yaml", "b.yaml"]
+    copying = get_parser().parse_args(["featurebase", "example-dags", "dags", "--force"])
+    assert (copying.path, copying.force) == ("dags", True)
 
 
 def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +49,15 @@ def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["check"], ["check-stores", "-o", "xml"], ["check-stores", "production"], ["validate", "-o", "table"]]
+    "words",
+    [
+        [],
+        ["check"],
+        ["check-stores", "-o", "xml"],
+        ["check-stores", "production"],
+        ["validate", "-o", "table"],
+        ["example-dags"],
+    ],
 )
 def test_wrong_use_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -60,5 +70,5 @@ def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         console.main(["check-stores", "--help"])
     shown = capsys.readouterr().out
-    assert "1 there are findings" in shown
+    assert "1 if there are findings" in shown
     assert definition.CHECK_STORES.description in shown

@@ -48,7 +48,7 @@ def test_a_row_tells_place_proof_and_what_is_held() -> None:
     assert shown["variable"] == ["airflow-variable:a", "not provable", "matches Featurebase", FINGERPRINT]
     assert shown["github"] == ["github://acme/app", "yes", "not readable"]
     assert shown["production"] == ["Featurebase", FINGERPRINT]
-    assert "1 webhook, 2 stores: all is well. Nothing was changed." in shown
+    assert "1 webhook, 2 stores: no findings. Nothing was changed." in shown
 
 
 def test_findings_stand_below_the_table() -> None:
@@ -59,7 +59,7 @@ def test_findings_stand_below_the_table() -> None:
     assert cells["blind"] == ["x:3", "not asked", "not readable"]
     assert cells["locked"] == ["x:4", "no", "matches Featurebase", FINGERPRINT]
     lines = shown.splitlines()
-    assert "! production: store locked (x:4): read-only. Mend that, then try again" in lines
+    assert "! production: store locked (x:4): read-only. Fix this, then try again" in lines
     assert "! production: no answer" in lines
     assert "Note: the database is down" in lines
     assert lines[-1] == "2 webhooks, 5 stores: 6 findings. Nothing was changed."

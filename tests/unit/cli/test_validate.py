@@ -36,7 +36,7 @@ def status(*words: object) -> int:
 
 def test_a_right_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(file) == 0
-    assert capsys.readouterr().out == f"{file}: all is well, 2 webhooks\n"
+    assert capsys.readouterr().out == f"{file}: valid, 2 webhooks\n"
 
 
 def test_every_fault_has_its_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,9 +44,9 @@ def test_every_fault_has_its_line(file: Path, capsys: pytest.CaptureFixture[str]
     broken.write_text(BROKEN)
     assert status(file, broken) == 1
     first, second, third = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{file}: all is well")
+    assert first.startswith(f"{file}: valid")
     assert second.startswith(f"{broken}:5: webhooks[0].probe: must be true, false or a mapping")
-    assert third.startswith(f"{broken}:9: webhooks[1].retires: is no field here; did you mean retries?")
+    assert third.startswith(f"{broken}:9: webhooks[1].retires: is not a known field; did you mean retries?")
 
 
 def test_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,14 +40,14 @@ def test_nothing_to_look_after() -> None:
     [
         ({"value": None}, "it holds no secret yet"),
         ({"value": OLD, "adopt": True}, f"it holds another secret ({OLD.fingerprint}) than Featurebase"),
-        ({"value": secret("0"), "finished": False}, "what belongs to writing it is not done"),
+        ({"value": secret("0"), "finished": False}, "a step after the write is not done"),
     ],
 )
 def test_what_a_push_mends_says_so(facts: dict[str, Any], words: str) -> None:
     (text,) = check(MemoryStore("a", **facts)).findings
     assert text.startswith("store a (memory://a): ")
     assert words in text
-    assert "mode distribute" in text
+    assert "mode=distribute" in text
 
 
 @pytest.mark.parametrize("told", ["known", "leaked"])
@@ -83,8 +83,8 @@ def test_a_spoilt_memory_is_a_finding() -> None:
 def test_white_space_around_the_secret_is_a_finding_of_its_own() -> None:
     padded = MemoryStore("a", value=SigningSecret(f"{secret('0').reveal()}\n"))
     (found,) = check(padded).findings
-    assert "it holds Featurebase's secret with white space around it (a line break, say)" in found
-    assert "mode distribute" in found
+    assert "it holds Featurebase's secret with white space around it (such as a line break)" in found
+    assert "mode=distribute" in found
 
 
 def test_every_store_with_a_problem_is_a_finding() -> None:

@@ -64,10 +64,10 @@ def test_defaults_of_webhooks_are_not_the_audits(load, one_webhook):
         ("ignore: [age_unknown, 7]", "audit.ignore[1]", "must be text"),
         ("ignore: [sk_live_0123456789]", "audit.ignore[0]", "looks like a credential"),
         ("heal: yes", "audit.heal", "must be true or false"),
-        ("schedule: hourly", "audit.schedule", "is no schedule"),
+        ("schedule: hourly", "audit.schedule", "is not a schedule"),
         ("timezone: Tallinn", "audit.timezone", "did you mean Europe/Tallinn"),
         ("haul: true", "audit.haul", "did you mean heal?"),
-        ("webhooks: []", "audit.webhooks", "is no field here"),
+        ("webhooks: []", "audit.webhooks", "is not a known field"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(line, field, words, faults, one_webhook, schema):
@@ -97,5 +97,5 @@ def test_its_faults_come_together_with_the_webhooks(faults, one_webhook):
 
 
 def test_the_model_checks_the_same_in_python():
-    with pytest.raises(ValidationError, match="no kind of finding"):
+    with pytest.raises(ValidationError, match="not a kind of finding"):
         AuditConfig(ignore=("store_difers",))

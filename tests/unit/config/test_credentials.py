@@ -73,7 +73,7 @@ def test_a_field_for_a_credential_is_sent_to_the_connection(faults, one_webhook,
     ):
         ((_, field, message),) = faults(text)
         assert field == f"{where}{name}"
-        assert "Credentials have no place in this file" in message
+        assert "Credentials must not be in this file" in message
         assert "hunter2" not in message
 
 
@@ -88,8 +88,8 @@ def test_a_credential_glued_to_a_name_is_not_repeated(faults, one_webhook):
 def test_escaped_control_characters_are_refused(faults, one_webhook):
     """A NUL or a bell that came in as an escape is found wherever the field would accept text."""
     assert faults(one_webhook(r'owner: "a\0b"', r'tags: ["\a"]')) == [
-        (5, "webhooks[0].owner", "the text holds a control character or a broken one"),
-        (6, "webhooks[0].tags[0]", "the text holds a control character or a broken one"),
+        (5, "webhooks[0].owner", "the text contains a control character or an invalid one"),
+        (6, "webhooks[0].tags[0]", "the text contains a control character or an invalid one"),
     ]
 
 

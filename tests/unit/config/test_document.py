@@ -61,7 +61,7 @@ def test_every_duplicate_key_is_a_fault():
     """Also within a list, and a third time."""
     _, faults = read_document("a: 1\nb:\n  - c: 1\n    c: 2\na: 3\na: 4\n")
     assert [(fault.line, fault.field) for fault in faults] == [(4, "b[0].c"), (5, "a"), (6, "a")]
-    assert faults[0].message == "stands twice in this mapping; first on line 3"
+    assert faults[0].message == "is given twice in this mapping; first on line 3"
 
 
 @pytest.mark.parametrize("key", ["1", "true", "null", "[a]", "{a: b}", "1.5"])
@@ -77,7 +77,7 @@ def test_a_tag_is_a_fault_and_builds_nothing(tag):
     for text in (f"a: {tag} '1'", f"a: {tag} [1]"):
         _, faults = read_document(text)
         assert [(fault.line, fault.field) for fault in faults] == [(1, "a")]
-        assert "tags are not allowed" in faults[0].message
+        assert "are not allowed in this file" in faults[0].message
 
 
 def test_anchors_aliases_and_merge_keys_work():
@@ -127,7 +127,7 @@ def test_deep_nesting_through_aliases_is_refused():
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: &a [*a]", 1, "stands inside its own anchor"),
+        ("a: &a [*a]", 1, "is inside its own anchor"),
         ("a:\n  b: *nowhere", 2, "undefined alias"),
         ("a: &a 1\nb: &a 2", 2, "duplicate anchor"),
         ("a: 1\n---\nb: 2", 2, "a single document"),

@@ -8,7 +8,7 @@ import pytest
 
 from featurebase_provider.stores.registry import BUILT_IN
 
-PROBE = "must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are no booleans here"
+PROBE = "must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are not booleans here"
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_schedules_that_airflow_runs_are_accepted(load, one_webhook, schedule):
 @pytest.mark.parametrize(
     ("schedule", "words"),
     [
-        ("0 6 32 * *", "is no cron expression"),
-        ("a b c d e", "is no cron expression"),
-        ("0 0 31 2 *", "names no date that ever comes"),
-        ("0 6 1 * * 0", "is no schedule; allowed: a cron expression of 5 fields"),
-        ("daily", "is no schedule; allowed: a cron expression of 5 fields"),
+        ("0 6 32 * *", "is not a valid cron expression"),
+        ("a b c d e", "is not a valid cron expression"),
+        ("0 0 31 2 *", "matches no date"),
+        ("0 6 1 * * 0", "is not a schedule; allowed: a cron expression of 5 fields"),
+        ("daily", "is not a schedule; allowed: a cron expression of 5 fields"),
         ("@once", "allowed: a cron expression, @hourly, @daily, @weekly, @monthly, @quarterly, @yearly, null"),
         ("@reboot", "allowed: a cron expression, @hourly"),
         ("R R * * *", "R and H differ each time"),
@@ -55,11 +55,11 @@ def test_other_schedules_are_refused(faults, one_webhook, schedule, words):
     [
         ("Europe/Talinn", "did you mean Europe/Tallinn"),
         ("tallinn", "did you mean Europe/Tallinn"),
-        ("Europe", "is no IANA time zone"),
-        ("+03:00", "is no IANA time zone"),
-        ("../../etc/passwd", "is no IANA time zone"),
-        ("", "is no IANA time zone"),
-        ("x" * 300, "the value is no IANA time zone"),
+        ("Europe", "is not an IANA time zone"),
+        ("+03:00", "is not an IANA time zone"),
+        ("../../etc/passwd", "is not an IANA time zone"),
+        ("", "is not an IANA time zone"),
+        ("x" * 300, "the value is not an IANA time zone"),
     ],
 )
 def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, words):
@@ -92,8 +92,8 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
         ("probe: []", PROBE),
         ("probe: {allow_hosts: receiver}", "must be a list; for example [receiver.internal]"),
         ("verify: true", "must be a mapping (key: value)"),
-        ("verify: null", "must be a mapping (key: value), and nothing stands here"),
-        ("timezone: null", "must be text, and nothing stands here; for example Europe/Tallinn"),
+        ("verify: null", "must be a mapping (key: value), but it is empty"),
+        ("timezone: null", "must be text, but it is empty; for example Europe/Tallinn"),
         ("owner: ''", "must have at least 1 and at most 100 characters"),
         ("owner: 2026", "must be text; put it in quotes"),
         ("tags: prod", "must be a list; for example [production]"),
@@ -105,12 +105,12 @@ def test_an_unknown_time_zone_suggests_known_ones(faults, one_webhook, zone, wor
          "must be an https:// address without user name or password"),
         ("dashboard_url: 'https://[x'", "must be an https:// address without user name or password"),
         ("reactivate: true",
-         "needs the probe, which shows that the receiver accepts the new secret; add probe: true"),
+         "requires the probe, which shows that the receiver accepts the new secret; add probe: true"),
         ("retry_delay: PT10M", "must not be longer than max_retry_delay"),
         ("push_retry_delay: PT10M", "must not be longer than max_retry_delay"),
         ("execution_timeout: PT30S", ("must be shorter than execution_timeout, or the task is stopped while it "
-         "looks for the refresh; it is PT1M by default")),
-        ("probe: {timout: PT1M}", ("is no field here; did you mean timeout? (allowed: allow_hosts, body, interval, "
+         "waits for the refresh; it is PT1M by default")),
+        ("probe: {timout: PT1M}", ("is not a known field; did you mean timeout? (allowed: allow_hosts, body, interval, "
          "reject_check, steady, successes, timeout)")),
     ],
 )  # fmt: skip
@@ -145,7 +145,7 @@ def test_a_webhook_needs_exactly_one_name_of_itself(faults, one_webhook):
         (5, "webhooks[0].webhook_name")
     ]
     without = one_webhook().replace("    webhook_id: 507f1f77bcf86cd799439011\n", "")
-    assert faults(without) == [(2, "webhooks[0].webhook_id", "is required, or webhook_name in its place")]
+    assert faults(without) == [(2, "webhooks[0].webhook_id", "is required, or webhook_name instead")]
 
 
 @pytest.mark.parametrize("host", ["receiver.internal", "10.0.0.1", "fd00::1", "[fd00::1]", "Receiver", "a_b.svc."])
@@ -159,7 +159,7 @@ def test_allowed_hosts_are_names_or_addresses(load, one_webhook, host):
 def test_other_hosts_are_refused(faults, one_webhook, host):
     ((_, field, message),) = faults(one_webhook(f"probe: {{allow_hosts: ['{host}']}}"))
     assert field == "webhooks[0].probe.allow_hosts[0]"
-    assert "is no host name or address" in message
+    assert "is not a host name or address" in message
 
 
 def test_a_short_stay_of_the_previous_secret_is_refused_only_where_one_is_kept(load, faults, one_webhook):
@@ -168,14 +168,14 @@ def test_a_short_stay_of_the_previous_secret_is_refused_only_where_one_is_kept(l
     keeping = one_webhook("previous_for: PT7H").replace("name: signing", "name: signing, format: json")
     ((line, field, message),) = faults(keeping)
     assert (line, field) == (5, "webhooks[0].previous_for")
-    assert message.startswith("must be PT7H1M at least")
+    assert message.startswith("must be at least PT7H1M")
     assert load(keeping.replace("PT7H", "PT7H1M")).webhooks[0].stores[0].keeps_previous
 
 
 def test_stores_are_counted(faults, one_webhook):
     for stores, message in (
         ("[]", "must have at least 1 and at most 50 entries"),
-        ("null", "must be a list, and nothing stands here"),
+        ("null", "must be a list, but it is empty"),
         ("airflow_variable", "must be a list"),
     ):
         text = one_webhook().replace("[{type: airflow_variable, name: signing}]", stores)
@@ -192,8 +192,8 @@ def test_stores_are_counted(faults, one_webhook):
         ("{type: 5}", ".type", "must be text; allowed: airflow_variable"),
         ("{type: airflow_vaiable, name: x}", ".type", '"airflow_vaiable" is no store type; allowed: airflow_variable'),
         ("{type: airflow_variable}", ".name", "is required"),
-        ("{type: airflow_variable, nmae: x, name: x}", ".nmae", "is no field here; did you mean name?"),
-        ("{type: object_storage, path: /a/b, format: xml}", ".format", "must be one of 'raw', 'json' or 'dotenv'"),
+        ("{type: airflow_variable, nmae: x, name: x}", ".nmae", "is not a known field; did you mean name?"),
+        ("{type: object_storage, path: /a/b, format: xml}", ".format", "must be one of 'raw', 'json', 'dotenv', "),
         ("{type: object_storage, path: /a/b, timeout: 0}", ".timeout", "must be more than 0"),
         ("{type: object_storage, path: /a/b, label: 'A b'}", ".label", "must match ^[a-z0-9_]{1,40}$"),
         ("{type: object_storage, path: a/b}", ".path", "write an absolute path"),

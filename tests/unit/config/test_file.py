@@ -30,7 +30,7 @@ def test_a_missing_setting_says_how_to_set_it(monkeypatch, value):
     with pytest.raises(ConfigError) as caught:
         configured_path()
     text = str(caught.value)
-    assert text.startswith("there is no rotation file; no rotation Dag is built")
+    assert text.startswith("no rotation file is configured; no rotation Dag is built")
     assert "[featurebase] rotation_config: is not set" in text
     assert f"set {VARIABLE}" in text
     assert "for example /opt/airflow/config/featurebase_rotation.yaml" in text

@@ -200,7 +200,7 @@ def test_the_error_reads_as_an_import_error(load, one_webhook, tmp_path):
         load(one_webhook("retries: -1", "owner: 12"))
     file = tmp_path / "rotation.yaml"
     assert str(caught.value).splitlines() == [
-        "2 faults in the rotation file; no rotation Dag is built until that is mended:",
+        "2 errors in the rotation file; no rotation Dag is built until this is fixed:",
         f"{file}:5: webhooks[0].retries: must be at least 0 and at most 100",
         f"{file}:6: webhooks[0].owner: must be text; put it in quotes",
     ]
@@ -226,13 +226,13 @@ def test_what_is_no_file_is_refused_without_reading_it(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (tmp_path, pipe):
-        with pytest.raises(ConfigError, match="is no regular file"):
+        with pytest.raises(ConfigError, match="is not a regular file"):
             load_rotation_config(path)
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_a_path_that_cannot_exist_is_a_fault(path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="can't be read"):
         load_rotation_config(path)
 
 
@@ -242,7 +242,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     for raw, message in (
         (b"webhooks:\n  - name: caf\xe9\n", r"yaml:2: this is not UTF-8"),
         ("webhooks: []".encode("utf-16"), r"yaml:1: this is not UTF-8"),
-        (b"webhooks:\n\n  - \x00\n", r"yaml:3: the file holds a control character"),
+        (b"webhooks:\n\n  - \x00\n", r"yaml:3: the file contains a control character"),
         (b"#" * (1024 * 1024 + 1), "larger than 1 MiB"),
     ):
         file.write_bytes(raw)
@@ -285,7 +285,10 @@ except ConfigError as error:
         check=True,
         env={**os.environ, "PYTHONPATH": provider},
     )
-    assert "cannot be read (Permission denied) by the user that runs Airflow's Dag processor" in done.stdout
+    assert (
+        "can't be read by this process (Permission denied); Airflow's Dag processor and workers must be able to read it"
+        in done.stdout
+    )
 
 
 def test_reading_the_models_imports_no_airflow():

@@ -37,7 +37,7 @@ def test_the_form(dag: DAG) -> None:
     heal = dag.params.get_param("heal")
     assert list(dag.params) == ["heal"]
     assert (heal.value, heal.schema["type"], heal.schema["title"]) == (True, "boolean", "Heal")
-    assert "refreshes nothing" in heal.schema["description_md"]
+    assert "without refreshing" in heal.schema["description_md"]
 
 
 def test_every_task_is_told_what_it_needs(dag: DAG, rotation_file: Path) -> None:

@@ -28,7 +28,7 @@ def dag(rotation_file: Path) -> DAG:
 def test_the_dag(dag: DAG) -> None:
     assert dag.dag_id == "featurebase_emergency_rotation"
     assert dag.dag_display_name == "EMERGENCY: replace leaked signing secrets at once"
-    assert "without any check beforehand" in (dag.description or "")
+    assert "without checks beforehand" in (dag.description or "")
     assert "507f1f77bcf86cd799439011" in (dag.doc_md or "")
     assert (dag.schedule, dag.catchup, dag.is_paused_upon_creation) == (None, False, False)
     assert (dag.max_active_runs, dag.max_active_tasks) == (1000, 1000)
@@ -58,7 +58,7 @@ def test_the_branches_are_the_choice(dag: DAG) -> None:
     assert (summary.choose_task_id, summary.report_task_id) == ("choose", "webhook.report")
     group: Any = dag.task_group.children["webhook"]
     assert group._expand_input.value["webhook"].operator.task_id == "choose"
-    assert group.tooltip == "One branch per chosen webhook; none waits for another"
+    assert group.tooltip == "One branch per chosen webhook; they run independently"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
     assert dag is not None
     assert dag.params["webhooks"] == ["production", "staging"]
     problem = (
-        f"{rotation_file}:11: webhooks[1].webhook_id: is required, or webhook_name in its place; "
-        f"{rotation_file}:12: webhooks[1].webhook_nmae: is no field here; did you mean webhook_name?"
+        f"{rotation_file}:11: webhooks[1].webhook_id: is required, or webhook_name instead; "
+        f"{rotation_file}:12: webhooks[1].webhook_nmae: is not a known field; did you mean webhook_name?"
     )
     for task in dag.tasks:
         if task.task_id != "choose":
@@ -113,7 +113,7 @@ def test_a_wrong_entry_is_known_to_every_task(rotation_file: Path) -> None:
     choose, summary = dag.get_task("choose"), dag.get_task("summary")
     assert choose.known == ("production", "staging")
     assert choose.file_error == summary.file_error
-    assert "2 faults in the rotation file" in str(choose.file_error)
+    assert "2 errors in the rotation file" in str(choose.file_error)
     assert "staging can't be rotated here" in (dag.doc_md or "").replace("\\", "")
 
 

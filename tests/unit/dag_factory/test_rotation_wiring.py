@@ -93,7 +93,7 @@ def test_the_form(dag: DAG) -> None:
     assert "changes nothing" in mode.schema["description_md"]
     assert reason.value == ""
     assert reason.schema == {"type": ["null", "string"], "maxLength": 500, "title": "Reason"}
-    assert "Never put a secret here" in str(reason.description)
+    assert "Never enter a secret here" in str(reason.description)
 
 
 def test_every_task_runs_on_the_files_terms(dag: DAG) -> None:
@@ -226,7 +226,7 @@ def test_the_order(dag: DAG) -> None:
         ("report", False),
         ("outcome", True),
     ]
-    assert dag.task_group.children["push"].tooltip == "One task per store, each retried alone"
+    assert dag.task_group.children["push"].tooltip == "One task per store, each retried by itself"
 
 
 def test_what_is_not_configured_is_not_there() -> None:

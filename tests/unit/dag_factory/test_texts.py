@@ -51,8 +51,8 @@ def test_a_rotations_page_follows_the_file() -> None:
     assert "Webhook **named Hooks**" in page
     assert "On schedule `0 6 1 * *` (Europe\\/Tallinn)." in page
     assert (
-        "\n\nThe receiver must accept a signed test event before and after. Deliveries are watched for up to 30 "
-        in page
+        "\n\nThe receiver must accept a signed test event before and after the refresh. Deliveries are watched for up "
+        "to 30 " in page
     )
 
 

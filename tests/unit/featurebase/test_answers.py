@@ -188,7 +188,7 @@ def test_body_that_is_not_json(drive: Any, body: bytes) -> None:
 def test_body_that_breaks_off(drive: Any, failure: Exception) -> None:
     error = failing(drive, httpx.Response(200, stream=BrokenBody(b'{"id":', failure)), "refresh_secret")
     assert isinstance(error, UnexpectedAnswer)
-    assert error.detail == f"the body broke off ({type(failure).__name__})"
+    assert error.detail == f"the body is incomplete ({type(failure).__name__})"
     assert error.status == 200
     assert not error.outcome_known
 

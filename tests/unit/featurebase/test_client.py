@@ -113,7 +113,7 @@ def test_what_could_not_be_read_is_said_once(drive: Any, fixture_json: FixtureJs
     for _ in range(2):
         driver("list_webhooks")
     first, second = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert first.endswith("can't be read and count as unknown: lastStatus, topics")
+    assert first.endswith("can't be read; they count as unknown: lastStatus, topics")
     assert second.endswith("unknown: " + ", ".join(f"topics.{index}" for index in range(11, 1, -1)) + " and 2 more")
     assert f"webhook {ID} " in second
     assert "whsec_" not in caplog.text

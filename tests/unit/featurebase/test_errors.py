@@ -49,7 +49,7 @@ def test_message_names_call_answer_cause_and_state() -> None:
     """One line tells what failed, where, why, what state things are in and what to do."""
     assert str(ERRORS[2]) == (
         "Featurebase answered 400 to POST /v2/webhooks (type invalid_request_error, code bad, param url): "
-        "no. Nothing was changed; the same request will be refused again: check the rotation file, and the "
+        "no. Nothing was changed; the same request will fail again: check the rotation file, and the "
         "connection's base URL and API version."
     )
     assert "asks to wait 12 s" in str(ERRORS[6])
@@ -82,7 +82,7 @@ def test_message_of_the_base_class_ends_without_advice() -> None:
 def test_outcome_of_a_write_is_unknown_unless_it_was_refused_or_never_sent(error: ApiError, known: bool) -> None:
     """Only a refusal or a failed connection proves that a write did not happen; a read changes nothing."""
     assert error.outcome_known is known
-    assert ("It may have been carried out" in str(error)) is not known
+    assert ("The call may still have taken effect" in str(error)) is not known
     assert ("Nothing was changed" in str(error)) is known
 
 
@@ -91,8 +91,8 @@ def test_a_task_can_say_what_state_things_are_in() -> None:
     error = RateLimited("GET", "/p", 429)
     error.state = "The stores hold the new secret"
     copy = pickle.loads(pickle.dumps(error))
-    assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a later try is safe."
-    assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A later try is safe.")
+    assert str(copy) == "Featurebase answered 429 to GET /p. The stores hold the new secret; a retry is safe."
+    assert (copy.summary, copy.to_do) == ("Featurebase answered 429 to GET /p", "A retry is safe.")
 
 
 def test_unsent_and_unanswered_calls_read_differently() -> None:

@@ -115,7 +115,7 @@ def test_truncated_refresh_has_an_unknown_outcome(drive: Any, peer: Peer, fixtur
     """The status arrived, the new secret did not: the caller has to read it."""
     body = confidential_webhook(fixture_json)
     peer.answer = http("200 OK", body[:-10], length=len(body))
-    with pytest.raises(UnexpectedAnswer, match="broke off") as caught:
+    with pytest.raises(UnexpectedAnswer, match="is incomplete") as caught:
         drive(None, base_url=peer.url)("refresh_secret", ID)
     assert not caught.value.outcome_known
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.featurebase.text import clean_text, forms_of
+from featurebase_provider.featurebase.text import clean_text, forms_of, what_became_of
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_cleaned_text_is_one_short_line_without_the_secret(secret: str, before: 
     assert len(cleaned) <= 50
     assert cleaned.isprintable()
     assert "whsec_" not in cleaned
+
+
+@pytest.mark.parametrize(
+    ("seen", "how"),
+    [
+        ("whsec_Abc1  ", "with white space around it"),
+        ("whsec_abc1", "in another case"),
+        ("whsec_A", "cut to 7 of 10 characters"),
+        ("****", ""),
+        ("whsec_Abc1!", ""),
+    ],
+)
+def test_what_became_of_a_text_is_told_without_it(seen: str, how: str) -> None:
+    assert what_became_of("whsec_Abc1", seen) == how

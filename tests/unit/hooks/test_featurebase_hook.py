@@ -85,13 +85,13 @@ def test_extras() -> None:
         ({}, {"timeout": True}, "'timeout' is not a number"),
         ({}, {"max_retries": False}, "'max_retries' is not a number"),
         ({}, {"timeout": 10**400}, "'timeout' is not a number"),
-        ({"port": 8443}, {}, "it has a port and no host"),
+        ({"port": 8443}, {}, "it has a port but no host"),
         ({"host": "https://gw", "port": 70000}, {}, "port 70000"),
-        ({"host": "https://do.featurebase.app/v2"}, {}, "must not hold /v2, which each call adds"),
-        ({"host": "do.featurebase.app/v2/webhooks/"}, {}, "must not hold /v2, which each call adds"),
+        ({"host": "https://do.featurebase.app/v2"}, {}, "must not contain /v2, which is added to each call"),
+        ({"host": "do.featurebase.app/v2/webhooks/"}, {}, "must not contain /v2, which is added to each call"),
         ({"host": "gw/f b", "port": 1}, {}, "space"),
-        ({"host": "me:sk_live@gw", "port": 1}, {}, "no user name, password"),
-        ({"host": "https://gw:x", "port": 1}, {}, "is not a URL"),
+        ({"host": "me:sk_live@gw", "port": 1}, {}, "contain a user name, password"),
+        ({"host": "https://gw:x", "port": 1}, {}, "is not a valid URL"),
     ],
 )
 def test_wrong_fields_name_connection_and_field(fields: dict[str, Any], extra: dict[str, Any], says: str) -> None:
@@ -147,7 +147,7 @@ def test_test_connection(configure: Configure) -> None:
         ({"host": "http://featurebase.example"}, "use https"),
         ({"extra": [1]}, "the extra field must be a JSON object"),
         ({"extra": '"timeout"'}, "the extra field must be a JSON object"),
-        ({"extra": "timeout=3"}, "the extra field is no JSON"),
+        ({"extra": "timeout=3"}, "the extra field is not valid JSON"),
     ],
 )
 def test_test_connection_says_what_is_wrong(configure: Configure, fields: dict[str, Any], says: str) -> None:
@@ -178,13 +178,13 @@ def test_test_connection_without_a_connection() -> None:
     ok, text = FeaturebaseHook("nowhere").test_connection()
     assert (ok, text) == (
         False,
-        "connection 'nowhere': there is no such Airflow connection here; create it, or correct featurebase_conn_id",
+        "connection 'nowhere': this Airflow connection does not exist; create it, or correct featurebase_conn_id",
     )
 
 
 @pytest.mark.asyncio
 async def test_async_client_without_a_connection() -> None:
-    with pytest.raises(SettingsInvalid, match="there is no such Airflow connection here"):
+    with pytest.raises(SettingsInvalid, match="this Airflow connection does not exist"):
         await FeaturebaseHook("nowhere").aget_conn()
 
 

@@ -264,14 +264,14 @@ def test_who_triggers_the_audit_may_switch_healing_on() -> None:
 @pytest.mark.parametrize("heal", [True, False])
 @pytest.mark.parametrize("findings", [(), (differs(heals=False),), (differs(ignored=True),), (differs(None),)])
 def test_nothing_to_heal_is_no_failure(findings: tuple[Finding, ...], heal: bool) -> None:
-    with pytest.raises(AirflowSkipException, match="found nothing that a run with mode=distribute would mend"):
+    with pytest.raises(AirflowSkipException, match="found nothing that a run with mode=distribute would fix"):
         selecting(*findings, heal=heal).execute()
 
 
 def test_a_run_that_waits_is_enough() -> None:
     task = healing(differs(), differs("other"), waiting={DAG_ID: 1})
     assert [one["trigger_dag_id"] for one in task.execute()] == ["other"]
-    with pytest.raises(AirflowSkipException, match="Each Dag .* has a run waiting already"):
+    with pytest.raises(AirflowSkipException, match="Each Dag .* already has a run waiting"):
         healing(differs(), waiting={DAG_ID: 2}).execute()
 
 
@@ -281,8 +281,8 @@ def test_a_run_that_waits_is_enough() -> None:
         ({}, {}, []),
         (None, {}, []),
         ({DAG_ID: True}, {}, [f"{DAG_ID} is paused: its run waits until somebody unpauses the Dag"]),
-        ({DAG_ID: True}, {DAG_ID: 1}, [f"{DAG_ID} has a run waiting already, .*the Dag is paused: unpause it"]),
-        ({"another": True}, {DAG_ID: 1}, [f"{DAG_ID} has a run waiting already, .*it comes first"]),
+        ({DAG_ID: True}, {DAG_ID: 1}, [f"{DAG_ID} already has a run waiting, .*the Dag is paused: unpause it"]),
+        ({"another": True}, {DAG_ID: 1}, [f"{DAG_ID} already has a run waiting, .*that run comes first"]),
     ],
 )
 def test_a_dag_that_will_not_run_by_itself_is_named(

@@ -238,10 +238,14 @@ def test_a_task_without_a_webhook_takes_the_plans(stats: list[tuple[str, dict[st
 @pytest.mark.parametrize(
     ("results", "ask", "problem"),
     [
-        ({"preflight": a_plan(a_webhook(id="5" * 24)).as_json()}, "plan", f"plan in this Dag run is of .*{'5' * 24}"),
-        ({"preflight": {"a": 1}}, "plan", "not a plan"),
+        (
+            {"preflight": a_plan(a_webhook(id="5" * 24)).as_json()},
+            "plan",
+            f"plan in this Dag run belongs to .*{'5' * 24}",
+        ),
+        ({"preflight": {"a": 1}}, "plan", "invalid"),
         ({"rotate": replace(ROTATED, plan=a_plan(a_webhook(id="5" * 24))).as_json()}, "rotated", "5" * 24),
-        ({"rotate": {"plan": PLAN.as_json()}}, "rotated", "not one of this provider"),
+        ({"rotate": {"plan": PLAN.as_json()}}, "rotated", "invalid"),
     ],
 )
 def test_a_plan_of_another_webhook_is_not_followed(results: dict[str, Any], ask: str, problem: str) -> None:
@@ -432,5 +436,5 @@ def test_a_problem_with_the_memory_says_what_to_do_where_no_retry_helps(said: Lo
     ).execute()
     running(lambda operator, context: operator.warn_unknown(MemorySpoilt(WEBHOOK_ID, "history", "is odd"))).execute()
     may_pass, spoilt = said.texts["warning"]
-    assert may_pass.endswith("goes on without it")
-    assert not spoilt.endswith("goes on without it")
+    assert may_pass.endswith("continues without it")
+    assert not spoilt.endswith("continues without it")

@@ -74,7 +74,7 @@ def test_a_push_that_left_nothing_is_not_announced() -> None:
     """It was marked success by hand: what rotate wrote is older, and nothing says that it is still there."""
     running = distributed("push.a", "push.b", rotate=ROTATED, push_a=pushed("a", NEW))
     with pytest.raises(
-        AirflowFailException, match=rf"{WEBHOOK_ID}: push\.b left no result.*nothing was announced\. Clear the push"
+        AirflowFailException, match=rf"{WEBHOOK_ID}: push\.b left no result.*nothing was announced\. Clear these push"
     ):
         running.execute()
     assert running.emitted == {}

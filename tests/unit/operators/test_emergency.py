@@ -166,7 +166,7 @@ def test_each_team_has_its_own_memory(featurebase: Featurebase, memory: WebhookM
 def test_a_plan_of_another_webhook_refreshes_nothing(featurebase: Featurebase, memory: WebhookMemory) -> None:
     """The entry may have been given another id since the run began."""
     operator = EmergencyRotateOperator(task_id="rotate", **with_stores(a_store(), webhook_id="5" * 24))
-    with pytest.raises(AirflowFailException, match=f"webhook {'5' * 24}: the plan in this Dag run is of webhook"):
+    with pytest.raises(AirflowFailException, match=f"webhook {'5' * 24}: the plan in this Dag run belongs to webhook"):
         RunningTask(operator, results={"plan": the_plan().as_json()}).execute()
     assert featurebase.api.posts == 0
 
@@ -176,7 +176,7 @@ def test_errors_name_a_webhook_that_the_file_knows_by_name_by_its_id(
 ) -> None:
     arguments = with_stores(a_store(), webhook_id=None, webhook_name="Production Webhook")
     operator = EmergencyRotateOperator(task_id="rotate", **arguments)
-    with pytest.raises(AirflowFailException, match=f"webhook {WEBHOOK_ID}: what was recorded is not a plan"):
+    with pytest.raises(AirflowFailException, match=f"webhook {WEBHOOK_ID}: the recorded plan is invalid"):
         RunningTask(operator, results={"plan": {"webhook_id": WEBHOOK_ID}}).execute()
 
 
@@ -240,9 +240,9 @@ def test_a_webhook_that_is_named_by_name_is_found(featurebase: Featurebase, memo
 def test_a_cleared_run_keeps_its_plan(featurebase: Featurebase, memory: WebhookMemory, said: Log) -> None:
     """It refreshes once; where the secret is another by now, the log says so."""
     first = plan().execute()
-    assert "has a plan already" not in said
+    assert "already has a plan" not in said
     assert plan(try_number=2).execute() == first
-    assert f"has a plan already (secret {OLD})" in said
+    assert f"already has a plan (secret {OLD})" in said
     assert not any(f"no longer the plan's {OLD}" in text for text in said.texts["warning"])
     featurebase.api.rotated()
     assert plan(try_number=2).execute() == first
@@ -439,7 +439,7 @@ def test_stores_that_are_left_over_are_named(
     with pytest.raises(error) as caught:
         task.execute()
     text = str(caught.value)
-    assert f"{WEBHOOK_ID}: the leaked secret was replaced by {NEW}, and {len(left)} of {len(left) + 1} stores" in text
+    assert f"{WEBHOOK_ID}: the leaked secret was replaced by {NEW}, but {len(left)} of {len(left) + 1} stores" in text
     assert ".." not in text.replace("...", "")
     told = task.pushed["return_value"]["stores"]
     assert told["right"]["result"] == "written"
@@ -456,7 +456,7 @@ def test_an_outage_after_the_refresh_does_not_say_that_nothing_was_changed(
     featurebase: Featurebase, memory: WebhookMemory
 ) -> None:
     featurebase.api.read_script.append(api_unreachable())
-    with pytest.raises(Exception, match="The leaked secret can't come back"):
+    with pytest.raises(Exception, match="Featurebase no longer signs with the leaked secret"):
         push(rotated(), a_store()).execute()
 
 

@@ -84,7 +84,7 @@ def test_an_outage_does_not_change_how_a_task_ends(outage: Exception, caplog: py
     with pytest.raises(AirflowFailException, match="gone"), leaving_word(context):
         raise AirflowFailException("gone")
     (record,) = caplog.records
-    assert "took no word for the report" in record.getMessage()
+    assert "did not store this task's message for the report" in record.getMessage()
     assert record.name.startswith("featurebase_provider.")
 
 

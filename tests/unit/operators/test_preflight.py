@@ -145,7 +145,7 @@ def test_a_webhook_is_found_by_its_name(
     [
         (NAME, rf"2 webhooks \({WEBHOOK_ID}, {OTHER_ID}\) have the name"),
         ("No such", r"\(by name\): no webhook has the name 'No such'"),
-        ("", r"webhook \(none\): neither"),
+        ("", r"webhook \(none\): webhook_id and webhook_name are both empty"),
     ],
 )
 def test_a_name_must_mean_one_webhook(featurebase: Featurebase, memory: WebhookMemory, name: str, refused: str) -> None:
@@ -217,15 +217,15 @@ def test_a_run_that_only_distributes_needs_no_plan_of_an_earlier_try(
 def test_a_cleared_run_that_has_refreshed_proves_nothing(
     featurebase: Featurebase, memory: WebhookMemory, said: Log
 ) -> None:
-    """There is a plan already, and its secret is over: no store needs to be ready for a refresh."""
+    """There is already has a plan, and its secret is over: no store needs to be ready for a refresh."""
     assert preflight(a_store()).execute()["before"] == OLD
-    assert "a plan already" not in said
+    assert "already has a plan" not in said
     featurebase.api.rotated()
     store = a_store()
     task = preflight(store, task={"try_number": 2})
     assert task.execute()["before"] == OLD
     assert store.closed == 0
-    assert f"a plan already (secret {OLD})" in said
+    assert f"already has a plan (secret {OLD})" in said
     assert task.pushed[KEY]["found"]["current"] == fingerprint("1")
 
 

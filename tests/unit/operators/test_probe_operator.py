@@ -133,7 +133,7 @@ def test_a_probe_needs_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_outage_says_that_the_receiver_was_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     OneFeaturebase(ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)).behind(monkeypatch)
-    with pytest.raises(ApiUnavailable, match="The stores hold the new secret, the receiver was not probed"):
+    with pytest.raises(ApiUnavailable, match="The stores hold the new secret, but the receiver was not probed"):
         probing().execute(OneTask(left_behind()).context)
 
 
@@ -209,7 +209,7 @@ def test_a_refusal_ends_the_task_for_good_and_is_kept(monkeypatch: pytest.Monkey
     refused = f"{WEBHOOK_ID}: the receiver 'receiver.example' refuses the signature"
     with pytest.raises(AirflowFailException, match=refused) as caught:
         probing(probe_options=Receiver(featurebase, held="0").options()).execute(task.context)
-    assert "no older one can be restored: mend the receiver, then clear this task" in str(caught.value)
+    assert "the old one can't be restored: fix the receiver, then clear this task" in str(caught.value)
     kept = task.pushed["return_value"]
     assert (kept["result"], kept["receiver_exposure_ms"]) == ("refused", None)
 
@@ -226,7 +226,7 @@ def test_a_receiver_that_is_down_is_left_to_airflows_retries(monkeypatch: pytest
 def test_a_receiver_that_answers_no_wrong_key_is_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     task = OneTask(left_behind())
-    with pytest.raises(ProbeUndecided, match="got no refusal"):
+    with pytest.raises(ProbeUndecided, match="were not refused"):
         probing(probe_options=Receiver(featurebase, refuses=500).options()).execute(task.context)
     assert task.pushed["return_value"]["result"] == "unproven"
 
@@ -235,7 +235,7 @@ def test_a_secret_that_no_store_was_given_is_not_blamed_on_the_receiver(monkeypa
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     receiver = Receiver(featurebase)
     task = OneTask(left_behind(distributed="sha256:another"))
-    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: the stores were given sha256:another"):
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: sha256:another was written to the stores"):
         probing(probe_options=receiver.options()).execute(task.context)
     assert receiver.events == []
 

@@ -191,7 +191,7 @@ def test_a_run_of_which_airflow_tells_nothing_of_preflight_is_reported(
 
 
 def test_a_plan_that_is_none_names_the_webhook(featurebase: Featurebase, memory: WebhookMemory) -> None:
-    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: .*not a plan"):
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: .*invalid"):
         reporting({"preflight": {"a": 1}}).execute()
 
 

@@ -47,7 +47,7 @@ def test_a_read_that_stays_stale_tells_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: waited.append(seconds))
     monkeypatch.setattr(Clock, "monotonic", lambda clock: sum(waited))
     client: Any = Shows(OLD)
-    with pytest.raises(StaleRead, match=f"for {sum(waited) + STALE_SECONDS:.0f} s Featurebase has shown"):
+    with pytest.raises(StaleRead, match=f"for {sum(waited) + STALE_SECONDS:.0f} s Featurebase has returned"):
         current_webhook(client, PLAN, ROTATED)
 
 

@@ -255,7 +255,7 @@ def test_a_store_that_was_not_written_fails_a_task_that_no_push_follows(
         with pytest.raises(StoresNotReady) as caught:
             task.execute()
         said = str(caught.value)
-        assert said.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, and 2 stores do not hold it: b: ")
+        assert said.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, but 2 stores do not hold it: b: ")
         assert said.count("read-only") == 2
         assert "; c: " in said
     else:
@@ -271,7 +271,7 @@ def test_an_outage_in_a_first_try_has_changed_nothing(
     featurebase.api.read_script.append(api_unreachable())
     with pytest.raises(ApiUnreachable) as caught:
         rotate(memory, a_store(), task={"try_number": number}).execute()
-    assert ("whether an earlier one has" in str(caught.value)) is (number == 2)
+    assert ("whether an earlier try did" in str(caught.value)) is (number == 2)
 
 
 def test_a_plan_for_another_featurebase_is_not_followed(featurebase: Featurebase, memory: WebhookMemory) -> None:

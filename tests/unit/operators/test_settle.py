@@ -63,8 +63,8 @@ def test_pause_of_the_rotations_making_is_undone(
         (paused(), {"rotate": left_behind()["rotate"]}, {}, "no probe"),
         (paused(), left_behind(), {"probe_task_id": None}, "no probe"),
         (paused(), left_behind(result="unproven"), {}, "no probe"),
-        (paused(), left_behind(receiver_exposure_ms=1_000.0), {}, "when the receiver had the new secret"),
-        (paused(), left_behind(receiver_exposure_ms=None), {}, "when the receiver had the new secret"),
+        (paused(), left_behind(receiver_exposure_ms=1_000.0), {}, "after the receiver had the new secret"),
+        (paused(), left_behind(receiver_exposure_ms=None), {}, "after the receiver had the new secret"),
         (paused(failed_at=200.0, changed_at=200.0), left_behind(), {}, "no delivery failed since"),
     ],
 )
@@ -74,8 +74,8 @@ def test_what_cannot_be_told_stays_and_says_what_to_do(
     featurebase = OneFeaturebase(webhook).behind(monkeypatch)
     with pytest.raises(AirflowFailException, match=says) as caught:
         settling(**arguments).execute(OneTask(results).context)
-    assert f"{WEBHOOK_ID}: it is 'paused' and stays so" in str(caught.value)
-    assert "set the webhook active in Featurebase once that is right" in str(caught.value)
+    assert f"{WEBHOOK_ID}: it is 'paused' and was left so" in str(caught.value)
+    assert "If the webhook should be active, set it active in Featurebase" in str(caught.value)
     assert "last result: 401" in str(caught.value)
     assert featurebase.updates == []
 
@@ -104,7 +104,7 @@ def test_active_webhook_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_outage_says_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
     OneFeaturebase(ApiUnavailable("GET", f"/v2/webhooks/{WEBHOOK_ID}", 503)).behind(monkeypatch)
-    with pytest.raises(ApiUnavailable, match="The stores hold the new secret, the webhook was left as it is"):
+    with pytest.raises(ApiUnavailable, match="The stores hold the new secret; the webhook's status was not changed"):
         settling().execute(OneTask(left_behind()).context)
 
 

@@ -51,22 +51,22 @@ def test_every_outcome_has_advice_in_whole_sentences(outcome: Outcome, emergency
 
 def test_a_webhook_that_is_gone_has_nothing_left_to_be_set_active_or_cleared_first() -> None:
     text = advise("webhook_gone", status="paused", webhook_id=WEBHOOK_ID, cause="rotate: it is gone", left=(LEFT,))
-    assert "no such webhook" in text
-    assert "take it out of the rotation file" in text
+    assert "no longer exists" in text
+    assert "remove it from the rotation file" in text
     assert "set it active" not in text
 
 
 @pytest.mark.parametrize(("emergency", "whose"), [(False, "the secret"), (True, "the leaked secret")])
 def test_where_a_refresh_is_not_settled_rotate_is_cleared(emergency: bool, whose: str) -> None:
     text = advise("unknown", emergency=emergency, status="active", cause="rotate: no answer")
-    assert text.startswith(f"Whether {whose} was refreshed could not be read. Clear the rotate task")
+    assert text.startswith(f"It is unknown whether {whose} was refreshed. Clear the rotate task")
 
 
 @pytest.mark.parametrize(("emergency", "held"), [(False, "the current secret"), (True, "the new secret")])
 def test_what_failed_after_the_stores_is_named_and_cleared(emergency: bool, held: str) -> None:
     text = advise("failed", emergency=emergency, cause="probe: it refuses: 401")
     assert f"Every store holds {held}" in text
-    assert "Mend what failed (probe; its message is the cause), then clear it." in text
+    assert "Fix what failed (probe; its message is the cause), then clear it." in text
 
 
 @pytest.mark.parametrize("outcome", ["rotated", "distributed"])
@@ -74,7 +74,7 @@ def test_nothing_to_do_needs_proof_and_an_active_webhook(outcome: Any) -> None:
     assert advise(outcome, proven=True, status="active") == NOTHING_TO_DO
     assert advise(outcome, proven=True, status=None) == NOTHING_TO_DO
     unproven = advise(outcome, status="active")
-    assert "nothing has shown that the receiver accepts it" in unproven
+    assert "it is not proven that the receiver accepts it" in unproven
     assert "configure a probe" in unproven
     paused = advise(outcome, proven=True, status="paused", webhook_id=WEBHOOK_ID)
     assert paused.startswith("The webhook is 'paused', so Featurebase delivers nothing.")
@@ -91,14 +91,14 @@ def test_a_paused_webhook_is_told_of_whatever_failed(outcome: Any) -> None:
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        (None, "No probe has tried"),
+        (None, "No probe has tested"),
         ("accepted", "The receiver accepted an event"),
         ("refused", "The receiver refuses Featurebase's current secret, so deliveries fail now"),
         ("topic_refused", "refuses the probe's event"),
-        ("verifies_nothing", "with a wrong signature too"),
-        ("unreachable", "No answer of the receiver has told"),
-        ("unproven", "No answer of the receiver has told"),
-        ("of a newer version", "No answer of the receiver has told"),
+        ("verifies_nothing", "also accepts events with a wrong signature"),
+        ("unreachable", "The probe could not find out"),
+        ("unproven", "The probe could not find out"),
+        ("of a newer version", "The probe could not find out"),
     ],
 )
 def test_of_the_receiver_only_what_was_seen(result: str | None, says: str) -> None:
@@ -109,15 +109,13 @@ def test_of_the_receiver_only_what_was_seen(result: str | None, says: str) -> No
 
 
 def test_where_nothing_was_looked_at_nothing_is_said() -> None:
-    assert advise("nothing_changed").startswith(
-        "This run changed nothing. How stores and receiver stand was not looked"
-    )
+    assert advise("nothing_changed").startswith("This run changed nothing. Stores and receiver were not checked.")
     unread = Found(WEBHOOK_ID, HOST, "paused", CURRENT)
     text = advise("nothing_changed", found=unread, cause="preflight: it is paused: no")
-    assert "What the stores hold was not looked at" in text
+    assert "The stores were not checked" in text
     assert "The webhook is 'paused'" in text
     assert f"PATCH /v2/webhooks/{WEBHOOK_ID} " in text
-    assert "Mend what failed (preflight; its message is the cause), then clear it, or trigger the Dag again." in text
+    assert "Fix what failed (preflight; its message is the cause), then clear it, or trigger the Dag again." in text
 
 
 def test_stores_that_are_behind_are_named_with_what_helps() -> None:
@@ -136,29 +134,29 @@ def test_stores_that_are_behind_are_named_with_what_helps() -> None:
     [
         ("rotate", False, "This run changed nothing."),
         ("distribute", False, "This run changed nothing."),
-        ("rotate", True, "Nothing was refreshed: Featurebase's secret is the one from before"),
-        ("distribute", True, "what they hold is not settled"),
+        ("rotate", True, "Nothing was refreshed: Featurebase's secret is unchanged"),
+        ("distribute", True, "Nothing was refreshed. Rotate failed while it updated the stores, so it is unknown what"),
     ],
 )
 def test_what_the_run_itself_did(mode: str, began: bool, says: str) -> None:
-    assert advise("nothing_changed", mode=mode, rotate_began=began).startswith(says.partition("what")[0])
+    assert advise("nothing_changed", mode=mode, rotate_began=began).startswith(says)
     assert says in advise("nothing_changed", mode=mode, rotate_began=began)
 
 
 def test_the_way_forward_depends_on_what_is_left() -> None:
     text = advise("incomplete", left=(LEFT,))
-    assert "Not settled: c. Mend the store, then clear its push task" in text
-    assert "old secret is gone" in text
-    assert "Not settled: c." in advise("incomplete", left=(LEFT,), emergency=True)
+    assert "Not known to hold it: c. Fix the store, then clear its push task" in text
+    assert "old secret can't be restored" in text
+    assert "Not known to hold it: c." in advise("incomplete", left=(LEFT,), emergency=True)
     overtaken = StoreOutcome("a", "memory://a", "written", OLD)
     for emergency in (False, True):
         said = advise("incomplete", left=(overtaken,), emergency=emergency)
         assert said.startswith(
-            "Featurebase's secret was refreshed again after a had been seen to. Clear the push tasks"
+            "Featurebase's secret was refreshed again after these stores were written: a. Clear the push tasks"
         )
-    assert "Not settled: a, c" in advise("incomplete", left=(overtaken, LEFT))
+    assert "Not known to hold it: a, c" in advise("incomplete", left=(overtaken, LEFT))
     text = advise("incomplete", rotated=False)
-    assert "old secret is gone" in text
+    assert "old secret can't be restored" in text
     assert "Clear the rotate task" in text
 
 
@@ -199,7 +197,7 @@ def test_what_preflight_found_survives_json() -> None:
     assert [one.said for one in found.stores] == [
         "writable (it was locked)",
         "reachable, not provable (no means)",
-        "store c: no answer. See that it answers; a retry reads it before it writes",
+        "store c: no answer. Check that the store is reachable; a retry reads it before it writes",
         "",
     ]
     assert (found.webhook_id, found.host, found.status, found.current) == (WEBHOOK_ID, HOST, "active", CURRENT)

@@ -57,7 +57,7 @@ def test_every_store_that_cannot_be_armed_is_named() -> None:
             ready.require_all(WEBHOOK_ID)
     text = str(caught.value)
     assert WEBHOOK_ID in text
-    assert "2 of 3 stores could not be armed, so nothing was refreshed" in text
+    assert "2 of 3 stores are not ready, so nothing was refreshed" in text
     assert "pip install it" in text
     assert "refused the connection" in text
     assert [store.closed for store in stores] == [0, 1, 1]
@@ -235,7 +235,7 @@ def test_all_stores_are_written_and_reported() -> None:
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
     assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
     assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
-    advice = "Mend that, then try again"
+    advice = "Fix this, then try again"
     assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem=f"store c: read-only. {advice}")
     assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem=f"store d: no client. {advice}")
     assert outcomes["e"].result == "failed"
@@ -256,7 +256,7 @@ def test_a_hanging_write_costs_only_its_store() -> None:
         outcomes = distribute(ready, NEW, RULE, since=None)
     gate.set()
     assert [one.result for one in outcomes.values()] == ["failed", "written"]
-    assert "unknown until the store is read" in str(outcomes["a"].problem)
+    assert "unknown whether the call arrived until the store is read" in str(outcomes["a"].problem)
 
 
 def test_a_secret_that_changed_since_arming_is_not_overwritten_unread() -> None:
@@ -290,7 +290,7 @@ def test_an_outcome_says_that_a_store_cannot_be_read() -> None:
         outcomes = distribute(ready, NEW, RULE, since=None)
     assert outcomes["a"].detail is None
     assert outcomes["b"].detail == NOT_READABLE
-    assert "never shows what it holds" in NOT_READABLE
+    assert "but it is write-only and can't be read back" in NOT_READABLE
     assert outcomes["b"].holds_secret
     assert stores[1].holds == "whsec_1"
 

@@ -35,7 +35,7 @@ def test_what_arrived_is_what_was_asked(conf: Any, strict: bool) -> None:
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_value_that_did_not_arrive_ends_the_run(strict: bool) -> None:
     message = refusal({"mode": "dry_run"}, strict=strict)
-    assert 'asks for mode "dry_run", and this task was told "rotate"' in message
+    assert 'asks for mode "dry_run", but this task received "rotate"' in message
     assert "[core] dag_run_conf_overrides_params" in message
 
 

@@ -136,3 +136,19 @@ def test_a_row_shows_no_secret() -> None:
     shown = repr(check(MemoryStore("a", value=OLD), MemoryStore("b", value=THEIRS)))
     assert "whsec_" not in shown
     assert fingerprint("theirs") in shown
+
+
+def test_a_store_is_tried_in_the_name_of_its_webhook_with_a_value_like_its_secret() -> None:
+    """A store may pick its place by the webhook's id, or have no room for it."""
+    tried: list[ArmedStore] = []
+
+    class Tried(MemoryStore):
+        def arm(self) -> ArmedStore:
+            tried.append(super().arm())
+            return tried[-1]
+
+    longest = SigningSecret(f"whsec_{'x' * 200}")
+    check_stores([Tried(value=OLD)], RULE, current=CURRENT.fingerprint, secret=longest)
+    (armed,) = tried
+    assert len(armed.trial.reveal()) == len(longest.reveal())
+    assert armed.trial_mark == StoreMark(WEBHOOK_ID, armed.trial.fingerprint, RULE.managed_from)

@@ -142,7 +142,7 @@ def test_stale_answers_are_read_again(api: FakeFeaturebase, clock: Clock) -> Non
 
 def test_patience_ends(api: FakeFeaturebase, clock: Clock) -> None:
     """A stale answer is never taken, however long Featurebase shows it; the error names it by fingerprint."""
-    with pytest.raises(StaleRead, match=f"{WEBHOOK_ID}: for 30 s .*{fingerprint('0')}.*written nowhere"):
+    with pytest.raises(StaleRead, match=f"{WEBHOOK_ID}: for 30 s .*{fingerprint('0')}.*not written to any store"):
         read(api, SecretOrder(replaced={fingerprint("0")}))
     assert clock.now == pytest.approx(1030)
 

@@ -92,7 +92,7 @@ def test_plain_http_is_for_loopback_only(addresses: tuple[str, ...]) -> None:
     ],
 )
 def test_no_url_of_a_receiver(url: str) -> None:
-    with pytest.raises(ProbeFailed, match=rf"{WEBHOOK_ID}.*no http\(s\) url; it was not probed") as caught:
+    with pytest.raises(ProbeFailed, match=rf"{WEBHOOK_ID}.*not an http\(s\) url; it was not probed") as caught:
         check(url, PUBLIC)
     assert caught.value.kind == "unreachable"
     assert not isinstance(caught.value, HostNotResolved)

@@ -67,8 +67,8 @@ def test_a_branch_whose_entry_is_wrong() -> None:
     row = BranchRow.of("production", None, wrong="rotation.yaml:3: webhooks[0].webhook_id: is required")
     assert (row.webhook, row.done, row.outcome) == ("production", False, "wrong entry")
     assert row.advice == (
-        "Nothing was changed. Its entry in the rotation file is wrong: rotation.yaml:3: webhooks[0].webhook_id: is "
-        "required. Mend it, then trigger anew."
+        "Nothing was changed. Its entry in the rotation file is invalid: rotation.yaml:3: webhooks[0].webhook_id: is "
+        "required. Fix it, then trigger the Dag again."
     )
 
 
@@ -81,7 +81,7 @@ def test_the_table_shows_every_webhook_and_what_to_do() -> None:
     ]
     text = summary_text(rows)
     assert text.splitlines()[-2].startswith("- staging: Mend it.")
-    assert text.splitlines()[-1].startswith("- [red]no such: See the log")
+    assert text.splitlines()[-1].startswith("- [red]no such: Read the log")
     assert all(word in text for word in ("production", A, B, "40 ms", "dead", "no report"))
 
 
@@ -97,7 +97,7 @@ Emergency rotation
 │ [red]no such │ no report  │               │              │ 0           │              │          │
 └──────────────┴────────────┴───────────────┴──────────────┴─────────────┴──────────────┴──────────┘
 - staging: Mend it :smile:. Then go on. Then go on. Then go on. Then go on. Then go on. Then go on. Then go on.
-- [red]no such: See the log of the branch's first failed task; clear the branch's failed tasks."""
+- [red]no such: Read the log of the branch's first failed task, then clear the branch's failed tasks."""
 
 
 def test_the_whole_table() -> None:

@@ -44,5 +44,5 @@ def test_a_name_must_mean_one_webhook(names: list[str], said: str) -> None:
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_something_must_be_meant(name: str | None) -> None:
-    with pytest.raises(PlanRefused, match="neither webhook_id nor webhook_name"):
+    with pytest.raises(PlanRefused, match="webhook_id and webhook_name are both empty"):
         find_webhook(Lists(), "", name)

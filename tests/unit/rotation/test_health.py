@@ -129,7 +129,7 @@ def test_one_or_two_failures_after_a_success_are_no_verdict(failures: int) -> No
     one = reading(401, at=2, failures=failures, success=1)
     verdict = watch.conclude(one, now=NOW)
     assert verdict.kind == "quiet"
-    assert verdict.detail.startswith("deliveries after the push do not decide (last result: 401")
+    assert verdict.detail.startswith("too few deliveries after the push to decide (last result: 401")
     assert watch.delivered(one, now=NOW)
 
 

@@ -55,9 +55,11 @@ def test_a_leaked_secret_is_ours_to_replace() -> None:
 
 
 def test_a_leaked_secret_is_written_nowhere() -> None:
-    """Featurebase shows it (a stale read, or a refresh that failed); the store keeps what it has."""
+    """Featurebase's secret is (a stale read, or a refresh that failed); the store keeps what it has."""
     store = MemoryStore(value=NEW)
-    with pytest.raises(SecretHasLeaked, match=f"{OLD.fingerprint}, which has leaked.*was not given it") as caught:
+    with pytest.raises(
+        SecretHasLeaked, match=f"{OLD.fingerprint}, which an emergency run recorded as leaked.*was not written to store"
+    ) as caught:
         converge(store.arm(), OLD, a_rule(known=frozenset({NEW.fingerprint}), leaked=LEAKED))
     assert caught.value.retry_helps
     assert (store.holds, store.writes) == ("whsec_1", [])

@@ -92,7 +92,7 @@ def test_ours_may_be_written(held: StoredValue, rule: dict[str, Any]) -> None:
 def test_a_foreign_value_is_refused(held: StoredValue) -> None:
     """The message names both fingerprints and the way out, never a value."""
     with pytest.raises(
-        StoreForeignValue, match="it was not changed. If it is to be replaced, say adopt: true"
+        StoreForeignValue, match="it was not changed. If the value may be replaced, set adopt: true"
     ) as caught:
         check_ours("a store", held, a_rule(known=KNOWN), current=NEW.fingerprint)
     assert str(caught.value).startswith("store a store: ")
@@ -113,7 +113,7 @@ def test_padded_is_what_differs_in_white_space_only(held: SigningSecret | None, 
 
 def test_what_cannot_be_read_cannot_be_judged() -> None:
     """Whose value it is stays unknown, so it takes an ``adopt: true`` to replace it."""
-    with pytest.raises(StoreForeignValue, match="^store a store: it never shows what it holds.*say adopt: true"):
+    with pytest.raises(StoreForeignValue, match="^store a store: it is write-only.*set adopt: true"):
         check_ours("a store", StoredValue(None, readable=False), a_rule(known=KNOWN), current=NEW.fingerprint)
 
 
@@ -227,7 +227,7 @@ def test_somebody_else_writing_the_same_secret_is_no_conflict() -> None:
 def test_endless_changes_beside_it_end_as_a_conflict() -> None:
     store = arranged()
     store.write_script.extend([store.put_beside] * WRITE_ATTEMPTS)
-    with pytest.raises(StoreConflict, match=f"memory://.*{WRITE_ATTEMPTS} times in a row; our value was not written"):
+    with pytest.raises(StoreConflict, match=f"memory://.*{WRITE_ATTEMPTS} times in a row; the secret was not written"):
         converge(store.arm(), NEW, rule())
     assert store.writes == []
 
@@ -242,7 +242,9 @@ def test_a_store_that_shows_another_value_after_the_write_failed(shows: str | No
 
 def test_a_secret_that_has_leaked_is_not_written() -> None:
     store = arranged(None)
-    with pytest.raises(SecretHasLeaked, match=f"{WEBHOOK_ID}.*{NEW.fingerprint}.*memory://memory.*was not given it"):
+    with pytest.raises(
+        SecretHasLeaked, match=rf"{WEBHOOK_ID}.*{NEW.fingerprint}.*was not written to store memory \(memory"
+    ):
         converge(store.arm(), NEW, rule(leaked=frozenset({NEW.fingerprint})))
     assert store.writes == []
 
@@ -310,7 +312,7 @@ def test_what_a_store_holds_can_be_named(held: StoredValue, text: str) -> None:
 def test_a_store_that_cannot_be_read_needs_the_users_word() -> None:
     """Whose value it holds can't be judged, so nothing is replaced unless the configuration says so."""
     store = arranged(readable=False)
-    with pytest.raises(StoreForeignValue, match="never shows what it holds.*nothing was changed. .*adopt: true"):
+    with pytest.raises(StoreForeignValue, match="it is write-only.*nothing was changed. .*adopt: true"):
         converge(store.arm(), NEW, rule())
     assert store.writes == []
 

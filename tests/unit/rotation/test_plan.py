@@ -80,7 +80,7 @@ def test_a_plan_of_an_older_provider_gets_defaults() -> None:
 
 @pytest.mark.parametrize("raw", [None, "a plan", [], 1])
 def test_what_is_no_mapping_is_no_plan(raw: object) -> None:
-    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*no plan was recorded"):
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*no recorded plan"):
         RotationPlan.from_json(raw, webhook_id=WEBHOOK_ID)
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_mapping_is_no_plan(raw: object) -> None:
     ],
 )
 def test_a_plan_with_odd_parts_is_unreadable(change: dict[str, Any]) -> None:
-    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*not a plan of this provider"):
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}.*invalid"):
         RotationPlan.from_json({**a_plan().as_json(), **change}, webhook_id=WEBHOOK_ID)
 
 
@@ -112,7 +112,7 @@ def test_a_plan_without_its_baseline_is_unreadable() -> None:
 
 @pytest.mark.parametrize("change", [{"mode": "destroy"}, {"before": ""}, {"webhook_id": ""}])
 def test_an_incomplete_plan_is_unreadable(change: dict[str, Any]) -> None:
-    with pytest.raises(PlanUnreadable, match="not a plan of this provider"):
+    with pytest.raises(PlanUnreadable, match="invalid"):
         RotationPlan.from_json({**a_plan().as_json(), **change})
 
 

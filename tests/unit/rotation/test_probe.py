@@ -120,10 +120,10 @@ def test_acceptances_between_refusals_are_not_enough(receiver: Receiver) -> None
     receiver.before_each = lambda count: receiver.held.__setitem__(0, secret("1" if count % 2 else "0"))
     outcome = a_probe(receiver, timeout=60).run(secret("1"))
     assert (outcome.result, outcome.accepted, outcome.attempts) == ("refused", 30, 60)
-    assert "the receiver 'receiver.example' accepts some events and not others: at last it answered 401" in (
+    assert "the receiver 'receiver.example' accepts some events and not others: in the end it answered 401" in (
         outcome.detail
     )
-    assert "Not every replica" in outcome.detail
+    assert "Some of its replicas" in outcome.detail
     assert outcome.first_accepted is None
 
 
@@ -147,7 +147,7 @@ def test_a_receiver_that_refuses_the_topic_is_told_from_one_that_refuses_the_sig
     receiver.accepts = 422
     outcome = a_probe(receiver, timeout=4).run(secret("1"))
     assert outcome.result == "topic_refused"
-    assert "it answered 422 where a wrong key gets 401" in outcome.detail
+    assert "it answered 422, while a wrong key gets 401" in outcome.detail
     assert "probe.body" in outcome.detail
 
 
@@ -297,7 +297,9 @@ def test_settings_that_make_no_tls_client_are_named_without_their_words(
         raise error
 
     monkeypatch.setattr(httpx, "create_ssl_context", refuse)
-    with pytest.raises(ProbeFailed, match=rf"make no TLS client \({type(error).__name__}\)") as caught:
+    with pytest.raises(
+        ProbeFailed, match=rf"no TLS client can be built with them \({type(error).__name__}\)"
+    ) as caught:
         a_probe(receiver, transport=None).run(secret("1"))
     assert "the file's text" not in str(caught.value)
 

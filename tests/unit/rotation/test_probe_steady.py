@@ -214,7 +214,7 @@ def test_what_is_no_refusal_of_a_wrong_key_proves_nothing(clock: Clock, status: 
     replicas.on_wrong_key = lambda count: httpx.Response(status)
     outcome = probing(replicas)
     assert (outcome.result, outcome.passed, replicas.wrongs) == ("unproven", False, WRONG_KEY_TRIES)
-    assert f"got no refusal (at last it answered {status})" in outcome.detail
+    assert f"were not refused (in the end it answered {status})" in outcome.detail
     assert "401" in outcome.detail
     assert clock.now == pytest.approx(1010 + (WRONG_KEY_TRIES - 1) * 2.0, abs=0.3)
     assert outcome.first_accepted is not None
@@ -281,7 +281,7 @@ def test_replicas_that_do_not_all_serve_are_tried_again_by_airflow(clock: Clock)
     outcome = probing(replicas, timeout=10.0)
     assert (outcome.result, outcome.accepted) == ("unreachable", 4)
     assert outcome.failure("5" * 24, "x").retry_helps
-    assert "not every replica of it has loaded this secret, or serves" in outcome.detail.lower()
+    assert "some of its replicas have not loaded this secret, or are not serving" in outcome.detail.lower()
 
 
 def test_a_receiver_that_refuses_is_not_tried_again(clock: Clock) -> None:

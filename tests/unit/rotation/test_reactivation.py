@@ -86,8 +86,8 @@ def test_a_suspension_is_undone_whenever_it_came(changed_at: float | None) -> No
         (inactive(failures=2), "failures in a row is 2"),
         (inactive(failures=0), "failures in a row is 0"),
         (inactive(failures=None), "failures in a row is unknown"),
-        (inactive(failed_at=25.1, changed_at=25.2), "when the receiver had the new secret"),
-        (inactive(failed_at=55.0, changed_at=55.1), "when the receiver had the new secret"),
+        (inactive(failed_at=25.1, changed_at=25.2), "after the receiver had the new secret"),
+        (inactive(failed_at=55.0, changed_at=55.1), "after the receiver had the new secret"),
     ],
 )
 def test_a_pause_that_may_be_a_persons_stays(webhook: Webhook, says: str) -> None:
@@ -95,7 +95,7 @@ def test_a_pause_that_may_be_a_persons_stays(webhook: Webhook, says: str) -> Non
 
 
 def test_an_exposure_that_is_not_known_explains_no_failure() -> None:
-    assert "when the receiver had the new secret" in str(why_not(inactive(), exposure_ms=None))
+    assert "after the receiver had the new secret" in str(why_not(inactive(), exposure_ms=None))
     assert why_not(inactive(changed_at=0.0), exposure_ms=None) is None
 
 
@@ -131,4 +131,4 @@ def test_anything_else_is_left_alone(
 
 
 def test_a_status_that_nobody_knows_is_left_alone() -> None:
-    assert "not known" in str(why_not(inactive(status="archived")))
+    assert "is unknown" in str(why_not(inactive(status="archived")))

@@ -200,7 +200,7 @@ def test_a_commit_after_the_grace_is_found_by_the_retry(api: FakeFeaturebase, cl
     said: list[str] = []
     refreshed = swap(api, later_attempt=True, say=said.append).run()
     assert (refreshed.how, api.posts) == ("already_done", 1)
-    assert "commits late" in said[0]
+    assert "takes effect late" in said[0]
 
 
 @pytest.mark.parametrize("mode", ["rotate", "distribute"])
@@ -284,7 +284,7 @@ def test_reads_without_a_secret_after_a_lost_answer_leave_the_outcome_unknown(ap
     """Once a refresh was sent, an answer without a secret is no reason to say that nothing changed."""
     api.post_script.append("lost_after")
     api.read_script.extend([None, *[a_webhook(None)] * 100])
-    with pytest.raises(RefreshOutcomeUnknown, match="carries no signing secret") as caught:
+    with pytest.raises(RefreshOutcomeUnknown, match="contains no signing secret") as caught:
         swap(api).run()
     assert caught.value.retry_helps
 

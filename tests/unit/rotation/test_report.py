@@ -55,7 +55,7 @@ def a_report(rotation: RotationOutcome | None = None, tasks: tuple[TaskRow, ...]
     ("facts", "says"),
     [
         ({"rotation": rotated(WRITTEN), "probe": {"result": "accepted"}}, "Nothing to do."),
-        ({"rotation": rotated(FAILED)}, "receivers go on accepting it"),
+        ({"rotation": rotated(FAILED)}, "receivers accept it until"),
         ({"tasks": BAD, "current": BEFORE}, "THE LEAKED SECRET IS STILL VALID"),
         ({"plan": None, "mode": "emergency"}, "THE LEAKED SECRET IS STILL VALID"),
     ],
@@ -196,7 +196,7 @@ def test_a_refresh_after_rotate_is_told() -> None:
     newer = replace(WRITTEN, fingerprint=NEWER)
     report = a_report(rotated(WRITTEN, notes=("one",)), pushed={"a": newer}, current=NEWER)
     assert (report.outcome, report.after, report.notes[0]) == ("rotated", NEWER, "one")
-    assert f"was {AFTER}, now it is {NEWER}: it was refreshed again" in report.notes[1]
+    assert f"was {AFTER}; now it is {NEWER}. It was refreshed again" in report.notes[1]
     assert a_report(rotated(WRITTEN), current=AFTER).notes == ()
 
 

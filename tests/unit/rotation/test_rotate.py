@@ -314,7 +314,7 @@ def test_a_stale_read_after_the_writes_is_not_written(api: FakeFeaturebase) -> N
     [
         (api_unreachable(), "gave no answer"),
         (WebhookNotFound("GET", "/v2/webhooks/x", 404), "404"),
-        (a_webhook(None, updated_at=START.replace(year=2027)), "carries no signing secret"),
+        (a_webhook(None, updated_at=START.replace(year=2027)), "contains no signing secret"),
     ],
     ids=["no answer", "deleted", "no secret"],
 )
@@ -409,7 +409,7 @@ def test_an_outcome_needs_its_essentials_only() -> None:
     ],
 )
 def test_what_is_no_outcome_is_unreadable(raw: dict[str, Any]) -> None:
-    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: .*not one of this provider; clear rotate"):
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: .*invalid; clear rotate"):
         RotationOutcome.from_json(raw, webhook_id=WEBHOOK_ID)
 
 
@@ -422,7 +422,7 @@ def test_no_outcome_is_unreadable(raw: object) -> None:
 
 
 def test_an_outcome_without_a_plan_is_unreadable() -> None:
-    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: no plan"):
+    with pytest.raises(PlanUnreadable, match=f"{WEBHOOK_ID}: this Dag run has no recorded plan"):
         RotationOutcome.from_json(an_outcome(plan=None), webhook_id=WEBHOOK_ID)
 
 

@@ -79,7 +79,7 @@ def test_a_hanging_job_costs_only_itself(gate: threading.Event) -> None:
     done = run_at_once(jobs)
     error = done["hangs"].error
     assert isinstance(error, StoreUnreachable)
-    assert "vault (x): no answer within 0.02 s; whether the call arrived is unknown" in str(error)
+    assert "vault (x): no answer within 0.02 s; it is unknown whether the call arrived" in str(error)
     assert done["works"].value == 1
 
 

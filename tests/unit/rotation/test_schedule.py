@@ -45,7 +45,7 @@ def test_a_backfill_refreshes_nothing() -> None:
 def test_a_scheduled_run_leaves_a_young_secret_alone() -> None:
     why = why_too_young(SCHEDULED, age=HOUR, min_age=DAY, late_start=HOUR)
     assert why is not None
-    assert "1 h old at most, less than min_age (1 d); nothing was changed" in why
+    assert "at most 1 h old, less than min_age (1 d); nothing was changed" in why
 
 
 @pytest.mark.parametrize(

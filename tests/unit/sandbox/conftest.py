@@ -57,40 +57,55 @@ def create(api: httpx.AsyncClient) -> Callable[..., Awaitable[Json]]:
 
 
 class Target:
-    """A receiver that answers what the path says and keeps what it got."""
+    """A receiver that answers what the path says and keeps what it got.
+
+    Each test has a path of its own: what an earlier one has sent may arrive late on a busy machine.
+    """
 
     def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
         self.app = FastAPI(openapi_url=None)
-        self.app.post("/status/{code}")(self._status)
-        self.app.post("/slow/{ms}")(self._slow)
-        self.url = ""
+        self.app.post("/{test}/status/{code}")(self._status)
+        self.app.post("/{test}/slow/{ms}")(self._slow)
+        self.base_url = ""
+        self._test = 0
+        self.begin()
 
-    async def _status(self, request: Request, code: int) -> Response:
-        await self._keep(request)
+    def begin(self) -> None:
+        """Forget what earlier tests have sent, and what of it is still to come."""
+        self._test += 1
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url}/{self._test}"
+
+    async def _status(self, request: Request, test: int, code: int) -> Response:
+        await self._keep(request, test)
         # A followed redirect would end at an address that accepts.
-        return Response(status_code=code, headers={"Location": "/status/200"} if 300 <= code < 400 else {})
+        return Response(status_code=code, headers={"Location": f"/{test}/status/200"} if 300 <= code < 400 else {})
 
-    async def _slow(self, request: Request, ms: int) -> Response:
-        await self._keep(request)
+    async def _slow(self, request: Request, test: int, ms: int) -> Response:
+        await self._keep(request, test)
         await asyncio.sleep(ms / 1000)
         return Response(status_code=200)
 
-    async def _keep(self, request: Request) -> None:
-        self.got.append((request.url.path, dict(request.headers), await request.body()))
+    async def _keep(self, request: Request, test: int) -> None:
+        body = await request.body()
+        if test == self._test:
+            self.got.append((request.url.path.removeprefix(f"/{test}"), dict(request.headers), body))
 
 
 @pytest.fixture(scope="session")
 def _serving_target() -> Iterator[Target]:
     target = Target()
     with AppServer(target.app) as server:
-        target.url = server.url
+        target.base_url = server.url
         yield target
 
 
 @pytest.fixture
 def target(_serving_target: Target) -> Target:
-    _serving_target.got.clear()
+    _serving_target.begin()
     return _serving_target
 
 

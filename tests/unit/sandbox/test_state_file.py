@@ -93,7 +93,7 @@ def test_another_files_content_is_refused_and_not_quoted(path, text, capsys):
     path.write_text(text)
     assert main(["serve", "--port", "0", "--state", str(path)]) == 2
     message = capsys.readouterr().err
-    assert f"--state: {path} does not hold a sandbox's webhooks" in message
+    assert f"--state: {path} does not contain a sandbox's webhooks" in message
     assert "whsec_seen" not in message
     assert path.read_text() == text
 

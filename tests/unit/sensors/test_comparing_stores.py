@@ -30,7 +30,7 @@ def test_stores_that_agree() -> None:
 
 
 def test_white_space_is_told_from_another_secret() -> None:
-    with pytest.raises(StoresDisagree, match="which differs in white space only"):
+    with pytest.raises(StoresDisagree, match="which differs only in white space"):
         comparing(MemoryStore(value=SigningSecret(f"{secret('1').reveal()} ")))
     with pytest.raises(StoresDisagree) as caught:
         comparing(holding("0"))

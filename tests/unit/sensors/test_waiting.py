@@ -224,8 +224,8 @@ def test_quiet_because_successes_and_failures_came_is_told_from_nothing_came(mon
     OneFeaturebase(shown(401, -10, failures=1)).behind(monkeypatch)
     event = {"webhook_id": WEBHOOK_ID, "kind": "quiet"}
     for counts_from, says in (
-        (seconds_after_start(-53).isoformat(), "deliveries since the push do not decide (last result: 401"),
-        (None, "deliveries since the push do not decide (last result: 401"),  # from a sensor of version 0.1.0
+        (seconds_after_start(-53).isoformat(), "too few deliveries since the push to decide (last result: 401"),
+        (None, "too few deliveries since the push to decide (last result: 401"),  # from a sensor of version 0.1.0
         (seconds_after_start(-5).isoformat(), "no delivery since the push was seen; the probe"),
     ):
         result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event, counts_from)
@@ -256,7 +256,7 @@ def test_how_it_ends_after_the_triggerer_is_counted(
 
 def test_too_many_failed_reads_are_no_verdict(featurebase: OneFeaturebase) -> None:
     event = {"webhook_id": WEBHOOK_ID, "kind": "unreadable"}
-    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*a retry looks again"):
+    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*a retry reads again"):
         a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
 
 
@@ -330,7 +330,7 @@ def test_an_outage_before_the_wait_says_what_state_things_are_in(monkeypatch: py
         lambda sensor, context: sensor.execute(context),
         lambda sensor, context: sensor.execute_complete(context, {"webhook_id": WEBHOOK_ID, "kind": "healthy"}),
     ):
-        with pytest.raises(ApiUnavailable, match="The stores were brought to the new secret, deliveries were not"):
+        with pytest.raises(ApiUnavailable, match="The stores were updated to the new secret, but deliveries were not"):
             run(a_sensor(**IN_A_ROTATION), OneTask(left_behind()).context)
 
 
@@ -431,7 +431,7 @@ def test_on_the_worker_too_a_refusal_is_not_repeated(monkeypatch: pytest.MonkeyP
     ],
 )  # fmt: skip
 def test_a_sensors_argument_that_would_have_no_effect_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"WebhookDeliveryHealthSensor has no use for {name}: "):
+    with pytest.raises(ValueError, match=f"WebhookDeliveryHealthSensor does not support {name}: "):
         a_sensor(**{name: value})
 
 

@@ -80,10 +80,12 @@ def test_without_a_previous_key_only_the_current_one_is_touched() -> None:
         ("KEY=theirs\\", "line 1 defines KEY, and shells read the next line as part of it"),
         ("A=it's\nKEY=theirs\nB=it's\n", "line 2 defines KEY, and shells read it as part of what begins on line 1"),
         ("A=`x\n\nKEY=theirs\ny`\n", "line 3 defines KEY, and shells read it as part of what begins on line 1"),
+        ("A=it's\nB=`x\nKEY=theirs\ny`\n", "line 3 defines KEY, and shells read it as part of what begins on line 2"),
         ("A=1\nKEY=theirs\r\n", "line 2 defines KEY and ends in CRLF as not all lines do"),
         ("A=1\nB=x\ry\n", "line 2 has a carriage return"),
         *((f"# c\n{line}\nA=1\n", "line 2 has KEY in a way") for line in (
-            "readonly KEY=theirs", "KEY=theirs; export KEY", "KEY=theirs && A=1", "KEY='theirs'; export KEY",
+            "readonly KEY=theirs", "KEY=theirs; export KEY", "KEY=theirs && A=1", "KEY=theirs A=1",
+            "KEY='theirs'; export KEY",
             "KEY='theirs' export KEY", "declare -x KEY=theirs", "export A=1 KEY=theirs", "A=1;KEY=theirs", "unset KEY",
             "KEY: theirs", "KEY+=theirs", "KEY[0]=theirs", "'KEY'=theirs", "A='x\nKEY=theirs\n'",
             "KEY\u00a0=theirs", "\u2028KEY=theirs", "export -n KEY", 'A="x\nexport KEY=theirs\nB="y"',

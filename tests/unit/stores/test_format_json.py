@@ -49,7 +49,7 @@ def test_without_a_previous_key_that_member_is_somebody_elses() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[]", '"current"', "null", "7", "x", "{", '{"current"', '{"current":}', '{"current": "a",}', '{"a" "b"}',
+        "[]", '"current"', "null", "7", "xyz", "{", '{"current"', '{"current":}', '{"current": "a",}', '{"a" "b"}',
         '{"current": "a"} {}', '{"current": "a"', "{7: 1}", '{"current": "a\nb"}', "{'current': 'a'}",
         '{"a": 1 "b": 2}',
         '{"current": 7}', '{"current": ["a"]}', '{"current": {}}', '{"current": false}', '{"previous": 1}',

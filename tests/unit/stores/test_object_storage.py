@@ -67,7 +67,7 @@ def test_equal_places_have_equal_targets(fields: dict[str, Any], target: str) ->
         ({"path": "/a.json", "key": "x", "previous_key": "x"}, "must differ"),
         ({"path": "/a.env", "key": "A-B"}, "dotenv key"),
         ({"path": "/a.env", "previous_key": "1A"}, "dotenv key"),
-        ({"path": "/a.env", "format": "toml"}, "'raw', 'json' or 'dotenv'"),
+        ({"path": "/a.env", "format": "toml"}, "'raw', 'json', 'dotenv', 'yaml' or 'properties'"),
         ({"path": "/a.env", "mode": 0o600}, "string"),
         ({"path": "/a.env", "mode": "0999"}, "pattern"),
         ({}, "required"),
@@ -112,3 +112,25 @@ def test_a_large_object_is_refused() -> None:
 def test_a_storage_that_airflow_does_not_know_says_what_to_install(path: str) -> None:
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[s3\]"):
         ObjectStorageStore(path=path, conn_id="nowhere").arm()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+def test_a_properties_file_keeps_its_encoding(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "application.properties"
+    text = "# Grüße\nnimi=Õie\nsecret=whsec_{}\n"
+    file.write_bytes(text.format("old").encode(encoding))
+    armed = ObjectStorageStore(path=str(file), key="secret", adopt=True).arm()
+    assert armed.prove_writable().proven
+    held = armed.read()
+    assert held.current == SigningSecret("whsec_old")
+    armed.write(SecretPair(SigningSecret("whsec_new"), None), held=held, mark=MARK)
+    assert file.read_bytes() == text.format("new").encode(encoding)
+
+
+@pytest.mark.parametrize("name", ["app.env", "app.yml", "app.json", "secret"])
+def test_other_files_are_utf_8(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes("# Grüße\n".encode("iso-8859-1"))
+    keys = {} if name == "secret" else {"key": "KEY"}
+    with pytest.raises(StoreRefused, match="not UTF-8"):
+        ObjectStorageStore(path=str(file), **keys).arm().prove_writable()

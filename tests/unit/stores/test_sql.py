@@ -21,23 +21,22 @@ SQL = {
 
 
 def test_a_row_makes_qualified_statements_with_bound_values() -> None:
-    plan = SqlStore(**ROW, previous_column="before", create=True).plan()
+    plan = SqlStore(**ROW, previous_column="before").plan()
     assert plan.read.named == 'SELECT t."value", t."before" FROM "app"."settings" AS t WHERE t."name" = :key'
     assert plan.write.pyformat == (
         'UPDATE "app"."settings" AS t SET "value" = %(secret)s, "before" = %(previous)s WHERE t."name" = %(key)s'
     )
-    assert plan.create is not None
     assert plan.create.named == (
         'INSERT INTO "app"."settings" ("name", "value", "before") VALUES (:key, :secret, :previous)'
     )
     assert plan.fixed == {"key": "signing"}
 
 
-def test_nothing_is_created_unasked() -> None:
-    assert SqlStore(**ROW).plan().create is None
-    assert SqlStore(**SQL).plan().create is None
-    with_create = SqlStore(**SQL, create=True).plan()
-    assert with_create.create == with_create.write
+def test_an_empty_text_can_stand_for_no_previous_secret() -> None:
+    """For columns that are NOT NULL, as Django makes them."""
+    plan = SqlStore(**ROW, previous_column="before", empty_previous=True).plan()
+    assert """"before" = coalesce(%(previous)s, '')""" in plan.write.pyformat
+    assert plan.create.named.endswith("VALUES (:key, :secret, coalesce(:previous, ''))")
 
 
 def test_keeps_a_previous_secret_if_there_is_a_place_for_it() -> None:
@@ -49,6 +48,9 @@ def test_keeps_a_previous_secret_if_there_is_a_place_for_it() -> None:
 
 def test_targets_name_the_place() -> None:
     assert SqlStore(**ROW).target == "sql://app_db/app.settings?name=signing#value"
+    in_text = SqlStore(**ROW, format="json", entry="hooks.featurebase", previous_entry="hooks.old")
+    assert in_text.target == "sql://app_db/app.settings?name=signing#value#hooks.featurebase"
+    assert in_text.previous_target == "sql://app_db/app.settings?name=signing#value#hooks.old"
     assert SqlStore(**SQL).target == "sql://app_db/SELECT value FROM settings WHERE name = 'signing'"
     assert SqlStore(**{**SQL, "read_sql": f"\n  {SQL['read_sql']}\n"}).target == SqlStore(**SQL).target
 
@@ -62,6 +64,9 @@ def test_targets_name_the_place() -> None:
         ({"conn_id": "a", "table": "t", "key_column": "k"}, "table also needs key_value, value_column"),
         ({"conn_id": "a", "read_sql": "SELECT 1"}, "read_sql also needs write_sql"),
         ({**ROW, "previous_column": "value"}, "must differ"),
+        ({**ROW, "empty_previous": True}, "empty_previous needs previous_column"),
+        ({**SQL, "format": "json", "entry": "a"}, "an entry lies in the text of a value_column"),
+        ({**ROW, "format": "json", "entry": "a", "previous_column": "b"}, "name its previous_entry"),
         ({**ROW, "table": 'x"; DROP TABLE y'}, "should match pattern"),
         ({**ROW, "table": "a.b.c"}, "should match pattern"),
         ({**ROW, "value_column": "va lue"}, "should match pattern"),

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import sqlite3
 
+import psycopg
 import pytest
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.stores.shared.connection import is_loopback
-from featurebase_provider.stores.sql.session import connect_timeout, sqlite_error
+from featurebase_provider.stores.sql.problems import postgres_error, sqlite_error
+from featurebase_provider.stores.sql.session import connect_timeout
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,27 @@ def test_errors_of_sqlite(error: sqlite3.Error, name: str | None, kind: type[Sto
     meant = sqlite_error("sql (x)", error)
     assert type(meant) is kind
     assert "whsec_x" not in str(meant)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "said"),
+    [
+        ("40001", StoreConflict, "somebody else wrote"),
+        ("23505", StoreConflict, "another row holds the same"),
+        ("57014", StoreUnreachable, "did not answer in time"),
+        ("25P04", StoreUnreachable, "did not answer in time"),  # PostgreSQL 17's transaction_timeout
+        ("08006", StoreUnreachable, "did not answer in time"),
+        ("25006", StoreUnreachable, "takes no writes"),
+        ("23502", StoreRefused, "SQLSTATE 23502.*empty_previous"),
+        ("42501", StoreRefused, "SQLSTATE 42501"),
+    ],
+)
+def test_errors_of_postgresql(state: str, kind: type[StoreError], said: str) -> None:
+    """What may pass is asked again; what a retry would meet again is refused."""
+    with pytest.raises(kind, match=said) as caught:
+        raise postgres_error("sql (x)", psycopg.errors.lookup(state)("whsec_x"), broken=False)
+    assert type(caught.value) is kind
+    assert "whsec_x" not in str(caught.value)
 
 
 def test_connecting_takes_whole_seconds_and_at_least_two() -> None:

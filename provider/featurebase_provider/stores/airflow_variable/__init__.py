@@ -25,7 +25,7 @@ class AirflowVariableStore(FormattedStore):
     name if other Dags read it.
 
     :param name: the Variable's key.
-    :param format: ``raw`` (nothing but the secret), ``json`` or ``dotenv``.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``.
     :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
     :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
     :param create: whether a missing key is added to a Variable that is there; a missing Variable always is created.

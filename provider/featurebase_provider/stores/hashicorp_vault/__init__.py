@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
-from featurebase_provider.stores.shared.keyed import KeyedStore
+from featurebase_provider.stores.shared.formatted import KeyedEntryStore
 from featurebase_provider.stores.shared.refresh import FollowedStore
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _EXTRA = "hashicorp_vault"
 _TLS_ADVICE = "Set the connection's extra use_tls to true; if the network itself is safe, say allow_unencrypted: true"
 
 
-class HashicorpVaultStore(KeyedStore, FollowedStore):
+class HashicorpVaultStore(KeyedEntryStore, FollowedStore):
     """The signing secret under one key of a KV secret; its other keys stay as they are.
 
     KV version 2 is patched on the condition that nobody else wrote since it was read. Version 1 has no such
@@ -36,7 +36,11 @@ class HashicorpVaultStore(KeyedStore, FollowedStore):
     :param key: the key that holds the signing secret.
     :param previous_key: the key that holds the previous one; null keeps none.
     :param kv_version: the KV engine's version, 1 or 2.
-    :param create: whether a missing secret is created; a mount never is.
+    :param format: ``raw`` (nothing but the secret), or the format of what the key holds. ``json`` is a text, or data
+        nested in Vault.
+    :param entry: where the secret lies in that text or data.
+    :param previous_entry: where the previous secret lies in it.
+    :param create: whether a missing secret is created, and a missing key or entry added; a mount never is made.
     :param allow_unencrypted: whether the connection may lead to another host by plain http.
     """
 
@@ -83,6 +87,8 @@ class HashicorpVaultStore(KeyedStore, FollowedStore):
                 mount=self.mount,
                 path=self.path,
                 keys=(self.key, self.previous_key),
+                text=self.entry_text(create=self.create),
+                nests=self.format == "json",
                 create=self.create,
             )
         )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hvac import exceptions as vault  # noqa: TID253  this module is the store's client
 from hvac.adapters import RawAdapter  # noqa: TID253
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.rotation.store import SecretPair, StoredValue
-from featurebase_provider.stores.base import ConnectingStore, secret_or_none
+from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.hashicorp_vault.calls import path_meant, translated
 from featurebase_provider.stores.shared.marks import VAULT_METADATA
-from featurebase_provider.stores.shared.refusals import not_there
+from featurebase_provider.stores.shared.refusals import no_such_key, not_there
+from featurebase_provider.stores.shared.text import bare_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hvac.adapters import JSONAdapter
+
+    from featurebase_provider.rotation.store import SecretPair, StoredValue
+    from featurebase_provider.stores.shared.formats import KeyPath
+    from featurebase_provider.stores.shared.text import SecretText
 
 
 class VaultSecret(ConnectingStore["JSONAdapter"]):
@@ -26,7 +32,9 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
     :param name: the store's name, for messages.
     :param log_in: gives hvac's adapter, authenticated; it carries timeout, namespace and TLS settings.
     :param keys: our key, and that of the previous secret or None.
-    :param create: whether a missing secret may be created.
+    :param text: how our key holds the secret.
+    :param nests: whether the key may hold data nested in Vault, in place of a text.
+    :param create: whether a missing secret may be created, and a missing key added.
     """
 
     kv_version: ClassVar[int]
@@ -39,10 +47,12 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
         mount: str,
         path: str,
         keys: tuple[str, str | None],
+        text: SecretText,
+        nests: bool,
         create: bool,
     ) -> None:
         super().__init__(name, log_in)
-        self._mount, self._path, self._create = mount, path, create
+        self._mount, self._path, self._text, self._nests, self._create = mount, path, text, nests, create
         self._key, self._previous_key = keys
         self._meant = path_meant(mount, path, version=self.kv_version)
 
@@ -77,28 +87,50 @@ class VaultSecret(ConnectingStore["JSONAdapter"]):
                     raise
                 return str(error.text)  # the latest version was deleted, and this is its metadata
 
-    def _value(self, secret: dict[str, Any], key: str | None) -> str | None:
-        value = secret.get(key) if key else None
+    @property
+    def _keeps_previous(self) -> bool:
+        return self._previous_key is not None or self._text.keeps_previous
+
+    def _value(self, secret: dict[str, Any] | None, key: str) -> str | None:
+        value = (secret or {}).get(key)
+        if key == self._key and self._nests and isinstance(value, dict):
+            return json.dumps(value)
         if value is not None and not isinstance(value, str):
             raise StoreRefused(
-                self.name, f"the key {key} holds a {type(value).__name__}, not a text; nothing was changed"
+                self.name,
+                f"the key {key} holds a {type(value).__name__}, not a text; nothing was changed",
+                "Write format: json, and the entry in it" if isinstance(value, dict) else "",
             )
         return value
 
     def _stored(self, secret: dict[str, Any] | None, version: Any, marks: dict[str, str] | None = None) -> StoredValue:
-        current = secret_or_none(self._value(secret or {}, self._key))
-        previous = secret_or_none(self._value(secret or {}, self._previous_key))
-        may_be_made = secret is not None or self._create
-        return StoredValue(current, previous, VAULT_METADATA.mark_in(marks or {}), version, may_be_made=may_be_made)
+        mark, text = VAULT_METADATA.mark_in(marks or {}), self._value(secret, self._key)
+        stored = self._text.stored(text, exists=self._key in (secret or {}), mark=mark, version=version)
+        if self._previous_key is None:
+            return stored
+        previous = self._value(secret, self._previous_key)
+        return replace(stored, previous=bare_secret(self.name, previous, f"the key {self._previous_key}"))
 
-    def _wanted(self, pair: SecretPair) -> dict[str, str | None]:
-        wanted: dict[str, str | None] = {self._key: pair.current.reveal()}
-        if self._previous_key:
-            wanted[self._previous_key] = pair.previous.reveal() if pair.previous else None
-        return wanted
+    def _members(self, pair: SecretPair, secret: dict[str, Any] | None) -> dict[KeyPath, str | None]:
+        """What is to stand where in the secret, the current value first; None removes what is there.
+
+        :param secret: all keys as they were read; None if there is no secret.
+        """
+        if secret is not None and self._key not in secret and not self._create:
+            raise no_such_key(self.name, self._key, list(secret), where="the secret")
+        text = self._text.edited(self._value(secret, self._key), pair, exists=self._key in (secret or {}))
+        previous = pair.previous.reveal() if pair.previous else None
+        members: dict[KeyPath, str | None] = {(self._key,): text}
+        previous_path: KeyPath | None = (self._previous_key,) if self._previous_key else None
+        if isinstance((secret or {}).get(self._key), dict):  # no entry of it but ours is to be sent back
+            members = {(self._key, *(self._text.key or ())): pair.current.reveal()}
+            previous_path = (self._key, *self._text.previous_key) if self._text.previous_key else None
+        if previous_path is not None:
+            members[previous_path] = previous
+        return members
 
     def _unchanged(self, pair: SecretPair, held: StoredValue) -> bool:
-        previous = pair.previous if self._previous_key else None
+        previous = pair.previous if self._keeps_previous else None
         return held.current == pair.current and held.previous == previous
 
     @property

@@ -35,7 +35,7 @@ class VaultSecretV1(VaultSecret):
         held = self.read()
         if held.version is None:
             self._check_create()
-        for pair in self.trials(held, keeps_previous=self._previous_key is not None):
+        for pair in self.trials(held, keeps_previous=self._keeps_previous):
             self._edited(held.version, pair)
         needed, path = "create" if held.version is None else "update", f"{self._mount}/{self._path}"
         allowed = self._capabilities(path)
@@ -85,6 +85,7 @@ class VaultSecretV1(VaultSecret):
             return text[data.value : data.end]
 
     def _edited(self, text: str | None, pair: SecretPair) -> str:
-        wanted, previous_key = self._wanted(pair), (self._previous_key,) if self._previous_key else None
-        previous = wanted[self._previous_key] if self._previous_key else None
-        return JsonFormat(self.name, (self._key,), previous_key).edit(text, Contents(wanted[self._key], previous))
+        members = self._members(pair, None if text is None else json.loads(text))
+        (key, current), *beside = members.items()
+        previous_key, previous = beside[0] if beside else (None, None)
+        return JsonFormat(self.name, key, previous_key).edit(text, Contents(current, previous))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from featurebase_provider.rotation.store import SecretPair, StoreMark
+    from featurebase_provider.stores.shared.formats import KeyPath
 
 _MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 _NO_VERSION = 2**31 - 1
@@ -32,7 +33,7 @@ _UNITS = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(sec
 class VaultSecretV2(VaultSecret):
     """A versioned secret: patched, or created, on the condition that its version is the one read.
 
-    The version passed on is the number that the next write has to name, and whether there is a value.
+    The version passed on is the number that the next write has to name, and the secret's keys; None without a value.
     """
 
     kv_version = 2
@@ -44,14 +45,15 @@ class VaultSecretV2(VaultSecret):
         """
         found = self._look()
         held = self._held(found)
-        (version, exists), paths = held.version, [f"{self._mount}/{part}" for part in self._parts]
+        (version, secret), paths = held.version, [f"{self._mount}/{part}" for part in self._parts]
+        exists = secret is not None
         if not exists:
             self._check_create(named=version > 0)
         allowed = self._capabilities(*paths)
         if allowed is not None:
             self._require("patch" if exists else "update" if version else "create", paths[0], allowed[0])
-        for pair in self.trials(held, keeps_previous=self._previous_key is not None):
-            self._try(pair, exists=exists)
+        for pair in self.trials(held, keeps_previous=self._keeps_previous):
+            self._try(pair, secret)
         detail = "Vault took each request that a run may send, up to its version, which was a wrong one"
         if version and not exists:
             detail += f"; its version {version} was deleted, and the next will hold our keys only"
@@ -68,13 +70,13 @@ class VaultSecretV2(VaultSecret):
         """Write our keys only, then leave the mark."""
         if self._unchanged(pair, held):
             return
-        version, exists = held.version
-        if not exists:
+        version, secret = held.version
+        if secret is None:
             self._check_create(named=version > 0)
         try:
-            with translated(self.name, "the secret could not be written", self._advice(exists)):
+            with translated(self.name, "the secret could not be written", self._advice(secret is not None)):
                 try:
-                    self._send(pair, version, exists=exists)
+                    self._send(pair, version, secret)
                 except vault.InvalidPath:
                     raise changed_since(self.name) from None  # deleted since it was read
         except StoreRefused:
@@ -103,25 +105,25 @@ class VaultSecretV2(VaultSecret):
 
     def _held(self, found: dict[str, Any] | None) -> StoredValue:
         if found is None:
-            return StoredValue(None, version=(0, False), may_be_made=self._may_be_made)
+            return StoredValue(None, version=(0, None), may_be_made=self._may_be_made)
         with translated(self.name, "Vault's answer is not that of a KV engine of version 2"):
             metadata, secret = found["metadata"], found["data"]
             version, marks = int(metadata["version"]), metadata.get("custom_metadata")
-        return self._stored(secret, (version, secret is not None), marks)
+        return self._stored(secret, (version, secret), marks)
 
-    def _send(self, pair: SecretPair, version: int, *, exists: bool) -> None:
-        wanted, url = self._wanted(pair), self._url(self._parts[0])
-        if exists:
-            body = {"options": {"cas": version}, "data": wanted}
+    def _send(self, pair: SecretPair, version: int, secret: dict[str, Any] | None) -> None:
+        members, url = self._members(pair, secret), self._url(self._parts[0])
+        if secret is not None:
+            body = {"options": {"cas": version}, "data": _merge_patch(members)}
             self.client.request("patch", url, json=body, headers=dict(_MERGE_PATCH))
         else:
-            made = {key: value for key, value in wanted.items() if value is not None}
+            made = _merge_patch({path: value for path, value in members.items() if value is not None})
             self.client.post(url=url, json={"options": {"cas": version}, "data": made})
 
-    def _try(self, pair: SecretPair, *, exists: bool) -> None:
-        with translated(self.name, "Vault refused a trial of the write", self._advice(exists)):
+    def _try(self, pair: SecretPair, secret: dict[str, Any] | None) -> None:
+        with translated(self.name, "Vault refused a trial of the write", self._advice(secret is not None)):
             try:
-                self._send(pair, _NO_VERSION, exists=exists)
+                self._send(pair, _NO_VERSION, secret)
             except vault.InvalidPath:
                 raise changed_since(self.name) from None
             except vault.InvalidRequest as error:
@@ -158,6 +160,17 @@ class VaultSecretV2(VaultSecret):
             return ""
         end = (datetime.now(timezone.utc) + after).isoformat(timespec="seconds")
         return f"Vault deletes each version some time after its write, one of now at {end} (delete_version_after)"
+
+
+def _merge_patch(members: Mapping[KeyPath, str | None]) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7396), which names our members alone; None removes one."""
+    patch: dict[str, Any] = {}
+    for (*outer, name), value in members.items():
+        inner = patch
+        for one in outer:
+            inner = inner.setdefault(one, {})
+        inner[name] = value
+    return patch
 
 
 def _lasts(settings: Mapping[str, Any]) -> timedelta | None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * 1024
 """Of all values of a Secret, decoded: ``MaxSecretSize`` of https://kubernetes.io/docs/concepts/configuration/secret/."""
 
-_LONG_ADDRESS = "https://" + "a" * 250
-
 
 class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     """A Secret behind an authenticated client.
@@ -115,10 +113,9 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
     def _try_put(self, held: StoredValue) -> None:
         keeps_previous = self._previous_key is not None or self._text.keeps_previous
         for pair in self.trials(held, keeps_previous=keeps_previous):
-            note = _note_of(StoreMark("0" * 24, pair.current.fingerprint, _LONG_ADDRESS), _now())
             wanted = self._wanted(pair, held.version)
             self._check_size(held.version, wanted)
-            self._put(held.version, wanted, note, dry_run=True)
+            self._put(held.version, wanted, _note_of(self.trial_mark, _now()), dry_run=True)
 
     def _try_restart(self, kind: str, workload: str) -> None:
         self.client.restart(kind, workload, _now(), dry_run=True)

@@ -33,7 +33,8 @@ class ObjectStorageStore(FormattedStore):
     :param path: an absolute path, ``file:///...``, or any URL that Airflow's object storage knows
         (``s3://bucket/key``). A path on a worker is that worker's own, unless it is on a shared volume.
     :param conn_id: Airflow connection for that storage.
-    :param format: ``raw`` (nothing but the secret), ``json`` or ``dotenv``; by default as its name says.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``; by default as its
+        name says.
     :param key: where the secret lies in JSON (``current``) or dotenv (``FEATUREBASE_WEBHOOK_SECRET``).
     :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
     :param create: whether a missing file or object is created, and a missing key of an existing one added; a folder or
@@ -93,9 +94,10 @@ class ObjectStorageStore(FormattedStore):
         """
         from featurebase_provider.stores.object_storage.armed import ArmedObject
 
-        return ArmedObject(
-            self.full_name, self.secret_text(missing="it does not exist", line_break=True), self._backend()
-        )
+        text = self.secret_text(missing="it does not exist", line_break=True)
+        # Java's own encoding of .properties was ISO 8859-1; newer readers take UTF-8, too
+        encodings = ("utf-8", "iso-8859-1") if self.format == "properties" else ("utf-8",)
+        return ArmedObject(self.full_name, text, self._backend(), encodings)
 
     def _backend(self) -> ObjectBackend:
         if self.local_path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.errors import StoreRefused
@@ -18,11 +19,14 @@ class ArmedObject(ArmedStore):
 
     :param name: the store's name, for messages.
     :param text: how the object holds the secret, and whether it may be made.
+    :param encodings: those that the text may have; the first that fits.
     """
 
-    def __init__(self, name: str, text: SecretText, backend: ObjectBackend) -> None:
+    def __init__(
+        self, name: str, text: SecretText, backend: ObjectBackend, encodings: tuple[str, ...] = ("utf-8",)
+    ) -> None:
         super().__init__(name)
-        self._text, self._backend = text, backend
+        self._text, self._backend, self._encodings = text, backend, encodings
 
     def prove_writable(self) -> Writability:
         """Read the object, edit a copy in memory, and let the backend show that it could put it."""
@@ -44,10 +48,15 @@ class ArmedObject(ArmedStore):
             self._backend.write(data, held=before, mark=mark)
 
     def _edited(self, held: HeldObject, pair: SecretPair) -> bytes:
-        return self._text.edited(self._decoded(held), pair, exists=held.data is not None).encode()
+        edited = self._text.edited(self._decoded(held), pair, exists=held.data is not None)
+        return edited.encode(self._encoding(held.data or b""))
 
     def _decoded(self, held: HeldObject) -> str | None:
-        try:
-            return None if held.data is None else held.data.decode()
-        except UnicodeDecodeError:  # it carries the bytes
-            raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed") from None
+        return None if held.data is None else held.data.decode(self._encoding(held.data))
+
+    def _encoding(self, data: bytes) -> str:
+        for encoding in self._encodings:
+            with suppress(UnicodeDecodeError):
+                data.decode(encoding)
+                return encoding
+        raise StoreRefused(self.name, "it is not UTF-8 text; nothing was changed")

@@ -63,6 +63,15 @@ class FollowedArmedStore(ArmedStore):
     def trial(self, trial: SigningSecret) -> None:
         self._armed.trial = trial
 
+    @property
+    def trial_mark(self) -> StoreMark:
+        """The store's own."""
+        return self._armed.trial_mark
+
+    @trial_mark.setter
+    def trial_mark(self, mark: StoreMark) -> None:
+        self._armed.trial_mark = mark
+
     def connect(self) -> None:
         """Connect the store; followers are connected when they are first asked."""
         self._armed.connect()

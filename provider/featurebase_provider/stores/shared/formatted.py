@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class FormattedStore(KeyedStore):
     """A place that holds one text.
 
-    :param format: ``raw`` (nothing but the secret), ``json`` or ``dotenv``.
+    :param format: ``raw`` (nothing but the secret), ``json``, ``dotenv``, ``yaml`` or ``properties``.
     :param key: where the secret lies in the text.
     :param previous_key: where the previous secret lies in the text.
     """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
-from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.shared.connection import hook_errors
+from featurebase_provider.stores.shared.formatted import EntryStore
 from featurebase_provider.stores.sql.statement import SqlPlan, SqlStatement, parse_sql
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Column = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Statement = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class SqlStore(StoreConfig):
+class SqlStore(EntryStore):
     """The signing secret in a row of a PostgreSQL or SQLite table.
 
     Either name the row (``table``, ``key_column``, ``key_value``, ``value_column``), or write the statements
@@ -44,10 +44,16 @@ class SqlStore(StoreConfig):
     :param key_value: what stands in that column of our row.
     :param value_column: the column that holds the secret.
     :param previous_column: the column that holds the previous secret; null keeps none.
+    :param empty_previous: whether an empty text, not null, is written where there is no previous secret: for a
+        ``previous_column`` that is NOT NULL.
+    :param format: ``raw`` (the ``value_column`` holds nothing but the secret), or the format of the text in it.
+    :param entry: where the secret lies in that text.
+    :param previous_entry: where the previous secret lies in that text.
     :param read_sql: a SELECT of one row: the secret, and the previous one if ``write_sql`` has ``:previous``.
     :param write_sql: one statement that writes ``:secret``; it may use ``:previous``, ``:expected`` (the value
         that the row held), ``:webhook_id`` and ``:fingerprint``.
-    :param create: whether a missing row is created; ``write_sql`` must then be able to insert it.
+    :param create: whether a missing row is created, and a missing entry added; ``write_sql`` must then be able to
+        insert the row.
     :param allow_unencrypted: accept a connection to another host without TLS.
     """
 
@@ -58,6 +64,7 @@ class SqlStore(StoreConfig):
     key_value: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     value_column: Column | None = None
     previous_column: Column | None = None
+    empty_previous: bool = False
     read_sql: Statement | None = None
     write_sql: Statement | None = None
     create: bool = False
@@ -74,6 +81,12 @@ class SqlStore(StoreConfig):
             raise ValueError(f"name the row or write statements, not both: {', '.join(named + written)}")
         if missing := [field for field in wanted if field not in named + written]:
             raise ValueError(f"{(named + written)[0]} also needs {', '.join(missing)}")
+        if self.empty_previous and not self.previous_column:
+            raise ValueError("empty_previous needs previous_column; in write_sql say coalesce(:previous, '')")
+        if self.entry and written:
+            raise ValueError("an entry lies in the text of a value_column; write_sql can edit a document itself")
+        if self.entry and self.previous_column:
+            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
         columns = [column for column in (self.key_column, self.value_column, self.previous_column) if column]
         if len(set(columns)) < len(columns):
             raise ValueError("key_column, value_column and previous_column must differ")
@@ -89,41 +102,44 @@ class SqlStore(StoreConfig):
         if self.read_sql and self.write_sql:
             read = _parsed("read_sql", self.read_sql, ("SELECT", "WITH"), ())
             write = _parsed("write_sql", self.write_sql, _WRITE_VERBS, _WRITE_PARAMETERS)
-            return SqlPlan(read, write, write if self.create else None, {}, "previous" in write.names)
+            return SqlPlan(read, write, write, {}, "previous" in write.names)
         return self._plan_for_row()
 
     def _plan_for_row(self) -> SqlPlan:
         table = ".".join(f'"{part}"' for part in (self.table or "").split("."))
-        names = {self.value_column: "secret"} | ({self.previous_column: "previous"} if self.previous_column else {})
+        columns: dict[str | None, str] = {self.key_column: ":key", self.value_column: ":secret"}
+        if self.previous_column:
+            columns[self.previous_column] = "coalesce(:previous, '')" if self.empty_previous else ":previous"
+        ours = {column: value for column, value in columns.items() if column != self.key_column}
         # SQLite reads an unknown "name" as a text, unless it is qualified.
-        selected = ", ".join(f't."{column}"' for column in names)
-        changed = ", ".join(f'"{column}" = :{name}' for column, name in names.items())
-        columns = ", ".join(f'"{column}"' for column in (self.key_column, *names))
-        values = ", ".join(f":{name}" for name in ("key", *names.values()))
+        selected = ", ".join(f't."{column}"' for column in ours)
+        changed = ", ".join(f'"{column}" = {value}' for column, value in ours.items())
+        inserted = ", ".join(f'"{column}"' for column in columns)
+        values = ", ".join(columns.values())
 
         def parsed(text: str) -> SqlStatement:
-            return parse_sql(text, verbs=("SELECT", "UPDATE", "INSERT"), allowed=("key", *names.values()))
+            return parse_sql(text, verbs=("SELECT", "UPDATE", "INSERT"), allowed=("key", "secret", "previous"))
 
         # The names have been checked to be names; values are parameters.
         return SqlPlan(
             parsed(f'SELECT {selected} FROM {table} AS t WHERE t."{self.key_column}" = :key'),  # noqa: S608
             parsed(f'UPDATE {table} AS t SET {changed} WHERE t."{self.key_column}" = :key'),  # noqa: S608
-            parsed(f"INSERT INTO {table} ({columns}) VALUES ({values})") if self.create else None,  # noqa: S608
+            parsed(f"INSERT INTO {table} ({inserted}) VALUES ({values})"),  # noqa: S608
             {"key": self.key_value or ""},
             self.previous_column is not None,
         )
 
     @property
     def target(self) -> str:
-        """Connection, table, row and column; or connection and ``read_sql``."""
-        return self._place if self.read_sql else f"{self._place}#{self.value_column}"
+        """Connection, table, row, column and entry; or connection and ``read_sql``."""
+        return self._place if self.read_sql else self.entry_in(f"{self._place}#{self.value_column}")
 
     @property
     def previous_target(self) -> str | None:
-        """The same with the ``previous_column``, or with ``previous`` where ``write_sql`` has that parameter."""
-        if not self.plan().keeps_previous:
-            return None
-        return f"{self._place}#{self.previous_column or 'previous'}"
+        """The same with ``previous_column`` or ``previous_entry``; ``previous`` for the parameter of ``write_sql``."""
+        if self.plan().has_previous:
+            return f"{self._place}#{self.previous_column or 'previous'}"
+        return self.previous_entry_in(f"{self._place}#{self.value_column}")
 
     @property
     def _place(self) -> str:
@@ -150,7 +166,8 @@ class SqlStore(StoreConfig):
                 )
             from featurebase_provider.stores.sql.armed import ArmedSql
 
-            return ArmedSql(self.full_name, opener(connection), self.plan())
+            text = self.entry_text(create=self.create, missing="there is no such row")
+            return ArmedSql(self.full_name, opener(connection), self.plan(), text)
 
     def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -214,7 +231,8 @@ class SqlStore(StoreConfig):
     def _open_sqlite(self, uri: str) -> SqlSession:
         import sqlite3
 
-        from featurebase_provider.stores.sql.session import SqliteSession, sqlite_error
+        from featurebase_provider.stores.sql.problems import sqlite_error
+        from featurebase_provider.stores.sql.session import SqliteSession
 
         try:
             # The hook's own connection could be used on this thread only.

@@ -13,23 +13,16 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.stores.shared.connection import is_loopback
+from featurebase_provider.stores.sql.problems import postgres_error, sqlite_error
 
 if TYPE_CHECKING:
+    from featurebase_provider.rotation.errors import StoreError
     from featurebase_provider.stores.sql.statement import SqlStatement
 
 Purpose = Literal["read", "write", "trial"]
 Run = Callable[["SqlStatement", Mapping[str, Any]], "tuple[list[tuple[Any, ...]], int]"]
 """Runs a statement in the transaction; returns its first two rows, and how many it changed."""
-
-_UNKNOWN = "whether a write arrived is unknown until the store is read"
-_CONFLICTS = {"40001", "40P01", "23505"}
-"""Serialization failure, deadlock, unique violation: somebody else wrote in between."""
-_PASSING = {"57014", "55P03", "25P03"}
-"""Cancelled (by the timeout), lock not available, transaction too long idle."""
-_PASSING_CLASSES = {"08", "53", "57"}
-"""Connection failure, too few resources, server shutting down or starting."""
 
 
 class SqlSession(ABC):
@@ -65,11 +58,14 @@ class SqlSession(ABC):
             try:
                 self._begin(purpose)
                 yield self._run
-            except BaseException:
+                self._execute("COMMIT" if purpose == "write" else "ROLLBACK")
+            except BaseException:  # after a COMMIT that failed SQLite's transaction goes on, and keeps readers out
                 with suppress(self._driver.Error):
                     self._execute("ROLLBACK")
                 raise
-            self._execute("COMMIT" if purpose == "write" else "ROLLBACK")
+
+    def run_deferred(self) -> None:  # noqa: B027  not every database defers anything
+        """Within a transaction: check and do now what the database has put off until the commit."""
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -113,13 +109,6 @@ class SqlSession(ABC):
     def _error(self, error: Exception) -> StoreError:
         """Tell refusal, conflict and outage apart by the driver's codes."""
 
-    def _refusal(self, code: str) -> StoreRefused:
-        return StoreRefused(
-            self._store,
-            f"the database refused it ({code}); nothing was changed",
-            "Check table, columns and statements, and what the connection's user may do",
-        )
-
 
 class PostgresSession(SqlSession):
     """PostgreSQL through psycopg or psycopg2, whichever Airflow's hook uses.
@@ -159,6 +148,10 @@ class PostgresSession(SqlSession):
             self._use(self._connect())
             self._execute(begin)
 
+    def run_deferred(self) -> None:
+        """Run deferred constraints, and the triggers that are such; a rolled-back transaction never would."""
+        self._execute("SET CONSTRAINTS ALL IMMEDIATE")
+
     def _text(self, statement: SqlStatement) -> str:
         return statement.pyformat
 
@@ -181,16 +174,8 @@ class PostgresSession(SqlSession):
             duplicate.shutdown(socket.SHUT_RDWR)
 
     def _error(self, error: Exception) -> StoreError:
-        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-        if state is None and not isinstance(error, (self._driver.OperationalError, self._driver.InterfaceError)):
-            return self._refusal(error.__class__.__name__)
-        if state in _CONFLICTS:
-            return StoreConflict(self._store, f"somebody else wrote in between ({state}); nothing was changed")
-        if state is None or state in _PASSING or state[:2] in _PASSING_CLASSES:
-            return StoreUnreachable(
-                self._store, f"PostgreSQL did not answer in time ({state or error.__class__.__name__}); {_UNKNOWN}"
-            )
-        return self._refusal(f"SQLSTATE {state}")
+        broken = isinstance(error, (self._driver.OperationalError, self._driver.InterfaceError))
+        return postgres_error(self._store, error, broken=broken)
 
 
 def connect_timeout(timeout: float) -> int:
@@ -209,22 +194,3 @@ class SqliteSession(SqlSession):
 
     def _error(self, error: Exception) -> StoreError:
         return sqlite_error(self._store, error)
-
-
-def sqlite_error(store: str, error: Exception) -> StoreError:
-    """Tell what SQLite's error means for the store."""
-    name = getattr(error, "sqlite_errorname", None) or _name_of(error)
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_INTERRUPT")):
-        return StoreUnreachable(store, f"the database is in use or its disk fails ({name}); {_UNKNOWN}")
-    if name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}:
-        return StoreConflict(store, f"somebody else wrote in between ({name}); nothing was changed")
-    return StoreRefused(
-        store,
-        f"SQLite refused it ({name}); nothing was changed",
-        "Check that the file exists and may be written, and table, columns and statements",
-    )
-
-
-def _name_of(error: Exception) -> str:
-    # Python 3.10 gives no code; SQLite's own texts for these never change and quote nothing.
-    return "SQLITE_BUSY" if "is locked" in str(error) else error.__class__.__name__

@@ -85,10 +85,15 @@ def parse_sql(text: str, *, verbs: tuple[str, ...], allowed: tuple[str, ...]) ->
 
 @dataclass(frozen=True, slots=True)
 class SqlPlan:
-    """The statements of a store; ``create`` is None where a missing row is not created."""
+    """The statements of a store.
+
+    :param create: writes a row that is not there yet.
+    :param fixed: parameters that the configuration gives.
+    :param has_previous: whether the row has a text of its own for the previous secret.
+    """
 
     read: SqlStatement
     write: SqlStatement
-    create: SqlStatement | None
+    create: SqlStatement
     fixed: Mapping[str, str]
-    keeps_previous: bool
+    has_previous: bool

@@ -168,7 +168,7 @@ def _definition(key: str) -> re.Pattern[str]:
     return re.compile(
         rf"""(?P<name>[ \t\r\n]*(?:export[ \t]+)?{re.escape(key)})
         (?P<equal>[ \t]*=(?:[ \t]+(?![\s\#]|\Z))?)?
-        (?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\s'"][^\r\n;&|]*?|)
+        (?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\s'"](?:(?![ \t]\w+=)[^\r\n;&|])*?|)
         (?P<rest>(?:[ \t]+\#[^\r\n]*)?[ \t]*(?:\r?\n)?)\Z""",
         re.DOTALL | re.VERBOSE,
     )

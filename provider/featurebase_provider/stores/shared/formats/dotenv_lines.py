@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,27 +64,34 @@ def lines_of(text: str) -> list[DotenvLines]:
 
 
 def joined_lines(text: str) -> dict[int, int]:
-    """The lines that don't stand by themselves in a shell: for each the line on which what it belongs to begins.
+    """The lines that don't stand by themselves for every reader: for each the line where what it belongs to begins.
 
     A line may begin within quotes, or follow a line that ends in a backslash; the line behind the last one, too.
-    Where quotes are left open, no shell reads the file, and quotes count for nothing.
+    Where quotes are left open, no shell reads the file, and only those count that begin a value.
     """
     joins = list(_joins(text))
-    left_open = any(piece == "" for piece, _ in joins)
+    left_open = any(join.text == "" for join in joins)
     lines = {}
-    for piece, begin in joins:
-        if not left_open or piece.startswith("\\"):
-            further = max(piece.count("\n"), piece == "\\")
-            lines.update(dict.fromkeys(range(begin + 1, begin + 1 + further), begin))
+    for join in joins:
+        if join.begins_value or join.text.startswith("\\") or not left_open:
+            further = max(join.text.count("\n"), join.text == "\\")
+            lines.update(dict.fromkeys(range(join.line + 1, join.line + 1 + further), join.line))
     return lines
 
 
-def _joins(text: str) -> Iterator[tuple[str, int]]:
-    """What may go on on the next line, with the line of its begin; an empty text for quotes that are left open."""
+class _Join(NamedTuple):
+    """What may go on on the next line; no text for quotes that are left open."""
+
+    text: str
+    line: int
+    begins_value: bool = False
+
+
+def _joins(text: str) -> Iterator[_Join]:
     line = 1
     for match in _SHELL_TOKEN.finditer(text):
         if match["open"]:
-            yield "", line
+            yield _Join("", line)
         elif match["joins"]:
-            yield match["joins"], line
+            yield _Join(match["joins"], line, begins_value=text[match.start() - 1 : match.start()] == "=")
         line += match.group().count("\n")

@@ -75,7 +75,6 @@ class YamlFormat:
     def edit(self, text: str | None, wanted: Contents) -> str:
         """Replace, add or remove what is ours; mappings that are to hold it are added too."""
         head, old = (BOM, text[1:]) if text and text.startswith(BOM) else ("", text or "")
-        self.read(old)
         new = self._put(old, self._key, wanted.current or "")
         if self._previous_key:
             if wanted.previous:
