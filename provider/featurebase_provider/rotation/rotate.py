@@ -174,9 +174,9 @@ class _Guard:
         if not self._require_all:
             return
         self._ready.require_all(self._plan.webhook_id)
-        foreign = self._ready.foreign(self.rule, current=self._plan.before)
-        if foreign:
-            why = "; ".join(str(problem) for problem in foreign.values())
+        not_ours = {**self._ready.owned(), **self._ready.foreign(self.rule, current=self._plan.before)}
+        if not_ours:
+            why = "; ".join(str(problem) for problem in not_ours.values())
             raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
 
 

@@ -142,6 +142,8 @@ class ArmedStore(ABC):
         the same secret, file or row stays unchanged.
 
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
+        :raises StoreError: nothing was written, or a step that follows the write failed, or was not done within
+            :attr:`patience`; the message says which.
         """
 
     def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:
