@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from featurebase_provider.stores.object_storage.backend import HeldObject, check
 from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # ships no types
 
@@ -41,6 +42,10 @@ class RemoteObject:
                 return HeldObject(None)
             return HeldObject(check_size(self.store, data))
 
+    def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
+        """Keep nobody out."""
+        return nullcontext(held)
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object if it still is as it was read; ``mark`` is not kept."""
         if self.read().data != held.data:
@@ -48,7 +53,7 @@ class RemoteObject:
         with self._translated("written"):
             self.fs.pipe_file(self.path, data)
 
-    def prove_writable(self, held: HeldObject) -> Writability:
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Say that only a write can show it."""
         return Writability(
             False,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -15,6 +15,8 @@ from featurebase_provider.stores.shared.marks import S3_METADATA
 from featurebase_provider.stores.shared.refusals import changed_since, refuses
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from s3fs import S3FileSystem  # type: ignore[import-untyped]  # ships no types
 
 _KEPT_SETTINGS = (
@@ -61,6 +63,10 @@ class S3Object:
             state["IfMatch"] = head["ETag"]
             return HeldObject(check_size(self.store, data), state, S3_METADATA.mark_in(state["Metadata"]))
 
+    def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
+        """Keep nobody out."""
+        return nullcontext(held)
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object on the condition that its ETag is the one read, or that it still does not exist."""
         request: dict[str, Any] = dict(held.state) if held.state else {"IfNoneMatch": "*", "Metadata": {}}
@@ -68,7 +74,7 @@ class S3Object:
         with self._translated("written"):
             self.fs.pipe_file(self.path, data, **request)
 
-    def prove_writable(self, held: HeldObject) -> Writability:
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Begin an upload in parts with the object's own settings and abort it; no reader can see that."""
         bucket, key, _ = self.fs.split_path(self.path)
         settings = {name: (held.state or {})[name] for name in _KEPT_SETTINGS if name in (held.state or {})}
