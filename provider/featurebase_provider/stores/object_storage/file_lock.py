@@ -1,8 +1,8 @@
 """One of our writers at a time for a local file: a lock on an empty file beside it.
 
 The kernel keeps the lock (flock), so it ends with the process that holds it. It counts for every process on the
-machine, in whatever container. Linux hands it to the server of an NFS or SMB mount, so it counts for other machines too.
-The lock file is never removed: whoever waited for the lock on a removed file would hold one that nobody else sees.
+machine, in whatever container. Linux hands it to the server of an NFS or SMB mount, so it counts for other machines
+too. The lock file is never removed: whoever waited for the lock on a removed file would hold one that nobody else sees.
 """
 
 from __future__ import annotations
