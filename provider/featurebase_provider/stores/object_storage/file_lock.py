@@ -30,22 +30,21 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def file_lock(store: str, path: Path, *, make: bool, patience: float = LOCK_SECONDS) -> Iterator[None]:
+def file_lock(store: str, path: Path, *, make: bool) -> Iterator[None]:
     """Keep other writers of ours out. Where the file system has no locks, or the lock file may not be made, nobody is.
 
     :param store: the store's name, for messages.
     :param path: the lock file.
     :param make: whether a missing lock file is made; if not, nobody has ever written there.
-    :param patience: seconds to wait.
     :raises StoreRefused: this user may not open the lock file.
-    :raises StoreUnreachable: another writer held it all that time.
+    :raises StoreUnreachable: another writer held it for :data:`LOCK_SECONDS`.
     """
     descriptor = _open(store, path, make)
     if descriptor is None:
         yield
         return
     try:
-        _wait_for(store, path, descriptor, patience)
+        _wait_for(store, path, descriptor)
         yield
     finally:
         with suppress(OSError):  # closing alone leaves the lock to a child process that was forked meanwhile
@@ -65,8 +64,8 @@ def has_locks(descriptor: int) -> bool:
     return True
 
 
-def _wait_for(store: str, path: Path, descriptor: int, patience: float) -> None:
-    end = time.monotonic() + patience
+def _wait_for(store: str, path: Path, descriptor: int) -> None:
+    end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,7 +73,7 @@ def _wait_for(store: str, path: Path, descriptor: int, patience: float) -> None:
             if time.monotonic() > end:
                 raise StoreUnreachable(
                     store,
-                    f"another process has held the lock {path} for {patience:g} s; the file is as it was",
+                    f"another process has held the lock {path} for {LOCK_SECONDS:g} s; the file is as it was",
                     "If it hangs, end it (fuser names it): its lock ends with it. Leave the lock file where it is",
                 ) from None
             time.sleep(_POLL_SECONDS * random.uniform(0.5, 2))  # noqa: S311 - so that waiting writers don't meet
