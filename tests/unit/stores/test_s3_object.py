@@ -214,7 +214,7 @@ def test_a_binary_object_is_refused_without_quoting_it(case: S3JsonCase) -> None
     with pytest.raises(StoreRefused, match="not UTF-8") as caught:
         case.config().arm().read()
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_tags_that_cannot_be_read_would_be_lost(case: S3JsonCase) -> None:
