@@ -217,6 +217,7 @@ class SecretsManagerDotenvCase(SecretsManagerRawCase):
 
 
 class SsmRawCase(AwsCase):
+    is_conditional = False
     service = "ssm"
     may_read = ("ssm:GetParameter", "ssm:GetParameterHistory", "ssm:ListTagsForResource")
 

@@ -117,6 +117,7 @@ class AzureRawCase(StoreCase):
 class AzureJsonCase(AzureRawCase):
     bare = False
     misspelt: ClassVar = {"key": "Signing"}
+    is_conditional = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 

@@ -135,6 +135,7 @@ class GcpRawCase(StoreCase):
 class GcpJsonCase(GcpRawCase):
     bare = False
     misspelt: ClassVar = {"key": "Signing"}
+    is_conditional = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 

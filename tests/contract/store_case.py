@@ -57,6 +57,8 @@ class StoreCase(ABC):
     """False for a store that never shows what it holds: the suite then looks from outside only."""
     bare = False
     """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
+    is_conditional = True
+    """False where nothing tells two writes in the same instant apart, so that one of them may be lost."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
     misspelt: ClassVar[Mapping[str, Any] | None] = None
