@@ -1,51 +1,19 @@
-"""Azure Blob Storage through adlfs, against Azurite, Microsoft's own emulator, where that is installed."""
+"""Azure Blob Storage through adlfs, against Azurite, Microsoft's own emulator."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import time
-from atexit import register
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.servers.object_storage import AZURE_ACCOUNT, azurite
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 CONTAINER = "app"
-# The account that every Azurite has; Microsoft's documentation shows its key.
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-
-
-@cache
-def azurite() -> str:
-    """One for the whole test session, on a free port: its connection string."""
-    command = shutil.which("azurite-blob")
-    if command is None or find_spec("adlfs") is None:
-        not_applicable("adlfs or Azurite (npm install --global azurite) is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-    server = subprocess.Popen([command, "--blobPort", str(port), *flags], stdout=subprocess.DEVNULL)
-    register(server.kill)
-    end = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-    endpoint = f"http://127.0.0.1:{port}/devstoreaccount1"
-    return f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={KEY};BlobEndpoint={endpoint};"
 
 
 class AzureBlobCase(StoreCase):
@@ -60,7 +28,7 @@ class AzureBlobCase(StoreCase):
 
         self.conn_id = f"azure_{uuid4().hex}"
         fs = AzureBlobFileSystem(
-            account_name="devstoreaccount1", connection_string=connection_string, skip_instance_cache=True
+            account_name=AZURE_ACCOUNT, connection_string=connection_string, skip_instance_cache=True
         )
         attach("abfs", conn_id=self.conn_id, fs=fs)
         if not fs.exists(CONTAINER):

@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
-from atexit import register
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.servers.object_storage import BUCKET, google_cloud_storage
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-
-BUCKET = "app"
-
-
-@cache
-def emulator() -> str:
-    """One for the whole test session, on a free port."""
-    if find_spec("gcsfs") is None or find_spec("gcp_storage_emulator") is None:
-        not_applicable("gcsfs and gcp-storage-emulator are not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = ["start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", BUCKET]
-    command = [sys.executable, "-m", "gcp_storage_emulator", *flags]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    register(server.kill)
-    end = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-    return f"http://127.0.0.1:{port}"
 
 
 class GcsJsonCase(StoreCase):
@@ -52,7 +21,7 @@ class GcsJsonCase(StoreCase):
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def __init__(self) -> None:
-        endpoint = emulator()
+        endpoint = google_cloud_storage()
         from airflow.sdk.io import attach
         from gcsfs.core import GCSFileSystem
 
