@@ -6,25 +6,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair
 from tests.contract.store_case import HELD, ready
 from tests.contract.test_store_conformance import MARK
 
 if TYPE_CHECKING:
-    from featurebase_provider.rotation.store import ArmedStore
     from tests.contract.store_case import StoreCase
 
 
-def growth(armed: ArmedStore) -> int:
-    """How many bytes longer than what is there a run's secret may be."""
-    return len(armed.trial.reveal()) - len(HELD)
+GROWTH = len(trial_like().reveal()) - len(HELD)
+"""Bytes by which a run's secret may be longer than what is there."""
 
 
 def test_a_text_a_byte_too_long_is_refused_before_the_refresh(case: StoreCase) -> None:
     """What is there fits, and what a run would write does not: said with the limit and the way out."""
-    armed = ready(case.config(previous_key=None)) if case.keeps_previous else ready(case.config())
-    case.put_nearly_full(HELD, growth(armed) - 1)
+    case.put_nearly_full(HELD, GROWTH - 1)
+    armed = ready(case.config(previous_key=None))
     before = case.evidence()
     with pytest.raises(
         StoreRefused, match=r"would have [\d,]+ bytes, and .* takes [\d,]+; nothing was changed"
@@ -38,8 +37,8 @@ def test_a_text_a_byte_too_long_is_refused_before_the_refresh(case: StoreCase) -
 
 def test_a_text_that_just_fits_is_written(case: StoreCase) -> None:
     """The limit itself is allowed, by preflight and by the service."""
-    armed = ready(case.config(previous_key=None)) if case.keeps_previous else ready(case.config())
-    case.put_nearly_full(HELD, growth(armed))
+    case.put_nearly_full(HELD, GROWTH)
+    armed = ready(case.config(previous_key=None))
     armed.prove_writable()
     armed.write(SecretPair(armed.trial), held=armed.read(), mark=MARK)
     assert armed.read().current == armed.trial
@@ -47,7 +46,7 @@ def test_a_text_that_just_fits_is_written(case: StoreCase) -> None:
 
 def test_the_previous_secret_counts_too(case: StoreCase) -> None:
     """A run that keeps the secret that it replaces writes more than one that does not."""
+    case.put_nearly_full(HELD, GROWTH)
     armed = ready(case.config())
-    case.put_nearly_full(HELD, growth(armed))
     with pytest.raises(StoreRefused, match="takes"):
         armed.prove_writable()
