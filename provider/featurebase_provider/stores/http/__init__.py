@@ -131,7 +131,9 @@ class HttpStore(EntryStore):
                 session.cert = tuple(session.cert)
             advice = "Set the connection's host to an https:// URL"
             check_encrypted(self.full_name, hook.base_url, advice=advice)
-            check_base_url(self.full_name, hook.base_url, [self.url, *(one.url for one in (self.read, self.check) if one)])
+            check_base_url(
+                self.full_name, hook.base_url, [self.url, *(one.url for one in (self.read, self.check) if one)]
+            )
             if session.auth is None:
                 session.auth = _as_it_is
             # Plain http is for loopback: through a proxy the secret would leave this machine in the clear.

@@ -107,7 +107,8 @@ class HttpValue(ArmedStore):
         if not held.readable:
             return Writability(False, "nothing was sent: neither read nor check is described")
         return Writability(
-            False, "the service answered the read; that it would accept the write is not proven, as no check is described"
+            False,
+            "the service answered the read; that it would accept the write is not proven, as no check is described",
         )
 
     def read(self) -> StoredValue:

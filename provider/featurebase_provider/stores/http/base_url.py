@@ -1,4 +1,4 @@
-"""The base URL that an HTTP connection's fields add up to: fields that contradict or repeat one another are found here."""
+"""The base URL that an HTTP connection's fields add up to, where they contradict or repeat one another."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _fault(base_url: str, urls: list[str]) -> tuple[str, str] | None:
     if twice or re.search(r":\d*$", parts.path):
         return (
             "has a port twice, one that is no port, or one behind a path",
-            "Write host, port and path together into the host, as https://name:8443/path, and leave the port field empty",
+            "Write all of it into the host, as https://name:8443/path, and leave the port field empty",
         )
     if "@" in parts.netloc:
         return "has a login in its host, which is not sent", "Put it into the fields login and password"
