@@ -108,6 +108,11 @@ class HttpStore(EntryStore):
         return f"http://{self.conn_id}@{path}{fixed}" + (f"#{self.item}" if self.item else "")
 
     @property
+    def _missing(self) -> str:
+        status = self.read.absent_status if self.read else None
+        return "there is no value yet" + (f": the service answered {status} to the read" if status else "")
+
+    @property
     def previous_target(self) -> str | None:
         """The value, with ``previous_entry`` or the JSONPath of the previous secret as one more fragment."""
         if self.read and self.read.previous:
@@ -145,6 +150,6 @@ class HttpStore(EntryStore):
                 write=self.write,
                 read=self.read,
                 check=self.check,
-                text=self.entry_text(create=self.create, missing="there is no value yet"),
+                text=self.entry_text(create=self.create, missing=self._missing),
                 timeout=self.timeout,
             )
