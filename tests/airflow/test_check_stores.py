@@ -62,7 +62,7 @@ def test_the_table_shows_every_store_and_nothing_is_changed(
         "not provable",
         "matches Featurebase",
         world.fingerprint,
-        "1 webhook, 2 stores: all is well. Nothing was changed.",
+        "1 webhook, 2 stores: no findings. Nothing was changed.",
     ):
         assert words in done.stdout
     assert not [name for name, value in world.secrets.items() if value in done.stdout + done.stderr]

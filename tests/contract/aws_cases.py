@@ -44,6 +44,8 @@ class AwsCase(StoreCase):
     has_mark = True
     asks_airflow = True
     service: str
+    limit: int
+    """Bytes that the service takes, as its documentation says."""
     as_json = False
     may_read: tuple[str, ...]
 
@@ -76,6 +78,16 @@ class AwsCase(StoreCase):
     def config(self, **changes: Any) -> AwsStore:
         fields = JSON_FIELDS if self.as_json else {}
         return self.store(**{"name": self.name, "conn_id": self.conn_id, **fields, **changes})
+
+    @abstractmethod
+    def put_text(self, text: str) -> None:
+        """As somebody else, put the whole value."""
+
+    def put_nearly_full(self, current: str, room: int) -> None:
+        if not self.as_json:
+            super().put_nearly_full(current, room)
+        empty = json.dumps({"a": "", "current": current})
+        self.put_text(json.dumps({"a": "x" * (self.limit - room - len(empty)), "current": current}))
 
     def text(self, current: Any, previous: str | None = None) -> str:
         """The whole value, with a neighbour where it can have one."""
@@ -126,6 +138,7 @@ class AwsCase(StoreCase):
 
 class SecretsManagerRawCase(AwsCase):
     service = "secretsmanager"
+    limit = 65_536
     may_read = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
 
     def store(self, **fields: Any) -> AwsSecretsManagerStore:
@@ -217,11 +230,26 @@ class SecretsManagerDotenvCase(SecretsManagerRawCase):
 
 
 class SsmRawCase(AwsCase):
+    is_conditional = False
     service = "ssm"
+    limit = 4_096
     may_read = ("ssm:GetParameter", "ssm:GetParameterHistory", "ssm:ListTagsForResource")
 
     def store(self, **fields: Any) -> AwsSsmStore:
         return AwsSsmStore(**fields)
+
+    def put_for_a_while(self, current: str) -> str:
+        """A policy as AWS shows one: its text is JSON within JSON, which moto shows as it was given."""
+        attributes = {"Timestamp": "2100-01-01T21:34:33.000Z"}
+        expiration = json.dumps({"Type": "Expiration", "Version": "1.0", "Attributes": attributes})
+        self.client.put_parameter(
+            Name=self.name,
+            Value=self.text(current),
+            Type="SecureString",
+            Tier="Advanced",
+            Policies=json.dumps([expiration]),
+        )
+        return "2100-01-01"
 
     def _get(self) -> Any:
         try:

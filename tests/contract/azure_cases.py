@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -69,6 +70,11 @@ class AzureRawCase(StoreCase):
     def put_text(self, text: str) -> None:
         self.admin.set_secret(NAME, text, tags={"owner": "feedback-team"}, content_type="text/plain")
 
+    def put_for_a_while(self, current: str) -> str:
+        end = datetime(2100, 1, 1, tzinfo=timezone.utc)
+        self.admin.set_secret(NAME, self.document(current, None), expires_on=end)
+        return "2100-01-01"
+
     def remove(self) -> None:
         self.admin.begin_delete_secret(NAME)
 
@@ -117,6 +123,7 @@ class AzureRawCase(StoreCase):
 class AzureJsonCase(AzureRawCase):
     bare = False
     misspelt: ClassVar = {"key": "Signing"}
+    is_conditional = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 
@@ -131,6 +138,10 @@ class AzureJsonCase(AzureRawCase):
         document = json.loads(text)
         current, previous = document.pop("signing", None), document.pop("signing_previous", None)
         return Seen(current, previous, (document, facts))
+
+    def put_nearly_full(self, current: str, room: int) -> None:
+        empty = json.dumps({"owner": "", "signing": current})
+        self.put_text(json.dumps({"owner": "x" * (25_600 - room - len(empty)), "signing": current}))
 
     def put_wrong_type(self) -> None:
         self.put_text(json.dumps({"signing": [HELD]}))

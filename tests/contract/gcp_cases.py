@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -89,6 +90,12 @@ class GcpRawCase(StoreCase):
             self.admin.create_secret(request={"parent": PARENT, "secret_id": NAME.rpartition("/")[2], "secret": facts})
         self.admin.add_secret_version(request={"parent": NAME, "payload": {"data": data}})
 
+    def put_for_a_while(self, current: str) -> str:
+        facts = {"replication": {"automatic": {}}, "expire_time": datetime(2100, 1, 1, tzinfo=timezone.utc)}
+        self.admin.create_secret(request={"parent": PARENT, "secret_id": NAME.rpartition("/")[2], "secret": facts})
+        self.admin.add_secret_version(request={"parent": NAME, "payload": {"data": self.document(current, None)}})
+        return "2100-01-01"
+
     def remove(self) -> None:
         self.admin.delete_secret(name=NAME)
 
@@ -135,6 +142,7 @@ class GcpRawCase(StoreCase):
 class GcpJsonCase(GcpRawCase):
     bare = False
     misspelt: ClassVar = {"key": "Signing"}
+    is_conditional = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "signing_previous", "previous_key": None}
 
@@ -149,6 +157,10 @@ class GcpJsonCase(GcpRawCase):
         document = json.loads(data)
         current, previous = document.pop("signing", None), document.pop("signing_previous", None)
         return Seen(current, previous, (document, owner))
+
+    def put_nearly_full(self, current: str, room: int) -> None:
+        empty = json.dumps({"owner": "", "signing": current})
+        self.put_data(json.dumps({"owner": "x" * (65_536 - room - len(empty)), "signing": current}).encode())
 
     def put_wrong_type(self) -> None:
         self.put_data(json.dumps({"signing": [HELD]}).encode())

@@ -148,6 +148,7 @@ class VaultKv2Case(VaultCase):
 
 
 class VaultKv1Case(VaultCase):
+    is_conditional = False
     version, mount = 1, "kv1"
 
     api_path = "kv1/apps/feedback"

@@ -46,6 +46,7 @@ class MemoryJsonCase(StoreCase):
     misspelt: ClassVar = {"key": "webhookSecret"}
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
     proves_writability = False
+    is_conditional = False
 
     def __init__(self) -> None:
         from airflow.sdk.io import attach

@@ -57,6 +57,8 @@ class StoreCase(ABC):
     """False for a store that never shows what it holds: the suite then looks from outside only."""
     bare = False
     """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
+    is_conditional = True
+    """False where nothing tells two writes in the same instant apart, so that one of them may be lost."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
     misspelt: ClassVar[Mapping[str, Any] | None] = None
@@ -114,6 +116,13 @@ class StoreCase(ABC):
     def changing(self) -> AbstractContextManager[StoreConfig]:
         """A time in which the place puts into lower case what is written to the returned configuration."""
         not_applicable("nothing is known that changes values on their way into this store")
+
+    def put_nearly_full(self, current: str, room: int) -> None:
+        """As somebody else, write a value and others, so that the service takes no more than ``room`` further bytes.
+
+        A case that has this holds JSON, and its configuration takes ``previous_key: null``.
+        """
+        not_applicable("its service documents no limit that a run could meet, or the place holds the secret alone")
 
     def dead(self) -> AbstractContextManager[tuple[StoreConfig, Callable[[], None]]]:
         """A configuration that reaches nobody, for a time: connections are taken, and nothing is ever said.

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
@@ -349,6 +350,61 @@ def test_our_own_tags_count_once(azure, arm):
         armed.write(SecretPair(SigningSecret(value)), held=armed.read(), mark=MARK)
     assert not armed.prove_writable().proven
     assert len(azure.secrets[HOST, NAME][-1]["tags"]) == 15
+
+
+def test_a_name_that_nobody_may_purge_is_said_with_its_day(azure, arm, monkeypatch):
+    """With purge protection the advice to purge it would lead nowhere."""
+    put(azure, HELD)
+    azure.deleted[HOST, NAME] = azure.secrets.pop((HOST, NAME))
+    monkeypatch.setattr(azure, "purge_protection", True)
+    day = datetime.fromtimestamp(azure.clock, timezone.utc) + timedelta(days=90)
+    with pytest.raises(StoreRefused, match=f"taken until {day:%Y-%m-%d}: the vault has purge protection") as caught:
+        arm(create=True).prove_writable()
+    assert "az keyvault secret purge" not in str(caught.value)
+
+
+def test_a_managed_hsm_is_no_vault():
+    with pytest.raises(ValidationError, match="holds keys and no secrets"):
+        store(vault_url="https://acme.managedhsm.azure.net")
+
+
+LATER, LONG_AGO = datetime(2100, 1, 1, tzinfo=timezone.utc), datetime(2001, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        ({}, []),
+        ({"exp": LATER}, ["expires at 2100-01-01T00:00:00+00:00"]),
+        ({"exp": LONG_AGO, "nbf": LONG_AGO}, ["expires at 2001-01-01T00:00:00+00:00"]),
+        ({"exp": LATER, "nbf": LATER}, ["expires at", "not to be used before 2100-01-01T00:00:00+00:00"]),
+        ({"nbf": LONG_AGO}, []),
+    ],
+)
+def test_dates_go_over_to_the_new_version_and_are_said(azure, arm, dates, said):
+    """A version without them would be another secret than its owner, or a policy of Azure, asks for."""
+    facts = {name: int(date.timestamp()) for name, date in dates.items()}
+    put(azure, HELD, contentType="text/plain", **facts)
+    armed = arm()
+    for _ in range(2):
+        warning = armed.prove_writable().warning
+        assert [part in warning for part in said] == [True] * len(said)
+        assert bool(warning) is bool(said)
+        armed.write(new_pair(), held=armed.read(), mark=MARK)
+    newest = azure.secrets[HOST, NAME][-1]
+    assert newest["value"] == NEW
+    assert newest["contentType"] == "text/plain"
+    assert {name: newest[name] for name in ("exp", "nbf")} == {"exp": None, "nbf": None, **facts}
+
+
+def test_a_write_that_is_refused_names_the_limit(azure, arm):
+    """Where no preflight stopped it, as in an emergency; Key Vault counts bytes, and so does the message."""
+    put(azure, json.dumps({"a": "é" * 12_780, "k": HELD}, ensure_ascii=False))
+    armed = arm(key="k")
+    held = armed.read()
+    with pytest.raises(StoreRefused, match=r"would have 25,6\d\d bytes, and .* takes 25,600"):
+        armed.write(SecretPair(armed.trial), held=held, mark=MARK)
+    assert len(values(azure)) == 1
 
 
 def test_a_mark_on_a_value_that_somebody_replaced_does_not_count(azure, arm):

@@ -67,7 +67,7 @@ def assert_only_added(without: str, text: str, path: KeyPath, value: str) -> Non
 
 @pytest.fixture(scope="module")
 def folder(request: pytest.FixtureRequest) -> Path:
-    return installed(Path(__file__).parent / "node_readers", request.config.cache)
+    return installed(Path(__file__).parent / "node_readers")
 
 
 @pytest.fixture(scope="module")

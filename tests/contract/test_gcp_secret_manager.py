@@ -478,6 +478,63 @@ def test_a_regional_secret_is_reached_in_its_region(google, arm):
     assert armed.read().mark == MARK
 
 
+KEY = {"kmsKeyName": "projects/acme-feedback/locations/europe-west3/keyRings/a/cryptoKeys/b"}
+REPLICA = {"location": "europe-west3"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "proven"),
+    [
+        ({}, True),
+        ({"replication": {"automatic": {}}}, True),
+        ({"replication": {"userManaged": {"replicas": [REPLICA]}}}, True),
+        ({"replication": {"automatic": {"customerManagedEncryption": KEY}}}, False),
+        (
+            {"replication": {"userManaged": {"replicas": [REPLICA, {**REPLICA, "customerManagedEncryption": KEY}]}}},
+            False,
+        ),
+        ({"customerManagedEncryption": KEY}, False),  # of a regional secret
+    ],
+)
+def test_a_key_of_the_customer_is_not_proven(google, arm, settings, proven):
+    """Google's permissions don't tell whether the key may encrypt."""
+    google.secrets[NAME]["settings"] = settings
+    put(google, HELD)
+    proof = arm().prove_writable()
+    assert (proof.proven, "KMS key" in proof.detail) == (proven, not proven)
+
+
+def test_a_schedule_that_may_replace_the_value_is_said(google, arm):
+    """Google only sends messages at that time; what answers them may add a version."""
+    put(google, HELD)
+    assert arm().prove_writable().warning == ""
+    google.secrets[NAME]["settings"] = {
+        "rotation": {"nextRotationTime": "2100-01-01T00:00:00Z", "rotationPeriod": "7776000s"},
+        "topics": [{"name": "projects/acme-feedback/topics/rotate"}],
+    }
+    assert "next at 2100-01-01T00:00:00+00:00" in arm().prove_writable().warning
+
+
+@pytest.mark.parametrize(
+    ("location", "hint"), [(None, "for a regional one, write its location"), ("europe-west3", "leave out location")]
+)
+def test_a_secret_of_the_other_kind_is_hinted_at(google, arm, location, hint):
+    """A global and a regional secret of one name are two secrets."""
+    google.secrets.clear()
+    with pytest.raises(StoreRefused, match=hint):
+        arm(location=location).prove_writable()
+
+
+def test_a_write_that_is_refused_names_the_limit(google, arm):
+    """Where no preflight stopped it, as in an emergency."""
+    put(google, json.dumps({"a": "é" * 32_740, "k": HELD}, ensure_ascii=False))
+    armed = arm(key="k")
+    held = armed.read()
+    with pytest.raises(StoreRefused, match=r"would have 65,5\d\d bytes, and .* takes 65,536"):
+        armed.write(SecretPair(armed.trial), held=held, mark=MARK)
+    assert len(values(google)) == 1
+
+
 def test_nothing_is_logged_that_must_not_be(google, arm, caplog):
     """Not even by the client's own debug log."""
     caplog.set_level(logging.DEBUG)

@@ -24,9 +24,9 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def sdk(request: pytest.FixtureRequest) -> Path:
+def sdk() -> Path:
     """A folder with the script and the installed SDK."""
-    return installed(SCRIPT_FOLDER, request.config.cache)
+    return installed(SCRIPT_FOLDER)
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import threading
-import time
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+
+from tests.servers.asgi_server import serve
 
 WRITER, READER = "token-that-writes", "token-that-reads"
 
@@ -65,12 +64,4 @@ class ConsulKv:
 def consul_kv() -> tuple[str, ConsulKv]:
     """One server for the whole test session: its URL, and what it holds."""
     kv = ConsulKv()
-    server = uvicorn.Server(uvicorn.Config(kv.app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-    threading.Thread(target=server.run, daemon=True).start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the stand-in for Consul did not start")
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    return f"http://127.0.0.1:{port}", kv
+    return serve(kv.app), kv

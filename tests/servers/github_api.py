@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_SECRETS = re.compile(r"^/api/v3(/(?:repos|orgs)/.+?)/secrets/([^/]+)(/repositories)?$")
+_SECRETS = re.compile(r"^/api/v3(/(?:repos|orgs)/.+?)/secrets(?:/([^/]+)(/repositories)?)?$")
 REPOSITORY, ENVIRONMENT, ORGANIZATION = (
     "/repos/acme/feedback/actions",
     "/repos/acme/feedback/environments/prod%20eu",
@@ -47,6 +47,7 @@ class FakeGithub:
     """Secrets by place and name, tokens, and how the next requests fail.
 
     :param tokens: what each token may do with secrets: "read", "write".
+    :param public_key: what it shows instead of its own.
     :param faults: what becomes of the next requests: a status, a refusal, "drop", "garbage", or None (nothing).
     """
 
@@ -58,6 +59,7 @@ class FakeGithub:
     requests: list[tuple[str, str]] = field(default_factory=list)
     private_key: PrivateKey = field(default_factory=PrivateKey.generate)
     key_id: str = "568250167242549743"
+    public_key: str | None = None
     now: datetime = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,6 +87,8 @@ class FakeGithub:
         if ("read" if method == "GET" else "write") not in allowed:
             raise Refusal(403, f"Resource not accessible by personal access token: {body}")
         with self.lock:
+            if match[2] is None:
+                return 200, {"total_count": len(self.places[match[1]]), "secrets": []}
             return self._carry_out(method, match[1], match[2].upper(), bool(match[3]), parse_qs(parts.query), body)
 
     def _carry_out(
@@ -93,7 +97,7 @@ class FakeGithub:
         found = self.places[place]
         if name == "PUBLIC-KEY":
             key = base64.b64encode(self.private_key.public_key.encode()).decode()
-            return 200, {"key_id": self.key_id, "key": key}
+            return 200, {"key_id": self.key_id, "key": key if self.public_key is None else self.public_key}
         if method == "PUT":
             return self._put(place, name, body)
         if name not in found:

@@ -53,6 +53,7 @@ class FakeKeyVault:
     faults: deque[Any] = field(default_factory=deque)
     login_faults: deque[Any] = field(default_factory=deque)
     tokens: dict[str, tuple[str, str]] = field(default_factory=dict)
+    purge_protection: bool = False
     clock: int = 1_700_000_000
     hosts: TlsHosts = field(default_factory=TlsHosts)
 
@@ -119,7 +120,10 @@ class FakeKeyVault:
         if kind == "deletedsecrets":
             if key not in self.deleted:
                 raise Refusal(404, "SecretNotFound", "Deleted Secret not found")
-            return self._described(key, self.deleted[key], 0) | {"recoveryId": f"https://{request.host}/{kind}/{name}"}
+            described = self._described(key, self.deleted[key], 0)
+            described["attributes"]["recoveryLevel"] = "Recoverable" + "+Purgeable" * (not self.purge_protection)
+            dates = {"deletedDate": self.clock, "scheduledPurgeDate": self.clock + 90 * 86_400}
+            return {**described, **dates, "recoveryId": f"https://{request.host}/{kind}/{name}"}
         if request.method == "PUT":
             return self._set(request, key)
         if key not in self.secrets:
@@ -144,12 +148,15 @@ class FakeKeyVault:
         document = request.document
         assert set(document) <= {"value", "tags", "contentType", "attributes"}
         tags = document.get("tags") or {}
-        if len(tags) > 15 or len(document["value"]) > 25_000 or any(len(text) > 256 for text in tags.values()):
+        if len(tags) > 15 or len(document["value"].encode()) > 25_600 or any(len(text) > 256 for text in tags.values()):
             raise Refusal(400, "BadParameter", f"{request.body!r}")
+        attributes = document.get("attributes") or {}
+        assert set(attributes) <= {"enabled", "exp", "nbf"}
         self.clock += 1
         version = {
             "version": uuid4().hex, "value": document["value"], "tags": tags, "created": self.clock,
             "contentType": document.get("contentType"), "enabled": True, "kid": None,
+            "exp": attributes.get("exp"), "nbf": attributes.get("nbf"),
         }  # fmt: skip
         self.secrets.setdefault(key, []).append(version)
         return self._described(key, self.secrets[key], -1)
@@ -158,6 +165,7 @@ class FakeKeyVault:
     def _described(key: tuple[str, str], versions: list[dict[str, Any]], number: int) -> dict[str, Any]:
         one = versions[number]
         times = {"created": one["created"], "updated": one["created"], "recoveryLevel": "Recoverable+Purgeable"}
+        times |= {name: one[name] for name in ("exp", "nbf") if one.get(name) is not None}
         shown = {
             "value": one["value"], "id": f"https://{key[0]}/secrets/{key[1]}/{one['version']}", "tags": one["tags"],
             "contentType": one["contentType"], "kid": one["kid"], "attributes": {"enabled": one["enabled"], **times},

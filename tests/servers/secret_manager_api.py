@@ -44,6 +44,8 @@ _PATH = re.compile(
     rf"^/v1/{_PARENT}/secrets(?:/(?P<secret>[^/:]+)(?P<versions>/versions)?(?:/(?P<version>[^/:]+))?)?"
     r"(?::(?P<verb>[A-Za-z]+))?$"
 )
+_SETTINGS = {"replication", "expireTime", "rotation", "topics", "versionAliases", "customerManagedEncryption"}
+"""What stays as it was when the secret was created: a version that is added changes none of it."""
 _PERMISSION = {
     ("GET", "secret", None): "secrets.get",
     ("PATCH", "secret", None): "secrets.update",
@@ -177,6 +179,7 @@ class FakeSecretManager:
             "labels": {},
             "etag": self._tick(),
             "versions": [],
+            "settings": {name: value for name, value in json.loads(request.body).items() if name in _SETTINGS},
         }
         return self._described(name)
 
@@ -188,6 +191,8 @@ class FakeSecretManager:
             return self._version(request, name, version or "", verb)
         if verb == "addVersion":
             added = vendor.AddSecretVersionRequest.from_json(request.body)
+            if len(added.payload.data) > 65_536:
+                raise Refusal(400, "INVALID_ARGUMENT", f"quotes {request.body!r}")
             secret["versions"].append({"data": added.payload.data, "state": "ENABLED", "etag": self._tick()})
             if self.adding_changes_etag:
                 secret["etag"] = self._tick()
@@ -245,7 +250,7 @@ class FakeSecretManager:
         for project, digits in _NUMBERS.items():  # Google answers with the project's number
             name = name.replace(f"projects/{project}/", f"projects/{digits}/")
         if number is None:
-            facts = {key: secret[key] for key in ("annotations", "labels", "etag")}
+            facts = {key: secret[key] for key in ("annotations", "labels", "etag")} | secret.get("settings", {})
             return self._checked(vendor.Secret, {"name": name, **facts})
         version = secret["versions"][number - 1]
         facts = {"state": version["state"], "etag": version["etag"]}

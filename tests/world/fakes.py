@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
+from featurebase_provider.featurebase.audit_log import Action, AuditEntry
 from featurebase_provider.featurebase.errors import ApiUnavailable, ApiUnreachable
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signing_secret import SigningSecret
@@ -19,7 +20,7 @@ from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun, make
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 WEBHOOK_ID = "507f1f77bcf86cd799439011"
 START = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
@@ -72,6 +73,19 @@ def a_webhook(secret: str | None = "whsec_0", **changes: Any) -> Webhook:
     return Webhook.model_validate({**facts, **changes})
 
 
+def a_logged_refresh(at: datetime, webhook_id: str = WEBHOOK_ID, **facts: Any) -> AuditEntry:
+    """A refresh as Featurebase's audit log shows it, by an API key called ``by hand``."""
+    entry = {
+        "id": f"entry-{at.isoformat()}",
+        "action": "webhook.secret_rotated",
+        "created_at": at,
+        "actor": {"type": "api_key", "apiKey": {"id": "k", "name": "by hand"}},
+        "resource": {"id": webhook_id},
+        **facts,
+    }
+    return AuditEntry.model_validate(entry)
+
+
 def api_unreachable(method: str = "GET", *, was_sent: bool = True) -> ApiUnreachable:
     return ApiUnreachable(method, f"/v2/webhooks/{WEBHOOK_ID}", detail="ReadTimeout", was_sent=was_sent)
 
@@ -95,6 +109,8 @@ class FakeFeaturebase:
         """Seconds for which reads go on showing the state before a new secret was committed."""
         self.stale_until = 0.0
         self.on_read: Callable[[int], object] = lambda count: None
+        self.log: list[AuditEntry] | Exception = []
+        """The audit log, newest first, or the error that reading it raises."""
         self._numbers = itertools.count(1)
 
     @property
@@ -147,6 +163,13 @@ class FakeFeaturebase:
         if fault.startswith("lost"):
             raise ApiUnavailable("POST", f"/v2/webhooks/{webhook_id}/secret", 504)
         return before if fault.startswith("old_answer") else before.model_copy(update={"secret": None})
+
+    def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterator[AuditEntry]:
+        if isinstance(self.log, Exception):
+            raise self.log
+        for entry in self.log:
+            if action in (None, entry.action) and (since is None or entry.created_at >= since):
+                yield entry
 
     def _commit(self) -> Webhook:
         self.committed += 1

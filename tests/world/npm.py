@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+KEPT = Path(__file__).parents[2] / ".pytest_cache" / "npm"
 
 
 def missing(what: str) -> NoReturn:
@@ -20,13 +20,14 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def installed(source: Path, cache: pytest.Cache) -> Path:
+def installed(source: Path) -> Path:
     """A folder with the scripts of ``source`` and the packages that its ``package.json`` names; kept between runs."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if not npm or not node:
         missing("Node.js (node and npm) is not installed")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")  # two installing into one folder break each other
-    folder = cache.mkdir(f"{source.name}_{worker}")
+    folder = KEPT / f"{source.name}_{worker}"
+    folder.mkdir(parents=True, exist_ok=True)
     manifest = (source / "package.json").read_text()
     done = folder / "installed.json"
     if not done.exists() or done.read_text() != manifest:

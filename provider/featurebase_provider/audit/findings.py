@@ -20,6 +20,7 @@ FindingKind = Literal[
     "secret_missing",
     "secret_overdue",
     "age_unknown",
+    "rotated_elsewhere",
     "leaked_secret_current",
     "leaked_secret_held",
     "store_differs",
@@ -64,6 +65,8 @@ ADVICE: Mapping[str, str] = {
     "secret_missing": "Check the connection's api_version and the API key's permissions.",
     "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or find out why its schedule did not.",
     "age_unknown": "Trigger the webhook's Dag with mode=rotate; from then on the age is known.",
+    "rotated_elsewhere": "Find out who refreshes the secret beside this provider, and have it done by triggering the "
+    "webhook's Dag. If stores differ, they hold the secret from before: trigger mode=distribute.",
     "leaked_secret_current": "Featurebase still signs with a secret that was reported leaked. Trigger "
     "featurebase_emergency_rotation.",
     "leaked_secret_held": "Receivers that read it accept forged deliveries. " + _DISTRIBUTE,

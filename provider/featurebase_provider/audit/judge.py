@@ -11,6 +11,7 @@ from featurebase_provider.rotation.age import rounded
 from featurebase_provider.rotation.check import PADDED
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result
 from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.refresh_log import RefreshLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ class Case:
     :param webhook: the webhook in Featurebase, or None if it could not be read.
     :param stores: what its stores hold.
     :param history: what earlier runs recorded.
+    :param log: the refreshes that Featurebase's audit log shows.
     :param now: server time.
     """
 
@@ -41,6 +43,7 @@ class Case:
     webhook: Webhook | None = None
     stores: tuple[HeldByStore, ...] = ()
     history: History = field(default_factory=lambda: History(""))
+    log: RefreshLog = field(default_factory=RefreshLog)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -58,7 +61,12 @@ class Case:
         """How old the current secret is."""
         if self.webhook is None or self.webhook.fingerprint is None:
             return None
-        return self.history.age(self.webhook.fingerprint, created_at=self.webhook.created_at, now=self.now)
+        return self.history.age(
+            self.webhook.fingerprint,
+            created_at=self.webhook.created_at,
+            logged_at=self.log.refreshed_at(self.webhook.id),
+            now=self.now,
+        )
 
     @property
     def leaked(self) -> frozenset[str]:
@@ -108,6 +116,13 @@ def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
     if webhook.fingerprint in case.leaked:
         detail = f"Featurebase still signs with the leaked secret {webhook.fingerprint}"
         yield subject.finding("leaked_secret_current", detail)
+    refresh = case.log.newest.get(webhook.id)
+    if refresh is not None and not case.history.explains(refresh.at):
+        yield subject.finding(
+            "rotated_elsewhere",
+            f"Featurebase's audit log shows a refresh at {refresh.at.isoformat(timespec='seconds')} by {refresh.by}, "
+            "and no run of this provider recorded one at that time",
+        )
     if limit is None:
         return
     if age.is_over(limit):
@@ -119,7 +134,8 @@ def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
     elif age.may_be_over(limit):
         yield subject.finding(
             "age_unknown",
-            f"the secret's age is {age}, max_age is {rounded(limit)}: no run of this provider refreshed it",
+            f"the secret's age is {age}, max_age is {rounded(limit)}: no run of this provider refreshed it, and "
+            "Featurebase's audit log does not show when it was refreshed",
         )
 
 

@@ -17,10 +17,12 @@ from featurebase_provider.featurebase.errors import (
 )
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.find import named, not_one
+from featurebase_provider.rotation.refresh_log import RefreshLog, read_refresh_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from featurebase_provider.featurebase.audit_log import Action, AuditEntry
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
     from featurebase_provider.featurebase.settings import ApiSettings
@@ -43,6 +45,9 @@ class AuditsWebhooks(Protocol):
 
     def get_webhook(self, webhook_id: str) -> Webhook:
         """One webhook, its current secret included."""
+
+    def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterable[AuditEntry]:
+        """The workspace's audit log, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Listing:
     :param by_id: the webhooks that were read.
     :param finding: why some are missing, or None.
     :param complete: whether all webhooks were read, so that a missing one does not exist.
+    :param log: the refreshes that Featurebase's audit log shows.
     """
 
     client: AuditsWebhooks | None = None
@@ -88,6 +94,7 @@ class Listing:
     by_id: dict[str, Webhook] = field(default_factory=dict)
     finding: Finding | None = None
     complete: bool = False
+    log: RefreshLog = field(default_factory=RefreshLog)
     now: datetime | None = None
 
 
@@ -102,6 +109,8 @@ def read_listing(conn_id: str, client: AuditsWebhooks) -> Listing:
         listing.finding = connection_finding(conn_id, exc)
         if not isinstance(exc, UnexpectedAnswer) or exc.body_broken:
             listing.client = None  # each further call would take as long, and end the same way
+    if listing.client is not None:
+        listing.log = read_refresh_log(client)
     return listing
 
 

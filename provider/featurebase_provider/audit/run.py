@@ -101,6 +101,11 @@ def _listings(subjects: Sequence[Subject], ports: AuditPorts, clients: ExitStack
         listing = listings[conn_id]
         why = f": {listing.finding.kind}: {listing.finding.detail}" if listing.finding is not None else ""
         ports.say(f"Connection {conn_id}: {len(listing.by_id)} webhooks{why}")
+        if listing.log.problem is not None:
+            ports.say(
+                f"Connection {conn_id}: the audit log can't be read, so ages come from earlier runs only "
+                f"({listing.log.problem})"
+            )
     return listings
 
 
@@ -110,7 +115,7 @@ def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: 
     for subject in subjects:
         listing = listings[subject.conn_id]
         found = find_listed(subject, listing)
-        case = Case(subject, now=listing.now or datetime.now(tz=timezone.utc))
+        case = Case(subject, now=listing.now or datetime.now(tz=timezone.utc), log=listing.log)
         if isinstance(found, Finding):
             case.findings.append(found)
         elif found is not None:

@@ -66,8 +66,8 @@ class FileNotWritten(FeaturebaseError):
     def __str__(self) -> str:
         said = f"{self.path} could not be written: {self.reason}. "
         if self.copied:
-            return f"{said}Copied before: {', '.join(self.copied)}. Mend that, and run the command again with --force"
-        return f"{said}Nothing was copied. Mend that, and run the command again"
+            return f"{said}Copied before: {', '.join(self.copied)}. Fix this, and run the command again with --force"
+        return f"{said}Nothing was copied. Fix this, and run the command again"
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import check_status, checked_mode, make_plan
 from featurebase_provider.rotation.probe import Probe
+from featurebase_provider.rotation.refresh_log import RefreshLog, read_refresh_log
 from featurebase_provider.rotation.schedule import why_late, why_no_backfill, why_too_young
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 self.log.warning("%s", left_behind)
             webhook = self._not_stale(client, webhook, history.order(now))
             if kept is None:
+                self._skip_early(context, client, webhook, history, now)
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
             else:
                 plan = kept
@@ -174,13 +176,25 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
         return own_plan(memory, key, run, of_result=of_result, rotate_was_started=started)
 
+    def _skip_early(self, context: Context, client: Client, webhook: Webhook, history: History, now: datetime) -> None:
+        """Skip a scheduled run that starts too late, or whose secret a run or a person refreshed a short time ago.
+
+        :raises AirflowSkipException: it is skipped, and why.
+        """
+        current, timing = secret_of(webhook).fingerprint, timing_of(context)
+        self._skip(why_late(timing, now=now, late_start=self.late_start))
+        log = RefreshLog()
+        if timing.scheduled and self.min_age is not None:
+            log = read_refresh_log(client, since=now - self.min_age)
+        if log.problem is not None:
+            self.log.info("Featurebase's audit log can't be read, so ages come from earlier runs only: %s", log.problem)
+        age = history.age(current, now=now, logged_at=log.refreshed_at(webhook.id)).at_most
+        self._skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
+
     def _new_plan(
         self, context: Context, webhook: Webhook, history: History, host: str, now: datetime, mode: Mode
     ) -> RotationPlan:
-        current, timing = secret_of(webhook).fingerprint, timing_of(context)
-        self._skip(why_late(timing, now=now, late_start=self.late_start))
-        age = history.age(current, now=now).at_most
-        self._skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
+        current = secret_of(webhook).fingerprint
         return make_plan(
             webhook,
             this_run(context),

@@ -296,16 +296,21 @@ def distribute(
 
     The stores in ``ready`` must have been read before the secret: then a conditional write can't undo a newer one.
 
+    Stores that share a place (keys of one file or secret) are written one after the other, because not every place
+    notices that a neighbour was written in between. If one hangs, the next waits for half of its own timeout.
+
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
     """
+    turns = {place_of(store): threading.Lock() for store in ready.stores.values()}
 
     def job(label: str, armed: ArmedStore) -> Job[StoreOutcome]:
         store = ready.stores[label]
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            changed = converge(armed, secret, terms, held=ready.held[label])
+            with _turn(turns[place_of(store)], store.timeout / 2):
+                changed = converge(armed, secret, terms, held=ready.held[label])
             exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
@@ -318,6 +323,22 @@ def distribute(
         result: Result = "failed" if label in failed else "not_armed"
         outcomes[label] = StoreOutcome(label, ready.stores[label].target, result, problem=str(problem))
     return {label: outcomes[label] for label in ready.stores}
+
+
+def place_of(store: Store) -> str:
+    """What a store's write replaces as a whole, as far as its target tells: the file or the secret without the key."""
+    return store.target.partition("#")[0]
+
+
+@contextmanager
+def _turn(place: threading.Lock, patience: float) -> Iterator[None]:
+    """Wait for the place, but not for ever: after that time the store is written all the same."""
+    is_ours = place.acquire(timeout=patience)
+    try:
+        yield
+    finally:
+        if is_ours:
+            place.release()
 
 
 def rule_for(store: Store, rule: WriteRule) -> WriteRule:

@@ -29,6 +29,9 @@ MOST_PLACES = 20
 CLOCK_STEPS = timedelta(seconds=2)
 """Featurebase's ``Date`` has whole seconds, so the times of two tasks may appear in reverse order by this much."""
 
+SAME_REFRESH = timedelta(minutes=2)
+"""Two times of one refresh, a run's and the audit log's, differ by less: the request takes at most half a minute."""
+
 SAW_ANOTHER = ("answered", "found_after_lost_answer", "already_done")
 """Results of a refresh (see ``rotation.refresh``) that show that the plan's secret was replaced."""
 
@@ -94,24 +97,46 @@ class History:
         }
         return SecretOrder(replaced=over, doubtful=settled)
 
-    def age(self, fingerprint: str, *, now: datetime, created_at: datetime | None = None) -> SecretAge:
+    def age(
+        self,
+        fingerprint: str,
+        *,
+        now: datetime,
+        created_at: datetime | None = None,
+        logged_at: datetime | None = None,
+    ) -> SecretAge:
         """The range of the age of the secret with this fingerprint.
 
-        The age is exact if a run of this provider refreshed it. Otherwise the secret is at least as old as the first
-        run that saw it. It is younger than the webhook, and younger than the last earlier run that saw another secret.
+        The age is exact if a run of this provider refreshed it, or if Featurebase's audit log shows when it was
+        refreshed. Otherwise the secret is at least as old as the first run that saw it. It is younger than the
+        webhook, and younger than the last earlier run that saw another secret.
 
         :param created_at: when the webhook was created.
+        :param logged_at: when the webhook's secret was refreshed last, by the audit log. It is used only if no run
+            saw this secret earlier or another one later: the log may lag.
         :param now: server time.
         """
         none = timedelta()
         own = self._find(fingerprint)
-        if own is not None and (exact := moment_of(own.refreshed_at)) is not None:
-            return SecretAge(max(now - exact, none), max(now - exact, none))
         first = moment_of(own.first_seen) if own is not None else None
-        bounds = [moment for moment in (created_at, self._last_seen_otherwise(fingerprint, first)) if moment]
+        otherwise = self._last_seen_otherwise(fingerprint, first)
+        exact = moment_of(own.refreshed_at) if own is not None else None
+        if exact is None and logged_at is not None and _fits_between(logged_at, otherwise, first):
+            exact = logged_at
+        if exact is not None:
+            return SecretAge(max(now - exact, none), max(now - exact, none))
+        bounds = [moment for moment in (created_at, otherwise) if moment]
         at_least = max(now - first, none) if first is not None else none
         at_most = max(now - max(bounds), none) if bounds else None
         return SecretAge(at_least if at_most is None else min(at_least, at_most), at_most)
+
+    def explains(self, refreshed_at: datetime) -> bool:
+        """Whether a refresh at this time is one that a run recorded, or is older than what runs recorded."""
+        own = [at for secret in self.secrets if (at := moment_of(secret.refreshed_at)) is not None]
+        seen = [at for secret in self.secrets if (at := moment_of(secret.first_seen)) is not None]
+        return refreshed_at <= min([*own, *seen], default=refreshed_at) or any(
+            abs(refreshed_at - at) <= SAME_REFRESH or at > refreshed_at for at in own
+        )
 
     def current_since(self, fingerprint: str) -> datetime | None:
         """When the secret became current, or was first seen as current."""
@@ -274,6 +299,11 @@ class History:
         limit = until + CLOCK_STEPS if until is not None else None
         earlier = [min(at, until or at) for at in moments if at is not None and (limit is None or at < limit)]
         return max(earlier, default=None)
+
+
+def _fits_between(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
+    """Whether a moment lies between two others, as far as they are known and clocks agree."""
+    return (after is None or moment >= after - CLOCK_STEPS) and (before is None or moment <= before + CLOCK_STEPS)
 
 
 def order_of(

@@ -16,8 +16,10 @@ from tests.world.fakes import START, a_webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from featurebase_provider.audit.report import AuditReport
+    from featurebase_provider.featurebase.audit_log import Action, AuditEntry
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.errors import MemoryUnknown
 
@@ -43,6 +45,8 @@ class FakeConnection:
     refused: Exception | None = None
     unlisted: dict[str, Webhook | Exception] = field(default_factory=dict)
     """What reading a webhook by its id answers, where that is not what the list shows."""
+    log: list[AuditEntry] | Exception = field(default_factory=list)
+    """The audit log, newest first, or the error that reading it raises."""
     reads: list[str] = field(default_factory=list)
     lists: int = 0
     closed: int = 0
@@ -54,6 +58,11 @@ class FakeConnection:
         yield from self.webhooks
         if self.fails is not None:
             raise self.fails
+
+    def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterator[AuditEntry]:
+        if isinstance(self.log, Exception):
+            raise self.log
+        yield from self.log
 
     def get_webhook(self, webhook_id: str) -> Webhook:
         self.reads.append(webhook_id)

@@ -11,6 +11,7 @@ from featurebase_provider.audit.judge import Case, judge
 from featurebase_provider.audit.listing import Subject
 from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.memory import history_of_events
+from featurebase_provider.rotation.refresh_log import LoggedRefresh, RefreshLog
 from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_webhook, fingerprint
 
 CURRENT, OLD = fingerprint("0"), fingerprint("old")
@@ -31,13 +32,14 @@ def found(
     reports: tuple[dict[str, Any], ...] = FRESH,
     leaked: frozenset[str] = frozenset(),
     previous_in: tuple[str, ...] = (),
+    log: RefreshLog | None = None,
     **subject: Any,
 ) -> list[Finding]:
     facts = {"name": "production", "conn_id": "featurebase_default", "dag_id": "featurebase_rotate__production"}
     about = Subject(**{**facts, "stores": (), "webhook_id": WEBHOOK_ID, **subject})
     shown = a_webhook() if webhook is None else webhook
     history = replace(history_of_events(WEBHOOK_ID, reports).knowing(leaked=leaked), previous_in=previous_in)
-    return judge(Case(about, START, shown or None, held or (MATCHING,), history))
+    return judge(Case(about, START, shown or None, held or (MATCHING,), history, log or RefreshLog()))
 
 
 def kinds(*held: HeldByStore, **how: Any) -> list[str]:
@@ -216,3 +218,25 @@ def test_a_secret_that_has_leaked_is_distributed_nowhere() -> None:
         ("leaked_secret_current", False),
         ("store_absent", False),
     ]
+
+
+def logged(ago: timedelta) -> RefreshLog:
+    return RefreshLog({WEBHOOK_ID: LoggedRefresh(START - ago, "the API key 'by hand'")})
+
+
+def test_the_audit_log_makes_an_age_exact() -> None:
+    """Also of a secret that no run has refreshed, from the first day."""
+    webhook = a_webhook(created_at=START - timedelta(days=200))
+    assert one(webhook=webhook, reports=()).kind == "age_unknown"
+    assert found(webhook=webhook, reports=(), log=logged(timedelta(days=80))) == []
+    overdue = one(webhook=webhook, reports=(), log=logged(timedelta(days=120)))
+    assert (overdue.kind, overdue.detail) == ("secret_overdue", "the secret is 120 d old, max_age is 90 d")
+
+
+def test_a_refresh_that_no_run_recorded_is_found() -> None:
+    """It is named by kind and key; one that a run recorded, or has replaced since, is none."""
+    elsewhere = one(reports=(report(timedelta(days=9), OLD),), log=logged(timedelta(days=3)))
+    assert (elsewhere.kind, elsewhere.heals) == ("rotated_elsewhere", False)
+    assert "2026-01-12T10:30:00+00:00 by the API key 'by hand'" in elsewhere.detail
+    for days in (3, 4, 30):
+        assert found(log=logged(timedelta(days=days))) == []

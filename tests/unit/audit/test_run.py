@@ -20,7 +20,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
 from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
-from tests.world.fakes import START, MemoryStore, failing, fingerprint, secret
+from tests.world.fakes import START, MemoryStore, a_logged_refresh, failing, fingerprint, secret
 
 UNREACHABLE = ApiUnreachable("GET", "/v2/webhooks", detail="ConnectTimeout")
 KEY_REFUSED = AuthenticationFailed("GET", "/v2/webhooks", 401)
@@ -52,6 +52,22 @@ def test_an_audit_reads_each_webhook_once_and_writes_nothing() -> None:
     host = "https://do.featurebase.app"
     assert auditing.remembered == [("production", host, webhook_id(1)), ("staging", host, webhook_id(2))]
     assert {row.conn_id for row in report.webhooks} == {"main"}
+
+
+def test_an_audit_log_that_cannot_be_read_is_said_once() -> None:
+    """It is no finding; without it the audit does what it did before there was one."""
+    connection = FakeConnection([numbered(1), numbered(2)], log=PermissionDenied("GET", "/v2/audit-logs", 403))
+    auditing = Auditing({"main": connection})
+    report = auditing.run(a_subject(stores=[holding()]), a_subject("staging", number=2, stores=[holding()]))
+    assert report.findings == ()
+    (said,) = [line for line in auditing.said if "audit log" in line]
+    assert said.startswith("Connection main: the audit log can't be read, so ages come from earlier runs only (")
+
+
+def test_the_audit_log_tells_how_old_a_secret_is() -> None:
+    connection = FakeConnection([numbered(1)], log=[a_logged_refresh(START - timedelta(days=5), webhook_id(1))])
+    (row,) = Auditing({"main": connection}).run(a_subject(stores=[holding()])).webhooks
+    assert row.age == "5 d"
 
 
 def test_a_report_says_when_it_was_made() -> None:

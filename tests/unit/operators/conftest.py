@@ -45,6 +45,7 @@ class Featurebase:
         self.conn_ids.append(conn_id)
         yield SimpleNamespace(
             get_webhook=self.api.get_webhook,
+            audit_log=self.api.audit_log,
             refresh_secret=self.api.refresh_secret,
             update_webhook=self._update,
             list_webhooks=self._list,

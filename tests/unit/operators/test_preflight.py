@@ -12,6 +12,7 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.config import WebhookConfig
+from featurebase_provider.featurebase.errors import PermissionDenied
 from featurebase_provider.operators import preflight as module
 from featurebase_provider.operators.finding import KEY
 from featurebase_provider.operators.preflight import PreflightRotationOperator
@@ -36,6 +37,7 @@ from tests.world.fakes import (
     WEBHOOK_ID,
     ArmedMemory,
     MemoryStore,
+    a_logged_refresh,
     a_webhook,
     api_unreachable,
     fingerprint,
@@ -494,6 +496,26 @@ def test_how_young_a_secret_may_be_can_be_told(
             task.execute()
     else:
         assert task.execute()["before"] == OLD
+
+
+@pytest.mark.parametrize(("hours", "skipped"), [(3, True), (25, False), (None, False)])
+def test_a_secret_that_a_person_refreshed_is_young_too(
+    featurebase: Featurebase, memory: WebhookMemory, hours: int | None, skipped: bool
+) -> None:
+    """Featurebase's audit log says so, where it can be read."""
+    problem = PermissionDenied("GET", "/v2/audit-logs", 403)
+    featurebase.api.log = [a_logged_refresh(START - timedelta(hours=hours))] if hours else problem
+    task = preflight(a_store(), task={"run_type": "scheduled", "run_after": START})
+    if skipped:
+        with pytest.raises(AirflowSkipException, match="less than min_age"):
+            task.execute()
+    else:
+        assert task.execute()["before"] == OLD
+
+
+def test_a_run_by_hand_does_not_ask_the_audit_log(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    featurebase.api.log = AssertionError("it was read")
+    assert preflight(a_store()).execute()["before"] == OLD
 
 
 @pytest.mark.parametrize(

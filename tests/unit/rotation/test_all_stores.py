@@ -259,6 +259,51 @@ def test_a_hanging_write_costs_only_its_store() -> None:
     assert "unknown whether the call arrived until the store is read" in str(outcomes["a"].problem)
 
 
+class InOnePlace(MemoryStore):
+    """Keys of one file."""
+
+    @property
+    def target(self) -> str:
+        return f"memory://one/place#{self.label}"
+
+
+def test_stores_that_share_a_place_are_written_one_after_the_other() -> None:
+    """All others are written meanwhile."""
+    at_work, most = 0, 0
+    others_are_done = threading.Event()
+
+    def enter() -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        assert others_are_done.wait(60)
+
+    def leave() -> None:
+        nonlocal at_work
+        at_work -= 1
+
+    stores: list[MemoryStore] = [
+        InOnePlace(label, value=OLD, timeout=60, write_script=deque([enter]), after_write=deque([leave]))
+        for label in "abc"
+    ]
+    stores.append(a_store("d", after_write=deque([others_are_done.set])))
+    with arming(stores) as ready:
+        outcomes = distribute(ready, NEW, RULE, since=None)
+    assert [one.result for one in outcomes.values()] == ["written"] * 4
+    assert most == 1
+
+
+def test_a_store_that_hangs_does_not_cost_its_neighbour_the_write() -> None:
+    """The neighbour waits for half of its time, and then goes ahead."""
+    gate = threading.Event()
+    stores = [InOnePlace("a", value=OLD, timeout=60), InOnePlace("b", value=OLD, timeout=0.2)]
+    stores[0].write_script.append(lambda: gate.wait(60))
+    stores[1].after_write.append(gate.set)
+    with arming(stores) as ready:
+        outcomes = distribute(ready, NEW, RULE, since=None)
+    assert outcomes["b"].result == "written"
+
+
 def test_a_secret_that_changed_since_arming_is_not_overwritten_unread() -> None:
     """What was read when armed saves a read in the window; the conditional write notices the change."""
     store = a_store()

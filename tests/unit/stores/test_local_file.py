@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
 from featurebase_provider.stores.object_storage import local_file
 from featurebase_provider.stores.object_storage.backend import MAX_BYTES, HeldObject
 from featurebase_provider.stores.object_storage.local_file import LocalFile
 from tests.contract.local_file_cases import NOBODY, without_root
 
+TRIALS = (b"a text as long as the next one",)
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:0123456789abcdef", "here")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -48,7 +49,7 @@ def local(path: Path, **changes: Any) -> LocalFile:
 def replace(path: Path, text: str = "new") -> None:
     file = local(path)
     held = file.read()
-    file.prove_writable(held)
+    file.prove_writable(held, TRIALS)
     file.write(text.encode(), held=held, mark=MARK)
 
 
@@ -57,7 +58,7 @@ def refusal_of(path: Path) -> str:
     file = local(path)
     held = HeldObject(b"old")
     with pytest.raises(StoreRefused) as proof:
-        file.prove_writable(held)
+        file.prove_writable(held, TRIALS)
     with pytest.raises(StoreRefused) as write:
         file.write(b"new", held=held, mark=MARK)
     assert path.read_text() == "old"
@@ -161,7 +162,7 @@ def test_a_read_only_folder_is_refused(open_path: Path) -> None:
 def test_what_is_no_regular_file_is_refused_without_waiting(path: Path, kind: str) -> None:
     path.unlink()
     path.mkdir() if kind == "folder" else os.mkfifo(path)
-    for call in (local(path).read, lambda: local(path).prove_writable(HeldObject(None))):
+    for call in (local(path).read, lambda: local(path).prove_writable(HeldObject(None), TRIALS)):
         with pytest.raises(StoreRefused, match="not a regular file"):
             call()
 
@@ -187,7 +188,7 @@ def test_a_file_that_is_a_mount_point_is_refused(path: Path, tmp_path: Path) -> 
         "import sys\n"
         "from featurebase_provider.stores.object_storage.local_file import LocalFile\n"
         "file = LocalFile('a store', sys.argv[1])\n"
-        "try: file.prove_writable(file.read())\n"
+        "try: file.prove_writable(file.read(), [b'new'])\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(source), str(path), sys.executable, code]
@@ -251,7 +252,7 @@ def test_the_proof_removes_what_a_killed_process_left(path: Path) -> None:
     now = young.stat().st_mtime
     for file in (left, foreign):
         os.utime(file, (now - 601, now - 601))
-    local(path, clock=lambda: now).prove_writable(HeldObject(b"old"))
+    local(path, clock=lambda: now).prove_writable(HeldObject(b"old"), TRIALS)
     assert not left.exists()
     assert young.exists()
     assert foreign.exists()
@@ -294,45 +295,6 @@ def test_a_mount_point_on_the_same_device_is_found_too(path: Path, monkeypatch: 
 
 def test_mount_points_are_what_the_kernel_says() -> None:
     assert "/" in local_file._mount_points()
-
-
-@pytest.mark.parametrize(
-    ("name", "number", "kept"),
-    [
-        ("security.selinux", errno.EPERM, True),
-        ("user.big", errno.ENOSPC, False),
-        ("system.posix_acl_access", errno.EPERM, False),
-    ],
-)
-def test_an_access_list_that_cannot_be_kept_stops_the_write(
-    path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, kept: bool
-) -> None:
-    """Labels that the kernel sets itself may stay behind; who may read the file must not change."""
-
-    def fail(descriptor: int, attribute: str, value: bytes) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "listxattr", lambda path: [name])
-    monkeypatch.setattr(os, "getxattr", lambda path, attribute: b"x")
-    monkeypatch.setattr(os, "setxattr", fail)
-    if kept:
-        replace(path)
-    else:
-        with pytest.raises(StoreError, match="it is as it was"):
-            replace(path)
-    assert path.read_text() == ("new" if kept else "old")
-
-
-@pytest.mark.parametrize(("number", "kind"), [(errno.ENOTSUP, None), (errno.EIO, StoreUnreachable)])
-def test_a_file_system_without_attributes_is_fine(
-    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StoreError] | None
-) -> None:
-    def fail(path: Path) -> list[str]:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "listxattr", fail)
-    with pytest.raises(kind) if kind else nullcontext():
-        replace(path)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])

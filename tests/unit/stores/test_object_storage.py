@@ -134,3 +134,11 @@ def test_other_files_are_utf_8(tmp_path: Path, name: str) -> None:
     keys = {} if name == "secret" else {"key": "KEY"}
     with pytest.raises(StoreRefused, match="not UTF-8"):
         ObjectStorageStore(path=str(file), **keys).arm().prove_writable()
+
+
+def test_what_other_storages_may_lose_is_said() -> None:
+    case = MemoryJsonCase()
+    case.put("whsec_a")
+    proof = case.config().arm().prove_writable()
+    assert not proof.proven
+    assert "A content type or metadata that it has may be lost" in proof.detail

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.featurebase.text import clean_text
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.aws_calls import tag_list
 from featurebase_provider.stores.shared.marks import AWS_TAGS
-from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.refusals import changed_since, check_size, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,10 @@ _NO_STAGE = "featurebase-trial"
 """A label that no version ever has."""
 
 _DEFAULT_KEY = "alias/aws/secretsmanager"
+
+_MOST_BYTES = 65_536
+_MOST_LABELS = 20
+"""On all versions of a secret together. This and the size: AWS's user guide, "AWS Secrets Manager quotas"."""
 
 ADVICE = "Check the region and the secret's KMS key, and grant the policy of docs/stores/aws_secrets_manager.md"
 
@@ -90,7 +95,8 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         held = self.read()
         before: _AwsSecret = held.version
         pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
-        self._text.tried(before.text, pairs, exists=before.described is not None)
+        for text in self._text.tried(before.text, pairs, exists=before.described is not None):
+            self._check_fits(text)
         if before.described is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         if before.described.get("RotationEnabled"):
@@ -99,8 +105,12 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
                 "AWS rotates this secret itself, which would replace Featurebase's secret; nothing was changed",
                 "Switch its automatic rotation off, or name another secret",
             )
+        _check_labels(self.name, before.described)
+        warning = _not_replicated(before.described)
         if before.version is None:
-            return Writability(False, "the secret has no value yet; whether it may be given one shows only then")
+            return Writability(
+                False, "the secret has no value yet; whether it may be given one shows only then", warning
+            )
         secret, version = before.described["ARN"], before.version
         self.client.ask(
             "put_secret_value",
@@ -116,8 +126,8 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         self.client.attempt("tag_resource", SecretId=secret, Tags=tag_list(AWS_TAGS.own(before.tags)))
         done = "putting a version, moving labels and tagging are allowed"
         if not (before.described.get("KmsKeyId") or _DEFAULT_KEY).endswith(_DEFAULT_KEY):
-            return Writability(False, f"{done}; whether its KMS key may encrypt a new version shows only then")
-        return Writability(True, f"{done}, tried without a change")
+            return Writability(False, f"{done}; whether its KMS key may encrypt a new version shows only then", warning)
+        return Writability(True, f"{done}, tried without a change", warning)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put a new version and make it current, if the version that was read still is."""
@@ -126,13 +136,17 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         if text == before.text:
             return
         if before.described is None:
-            self._create_secret(text, mark)
+            with explained(self._check_fits, text):
+                self._create_secret(text, mark)
             return
         secret = before.described["ARN"]
         now = self._describe(secret)
         if now is None or _current_version(now) != before.version:  # spares the secret a useless version
             raise changed_since(self.name)
-        put = self.client.ask("put_secret_value", "written", SecretId=secret, SecretString=text, VersionStages=[_STAGE])
+        with explained(self._check_fits, text):
+            put = self.client.ask(
+                "put_secret_value", "written", SecretId=secret, SecretString=text, VersionStages=[_STAGE]
+            )
         if before.version is not None:
             self._make_current(secret, before.version, put["VersionId"])
         elif "AWSCURRENT" not in put["VersionStages"]:  # AWS gives it to a secret's first version only
@@ -148,7 +162,18 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
             raise StoreRefused(
                 self.name, "the secret is scheduled for deletion; nothing was changed", "Restore it, or name another"
             )
+        if described is not None:
+            _check_writable_here(self.name, described)
         return described
+
+    def _check_fits(self, text: str) -> None:
+        check_size(
+            self.name,
+            text,
+            most=_MOST_BYTES,
+            holder="a secret of AWS Secrets Manager",
+            advice="Move other keys to another secret",
+        )
 
     def _create_secret(self, text: str, mark: StoreMark) -> None:
         request: dict[str, Any] = {
@@ -194,6 +219,53 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
             VersionStage=_STAGE,
             RemoveFromVersionId=version,
         )
+
+
+def _check_writable_here(store: str, described: Mapping[str, Any]) -> None:
+    """Refuse a secret that takes its value from elsewhere.
+
+    :raises StoreRefused: it is a replica, or another service of AWS manages it.
+    """
+    region, primary = described["ARN"].split(":")[3], described.get("PrimaryRegion")
+    if primary and primary != region:
+        raise StoreRefused(
+            store,
+            f"the secret in {region} is a replica of the one in {primary}, and AWS takes writes there only; nothing "
+            "was changed",
+            f"Write region: {primary}, or name its ARN there; AWS then copies the new value to {region}",
+        )
+    if owner := described.get("OwningService"):
+        raise StoreRefused(
+            store,
+            f"the secret is managed by the AWS service {clean_text(str(owner))}, which replaces its value; nothing was "
+            "changed",
+            "Name a secret of your own",
+        )
+
+
+def _check_labels(store: str, described: Mapping[str, Any]) -> None:
+    """Refuse a secret whose versions have so many staging labels that ours can't be added.
+
+    :raises StoreRefused: they have.
+    """
+    stages: Mapping[str, list[str]] = described.get("VersionIdsToStages") or {}
+    labels = {label for of_version in stages.values() for label in of_version}
+    if len(labels | {_STAGE, "AWSCURRENT", "AWSPREVIOUS"}) > _MOST_LABELS:
+        raise StoreRefused(
+            store,
+            f"its versions have {len(labels)} staging labels, and AWS allows {_MOST_LABELS}, those that a write adds "
+            f"({_STAGE}, AWSPREVIOUS) included; nothing was changed",
+            "Remove labels that nobody reads (aws secretsmanager update-secret-version-stage)",
+        )
+
+
+def _not_replicated(described: Mapping[str, Any]) -> str:
+    """A warning, if AWS fails to copy the secret to other regions."""
+    replicas: list[Mapping[str, Any]] = described.get("ReplicationStatus") or []
+    failed = [clean_text(str(replica.get("Region"))) for replica in replicas if replica.get("Status") == "Failed"]
+    return (
+        f"AWS could not copy the secret to {', '.join(failed)}, where readers don't get the new one" if failed else ""
+    )
 
 
 def _current_version(described: Mapping[str, Any]) -> str | None:

@@ -31,7 +31,10 @@ class AwsSsmStore(AwsStore):
     @classmethod
     def _check_name(cls, name: str) -> str:
         if ":" in name:
-            raise ValueError("give the parameter's name, not an ARN, and no version or label after a colon")
+            raise ValueError(
+                "give the parameter's name, not an ARN (one that another account shares can be written by that account "
+                "only), and no version or label after a colon"
+            )
         if not re.fullmatch(r"(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){2,15})", name):
             raise ValueError(
                 "a parameter's name has A-Z a-z 0-9 _ . - and, as a path, begins with / and has 15 parts at most"

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
+from featurebase_provider.stores.aws_ssm.settings import ParameterSettings
 from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.aws_calls import tag_list
 from featurebase_provider.stores.shared.marks import AWS_TAGS
-from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.refusals import changed_since, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from featurebase_provider.stores.shared.aws_calls import AwsCalls
     from featurebase_provider.stores.shared.text import SecretText
-
-_KEPT_SETTINGS = ("KeyId", "Description", "AllowedPattern", "Tier", "DataType")
 
 _DEFAULT_KEY = "alias/aws/ssm"
 
@@ -32,7 +32,7 @@ class _Parameter:
     """The parameter as it was read; ``parameter`` None if there is none."""
 
     parameter: Mapping[str, Any] | None = field(default=None, repr=False)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: ParameterSettings = field(default_factory=ParameterSettings)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -83,22 +83,27 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         held = self.read()
         before: _Parameter = held.version
         pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
-        self._text.tried(before.text, pairs, exists=before.parameter is not None)
+        texts = self._text.tried(before.text, pairs, exists=before.parameter is not None)
+        for text in texts:
+            before.settings.check(self.name, text)
         if before.parameter is None or before.text is None:
             return Writability(False, "the parameter does not exist yet; whether it may be created shows only then")
-        if self._put(before.text, Overwrite=False, **before.settings) is not None:
+        if self._put(before.text, Overwrite=False, **before.settings.repeated) is not None:
             raise StoreConflict(
                 self.name,
                 "somebody deleted the parameter during the trial, which put it back with the value that it had",
                 "Delete it again if that was meant",
             )
         self.client.attempt("add_tags_to_resource", **self._tagged, Tags=tag_list(AWS_TAGS.own(before.tags)))
-        key = self._kms_key_id or before.settings.get("KeyId", _DEFAULT_KEY)
-        if not key.endswith(_DEFAULT_KEY):
-            return Writability(
-                False, "putting and tagging are allowed; whether its KMS key may encrypt shows only then"
-            )
-        return Writability(True, "putting and tagging are allowed, tried without a change")
+        ends = before.settings.ends
+        warning = (
+            f"AWS deletes the parameter at {ends} (its policy Expiration), which a write doesn't change" if ends else ""
+        )
+        key = self._kms_key_id or before.settings.repeated.get("KeyId", _DEFAULT_KEY)
+        own_key = "" if key.endswith(_DEFAULT_KEY) else "whether its KMS key may encrypt shows only then"
+        if doubts := [doubt for doubt in (own_key, before.settings.doubt(texts)) if doubt]:
+            return Writability(False, f"putting and tagging are allowed; {'; '.join(doubts)}", warning)
+        return Writability(True, "putting and tagging are allowed, tried without a change", warning)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put a new version, if the one that was read still is the newest."""
@@ -106,15 +111,19 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         text = self._text.edited(before.text, pair, exists=before.parameter is not None)
         if text == before.text:
             return
+        check = partial(before.settings.check, self.name)
         if before.parameter is None:
-            if self._put(text, Overwrite=False, Tags=tag_list(AWS_TAGS.texts_of(mark))) is None:
+            with explained(check, text):
+                made = self._put(text, Overwrite=False, Tags=tag_list(AWS_TAGS.texts_of(mark)))
+            if made is None:
                 raise changed_since(self.name, "the parameter")
             return
         now = self._parameter(self._parameter_name, decrypted=False)
         # Not the version alone: a parameter that was deleted and made anew counts from 1 again.
         if now is None or any(now[fact] != before.parameter[fact] for fact in ("Version", "LastModifiedDate")):
             raise changed_since(self.name, "the parameter")
-        put = self._put(text, Overwrite=True, **before.settings)
+        with explained(check, text):
+            put = self._put(text, Overwrite=True, **before.settings.repeated)
         self._bring_back(before, pair, text=text, put=put)
         self.client.follow_up(
             "add_tags_to_resource", "written, but not its tags", **self._tagged, Tags=tag_list(AWS_TAGS.texts_of(mark))
@@ -130,8 +139,8 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         )
         return answer["Parameter"] if answer else None
 
-    def _settings(self, version: int) -> dict[str, str]:
-        """Key, description, pattern, tier and data type, which a new version might lose if they are not repeated.
+    def _settings(self, version: int) -> ParameterSettings:
+        """What AWS says of the parameter beside its value.
 
         ``DescribeParameters`` would tell them too, but cannot be allowed for one parameter only.
         """
@@ -143,9 +152,7 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
             if not page.get("NextToken"):
                 break
             more = {"NextToken": page["NextToken"]}
-        newest_first = sorted(entries, key=lambda entry: int(entry["Version"]), reverse=True)
-        found = next((entry for entry in newest_first if entry["Version"] <= version), {})
-        return {name: found[name] for name in _KEPT_SETTINGS if found.get(name)}
+        return ParameterSettings.of(entries, version)
 
     def _put(self, text: str, **request: Any) -> int | None:
         """Put a version and give its number; None if the parameter exists and may not be overwritten."""
@@ -176,4 +183,4 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
             if merged == text:
                 return
             text, expected = merged, put + 1
-            put = self._put(text, Overwrite=True, **before.settings)
+            put = self._put(text, Overwrite=True, **before.settings.repeated)

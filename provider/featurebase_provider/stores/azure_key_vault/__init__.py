@@ -40,6 +40,8 @@ class AzureKeyVaultStore(SecretManagerStore):
         url = vault_url.lower().removesuffix("/")
         if not _VAULT.fullmatch(url):
             raise ValueError("write the vault's address, and nothing more: https://NAME.vault.azure.net")
+        if ".managedhsm." in url:
+            raise ValueError("a Managed HSM holds keys and no secrets; name a vault: https://NAME.vault.azure.net")
         return url
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.shared.marks import LABELS
-from featurebase_provider.stores.shared.refusals import changed_since, refuses
+from featurebase_provider.stores.shared.refusals import changed_since, check_size, explained, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.shared.text import SecretText
 
+_MOST_BYTES = 25_600
+"""25k bytes ("About Azure Key Vault secrets"); Key Vault's own error message says 25600."""
 _MOST_TAGS = 15
 _LOGIN_ADVICE = "If that lasts, check that the connection, or the worker, has an identity, and the network"
 
@@ -30,6 +33,8 @@ class _AzureSecret:
     text: str | None = field(default=None, repr=False)
     tags: dict[str, str] = field(default_factory=dict)
     content_type: str | None = None
+    not_before: datetime | None = None
+    expires_on: datetime | None = None
 
 
 class ArmedAzureSecret(ArmedStore):
@@ -75,18 +80,20 @@ class ArmedAzureSecret(ArmedStore):
         self._credential.close()
 
     def prove_writable(self) -> Writability:
-        """Read the secret and edit a copy; Key Vault has no means to prove more."""
+        """Read the secret, edit a copy and compare it with Key Vault's limits; it has no means to prove more."""
         held = self.read()
         before: _AzureSecret = held.version
         pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
-        self._text.tried(before.text, pairs, exists=before.version is not None)
+        for text in self._text.tried(before.text, pairs, exists=before.version is not None):
+            self._check_fits(text)
         if len({*before.tags, *LABELS.names}) > _MOST_TAGS:
             raise StoreRefused(
                 self.name,
                 f"with ours it would have more tags than the {_MOST_TAGS} that Key Vault allows; nothing was changed",
                 "Remove some of its tags",
             )
-        return Writability(False, "the secret can be read; Key Vault has no way to prove that it may be set")
+        unproven = "the secret can be read; Key Vault has no way to prove that it may be set"
+        return Writability(False, unproven, "; ".join(_dates(before)))
 
     def read(self) -> StoredValue:
         """Read the current version and its tags."""
@@ -102,13 +109,24 @@ class ArmedAzureSecret(ArmedStore):
             return
         if self._get().version != before.version:
             raise changed_since(self.name)
-        with self._translated("it could not be written"):
+        with explained(self._check_fits, text), self._translated("it could not be written"):
             self._client.set_secret(
                 self._secret,
                 text,
                 tags={**before.tags, **LABELS.texts_of(mark)},
                 content_type=before.content_type,
+                not_before=before.not_before,
+                expires_on=before.expires_on,
             )
+
+    def _check_fits(self, text: str) -> None:
+        check_size(
+            self.name,
+            text,
+            most=_MOST_BYTES,
+            holder="a secret of Azure Key Vault",
+            advice="Move other keys to another secret",
+        )
 
     def _get(self) -> _AzureSecret:
         from azure.core.exceptions import ResourceNotFoundError
@@ -124,25 +142,46 @@ class ArmedAzureSecret(ArmedStore):
             raise StoreRefused(
                 self.name, "the secret belongs to a certificate; nothing was changed", "Name another secret"
             )
-        return _AzureSecret(properties.version, found.value or "", properties.tags or {}, properties.content_type)
+        return _AzureSecret(
+            properties.version,
+            found.value or "",
+            properties.tags or {},
+            properties.content_type,
+            properties.not_before,
+            properties.expires_on,
+        )
 
     def _check_not_deleted(self) -> None:
         """A deleted secret keeps its name until it is purged, and takes no new version."""
         from azure.core.exceptions import HttpResponseError
 
         try:
-            self._client.get_deleted_secret(self._secret)
+            deleted = self._client.get_deleted_secret(self._secret)
         except HttpResponseError as error:
             if error.status_code in {403, 404}:  # 403: may not look; the write will tell
                 return
             raise
-        raise self._deleted()
+        if "Purgeable" in (deleted.properties.recovery_level or "Purgeable"):
+            raise self._deleted()
+        raise self._deleted(until=deleted.scheduled_purge_date)
 
-    def _deleted(self) -> StoreRefused:
+    def _deleted(self, *, until: datetime | None = None) -> StoreRefused:
+        """Refuse a name that is taken.
+
+        :param until: when Key Vault purges the secret, where purge protection lets nobody do so before.
+        """
+        taken = "the secret was deleted and can still be recovered, so its name is taken"
+        recover = "Recover it (az keyvault secret recover)"
+        if until is not None:
+            return StoreRefused(
+                self.name,
+                f"{taken} until {until:%Y-%m-%d}: the vault has purge protection; nothing was changed",
+                f"{recover}, or name another",
+            )
         return StoreRefused(
             self.name,
-            "the secret was deleted and can still be recovered, so its name is taken; nothing was changed",
-            "Recover it (az keyvault secret recover) or purge it (az keyvault secret purge), or name another",
+            f"{taken}; nothing was changed",
+            f"{recover} or purge it (az keyvault secret purge), or name another",
         )
 
     @contextmanager
@@ -171,6 +210,18 @@ class ArmedAzureSecret(ArmedStore):
             )
         # A login that got no answer and one for which there is no identity look alike; the first may end well later.
         return StoreUnreachable(self.name, said, _LOGIN_ADVICE if isinstance(error, ClientAuthenticationError) else "")
+
+
+def _dates(secret: _AzureSecret) -> Iterator[str]:
+    """Which dates a new version takes over, and what they mean."""
+    keeps = "a new version keeps that date"
+    if secret.expires_on is not None:
+        yield (
+            f"the secret expires at {secret.expires_on.isoformat(timespec='seconds')}: Key Vault still gives it out "
+            f"then, and readers may refuse it ({keeps})"
+        )
+    if secret.not_before is not None and secret.not_before > datetime.now(timezone.utc):
+        yield f"the secret is not to be used before {secret.not_before.isoformat(timespec='seconds')} ({keeps})"
 
 
 def _answer_in(error: Exception) -> tuple[int | None, str | None]:

@@ -71,7 +71,7 @@ class GcpSecretManagerStore(SecretManagerStore):
                 ArmedGcpSecret(
                     self.full_name,
                     partial(self._client, extra),
-                    self.secret_text(),
+                    self.secret_text(missing=self._missing),
                     parent=self.parent,
                     secret_id=self.secret_id,
                     disables=self.older_versions == "disable",
@@ -93,6 +93,13 @@ class GcpSecretManagerStore(SecretManagerStore):
             transport = SecretManagerServiceRestTransport(host=self._host, credentials=credentials)
             client = SecretManagerServiceClient(transport=transport)
             return GcpCalls(self.full_name, client, timeout=self.timeout)
+
+    @property
+    def _missing(self) -> str:
+        """What to say if there is no such secret: one of the other kind may have the same name."""
+        if self.location:
+            return f"the region {self.location} has no such secret (for a global secret, leave out location)"
+        return "there is no such global secret (for a regional one, write its location)"
 
     @property
     def _host(self) -> str:

@@ -10,15 +10,18 @@ from featurebase_provider.rotation.errors import StoreError, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.marks import LABELS
-from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.refusals import changed_since, check_size, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from featurebase_provider.stores.gcp_secret_manager.calls import GcpCalls
     from featurebase_provider.stores.shared.text import SecretText
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES = 65_536
+"""64 KiB: Google's documentation, "Quotas and limits" of Secret Manager."""
 
 _NEEDED = ("secretmanager.secrets.get", "secretmanager.versions.access", "secretmanager.versions.add")
 _TO_DISABLE = ("secretmanager.versions.list", "secretmanager.versions.disable")
@@ -68,7 +71,8 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         held = self.read()
         before: _GcpSecret = held.version
         pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
-        self._text.tried(before.text, pairs, exists=before.secret is not None)
+        for text in self._text.tried(before.text, pairs, exists=before.secret is not None):
+            self._check_fits(text)
         if before.secret is None:
             return Writability(False, "the secret does not exist yet; whether it may be created shows only then")
         needed = _NEEDED + (_TO_DISABLE if self._disables else ())
@@ -85,7 +89,11 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
                 "Grant the role of docs/stores/gcp_secret_manager.md",
             )
         unmarked = "" if _TO_MARK in answer.permissions else f"; it cannot be marked as ours without {_TO_MARK}"
-        return Writability(True, f"Google confirms that versions may be added{unmarked}")
+        confirmed = f"Google confirms that versions may be added{unmarked}"
+        warning = "; ".join(_ends(before.secret))
+        if _has_own_key(before.secret):
+            return Writability(False, f"{confirmed}; whether its KMS key may encrypt one shows only then", warning)
+        return Writability(True, confirmed, warning)
 
     def read(self) -> StoredValue:
         """Read the secret's annotations, its latest version, and whether older ones are still to be disabled."""
@@ -116,7 +124,8 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
                 self._create_secret(mark)
             elif self._latest() != (before.number, before.text):
                 raise changed_since(self.name)
-            number = self._add(text.encode(), "it could not be written")
+            with explained(self._check_fits, text):
+                number = self._add(text.encode(), "it could not be written")
             self._give_way(number, after=before.number)
             if before.secret is not None:
                 self._mark(before.secret, mark)
@@ -127,6 +136,15 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
                 name=f"{self._resource}/versions/{_number(older)}",
                 etag=older.etag,
             )
+
+    def _check_fits(self, text: str) -> None:
+        check_size(
+            self.name,
+            text,
+            most=_MOST_BYTES,
+            holder="a version of a secret in Google Cloud",
+            advice="Move other keys to another secret",
+        )
 
     def _latest(self) -> tuple[int, str | None]:
         found = self._version("latest", "its latest version could not be read; nothing was changed")
@@ -210,6 +228,22 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
             filter="state:ENABLED",
         )
         return [version for version in versions if _number(version) < number]
+
+
+def _ends(secret: Any) -> Iterator[str]:
+    """What ends or replaces a version that is added now, by the secret's own settings."""
+    if secret.expire_time:
+        at = secret.expire_time.isoformat(timespec="seconds")
+        yield f"Google deletes the secret with all its versions at {at}, which a write doesn't change (expire_time)"
+    if secret.rotation.next_rotation_time:
+        at = secret.rotation.next_rotation_time.isoformat(timespec="seconds")
+        yield f"it has a rotation schedule of its own, next at {at}: what answers that may replace the value"
+
+
+def _has_own_key(secret: Any) -> bool:
+    """Whether a key of the customer's encrypts the secret (CMEK): a global one's, a replica's or a regional one's."""
+    encrypted = [secret, secret.replication.automatic, *secret.replication.user_managed.replicas]
+    return any(one.customer_managed_encryption.kms_key_name for one in encrypted)
 
 
 def _number(version: Any) -> int:

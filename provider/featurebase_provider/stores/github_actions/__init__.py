@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _LOGIN = "[A-Za-z0-9][A-Za-z0-9_-]*"
 Repository = Annotated[str, Field(pattern=rf"^{_LOGIN}/[.]*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+_WHOLE_FILE = re.compile(r"(^|_)(ENV_?FILE|DOT_?ENV|JSON|YA?ML|PROPERTIES)$|^ENV$")
+"""How people name a secret that holds a whole file, such as ``echo "${{ secrets.ENV_FILE }}" > .env`` writes."""
 Organization = Annotated[str, Field(pattern=rf"^{_LOGIN}$")]
 
 
@@ -62,6 +65,12 @@ class GithubActionsStore(StoreConfig):
     def _check_name(cls, name: str) -> str:
         if name.upper().startswith("GITHUB_"):
             raise ValueError("GitHub reserves names that start with GITHUB_")
+        if _WHOLE_FILE.search(name.upper()):
+            raise ValueError(
+                f"{name.upper()} is the name of a whole file. GitHub never shows what a secret holds, so one line of "
+                "it can't be edited, and all of it would be replaced by the bare signing secret. Name a secret of its "
+                "own, and let the workflow append it to the file"
+            )
         return name.upper()
 
     @model_validator(mode="after")

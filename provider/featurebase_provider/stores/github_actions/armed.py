@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from github import GithubException
 from github.PublicKey import encrypt
+from nacl.exceptions import CryptoError
 from requests import ConnectionError as RequestsConnectionError
 from requests import RequestException, Timeout
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from github import Github
 
 _PAGE = 100
+_MAX_BYTES = 48 * 1024
+"""GitHub's limit for one secret: https://docs.github.com/actions/reference/security/secrets"""
+_MOST_SECRETS = {False: 100, True: 1000}
+"""How many secrets a repository or an environment may have, and an organisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,28 @@ class ArmedGithubSecret(ArmedStore):
         self._create, self._visibility, self._shared = create, visibility, shared
 
     def prove_writable(self) -> Writability:
-        """Ask for the deletion of a secret that does not exist, which takes the right that writing takes."""
+        """Make the write up, and ask for the deletion of a secret that does not exist.
+
+        Deleting takes the right that writing takes. A secret made for the trial would be seen: workflows that pass all
+        their secrets on would pass it on too.
+        """
         held = self._look()
         self._check_present(held)
+        for pair in self.trials(self._stored(held), keeps_previous=False):
+            self._body(pair, held)
+        if held.facts is None:
+            self._check_room()
         trial = f"FEATUREBASE_TRIAL_{secrets.token_hex(16).upper()}"
         self._ask("DELETE", f"{self._path}/{trial}")
         return Writability(
-            False, "GitHub has no trial write; deleting a secret that does not exist was not forbidden to this token"
+            False,
+            "GitHub has no trial write: the secret could be sealed with its public key, and deleting one that does not "
+            "exist was not forbidden to this token; that GitHub takes the write is not provable",
         )
 
     def read(self) -> StoredValue:
         """See that the place is there, and when its secret changed last."""
-        return StoredValue(None, version=self._look(), readable=False)
+        return self._stored(self._look())
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put the secret in a sealed box, unless somebody else changed it since it was looked at.
@@ -79,9 +94,7 @@ class ArmedGithubSecret(ArmedStore):
         """
         seen: GithubSecret = held.version
         self._check_present(seen)
-        body = {"encrypted_value": encrypt(seen.public_key, pair.current.reveal()), "key_id": seen.key_id}
-        if self._shared:
-            body |= self._audience(seen)
+        body = self._body(pair, seen)
         if self._facts() != seen.facts:
             raise changed_since(self.name)
         if self._ask("PUT", self._url, body) is None:
@@ -92,6 +105,35 @@ class ArmedGithubSecret(ArmedStore):
     def close(self) -> None:
         """Give the connection back."""
         self._client.close()
+
+    @staticmethod
+    def _stored(seen: GithubSecret) -> StoredValue:
+        return StoredValue(None, version=seen, readable=False)
+
+    def _body(self, pair: SecretPair, seen: GithubSecret) -> dict[str, Any]:
+        text = pair.current.reveal()
+        if len(text.encode()) > _MAX_BYTES:
+            raise StoreRefused(self.name, "the secret is longer than the 48 KB that GitHub takes; nothing was changed")
+        try:
+            sealed = encrypt(seen.public_key, text)
+        except (CryptoError, TypeError, ValueError):  # the error may quote its arguments
+            raise StoreUnreachable(
+                self.name, "GitHub's public key can't be used to seal a secret; nothing was changed"
+            ) from None
+        audience = self._audience(seen) if self._shared else {}
+        return {"encrypted_value": sealed, "key_id": seen.key_id, **audience}
+
+    def _check_room(self) -> None:
+        most, there = (
+            _MOST_SECRETS[self._shared],
+            (self._ask("GET", f"{self._path}?per_page=1") or {}).get("total_count"),
+        )
+        if isinstance(there, int) and there >= most:
+            raise StoreRefused(
+                self.name,
+                f"there are {there} secrets, and GitHub allows {most}: another can't be created; nothing was changed",
+                "Remove one, or write to one that is there",
+            )
 
     def _look(self) -> GithubSecret:
         key = self._ask("GET", f"{self._path}/public-key")

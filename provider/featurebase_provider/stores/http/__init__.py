@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from featurebase_provider.stores.http.request import Headers, HttpRead, HttpRequest, HttpWrite, JsonPath, Url
+from featurebase_provider.stores.http.base_url import check_base_url
+from featurebase_provider.stores.http.request import Headers, HttpCheck, HttpRead, HttpWrite, JsonPath, Url
 from featurebase_provider.stores.http.templates import check_json, rendered, samples
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
 from featurebase_provider.stores.shared.formatted import EntryStore
@@ -38,7 +39,7 @@ class HttpStore(EntryStore):
     :param body: the body, JSON unless a Content-Type header says otherwise.
     :param accepted: JSONPath that must be true in the write's answer; if not, somebody else wrote in between.
     :param read: the request that reads the value back; null if there is none, which needs ``adopt: true``.
-    :param check: a request that succeeds only if the write would, and changes nothing; null if there is none.
+    :param check: a request that changes nothing, and succeeds only if the write would; null if there is none.
     :param format: ``raw`` (nothing but the secret), or the format of the text that the value is: ``{{ secret }}`` then
         is that text, with the secret in it.
     :param entry: where the secret lies in that text.
@@ -55,7 +56,7 @@ class HttpStore(EntryStore):
     body: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     accepted: JsonPath | None = None
     read: HttpRead | None = None
-    check: HttpRequest | None = None
+    check: HttpCheck | None = None
     create: bool = False
 
     @model_validator(mode="after")
@@ -66,7 +67,7 @@ class HttpStore(EntryStore):
         for text in (self.url, self.body or "", *self.headers.values()):
             for values in samples():
                 rendered(text, values)
-        if self.body and "json" in self.content_type:
+        if self.body and self.write.has_json_body:
             check_json(self.body)
         if self.read is None:
             if not self.adopt:
@@ -96,12 +97,6 @@ class HttpStore(EntryStore):
         return HttpWrite(self.method, self.url, self.headers, self.body, self.accepted)
 
     @property
-    def content_type(self) -> str:
-        """The body's media type."""
-        given = {name.lower(): text for name, text in self.headers.items()}
-        return given.get("content-type", "application/json").lower()
-
-    @property
     def target(self) -> str:
         """The write's path, with the connection as user, and item and entry as fragments."""
         return self.entry_in(self._place)
@@ -111,6 +106,11 @@ class HttpStore(EntryStore):
         path, mark, query = self.url.partition("?")
         fixed = "" if "{{" in query or "{%" in query else mark + query
         return f"http://{self.conn_id}@{path}{fixed}" + (f"#{self.item}" if self.item else "")
+
+    @property
+    def _missing(self) -> str:
+        status = self.read.absent_status if self.read else None
+        return "there is no value yet" + (f": the service answered {status} to the read" if status else "")
 
     @property
     def previous_target(self) -> str | None:
@@ -136,6 +136,9 @@ class HttpStore(EntryStore):
                 session.cert = tuple(session.cert)
             advice = "Set the connection's host to an https:// URL"
             check_encrypted(self.full_name, hook.base_url, advice=advice)
+            check_base_url(
+                self.full_name, hook.base_url, [self.url, *(one.url for one in (self.read, self.check) if one)]
+            )
             if session.auth is None:
                 session.auth = _as_it_is
             # Plain http is for loopback: through a proxy the secret would leave this machine in the clear.
@@ -147,6 +150,6 @@ class HttpStore(EntryStore):
                 write=self.write,
                 read=self.read,
                 check=self.check,
-                text=self.entry_text(create=self.create, missing="there is no value yet"),
+                text=self.entry_text(create=self.create, missing=self._missing),
                 timeout=self.timeout,
             )

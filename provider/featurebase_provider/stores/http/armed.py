@@ -14,7 +14,8 @@ from requests.exceptions import SSLError
 
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
-from featurebase_provider.stores.http.templates import rendered
+from featurebase_provider.stores.http.request import OF_A_WRITE
+from featurebase_provider.stores.http.templates import names_in, rendered
 from featurebase_provider.stores.shared.refusals import changed_since, refuses
 from featurebase_provider.stores.shared.text import bare_secret
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from requests import Response, Session
 
-    from featurebase_provider.stores.http.request import HttpRead, HttpRequest, HttpWrite
+    from featurebase_provider.stores.http.request import HttpCheck, HttpRead, HttpRequest, HttpWrite
     from featurebase_provider.stores.shared.text import SecretText
 
 _MAX_BYTES = 1024 * 1024
@@ -34,7 +35,7 @@ _TRIAL_MARK = StoreMark("000000000000000000000000", "sha256:0", "trial")
 class _Found:
     """What a read found: the version to name in the write, whether there is a value, and its text."""
 
-    version: str
+    version: str = field(repr=False)  # some services take the value itself for it
     exists: bool
     text: str | None = field(default=None, repr=False)
 
@@ -59,7 +60,7 @@ class HttpValue(ArmedStore):
     :param session: with the connection's credentials, TLS settings and headers.
     :param base_url: the connection's.
     :param read: reads the value back; None if nothing does.
-    :param check: succeeds only if the write would, and changes nothing; None if there is none.
+    :param check: shows whether the write would succeed, and changes nothing; None if there is none.
     :param text: how the value holds the secret, and whether it may be made.
     :param timeout: seconds that one request may take.
     """
@@ -72,7 +73,7 @@ class HttpValue(ArmedStore):
         *,
         write: HttpWrite,
         read: HttpRead | None,
-        check: HttpRequest | None,
+        check: HttpCheck | None,
         text: SecretText,
         timeout: float,
     ) -> None:
@@ -96,10 +97,19 @@ class HttpValue(ArmedStore):
             self._request(pair, self._found(held), _TRIAL_MARK)
         if self._check is not None:
             self._expect_success(self._send(self._check, "checked"), "checked")
-            return Writability(True, "the configured check succeeded")
+            if self._check.proves_write:
+                return Writability(True, "the configured check succeeded")
+            return Writability(
+                False,
+                "the configured check succeeded, which shows that host, url and credentials are right; whether the "
+                "service would accept the write is not provable",
+            )
         if not held.readable:
             return Writability(False, "nothing was sent: neither read nor check is described")
-        return Writability(False, "the service answers, and no check is described that would prove more")
+        return Writability(
+            False,
+            "the service answered the read; that it would accept the write is not proven, as no check is described",
+        )
 
     def read(self) -> StoredValue:
         """Send the configured read; without one the store is not readable."""
@@ -167,6 +177,12 @@ class HttpValue(ArmedStore):
             "webhook_id": mark.webhook_id,
             "version": found.version,
         }
+        if found.text and found.version == found.text and "version" in names_in(self._write.url, OF_A_WRITE):
+            raise StoreRefused(
+                self.name,
+                "the service shows the value itself as its version, and url would send it; nothing was changed",
+                "Take another version, or put {{ version }} into the body: servers and proxies log a url",
+            )
         try:
             return self._write.filled(values)
         except ValueError as error:
@@ -211,11 +227,16 @@ class HttpValue(ArmedStore):
         status = answer.status
         if 200 <= status < 300:
             return
+        if status < 400:
+            raise StoreRefused(
+                self.name,
+                f"the service answered {status}, a redirect, and none is followed; the value can't be taken for {done}",
+                "Correct the connection's host, or url, to where the redirect leads",
+            )
         said = f"the value could not be {done}: the service answered {status}"
-        if status >= 400 and not refuses(status):
+        if not refuses(status):
             raise StoreUnreachable(self.name, said)
-        advice = "A redirect is not followed: correct host or url" if status < 400 else "Check url and credentials"
-        raise StoreRefused(self.name, f"{said}; nothing was changed", advice)
+        raise StoreRefused(self.name, f"{said}; nothing was changed", "Check url and credentials")
 
     def _json(self, answer: _Answer) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -75,6 +76,16 @@ class HttpRequest(BaseModel):
         return self
 
 
+class HttpCheck(HttpRequest):
+    """A request that shows before the refresh whether the write would be accepted, or something of it."""
+
+    proves_write: bool = Field(
+        True,
+        description="Whether it succeeds only if the write would. False: it shows no more than that host, url and "
+        "credentials are right.",
+    )
+
+
 class HttpRead(HttpRequest):
     """How the value is read back, and where the answer, which is JSON, shows it."""
 
@@ -116,6 +127,12 @@ class HttpWrite:
     accepted: str | None
 
     @property
+    def has_json_body(self) -> bool:
+        """Whether the body is JSON, which it is unless a Content-Type header says otherwise."""
+        given = {name.lower(): text.lower() for name, text in self.headers.items()}
+        return self.body is not None and "json" in given.get("content-type", "application/json")
+
+    @property
     def used(self) -> frozenset[str]:
         """The variables that it uses."""
         texts = (self.url, self.body or "", *self.headers.values())
@@ -133,4 +150,13 @@ class HttpWrite:
             raise ValueError("the service's version would lead to another path")
         if not all(text.isascii() and text.isprintable() for text in headers.values()):
             raise ValueError("a header would have characters that headers cannot have")
+        if body is not None and self.has_json_body:
+            _check_json(body)
         return url, headers, body
+
+
+def _check_json(body: str) -> None:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):  # the error carries the whole text
+        raise ValueError("filled in with what the service holds, the body would be no valid JSON") from None

@@ -117,10 +117,19 @@ class ObjectStorageStore(FormattedStore):
                 "Install the Airflow provider for this kind of storage (for S3: "
                 "airflow-provider-featurebase[s3]) and check conn_id",
             ) from None  # the text may quote the connection
-        if "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
+        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+        if "s3" in protocols:
             from featurebase_provider.stores.object_storage.s3 import S3Object
 
             return S3Object(self.full_name, fs, path.path)
+        if "abfs" in protocols:
+            from featurebase_provider.stores.object_storage.azure_blob import AzureBlob
+
+            return AzureBlob(self.full_name, fs, path.path)
+        if "gs" in protocols:
+            from featurebase_provider.stores.object_storage.gcs import GcsObject
+
+            return GcsObject(self.full_name, fs, path.path)
         from featurebase_provider.stores.object_storage.remote import RemoteObject
 
         return RemoteObject(self.full_name, fs, path.path)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import check_size
+from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.stores.object_storage.backend import HeldObject, ObjectBackend
     from featurebase_provider.stores.shared.text import SecretText
 
@@ -29,27 +31,36 @@ class ArmedObject(ArmedStore):
         self._text, self._backend, self._encodings = text, backend, encodings
 
     def prove_writable(self) -> Writability:
-        """Read the object, edit a copy in memory, and let the backend show that it could put it."""
+        """Read the object, edit copies in memory, and let the backend show that it could put them."""
         held = self.read()
-        for pair in self.trials(held, keeps_previous=self._text.keeps_previous):
-            check_size(self.name, self._edited(held.version, pair))
-        return self._backend.prove_writable(held.version)
+        pairs = self.trials(held, keeps_previous=self._text.keeps_previous)
+        return self._backend.prove_writable(held.version, [self._edited(held.version, pair) for pair in pairs])
 
     def read(self) -> StoredValue:
         """Read our keys."""
-        held = self._backend.read()
-        return self._text.stored(self._decoded(held), exists=held.data is not None, mark=held.mark, version=held)
+        return self._stored(self._backend.read())
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Put the edited text; what is there already is not written again."""
         before: HeldObject = held.version
-        data = self._edited(before, pair)
-        if data != before.data:
-            self._backend.write(data, held=before, mark=mark)
+        if self._edited(before, pair) == before.data:
+            return
+        with self._backend.changing(before) as now:
+            # Where the backend keeps others out, only a change of our own keys is a conflict.
+            if now is not before and self._ours(now) != self._ours(before):
+                raise changed_since(self.name)
+            self._backend.write(self._edited(now, pair), held=now, mark=mark)
+
+    def _stored(self, held: HeldObject) -> StoredValue:
+        return self._text.stored(self._decoded(held), exists=held.data is not None, mark=held.mark, version=held)
+
+    def _ours(self, held: HeldObject) -> tuple[bool, SigningSecret | None, SigningSecret | None]:
+        stored = self._stored(held)
+        return held.data is None, stored.current, stored.previous
 
     def _edited(self, held: HeldObject, pair: SecretPair) -> bytes:
         edited = self._text.edited(self._decoded(held), pair, exists=held.data is not None)
-        return edited.encode(self._encoding(held.data or b""))
+        return check_size(self.name, edited.encode(self._encoding(held.data or b"")))
 
     def _decoded(self, held: HeldObject) -> str | None:
         return None if held.data is None else held.data.decode(self._encoding(held.data))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from featurebase_provider.rotation.errors import StoreRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
     from featurebase_provider.rotation.store import StoreMark, Writability
 
 MAX_BYTES = 1024 * 1024
@@ -34,14 +37,23 @@ class ObjectBackend(Protocol):
     def read(self) -> HeldObject:
         """Read the object. A missing object is an answer; a missing folder or bucket is an error."""
 
+    def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
+        """The time of one change: what the object holds now, with other writers kept out where there are locks.
+
+        Where there are none, what was ``held``, and the write is conditional, or compares.
+        """
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
-        """Put the whole object in one step.
+        """Put the whole object in one step, within :meth:`changing`.
 
         :raises StoreConflict: it is not as ``held`` says any more; nothing was written.
         """
 
-    def prove_writable(self, held: HeldObject) -> Writability:
-        """Show that :meth:`write` would succeed, without changing what readers see."""
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
+        """Show that :meth:`write` would succeed, without changing what readers see.
+
+        :param trials: as long as what a run may write; all are tried.
+        """
 
 
 def check_size(store: str, data: bytes) -> bytes:

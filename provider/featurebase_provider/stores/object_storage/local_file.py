@@ -1,8 +1,8 @@
 """A file on the worker's own file system, replaced atomically: readers see the old text or the new one.
 
-The new text is written to a temporary file in the same folder and renamed over the old one. Mode, owner,
-group and extended attributes (access lists with them) go over to the new file; symbolic links are written
-through.
+The new text is written to a temporary file in the same folder, which becomes what the old file is and is renamed over
+it. Symbolic links are written through. From its last reading to the rename a writer holds a lock that all writers of
+ours respect.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import MAX_BYTES, HeldObject, check_size
+from featurebase_provider.stores.object_storage.file_attributes import begin_with, is_append_only, take_over
+from featurebase_provider.stores.object_storage.file_lock import file_lock, has_locks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 LEFTOVER_AGE_S = 600
 """Age from which a temporary file is taken for one that a killed process left; it may hold a secret."""
@@ -70,6 +72,12 @@ class LocalFile:
                 return HeldObject(None)
             return HeldObject(check_size(self.store, data))
 
+    @contextmanager
+    def changing(self, held: HeldObject) -> Iterator[HeldObject]:
+        """Keep other writers of ours out, and read again: until the end only other programs can change the file."""
+        with self._locked(make=True):
+            yield self.read()
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Rename a complete temporary file over the old one, if that still holds what was read.
 
@@ -77,11 +85,7 @@ class LocalFile:
         """
         with self._translated("replaced"):
             real = self._real()
-            before = self._status_of(real)
-            with self._temporary(real) as (temporary, descriptor):
-                _write_all(descriptor, data)
-                self._take_over(descriptor, real, before)
-                os.fsync(descriptor)
+            with self._prepared(real, data) as (temporary, _):
                 try:
                     now: bytes | None = self._bytes_of(real)
                 except FileNotFoundError:
@@ -91,15 +95,39 @@ class LocalFile:
                 os.replace(temporary, real)
         self._sync_folder(real.parent)
 
-    def prove_writable(self, held: HeldObject) -> Writability:
-        """Create, own and remove a temporary file beside the file, as a write would."""
-        with self._translated("proven writable"):
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
+        """Do for each text what a write does, but for the rename: the temporary file is removed again."""
+        locks = True
+        with self._locked(make=False), self._translated("proven writable"):
             real = self._real()
             self._remove_leftovers(real)
-            before = self._status_of(real)
-            with self._temporary(real) as (_, descriptor):
-                self._take_over(descriptor, real, before)
-        return Writability(True, "a temporary file could be created, owned and removed in its folder")
+            for data in trials:
+                with self._prepared(real, data) as (_, descriptor):
+                    locks = has_locks(descriptor)
+        proof = "a temporary file as long as the real one could be written beside it and get its permissions"
+        if not locks:
+            proof += "; this file system has no locks, so that of two changes in one instant one may be lost"
+        return Writability(True, proof)
+
+    @contextmanager
+    def _locked(self, *, make: bool) -> Iterator[None]:
+        with self._translated("locked"):
+            real = self._real()
+            with file_lock(self.store, real.parent / f"{_prefix(real)}lock", make=make):
+                yield
+
+    @contextmanager
+    def _prepared(self, real: Path, data: bytes) -> Iterator[tuple[Path, int]]:
+        """A temporary file beside the file that is, synced to disk, what the file is to become."""
+        before = self._status_of(real)
+        with self._temporary(real) as (temporary, descriptor):
+            _write_all(descriptor, data)
+            if before is None:
+                begin_with(self.store, self.create_mode, descriptor)
+            else:
+                take_over(self.store, real, before, descriptor)
+            os.fsync(descriptor)
+            yield temporary, descriptor
 
     def _real(self) -> Path:
         real = Path(os.path.realpath(self.path))
@@ -131,6 +159,12 @@ class LocalFile:
 
         :raises StoreRefused: the file must not or cannot be replaced.
         """
+        if is_append_only(real.parent) or (real.exists() and is_append_only(real)):
+            raise StoreRefused(
+                self.store,
+                "the file or its folder is append-only, so it cannot be replaced",
+                "Lift that (chattr -a), or configure another file; nothing was changed",
+            )
         try:
             status = os.stat(real)
         except FileNotFoundError:
@@ -156,26 +190,9 @@ class LocalFile:
             )
         return status
 
-    def _take_over(self, descriptor: int, real: Path, before: os.stat_result | None) -> None:
-        if before is None:
-            os.fchmod(descriptor, self.create_mode)
-            return
-        mine = os.fstat(descriptor)
-        if (mine.st_uid, mine.st_gid) != (before.st_uid, before.st_gid):
-            try:
-                os.fchown(descriptor, before.st_uid, before.st_gid)
-            except PermissionError:
-                raise StoreRefused(
-                    self.store,
-                    f"a new file cannot get the old one's owner and group ({before.st_uid}:{before.st_gid})",
-                    "Run the worker as that owner and in that group; nothing was changed",
-                ) from None
-        _copy_attributes(real, descriptor)
-        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
-
     @contextmanager
     def _temporary(self, real: Path) -> Iterator[tuple[Path, int]]:
-        temporary = real.parent / f"{_temporary_prefix(real)}{secrets.token_hex(4)}.tmp"
+        temporary = real.parent / f"{_prefix(real)}{secrets.token_hex(4)}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600)
         try:
@@ -200,7 +217,7 @@ class LocalFile:
             ) from error
 
     def _remove_leftovers(self, real: Path) -> None:
-        prefix = _temporary_prefix(real)
+        prefix = _prefix(real)
         for entry in os.scandir(real.parent):
             if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
                 continue
@@ -223,8 +240,8 @@ class LocalFile:
             raise StoreUnreachable(self.store, problem) from error
 
 
-def _temporary_prefix(real: Path) -> str:
-    name = real.name.encode()[:200].decode(errors="ignore")  # a file's name has at most 255 bytes
+def _prefix(real: Path) -> str:
+    name = os.fsencode(real.name)[:100].decode(errors="ignore")  # a file's name has at most 255 bytes, or 143
     return f".{name}.featurebase-"
 
 
@@ -232,28 +249,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _copy_attributes(source: Path, descriptor: int) -> None:
-    if not hasattr(os, "listxattr"):
-        return
-    try:
-        names = os.listxattr(source)
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            return
-        raise
-    for name in names:
-        try:
-            os.setxattr(descriptor, name, os.getxattr(source, name))
-        except OSError as error:
-            # An access list decides who can read the file; labels of the kernel's are set by the kernel.
-            if name.startswith("system.posix_acl") or error.errno not in {
-                errno.EPERM,
-                errno.EACCES,
-                errno.ENOTSUP,
-            }:
-                raise
 
 
 def _mount_points() -> frozenset[str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import HeldObject, check_length, check_size
-from featurebase_provider.stores.shared.refusals import changed_since
+from featurebase_provider.stores.shared.refusals import changed_since, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # ships no types
 
@@ -35,11 +36,23 @@ class RemoteObject:
         with self._translated("read"):
             self.fs.invalidate_cache()
             try:
-                check_length(self.store, self.fs.info(self.path).get("size"))
+                info = self.fs.info(self.path)  # first: if the object changes meanwhile, a condition on this one fails
+                check_length(self.store, info.get("size"))
                 data = self.fs.cat_file(self.path)
             except FileNotFoundError:
+                self._check_container()
                 return HeldObject(None)
-            return HeldObject(check_size(self.store, data))
+            return HeldObject(check_size(self.store, data), info)
+
+    def _check_container(self) -> None:
+        """Tell a missing bucket from a missing object, where the storage has such; folders are made as needed.
+
+        :raises StoreRefused: it does not exist.
+        """
+
+    def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
+        """Keep nobody out."""
+        return nullcontext(held)
 
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object if it still is as it was read; ``mark`` is not kept."""
@@ -48,11 +61,12 @@ class RemoteObject:
         with self._translated("written"):
             self.fs.pipe_file(self.path, data)
 
-    def prove_writable(self, held: HeldObject) -> Writability:
-        """Say that only a write can show it."""
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
+        """Say that only a write can show it, and what it can't keep."""
         return Writability(
             False,
-            "the object can be read; whether it can be written shows only when it is, and not conditionally",
+            "not provable: the object can be read; whether it can be written shows only when it is, and not "
+            "conditionally. A content type or metadata that it has may be lost",
         )
 
     @contextmanager
@@ -61,6 +75,8 @@ class RemoteObject:
             yield
         except StoreError:
             raise
+        except FileExistsError:
+            raise changed_since(self.store, "the object") from None
         except (PermissionError, FileNotFoundError, IsADirectoryError, NotImplementedError) as error:
             raise StoreRefused(
                 self.store,
@@ -68,4 +84,13 @@ class RemoteObject:
                 "Check the path and what the connection may do; nothing was changed",
             ) from None  # a client's text may quote the request
         except Exception as error:  # noqa: BLE001  each file system has errors of its own
+            status = getattr(error, "status_code", None) or getattr(error, "code", None)
+            if status == 412:
+                raise changed_since(self.store, "the object") from None
+            if isinstance(status, int) and refuses(status):
+                raise StoreRefused(
+                    self.store,
+                    f"the object could not be {done} ({status})",
+                    "Check the path and what the connection may do; nothing was changed",
+                ) from None
             raise StoreUnreachable(self.store, f"the object could not be {done} ({error.__class__.__name__})") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -11,25 +11,37 @@ from urllib.parse import urlencode
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.backend import HeldObject, check_length, check_size
+from featurebase_provider.stores.object_storage.s3_settings import check_access_list, settings_in
 from featurebase_provider.stores.shared.marks import S3_METADATA
 from featurebase_provider.stores.shared.refusals import changed_since, refuses
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from s3fs import S3FileSystem  # type: ignore[import-untyped]  # ships no types
 
-_KEPT_SETTINGS = (
-    "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
-    "WebsiteRedirectLocation", "StorageClass", "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled",
-)  # fmt: skip
+_TRIAL_MARK = StoreMark("0" * 24, f"sha256:{'0' * 16}", "https://airflow.example.com/" + "x" * 72)
+"""As long as real ones are: S3 takes 2 KB of user metadata."""
+
+_NOT_SENT = ("ETag", "VersionId")
+_LOCKS = ("ObjectLockMode", "ObjectLockLegalHoldStatus")
+"""Only objects with versions have them."""
+
+_HIDDEN = (
+    ("Tagging", "get_object_tagging", "tags (s3:GetObjectTagging)"),
+    (_LOCKS[0], "get_object_retention", "a retention (s3:GetObjectRetention)"),
+    (_LOCKS[1], "get_object_legal_hold", "a legal hold (s3:GetObjectLegalHold)"),
+    ("", "get_object_acl", "an access list (s3:GetObjectAcl)"),
+)
+"""What HeadObject leaves out where the right to see it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
     """One S3 object: conditional writes by ETag, our mark in its user metadata.
 
-    A PUT replaces the whole object, so what came with the old one is sent along: content headers, storage
-    class, encryption, user metadata, and tags where ``s3:GetObjectTagging`` is allowed. An object's own
-    access list (off by default since 2023) is not carried over.
+    A PUT replaces the whole object, so what came with the old one is sent along; see
+    :func:`~featurebase_provider.stores.object_storage.s3_settings.settings_in`.
 
     :param store: the store's name, for messages.
     :param fs: the file system, authenticated.
@@ -45,44 +57,88 @@ class S3Object:
         bucket, key, _ = self.fs.split_path(self.path)
         with self._translated("read"):
             try:
-                head = self.fs.call_s3("head_object", Bucket=bucket, Key=key)
+                head = self.fs.call_s3("head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED")
                 check_length(self.store, head.get("ContentLength"))
                 data = self.fs.cat_file(self.path)
             except FileNotFoundError:
                 self._check_bucket(bucket)
                 return HeldObject(None)
-            state = {name: head[name] for name in _KEPT_SETTINGS if head.get(name) is not None}
-            if state.get("ServerSideEncryption") != "aws:kms":
-                state.pop("SSEKMSKeyId", None)
-                state.pop("BucketKeyEnabled", None)
+            state = settings_in(self.store, head)
             if head.get("TagCount"):
                 state["Tagging"] = self._tags(bucket, key)
-            state["Metadata"] = dict(head.get("Metadata") or {})
-            state["IfMatch"] = head["ETag"]
+            state |= {name: head[name] for name in _NOT_SENT if head.get(name, "null") != "null"}
             return HeldObject(check_size(self.store, data), state, S3_METADATA.mark_in(state["Metadata"]))
+
+    def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
+        """Keep nobody out."""
+        return nullcontext(held)
 
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object on the condition that its ETag is the one read, or that it still does not exist."""
-        request: dict[str, Any] = dict(held.state) if held.state else {"IfNoneMatch": "*", "Metadata": {}}
-        request["Metadata"] = {**request["Metadata"], **S3_METADATA.texts_of(mark)}
+        condition = {"IfMatch": held.state["ETag"]} if held.state else {"IfNoneMatch": "*"}
         with self._translated("written"):
-            self.fs.pipe_file(self.path, data, **request)
+            self.fs.pipe_file(self.path, data, **self._settings(held, mark), **condition)
 
-    def prove_writable(self, held: HeldObject) -> Writability:
-        """Begin an upload in parts with the object's own settings and abort it; no reader can see that."""
+    def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
+        """Begin an upload in parts with all that a write sends along, send the longest, and abort; no reader sees that.
+
+        Empty bytes are sent, as a part that can't be aborted stays, and would hold what else the object holds.
+        """
         bucket, key, _ = self.fs.split_path(self.path)
-        settings = {name: (held.state or {})[name] for name in _KEPT_SETTINGS if name in (held.state or {})}
+        settings = self._settings(held, _TRIAL_MARK)
+        checksum = {name: settings[name] for name in ("ChecksumAlgorithm",) if name in settings}
+        longest = max(map(len, trials), default=0)
         with self._translated("proven writable"):
             upload = self.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key, **settings)["UploadId"]
+        part = {"Bucket": bucket, "Key": key, "UploadId": upload}
         try:
-            self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+            with self._translated("proven writable"):
+                self.fs.call_s3("upload_part", PartNumber=1, Body=bytes(longest), **part, **checksum)
+        finally:
+            aborted = self._aborted(part)
+        unseen = self._unseen(bucket, key, held)
+        return Writability(True, "; ".join(("an upload with its settings could be begun", aborted, *unseen)))
+
+    def _settings(self, held: HeldObject, mark: StoreMark) -> dict[str, Any]:
+        kept = {name: value for name, value in (held.state or {}).items() if name not in _NOT_SENT}
+        return {**kept, "Metadata": {**kept.get("Metadata", {}), **S3_METADATA.texts_of(mark)}}
+
+    def _aborted(self, part: Mapping[str, str]) -> str:
+        try:
+            self.fs.call_s3("abort_multipart_upload", **part)
         except PermissionError:
-            return Writability(True, "an upload could be begun (not aborted: allow s3:AbortMultipartUpload)")
+            return "it was not aborted: allow s3:AbortMultipartUpload"
         except OSError as error:
             raise StoreUnreachable(
                 self.store, f"the trial upload could not be aborted ({type(error).__name__})"
             ) from None
-        return Writability(True, "an upload could be begun and was aborted; the write itself is conditional")
+        return "it was aborted; the write itself is conditional"
+
+    def _unseen(self, bucket: str, key: str, held: HeldObject) -> tuple[str, ...]:
+        """What S3 hides from who may not read it, and a write drops.
+
+        :raises StoreRefused: the object gives others rights of their own.
+        """
+        if held.data is None:
+            return ()
+        hidden = []
+        for setting, operation, what in _HIDDEN:
+            if setting in held.state or (setting in _LOCKS and "VersionId" not in held.state):
+                continue
+            try:
+                answer = self.fs.call_s3(operation, Bucket=bucket, Key=key)
+            except PermissionError:
+                hidden.append(what)
+            except Exception as error:  # noqa: BLE001  as in _translated
+                status, _ = _answer_in(error)
+                if not refuses(status) and status != 501:  # which say: this object, or this service, has none
+                    hidden.append(what)
+            else:
+                if operation == "get_object_acl":
+                    check_access_list(self.store, answer)
+        if not hidden:
+            return ()
+        return (f"not provable: that a write loses none of {', '.join(hidden)}, which could not be read",)
 
     def _tags(self, bucket: str, key: str) -> str:
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.text import clean_text
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _PASSING = frozenset({408, 425, 429})
 """HTTP statuses of the 400s that say "later", not "no"."""
@@ -42,6 +43,36 @@ def no_such_key(store: str, key: str, others: Sequence[str] | None, where: str =
         f"{where} holds no key {clean_text(key)}{there}; nothing was changed",
         "Correct the key, or write create: true to add it",
     )
+
+
+def check_size(store: str, text: str, *, most: int, holder: str, advice: str) -> None:
+    """Compare a text that would be written with what the service documents that it takes.
+
+    :param most: the most bytes of UTF-8.
+    :param holder: what takes no more, for messages.
+    :param advice: what to do.
+    :raises StoreRefused: the text is longer.
+    """
+    size = len(text.encode())
+    if size > most:
+        raise StoreRefused(
+            store,
+            f"with a new secret it would have {size:,} bytes, and {holder} takes {most:,}; nothing was changed",
+            advice,
+        )
+
+
+@contextmanager
+def explained(check: Callable[[str], None], text: str) -> Iterator[None]:
+    """Let the service decide on a write; where it refuses, name the limit that the text is over, if it is over one.
+
+    :param check: raises StoreRefused for such a text; preflight asks it before.
+    """
+    try:
+        yield
+    except StoreRefused:
+        check(text)
+        raise
 
 
 def changed_since(store: str, what: str = "the secret") -> StoreConflict:
