@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.contract.store_case import HELD, Seen, StoreCase, attached, not_applicable
 from tests.servers.object_storage import AZURE_ACCOUNT, azurite
 
 if TYPE_CHECKING:
@@ -23,14 +23,12 @@ class AzureBlobCase(StoreCase):
     def __init__(self) -> None:
         connection_string = azurite()
         from adlfs import AzureBlobFileSystem
-        from airflow.sdk.io import attach
         from azure.storage.blob import BlobServiceClient
 
-        self.conn_id = f"azure_{uuid4().hex}"
         fs = AzureBlobFileSystem(
             account_name=AZURE_ACCOUNT, connection_string=connection_string, skip_instance_cache=True
         )
-        attach("abfs", conn_id=self.conn_id, fs=fs)
+        self.conn_id = attached("abfs", fs)
         if not fs.exists(CONTAINER):
             fs.mkdir(CONTAINER)
         self.name = f"{uuid4().hex}/webhook.json"

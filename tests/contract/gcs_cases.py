@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.contract.store_case import HELD, Seen, StoreCase, attached, not_applicable
 from tests.servers.object_storage import BUCKET, google_cloud_storage
 
 if TYPE_CHECKING:
@@ -22,12 +22,10 @@ class GcsJsonCase(StoreCase):
 
     def __init__(self) -> None:
         endpoint = google_cloud_storage()
-        from airflow.sdk.io import attach
         from gcsfs.core import GCSFileSystem
 
-        self.conn_id = f"gcs_{uuid4().hex}"
         self.fs = GCSFileSystem(project="feedback", token="anon", endpoint_url=endpoint, skip_instance_cache=True)
-        attach("gs", conn_id=self.conn_id, fs=self.fs)
+        self.conn_id = attached("gs", self.fs)
         self.path = f"{BUCKET}/{uuid4().hex}/webhook.json"
 
     def config(self, **changes: Any) -> ObjectStorageStore:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from fsspec.implementations.memory import MemoryFileSystem
 
 from featurebase_provider.stores.object_storage import ObjectStorageStore
-from tests.contract.store_case import HELD, Seen, StoreCase, not_applicable
+from tests.contract.store_case import HELD, Seen, StoreCase, attached, not_applicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,9 @@ class MemoryJsonCase(StoreCase):
     is_conditional = False
 
     def __init__(self) -> None:
-        from airflow.sdk.io import attach
 
-        self.conn_id = f"memory_{uuid4().hex}"
         self.fs = FaultyMemory()
-        attach("memory", conn_id=self.conn_id, fs=self.fs)
+        self.conn_id = attached("memory", self.fs)
         self.path = f"/{uuid4().hex}/webhook.json"
 
     def config(self, **changes: Any) -> ObjectStorageStore:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from uuid import uuid4
 
 import pytest
 
@@ -36,6 +38,16 @@ def ready(config: StoreConfig) -> ArmedStore:
     armed = config.arm()
     armed.connect()
     return armed
+
+
+def attached(scheme: str, fs: Any) -> str:
+    """A connection of Airflow's, with which urls of this scheme lead to that file system."""
+    from airflow.sdk.io import attach
+
+    conn_id = f"{scheme}_{uuid4().hex}"
+    os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = '{"conn_type": "generic"}'
+    attach(scheme, conn_id=conn_id, fs=fs)
+    return conn_id
 
 
 def not_applicable(reason: str) -> NoReturn:

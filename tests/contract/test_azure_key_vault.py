@@ -112,21 +112,10 @@ def test_what_key_vault_cannot_name_is_refused(change):
         store(**change)
 
 
-@pytest.mark.parametrize(("keys", "said"), [(("A", "A"), "must differ"), ((None, "B"), "previous_key needs key")])
-def test_keys_that_make_no_sense_are_refused(keys, said):
-    with pytest.raises(ValidationError, match=said):
-        store(key=keys[0], previous_key=keys[1])
-
-
 def test_a_missing_client_names_the_extra(azure, monkeypatch):
     monkeypatch.setitem(sys.modules, "azure.keyvault.secrets", None)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[azure_key_vault\]"):
         ready(store())
-
-
-def test_a_missing_connection_is_named():
-    with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        ready(store(conn_id="nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -115,21 +115,10 @@ def test_what_google_cannot_name_is_refused(change):
         store(**change)
 
 
-@pytest.mark.parametrize(("keys", "said"), [(("A", "A"), "must differ"), ((None, "B"), "previous_key needs key")])
-def test_keys_that_make_no_sense_are_refused(keys, said):
-    with pytest.raises(ValidationError, match=said):
-        store(key=keys[0], previous_key=keys[1])
-
-
 def test_a_missing_client_names_the_extra(google, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.cloud.secretmanager_v1", None)
     with pytest.raises(StoreUnusable, match=r"airflow-provider-featurebase\[gcp_secret_manager\]"):
         ready(store())
-
-
-def test_a_missing_connection_is_named():
-    with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        ready(store(conn_id="nowhere"))
 
 
 @pytest.mark.parametrize("field", ["credential_config_file", "key_secret_name", "idp_issuer_url", "is_anonymous"])

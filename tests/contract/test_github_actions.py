@@ -6,7 +6,6 @@ import json
 import logging
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +26,7 @@ from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
 from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
-from tests.contract.test_store_conformance import MARK, pair, raises_quietly
+from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.github_api import Refusal
 from tests.servers.relay import relay_to
 
@@ -44,15 +43,6 @@ def case() -> Iterator[GithubRepositoryCase]:
     built.put(HELD)
     yield built
     built.close()
-
-
-@contextmanager
-def raises_saying(words: str, kind: type[StoreError], name: str) -> Iterator[None]:
-    """Expect an error that says this, and shows no value."""
-    with raises_quietly(kind, name):
-        with pytest.raises(kind, match=words) as caught:
-            yield
-        raise caught.value
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import logging
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,6 @@ from pydantic import ValidationError
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import (
     StoreConflict,
-    StoreError,
     StoreRefused,
     StoreUnreachable,
     StoreUnusable,
@@ -26,7 +24,7 @@ from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
-from tests.contract.test_store_conformance import MARK, pair, raises_quietly
+from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.kubernetes_api_server import kube_config
 from tests.servers.relay import relay_to
 
@@ -44,15 +42,6 @@ def case() -> Iterator[KubernetesSecretCase]:
     built.put(HELD)
     yield built
     built.close()
-
-
-@contextmanager
-def raises_saying(words: str, kind: type[StoreError], name: str) -> Iterator[None]:
-    """Expect an error that says this, and shows no value."""
-    with raises_quietly(kind, name):
-        with pytest.raises(kind, match=words) as caught:
-            yield
-        raise caught.value
 
 
 def has_workloads(case: KubernetesSecretCase, *kinds: str) -> None:

@@ -16,8 +16,8 @@ from featurebase_provider.rotation.one_store import converge
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
 from tests.contract.store_case import HELD, NEW, ready
-from tests.contract.test_kubernetes_secret import APP, has_workloads, raises_saying, restarts, rule
-from tests.contract.test_store_conformance import MARK, pair
+from tests.contract.test_kubernetes_secret import APP, has_workloads, restarts, rule
+from tests.contract.test_store_conformance import MARK, pair, raises_saying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -42,6 +42,15 @@ def raises_quietly(kind: type[StoreError], name: str) -> Iterator[None]:
 
 
 @contextmanager
+def raises_saying(words: str, kind: type[StoreError], name: str) -> Iterator[None]:
+    """Expect an error that says this, and shows no value."""
+    with raises_quietly(kind, name):
+        with pytest.raises(kind, match=words) as caught:
+            yield
+        raise caught.value
+
+
+@contextmanager
 def noting_who_asks_airflow() -> Iterator[set[threading.Thread]]:
     """The threads from which Airflow's SDK is called for a connection, a Variable, or to mask something."""
     from airflow.sdk.execution_time import supervisor, task_runner

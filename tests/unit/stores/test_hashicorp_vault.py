@@ -83,11 +83,6 @@ def test_a_missing_hook_names_the_extra(monkeypatch):
         ready(store())
 
 
-def test_a_missing_connection_is_named():
-    with pytest.raises(StoreUnusable, match="no Airflow connection nowhere"):
-        ready(store(conn_id="nowhere"))
-
-
 @pytest.mark.parametrize(
     "fields",
     [{"password": ""}, {"extra": {"auth_type": "magic"}}, {"extra": {"auth_type": "kubernetes"}}, {"conn_type": "ftp"}],
