@@ -18,6 +18,7 @@ CONTAINER = "app"
 
 class AzureBlobCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
 
     def __init__(self) -> None:

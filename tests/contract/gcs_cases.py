@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class GcsJsonCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
     proves_writability = False
     is_conditional = False
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}

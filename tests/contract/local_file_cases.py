@@ -177,6 +177,7 @@ class LocalDotenvCase(LocalRawCase):
 
 class LocalYamlCase(LocalRawCase):
     file_name = "application-prod.yml"
+    bare = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "webhook.signing_old", "previous_key": None}
 
@@ -199,6 +200,7 @@ class LocalYamlCase(LocalRawCase):
 
 class LocalPropertiesCase(LocalRawCase):
     file_name = "application.properties"
+    bare = False
     keeps_previous = True
     previous_as_current: ClassVar = {"key": "webhook.signing-old", "previous_key": None}
 

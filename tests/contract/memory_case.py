@@ -43,6 +43,7 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]  # fsspec ships no t
 
 class MemoryJsonCase(StoreCase):
     keeps_previous = True
+    asks_airflow = True
     misspelt: ClassVar = {"key": "webhookSecret"}
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}
     proves_writability = False

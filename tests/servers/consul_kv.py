@@ -32,7 +32,7 @@ class ConsulKv:
             return None
         return Response("Permission denied: token lacks permission 'key:write'", 403, media_type="text/plain")
 
-    def get(self, key: str, request: Request) -> Any:
+    async def get(self, key: str, request: Request) -> Any:
         if denied := self._denied(request, WRITER, READER):
             return denied
         entry, headers = self.entries.get(key), {"X-Consul-Index": str(self.index)}
@@ -41,18 +41,19 @@ class ConsulKv:
     async def put(self, key: str, request: Request, cas: int | None = None) -> Any:
         if denied := self._denied(request, WRITER):
             return denied
+        body = await request.body()  # from here on nobody comes in between: check and set are one step
         entry = self.entries.get(key, {"CreateIndex": self.index + 1, "ModifyIndex": 0})
         if cas is not None and cas != entry["ModifyIndex"]:
             return False
         self.index += 1
-        value = base64.b64encode(await request.body()).decode()
+        value = base64.b64encode(body).decode()
         self.entries[key] = {
             "LockIndex": 0, "Key": key, "Flags": 0, "Value": value, "CreateIndex": entry["CreateIndex"],
             "ModifyIndex": self.index,
         }  # fmt: skip
         return True
 
-    def delete(self, key: str, request: Request) -> Any:
+    async def delete(self, key: str, request: Request) -> Any:
         if denied := self._denied(request, WRITER):
             return denied
         with suppress(KeyError):
