@@ -156,11 +156,12 @@ class SecretsManagerRawCase(AwsCase):
         if self._exists():
             put = self.client.put_secret_value(SecretId=self.name, SecretString=text)["VersionId"]
             # AWS takes the label from the version before; moto no longer does once somebody has moved it.
-            for version, stages in self.client.describe_secret(SecretId=self.name)["VersionIdsToStages"].items():
-                if "AWSCURRENT" in stages and version != put:
-                    self.client.update_secret_version_stage(
-                        SecretId=self.name, VersionStage="AWSCURRENT", MoveToVersionId=put, RemoveFromVersionId=version
-                    )
+            stages = self.client.describe_secret(SecretId=self.name)["VersionIdsToStages"]
+            there = {} if "AWSCURRENT" in stages[put] else {"MoveToVersionId": put}
+            for version in [other for other in stages if other != put and "AWSCURRENT" in stages[other]]:
+                self.client.update_secret_version_stage(
+                    SecretId=self.name, VersionStage="AWSCURRENT", RemoveFromVersionId=version, **there
+                )
             return
         self.client.create_secret(
             Name=self.name, SecretString=text, Description="owned", Tags=[{"Key": "cost", "Value": "low"}]
