@@ -14,12 +14,13 @@ from featurebase_provider.config.explain import details_of, fault_from, unknown_
 from featurebase_provider.config.file import read_text
 from featurebase_provider.config.models import RotationConfig, WebhookConfig, WebhookSettings
 from featurebase_provider.config.sections import AuditConfig
+from featurebase_provider.config.shared_places import clashes
 from featurebase_provider.config.webhook import CheckedWebhook, MergedWebhook, check_webhook
 from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 EXAMPLE = """webhooks:
   - name: production
@@ -30,7 +31,7 @@ _TOP = ("audit", "defaults", "webhooks")
 _OF_EACH_WEBHOOK = WebhookConfig.model_fields.keys() - WebhookSettings.model_fields.keys()
 
 
-def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
+def repeated(webhooks: Sequence[CheckedWebhook]) -> Iterator[Fault]:
     """A fault for each repeated name, webhook or target, with the field and line of the first.
 
     Two entries for one webhook, one by id and the other by name, are not found here: only Featurebase knows.
@@ -42,6 +43,12 @@ def repeated(webhooks: Iterable[CheckedWebhook]) -> Iterator[Fault]:
             if first is not place:
                 where = f"{first.field} (line {first.line})"
                 yield Fault(place.line, place.field, without_tokens(f"{what} {where}"))
+    stores = {
+        (number, index): store for number, webhook in enumerate(webhooks) for index, store in webhook.stores.items()
+    }
+    for key, earlier, what in clashes(stores):
+        (place, first) = (webhooks[number].source.place(("stores", index)) for number, index in (key, earlier))
+        yield Fault(place.line, place.field, without_tokens(f"{what} {first.field} (line {first.line})"))
 
 
 def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, str]]:
@@ -57,9 +64,6 @@ def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, s
     if isinstance(webhook_name := values.get("webhook_name"), str):
         message = f"{shown_value(webhook_name)} is the same webhook as"
         yield ("webhook_name", str(connection), webhook_name), place(("webhook_name",)), message
-    for index, store in webhook.stores.items():
-        message = f"writes to {store.target}, the same target as"
-        yield ("target", store.target), place(("stores", index)), message
 
 
 @dataclass(frozen=True, slots=True)

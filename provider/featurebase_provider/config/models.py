@@ -31,6 +31,7 @@ from featurebase_provider.config.sections import (
     VerifyConfig,
     switched,
 )
+from featurebase_provider.config.shared_places import clashes
 from featurebase_provider.config.stores import StoreEntry, with_labels
 
 if TYPE_CHECKING:
@@ -89,11 +90,8 @@ def store_problems(settings: WebhookSettings, stores: Mapping[int, StoreConfig])
 
 def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:
     """Two stores of one webhook must not write to the same place; :func:`.loading.repeated` checks the whole file."""
-    targets: dict[str, int] = {}
-    for index, store in enumerate(stores):
-        first = targets.setdefault(store.target, index)
-        if first != index:
-            yield Problem(("stores",), f"writes to the target of stores[{first}]", ("stores", index))
+    for index, first, what in clashes(dict(enumerate(stores))):
+        yield Problem(("stores",), f"{what} stores[{first}]", ("stores", index))
 
 
 class WebhookSettings(DagSettings):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from featurebase_provider.config import WebhookConfig
+
 
 def two(first: str, second: str) -> str:
     return f"""webhooks:
@@ -105,3 +112,97 @@ def test_a_right_store_beside_a_wrong_one_makes_no_webhook(faults):
         "{type: airflow_variable, name: b}", "{type: airflow_variable, name: b}\n      - {type: nothing}"
     )
     assert [(line, field) for line, field, _ in faults(text)] == [(11, "webhooks[1].stores[1].type")]
+
+
+def stores(*entries: dict[str, object]) -> str:
+    return "webhooks:" + "".join(
+        f"""
+  - name: w{number}
+    webhook_id: 507f1f77bcf86cd79943901{number}
+    stores: [{json.dumps(entry)}]"""
+        for number, entry in enumerate(entries)
+    )
+
+
+FILE = {"type": "object_storage"}
+KEPT = {**FILE, "path": "/etc/app.env", "key": "A", "previous_key": "B"}
+SECRET = {"type": "kubernetes_secret", "conn_id": "k", "namespace": "n", "name": "s"}
+HASH = {"type": "redis", "key": "k"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (
+            KEPT,
+            {**FILE, "path": "/etc/app.env", "key": "B"},
+            "writes to file:///etc/app.env#B, where the previous secret is kept by",
+        ),
+        (
+            {**FILE, "path": "/etc/app.env", "key": "B"},
+            KEPT,
+            "keeps the previous secret in file:///etc/app.env#B, the target of",
+        ),
+        (
+            {**FILE, "path": "/etc/a.json", "key": "one"},
+            {**FILE, "path": "/etc/a.json", "key": "two"},
+            "keeps the previous secret in file:///etc/a.json#previous, as does",
+        ),
+        (
+            {**HASH, "previous_key": "old"},
+            {"type": "redis", "key": "old"},
+            "writes to redis://redis_default/old, where the previous secret is kept by",
+        ),
+        (
+            {**FILE, "path": "/etc/a", "format": "raw"},
+            {**FILE, "path": "/etc/a", "format": "dotenv"},
+            "writes to file:///etc/a#FEATUREBASE_WEBHOOK_SECRET, and one is part of the other: file:///etc/a of",
+        ),
+        (
+            {**SECRET, "key": "a.b"},
+            {**SECRET, "key": "a.b", "format": "json", "entry": "c"},
+            "writes to kubernetes://k@n/s#a.b#c, and one is part of the other: kubernetes://k@n/s#a.b of",
+        ),
+        (
+            {**FILE, "path": "/etc/a.yml", "key": "a.b"},
+            {**FILE, "path": "/etc/a.yml", "key": "a"},
+            "writes to file:///etc/a.yml#a, and one is part of the other: file:///etc/a.yml#a.b of",
+        ),
+        (
+            {**FILE, "path": "/etc/a", "format": "json", "key": "a"},
+            {**FILE, "path": "/etc/a", "format": "yaml", "key": "b"},
+            "takes file:///etc/a for yaml, and another format is named by",
+        ),
+        (
+            {**FILE, "path": "//etc/a"},
+            {**FILE, "path": "file:///etc/./a"},
+            "writes to file:///etc/a, the same target as",
+        ),
+    ],
+)
+def test_places_that_one_write_would_take_from_another(faults, first, second, message):
+    """The previous secret of one over the current of another, a text over its parts, a key over an object."""
+    assert faults(stores(first, second)) == [(7, "webhooks[1].stores[0]", f"{message} webhooks[0].stores[0] (line 4)")]
+
+
+def test_within_one_webhook_too():
+    with pytest.raises(ValidationError, match=r"keeps the previous secret in .*#B, the target of stores\[0\]"):
+        WebhookConfig(
+            name="a",
+            webhook_id="507f1f77bcf86cd799439011",
+            stores=[{**FILE, "path": "/etc/app.env", "key": "B"}, {**KEPT, "label": "other"}],
+        )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (KEPT, {**FILE, "path": "/etc/app.env", "key": "C"}),
+        ({**FILE, "path": "/a.properties", "key": "a"}, {**FILE, "path": "/a.properties", "key": "a.b"}),
+        ({**FILE, "path": "/a.yml", "key": "a.b"}, {**FILE, "path": "/a.yml", "key": "a.bc"}),
+        ({**SECRET, "key": "app"}, {**SECRET, "key": "app.json", "format": "json", "entry": "a"}),
+        ({**FILE, "path": "/etc/a"}, {**FILE, "path": "/etc/a.json"}),
+    ],
+)
+def test_neighbours_in_one_place_may_be_written_beside_one_another(load, first, second):
+    assert len(load(stores(first, second)).webhooks) == 2

@@ -173,3 +173,18 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             FORMAT.read(text)
     else:
         assert FORMAT.read(edited) == Contents("new")
+
+
+@pytest.mark.parametrize("text", ['{"a.b.c": "x"}', '{"a.b": {"c": "x"}}', '{"a": {"b.c": "x"}}'])
+def test_one_name_with_dots_is_not_joined_by_an_object_that_says_the_same(text: str) -> None:
+    """The reader goes on with what was there; a list of names leads to it."""
+    form = JsonFormat("a store", ("a", "b", "c"), None)
+    for work in (lambda: form.read(text), lambda: form.edit(text, Contents("new"))):
+        with pytest.raises(StoreRefused, match=r"as one name with dots.* Write the key as a list of names"):
+            work()
+
+
+def test_a_name_with_dots_elsewhere_is_no_hindrance() -> None:
+    form = JsonFormat("a store", ("a", "b"), None)
+    assert form.edit('{"a.b": "x", "a": {"b": "y"}}', Contents("z")) == '{"a.b": "x", "a": {"b": "z"}}'
+    assert JsonFormat("a store", ("a.b",), None).edit('{"a.b": "x"}', Contents("z")) == '{"a.b": "z"}'

@@ -70,6 +70,9 @@ def test_equal_places_have_equal_targets(fields: dict[str, Any], target: str) ->
         ({"path": "/a.env", "format": "toml"}, "'raw', 'json', 'dotenv', 'yaml' or 'properties'"),
         ({"path": "/a.env", "mode": 0o600}, "string"),
         ({"path": "/a.env", "mode": "0999"}, "pattern"),
+        ({"path": "/a.env", "mode": "0440"}, "pattern"),
+        ({"path": "/a.json", "key": "a.b\nc"}, "a name has no control characters"),
+        ({"path": "/a.properties", "key": "a.b", "previous_key": ["a", "b"]}, "key and previous_key must differ"),
         ({}, "required"),
     ],
 )

@@ -39,7 +39,7 @@ class ObjectStorageStore(FormattedStore):
     :param previous_key: where the previous secret lies; ``previous`` in JSON unless set to null.
     :param create: whether a missing file or object is created, and a missing key of an existing one added; a folder or
         bucket never is made.
-    :param mode: permissions of a created local file, octal as text (``"0600"``).
+    :param mode: permissions of a created local file, octal as text (``"0600"``); its owner may read and write it.
     """
 
     type: Literal["object_storage"] = "object_storage"
@@ -49,7 +49,7 @@ class ObjectStorageStore(FormattedStore):
     key: Key | None = Field(default_factory=lambda fields: DEFAULT_KEY.get(fields["format"]))
     previous_key: Key | None = Field(default_factory=lambda fields: DEFAULT_PREVIOUS_KEY.get(fields["format"]))
     create: bool = False
-    mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+    mode: Annotated[str, Field(pattern=r"^0?[67][0-7]{2}$")] = "0600"
 
     @field_validator("path")
     @classmethod
@@ -82,7 +82,8 @@ class ObjectStorageStore(FormattedStore):
         """The object's URL, with the connection as user and the key as fragment."""
         fragment = f"#{key}" if key else ""
         if self.local_path is not None:
-            return f"file://{posixpath.normpath(self.local_path)}{fragment}"
+            path = posixpath.normpath(self.local_path)  # which keeps two slashes at the start, and Linux does not
+            return f"file:///{path.lstrip('/')}{fragment}"
         scheme, _, rest = self.path.partition("://")
         user = f"{self.conn_id}@" if self.conn_id else ""
         return f"{scheme}://{user}{rest}{fragment}"

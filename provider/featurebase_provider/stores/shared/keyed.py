@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,8 @@ def _checked(key: Any) -> Any:
         raise ValueError("write a name, names with dots between them (featurebase.secret), or a list of names")
     if not names or not all(names):
         raise ValueError("a name is missing; one that has dots itself is written in a list: [name.with.dots]")
+    if any(unicodedata.category(character) == "Cc" for name in names for character in name):
+        raise ValueError("a name has no control characters")
     return key if isinstance(key, str) else tuple(names)
 
 
@@ -61,7 +64,7 @@ class KeyedStore(StoreConfig):
 
     @model_validator(mode="after")
     def _check_keys_differ(self) -> KeyedStore:
-        if self.key and self.key == self.previous_key:
+        if self.key and self.previous_key and dotted(self.key) == dotted(self.previous_key):
             raise ValueError("key and previous_key must differ")
         return self
 
