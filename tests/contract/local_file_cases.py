@@ -176,6 +176,7 @@ class LocalDotenvCase(LocalRawCase):
 
 
 class LocalYamlCase(LocalRawCase):
+    bare = False
     file_name = "application-prod.yml"
     bare = False
     keeps_previous = True
@@ -199,6 +200,7 @@ class LocalYamlCase(LocalRawCase):
 
 
 class LocalPropertiesCase(LocalRawCase):
+    bare = False
     file_name = "application.properties"
     bare = False
     keeps_previous = True
