@@ -175,7 +175,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert FORMAT.read(edited) == Contents("new")
 
 
-@pytest.mark.parametrize("text", ['{"a.b.c": "x"}', '{"a.b": {"c": "x"}}', '{"a": {"b.c": "x"}}'])
+@pytest.mark.parametrize(
+    "text", ['{"a.b.c": "x"}', '{"a.b": {"c": "x"}}', '{"a": {"b.c": "x"}}', '{"a": {"b": {}}, "a.b.c": "x"}']
+)
 def test_one_name_with_dots_is_not_joined_by_an_object_that_says_the_same(text: str) -> None:
     """The reader goes on with what was there; a list of names leads to it."""
     form = JsonFormat("a store", ("a", "b", "c"), None)

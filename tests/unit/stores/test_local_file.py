@@ -258,6 +258,16 @@ def test_the_proof_removes_what_a_killed_process_left(path: Path) -> None:
     assert foreign.exists()
 
 
+@needs_root
+def test_a_folder_that_may_be_written_and_not_be_listed(open_path: Path) -> None:
+    """The proof finds no leftovers there, and is as good as the write."""
+    os.chown(open_path, NOBODY, NOBODY)
+    open_path.parent.chmod(0o733)
+    with without_root():
+        replace(open_path)
+    assert open_path.read_text() == "new"
+
+
 def test_names_of_255_bytes_can_be_replaced(path: Path) -> None:
     long = path.parent / ("ü" * 127)
     long.write_text("old")

@@ -50,7 +50,12 @@ def test_one_value(text: str) -> None:
         ("whsec_abc\nwhsec_def", "several lines", "the place of the secret alone"),
         ("whsec_abc\rwhsec_def", "several lines", "the place of the secret alone"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "several lines", "the place of the secret"),
-        ("{\n a: 1 // no JSON\n}", "YAML", "yaml"),
+        ("{\n a: 1 // no JSON\n}", "an object in braces", "yaml"),
+        ('{"secret":"whsec_abc","a":1,}', "an object in braces", "format: json"),
+        ("{secret: whsec_abc, a: 1}", "an object in braces", "yaml"),
+        ('{"secret":"whsec_abc"', "an object in braces", "format: json"),
+        ("WHSEC_PRODUCTION=abc", "variables", "dotenv"),
+        ("whsec_production='whsec_abc'", "variables", "dotenv"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("line_break", [True, False])

@@ -218,7 +218,11 @@ class LocalFile:
 
     def _remove_leftovers(self, real: Path) -> None:
         prefix = _prefix(real)
-        for entry in os.scandir(real.parent):
+        try:
+            entries = os.scandir(real.parent)
+        except PermissionError:  # a folder that may be written and not be listed
+            return
+        for entry in entries:
             if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
                 continue
             with suppress(FileNotFoundError):

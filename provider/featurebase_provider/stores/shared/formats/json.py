@@ -65,10 +65,11 @@ class JsonFormat:
 
     def _find(self, text: str, path: KeyPath) -> _Found:
         inner = self._root(text)
+        objects = [inner]
         for depth, name in enumerate(path):
             member = self._member(inner, name, shown(path[: depth + 1]))
             if member is None:
-                self._check_not_joined(inner, path, depth)
+                self._check_spelling(objects, path)
             if member is None or depth == len(path) - 1:
                 return _Found(inner, path[:depth], member)
             if text[member.value] != "{":
@@ -79,18 +80,23 @@ class JsonFormat:
                     "Correct the key",
                 )
             inner = scan_object(text, member.value)
+            objects.append(inner)
         raise ValueError("a path has a name")
 
-    def _check_not_joined(self, inner: JsonObject, path: KeyPath, depth: int) -> None:
-        """Refuse to add beside one name with dots what is probably the same."""
-        joined = {".".join(path[depth:end]) for end in range(depth + 2, len(path) + 1)}
-        for member in inner.members:
-            if member.key in joined:
-                raise StoreRefused(
-                    self._store,
-                    f"it spells {member.key!r} as one name with dots; nothing was changed",
-                    "Write the key as a list of names",
-                )
+    def _check_spelling(self, objects: list[JsonObject], path: KeyPath) -> None:
+        """Refuse a path that leads nowhere beside one name with dots, which is probably what readers read.
+
+        :param objects: those that the path leads through, as far as it does.
+        """
+        for depth, inner in enumerate(objects):
+            joined = {".".join(path[depth:end]) for end in range(depth + 2, len(path) + 1)}
+            for member in inner.members:
+                if member.key in joined:
+                    raise StoreRefused(
+                        self._store,
+                        f"it spells {member.key!r} as one name with dots; nothing was changed",
+                        "Write the key as a list of names",
+                    )
 
     def _root(self, text: str) -> JsonObject:
         start = skip_space(text, len(BOM) if text.startswith(BOM) else 0)

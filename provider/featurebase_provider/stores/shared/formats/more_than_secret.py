@@ -6,11 +6,13 @@ import json
 import re
 from typing import NamedTuple
 
-_SECRET = re.compile(r"whsec_\S*\Z", re.IGNORECASE)
+_SECRET = re.compile(r"(?!WHSEC_[A-Z0-9_]*=[^=]|\w+=[\"']?whsec_)(?i:whsec_)\S*\Z")
+"""Not ``WHSEC_PRODUCTION=...``, which is a variable."""
 _VARIABLE = re.compile(r"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=")
 _PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*[ \t]*=")
 _MAPPING = re.compile(r"(?:-[ \t]+)?[\"']?[A-Za-z_][A-Za-z0-9_.-]*[\"']?[ \t]*:(?=[ \t]|\Z)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={1,2}\Z")
+_BRACES = re.compile(r"\{\s*(?:\"[^\"]*\"|'[^']*'|[\w.-]+)\s*:")
 _COMMENT = re.compile(r"\s*(?:[#!].*)?\Z")
 
 
@@ -33,6 +35,11 @@ def more_than_secret(text: str) -> MoreThanSecret | None:
                 "a JSON text in quotes", "Store it without the quotes, or as a JSON object with a key"
             )
         return MoreThanSecret(f"a JSON {json_kind}", _naming("json" if json_kind == "object" else None))
+    if _BRACES.match(text):  # comments and trailing commas are no JSON, and many readers take them
+        return MoreThanSecret(
+            "an object in braces",
+            "Write format: json (yaml, if it is no strict JSON) and the key that holds the secret",
+        )
     lines = [line.strip() for line in text.splitlines() if not _COMMENT.match(line)]
     kinds = {_kind(line) for line in lines}
     several = len(text.splitlines()) > 1
