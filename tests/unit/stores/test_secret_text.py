@@ -121,7 +121,7 @@ OTHER_WRITE = {"body": '{"value": {{ secret | tojson }}, "old": {{ previous | to
         (RedisStore, {**REDIS, "entry": "a"}, "write format: json, or leave out entry"),
         (RedisStore, {**REDIS, "format": "json", "entry": "a", "previous_key": "b"}, "name its previous_entry"),
         (KubernetesSecretStore, {**KUBERNETES, "format": "json", "entry": "a", "previous_key": "b"}, "previous_entry"),
-        (KubernetesSecretStore, {**KUBERNETES, "format": "json", "entry": "a", "previous_entry": "a"}, "neither in"),
+        (KubernetesSecretStore, {**KUBERNETES, "format": "json", "entry": "a", "previous_entry": "a"}, "must differ"),
         (KubernetesSecretStore, {**KUBERNETES, "format": "dotenv", "entry": "A", "previous_entry": "A"}, "must differ"),
         (HttpStore, {**HTTP, "read": None, "adopt": True, "format": "json", "entry": "a"}, "entry needs read"),
         (

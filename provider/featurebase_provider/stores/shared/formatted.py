@@ -162,9 +162,7 @@ def _check(
         raise ValueError(f"the format {name} needs a key: say under {key[0]} where in the text the secret lies")
     if name == "dotenv" and not all(len(path) == 1 and _VARIABLE.fullmatch(path[0]) for path in paths):
         raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
-    if len(paths) == 2 and paths[0] == paths[1]:
+    if len(paths) == 2 and ".".join(paths[0]) == ".".join(paths[1]):  # as in a target, and in properties
         raise ValueError(f"{key[0]} and {previous[0]} must differ")
     if name in {"json", "yaml"} and len(paths) == 2 and any(a[: len(b)] == b for a, b in (paths, reversed(paths))):
         raise ValueError(f"{key[0]} and {previous[0]} must lie beside one another, neither in the other")
-    if key[1] and previous[1] and dotted(key[1]) == dotted(previous[1]):
-        raise ValueError(f"{key[0]} and {previous[0]} must differ")
