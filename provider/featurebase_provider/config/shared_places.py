@@ -53,8 +53,10 @@ def _clash(store: StoreConfig, other: StoreConfig) -> str | None:
     nested = mine in _NESTED and theirs in _NESTED
     for ours in _targets(store):
         for target in _targets(other):
-            if _is_within(ours, target, nested) or _is_within(target, ours, nested):
-                return f"writes to {ours}, and one is part of the other: {target} of"
+            if _is_within(ours, target, nested):
+                return f"writes to {ours}, a part of {target}, which is written by"
+            if _is_within(target, ours, nested):
+                return f"writes to {ours}, of which {target} is a part, which is written by"
     return None
 
 

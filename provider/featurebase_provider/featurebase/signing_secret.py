@@ -45,8 +45,8 @@ class SigningSecret:
 
     @property
     def trimmed(self) -> SigningSecret:
-        """The same secret without surrounding white space, which editors and ``echo`` add."""
-        value = self.reveal().strip()
+        """The same secret without surrounding white space and byte order mark, which editors and ``echo`` add."""
+        value = self.reveal().strip().strip("\ufeff").strip()
         return SigningSecret(value) if value not in ("", self.reveal()) else self
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
         "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
     ]
 
-PADDED = "it holds Featurebase's secret with white space around it (such as a line break); a receiver may reject it"
+PADDED = (
+    "it holds Featurebase's secret with white space around it (such as a line break) or a byte order mark before it; "
+    "a receiver may reject it"
+)
 """Explains ``padded``, for messages."""
 
 AT_ONCE = 30

@@ -156,17 +156,17 @@ HASH = {"type": "redis", "key": "k"}
         (
             {**FILE, "path": "/etc/a", "format": "raw"},
             {**FILE, "path": "/etc/a", "format": "dotenv"},
-            "writes to file:///etc/a#FEATUREBASE_WEBHOOK_SECRET, and one is part of the other: file:///etc/a of",
+            "writes to file:///etc/a#FEATUREBASE_WEBHOOK_SECRET, a part of file:///etc/a, which is written by",
         ),
         (
             {**SECRET, "key": "a.b"},
             {**SECRET, "key": "a.b", "format": "json", "entry": "c"},
-            "writes to kubernetes://k@n/s#a.b#c, and one is part of the other: kubernetes://k@n/s#a.b of",
+            "writes to kubernetes://k@n/s#a.b#c, a part of kubernetes://k@n/s#a.b, which is written by",
         ),
         (
             {**FILE, "path": "/etc/a.yml", "key": "a.b"},
             {**FILE, "path": "/etc/a.yml", "key": "a"},
-            "writes to file:///etc/a.yml#a, and one is part of the other: file:///etc/a.yml#a.b of",
+            "writes to file:///etc/a.yml#a, of which file:///etc/a.yml#a.b is a part, which is written by",
         ),
         (
             {**FILE, "path": "/etc/a", "format": "json", "key": "a"},

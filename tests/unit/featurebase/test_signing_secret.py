@@ -91,4 +91,5 @@ def test_white_space_around_it_can_be_left_out() -> None:
     exact = SigningSecret("whsec_a b")
     assert exact.trimmed is exact
     assert SigningSecret("\t whsec_a b \r\n").trimmed == exact
+    assert SigningSecret("\ufeffwhsec_a b\r\n").trimmed == exact
     assert SigningSecret(" \n").trimmed.reveal() == " \n"

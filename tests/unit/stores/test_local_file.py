@@ -243,6 +243,15 @@ def test_a_write_that_fails_leaves_the_file_and_no_other(
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
+def test_a_full_disk_is_named_with_what_helps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreUnreachable, match=r"proven writable \(No space left on device\).* Free space there"):
+        local(path).prove_writable(HeldObject(b"old"), TRIALS)
+
+
 def test_the_proof_removes_what_a_killed_process_left(path: Path) -> None:
     """A temporary file holds a secret; one that is too young may belong to a writer at work."""
     left, young = (path.parent / f".webhook.secret.featurebase-{name}.tmp" for name in ("left", "young"))

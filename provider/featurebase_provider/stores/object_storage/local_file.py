@@ -241,6 +241,10 @@ class LocalFile:
                 raise StoreRefused(
                     self.store, problem, "Check the permissions and mounts of the file and of its folder"
                 ) from error
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StoreUnreachable(
+                    self.store, problem, "Free space there, or raise the quota; a retry reads it before it writes"
+                ) from error
             raise StoreUnreachable(self.store, problem) from error
 
 
