@@ -173,3 +173,21 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             FORMAT.read(text)
     else:
         assert FORMAT.read(edited) == Contents("new")
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ('{"a.b.c": "x"}', "a.b.c"),
+        ('{"a.b.c": "x", "a": {}}', "a.b.c"),
+        ('{"a.b": {"c": "x"}}', "a.b"),
+        ('{"a": {"b.c": "x"}}', "b.c"),
+    ],
+)
+def test_nothing_is_added_beside_a_name_with_dots(text: str, spelled: str) -> None:
+    """With ``create: true`` too: readers look at what is there already."""
+    nested = JsonFormat("a store", ("a", "b", "c"), None)
+    assert not nested.read(text).present
+    with pytest.raises(StoreRefused, match="as one name with dots") as caught:
+        nested.edit(text, Contents("b"))
+    assert f"spells {spelled!r}" in str(caught.value)

@@ -116,11 +116,23 @@ class JsonFormat:
             if _value(text, found.member) == value:
                 return text
             return text[: found.member.value] + json.dumps(value) + text[found.member.end :]
+        self._check_dots(self._root(text), path)
+        self._check_dots(found.inner, path[len(found.outer) :])
         name, *within = path[len(found.outer) :]
         added: Any = value
         for outer in reversed(within):
             added = {outer: added}
         return found.inner.with_member(text, name, json.dumps(added))
+
+    def _check_dots(self, inner: JsonObject, path: KeyPath) -> None:
+        """Add nothing beside a name that has the dots which we take for a path: nobody would read what is added."""
+        names = {".".join(path[:end]) for end in range(2, len(path) + 1)}
+        if spelled := next((member.key for member in inner.members if member.key in names), None):
+            raise StoreRefused(
+                self._store,
+                f"the JSON object spells {spelled!r} as one name with dots; nothing was changed",
+                "Write the key as a list of names: a name with dots is one of them",
+            )
 
     def _remove(self, text: str, path: KeyPath) -> str:
         found = self._find(text, path)
