@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
-from featurebase_provider.rotation.store import ArmedStore, StoreMark
+from featurebase_provider.rotation.store import StoreMark, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +80,8 @@ def check_stores(
             problems.update(ready.foreign(rule, current=current))
         for label, held in ready.held.items():
             trial = trial_like(secret, held.current, held.previous)
-            _give_trial(ready.armed[label], trial, StoreMark(rule.webhook_id, trial.fingerprint, rule.managed_from))
+            mark = StoreMark(rule.webhook_id, trial.fingerprint, rule.managed_from)
+            tell(ready.armed[label], trial=trial, trial_mark=mark)
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(
@@ -96,14 +96,6 @@ def check_stores(
         )
         for label, store in ready.stores.items()
     )
-
-
-def _give_trial(armed: ArmedStore, trial: SigningSecret, mark: StoreMark) -> None:
-    """Tell a store what to try. One that has another use for these names, or can't be changed, tries what it knows."""
-    for name, value in (("trial", trial), ("trial_mark", mark)):
-        if getattr(armed, name, None) is getattr(ArmedStore, name):
-            with suppress(AttributeError):  # such as a frozen dataclass
-                setattr(armed, name, value)
 
 
 def _prove_writable(

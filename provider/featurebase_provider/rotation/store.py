@@ -8,6 +8,7 @@ the client and logs in, in parallel with all other stores. Then it can be read a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -166,6 +167,17 @@ class ArmedStore(ABC):
 
     def close(self) -> None:  # noqa: B027 - some stores have nothing to give back
         """Close connections. Safe to call twice, and after connecting has failed."""
+
+
+def tell(armed: ArmedStore, **facts: object) -> None:
+    """Set attributes of a store. A plug-in's that uses a name for something else, or can't be changed, is left alone.
+
+    :param facts: values of attributes for which :class:`ArmedStore` has a default.
+    """
+    for name, value in facts.items():
+        if getattr(armed, name, None) is getattr(ArmedStore, name):
+            with suppress(AttributeError):  # such as a frozen dataclass
+                setattr(armed, name, value)
 
 
 class Store(Protocol):

@@ -9,7 +9,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import StoreCheck, check_stores
 from featurebase_provider.rotation.errors import StoreForeignValue, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.store import ArmedStore, StoredValue, StoreMark, Writability
+from featurebase_provider.rotation.store import ArmedStore, StoredValue, StoreMark, Writability, tell
 from tests.world.fakes import WEBHOOK_ID, ArmedMemory, MemoryStore, a_rule, failing, fingerprint, secret
 
 CURRENT, OLD, THEIRS = secret("current"), secret("old"), secret("theirs")
@@ -203,3 +203,14 @@ def test_a_plug_ins_store_that_has_no_room_for_a_trial_is_tried_in_its_own_way(k
     store = MemoryStore(value=CURRENT)
     store.arm = kind  # type: ignore[method-assign]
     assert check_one(store).writability == Writability(True, "in its own way")
+
+
+def test_what_a_store_can_not_be_told_it_does_without() -> None:
+    class Impatient(ArmedWithout):
+        patience = property(lambda self: "theirs")  # type: ignore[assignment]
+
+    for armed in (Impatient(), Frozen()):
+        tell(armed, patience=1.0)
+    told = ArmedWithout()
+    tell(told, patience=1.0)
+    assert (Impatient().patience, Frozen().patience, told.patience) == ("theirs", 0.0, 1.0)
