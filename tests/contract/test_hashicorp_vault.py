@@ -269,6 +269,20 @@ def test_how_long_versions_last_is_read_where_the_token_may(kv2):
     assert not ready(blind).prove_writable().warning
 
 
+def test_what_only_a_warning_hangs_on_may_be_refused(kv2):
+    """The token has the capability, and its policy wants the answer wrapped."""
+    kv2.put(HELD)
+    policy = (
+        kv2.policy()
+        + f"""
+        path "secret/metadata/{kv2.path}" {{ capabilities = ["read", "patch"] min_wrapping_ttl = "1m" }}"""
+    )
+    armed = ready(kv2.config(conn_id=kv2.connection(token_for(policy))))
+    with pytest.raises(StoreRefused):
+        armed._look(f"metadata/{kv2.path}")
+    assert armed.prove_writable().proven
+
+
 def test_what_a_policy_says_of_parameters_is_found_by_the_trial(kv2):
     """Capabilities alone look fine."""
     kv2.put(HELD)

@@ -121,7 +121,7 @@ def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
         yield subject.finding(
             "rotated_elsewhere",
             f"Featurebase's audit log shows a refresh at {refresh.at.isoformat(timespec='seconds')} by {refresh.by}, "
-            "and no run of this provider recorded one at that time",
+            "and no run of this provider recorded it or has run since",
         )
     if limit is None:
         return

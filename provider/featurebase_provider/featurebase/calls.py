@@ -63,6 +63,7 @@ class ApiCall(Generic[T]):
     :param answer: the model of a successful response.
     :param webhook_id: the webhook that the response must be about, where the caller named one.
     :param confidential: values in the request body that must not be shown if the API quotes them.
+    :param once: whether it is sent once though it is a read: nobody waits for the answer.
     """
 
     method: Method
@@ -72,11 +73,12 @@ class ApiCall(Generic[T]):
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     confidential: tuple[str, ...] = field(default=(), repr=False)
+    once: bool = False
 
     @property
     def retry_safe(self) -> bool:
         """Whether the call may be sent again: only reads, since the API has no idempotency key for writes."""
-        return self.method == "GET"
+        return self.method == "GET" and not self.once
 
 
 def list_webhooks_call(
@@ -91,14 +93,14 @@ def list_webhooks_call(
 def list_audit_logs_call(
     action: Action | None = None, since: datetime | None = None, limit: int = LARGEST_PAGE, cursor: str | None = None
 ) -> ApiCall[AuditLogPage]:
-    """Describe reading one page of the workspace's audit log, newest first.
+    """Describe reading one page of the workspace's audit log, newest first. Nothing waits for it: it is sent once.
 
     :param since: the earliest moment of interest, aware; entries of that very moment are included.
     """
     start = since.isoformat() if since is not None else None
     params = {"limit": str(limit), "cursor": cursor, "action": action, "startDate": start}
     given = {name: value for name, value in params.items() if value is not None}
-    return ApiCall("GET", AUDIT_LOGS_PATH, AuditLogPage, params=given)
+    return ApiCall("GET", AUDIT_LOGS_PATH, AuditLogPage, params=given, once=True)
 
 
 def get_webhook_call(webhook_id: str) -> ApiCall[Webhook]:

@@ -35,6 +35,8 @@ T = TypeVar("T")
 Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
 CLOSE_SECONDS = 2.0
 """How long the closing of one store may delay the others."""
+TURN_SECONDS = 5.0
+"""How long a store waits at most while another one that shares its place is written: its readers wait, too."""
 NOT_READABLE = "not readable: the store accepted the secret, but it is write-only and can't be read back"
 
 
@@ -297,7 +299,8 @@ def distribute(
     The stores in ``ready`` must have been read before the secret: then a conditional write can't undo a newer one.
 
     Stores that share a place (keys of one file or secret) are written one after the other, because not every place
-    notices that a neighbour was written in between. If one hangs, the next waits for half of its own timeout.
+    notices that a neighbour was written in between. If one hangs, the others wait for half of their own timeout,
+    at most :data:`TURN_SECONDS`.
 
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
@@ -309,7 +312,7 @@ def distribute(
         terms = rule_for(store, rule)
 
         def run() -> StoreOutcome:
-            with _turn(turns[place_of(store)], store.timeout / 2):
+            with _turn(turns[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
                 changed = converge(armed, secret, terms, held=ready.held[label])
             exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"

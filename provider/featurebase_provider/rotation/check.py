@@ -9,7 +9,7 @@ from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreForeignValue
 from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
-from featurebase_provider.rotation.store import StoreMark
+from featurebase_provider.rotation.store import StoreMark, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,9 +82,9 @@ def check_stores(
         if current is not None:
             problems.update(ready.foreign(rule, current=current))
         for label, held in ready.held.items():
-            armed = ready.armed[label]
-            armed.trial = trial_like(secret, held.current, held.previous)
-            armed.trial_mark = StoreMark(rule.webhook_id, armed.trial.fingerprint, rule.managed_from)
+            trial = trial_like(secret, held.current, held.previous)
+            mark = StoreMark(rule.webhook_id, trial.fingerprint, rule.managed_from)
+            tell(ready.armed[label], trial=trial, trial_mark=mark)
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(

@@ -131,11 +131,15 @@ class History:
         return SecretAge(at_least if at_most is None else min(at_least, at_most), at_most)
 
     def explains(self, refreshed_at: datetime) -> bool:
-        """Whether a refresh at this time is one that a run recorded, or is older than what runs recorded."""
+        """Whether runs know of a refresh at this time: one recorded it, or first saw a secret after it.
+
+        A rotate task that was lost before it recorded its refresh finds the new secret in its next try; a run with
+        ``distribute`` finds what a person refreshed. What is older than all that runs recorded counts as known.
+        """
         own = [at for secret in self.secrets if (at := moment_of(secret.refreshed_at)) is not None]
         seen = [at for secret in self.secrets if (at := moment_of(secret.first_seen)) is not None]
-        return refreshed_at <= min([*own, *seen], default=refreshed_at) or any(
-            abs(refreshed_at - at) <= SAME_REFRESH or at > refreshed_at for at in own
+        return refreshed_at <= max([*own, *seen], default=refreshed_at) or any(
+            refreshed_at - at <= SAME_REFRESH for at in own
         )
 
     def current_since(self, fingerprint: str) -> datetime | None:

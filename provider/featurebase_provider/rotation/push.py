@@ -10,6 +10,7 @@ from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import NotConverged, StoreConflict
 from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.store import tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,7 @@ def push_until_agreed(
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
     """
-    armed.patience = PATIENCE
+    tell(armed, patience=PATIENCE)
     changed = False
     conflict: StoreConflict | None = None
     for _ in range(ROUNDS):
@@ -116,7 +117,7 @@ def push_all_until_agreed(
     """
     with arming(stores) as ready:
         for label, armed in ready.armed.items():
-            armed.patience = ready.stores[label].timeout / 2
+            tell(armed, patience=ready.stores[label].timeout / 2)
         for _ in range(ROUNDS):
             webhook = read_current(api, webhook_id, order, clock=clock)
             terms = rule.knowing(known=order.seen)

@@ -47,7 +47,7 @@ class RefreshLog:
     """The refreshes of a workspace's webhooks.
 
     :param newest: the newest refresh of each webhook, by webhook id.
-    :param problem: why the log can't be read, or None.
+    :param problem: why the log, or the older part of it, can't be read; None if it can.
     """
 
     newest: Mapping[str, LoggedRefresh] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def read_refresh_log(api: ReadsAuditLog, since: datetime | None = None) -> Refre
             if known is None or known.at < entry.created_at:
                 newest[webhook_id] = LoggedRefresh(entry.created_at, _actor(entry.actor))
     except ApiError as exc:
-        return RefreshLog(problem=exc.summary)
+        return RefreshLog(newest, exc.summary)
     return RefreshLog(newest)
 
 

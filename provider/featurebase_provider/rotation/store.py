@@ -8,6 +8,7 @@ the client and logs in, in parallel with all other stores. Then it can be read a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -103,16 +104,19 @@ class ArmedStore(ABC):
     main_thread_only: ClassVar[bool] = False
     """True if any of the methods calls Airflow's SDK, which is safe only on the task's main thread."""
 
+    trial: SigningSecret = trial_like()
+    """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
+
+    trial_mark: StoreMark = StoreMark("", trial.fingerprint, "")
+    """The mark that goes with it; whoever knows the webhook sets its own. No ``webhook_id``: it is not known."""
+
+    patience: float = 0.0
+    """Seconds that :meth:`write` may wait for the steps that follow it, such as a copy. A rotation does not wait, and
+    leaves the store unfinished. A push, which delays no other store, sets more."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         """Label and target, for messages: ``object_storage (file:///etc/app/webhook.env)``."""
-        self.trial = trial_like()
-        """What :meth:`prove_writable` tries to write; whoever knows a secret of the webhook sets one like it."""
-        self.trial_mark = StoreMark("", self.trial.fingerprint, "")
-        """The mark that goes with it; whoever knows the webhook sets its own. No ``webhook_id``: it is not known."""
-        self.patience = 0.0
-        """Seconds that :meth:`write` may wait for the steps that follow it, such as a copy. A rotation does not wait,
-        and leaves the store unfinished. A push, which delays no other store, sets more."""
 
     def connect(self) -> None:  # noqa: B027 - some stores have nothing to connect to
         """Build the client and log in: the slow steps that need no Airflow. Called before any other method.
@@ -163,6 +167,17 @@ class ArmedStore(ABC):
 
     def close(self) -> None:  # noqa: B027 - some stores have nothing to give back
         """Close connections. Safe to call twice, and after connecting has failed."""
+
+
+def tell(armed: ArmedStore, **facts: object) -> None:
+    """Set attributes of a store. A plug-in's that uses a name for something else, or can't be changed, is left alone.
+
+    :param facts: values of attributes for which :class:`ArmedStore` has a default.
+    """
+    for name, value in facts.items():
+        if getattr(armed, name, None) is getattr(ArmedStore, name):
+            with suppress(AttributeError):  # such as a frozen dataclass
+                setattr(armed, name, value)
 
 
 class Store(Protocol):

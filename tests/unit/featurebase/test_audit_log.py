@@ -108,3 +108,17 @@ def test_what_is_new_is_accepted(new: dict[str, Any]) -> None:
 def test_where_it_may_not_be_read(drive: Drive, status: int, kind: type[ApiError]) -> None:
     with pytest.raises(kind):
         drive(lambda request: httpx.Response(status, json={"error": {"type": "x"}}))("audit_log")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_log_that_does_not_answer_holds_nobody_up(drive: Drive, status: int) -> None:
+    """Nothing depends on it, so it is asked once: with the waits of a read, a preflight would stand for minutes."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(status, headers={"Retry-After": "60"})
+
+    with pytest.raises(ApiError):
+        drive(answer)("audit_log", "webhook.secret_rotated")
+    assert asked == ["/v2/audit-logs"]

@@ -293,10 +293,14 @@ def test_stores_that_share_a_place_are_written_one_after_the_other() -> None:
     assert most == 1
 
 
-def test_a_store_that_hangs_does_not_cost_its_neighbour_the_write() -> None:
-    """The neighbour waits for half of its time, and then goes ahead."""
+@pytest.mark.parametrize(("timeout", "patience"), [(0.2, 5.0), (600, 0.1)])
+def test_a_store_that_hangs_does_not_cost_its_neighbour_the_write(
+    monkeypatch: pytest.MonkeyPatch, timeout: float, patience: float
+) -> None:
+    """The neighbour waits for half of its time, and with a long one for no longer than its readers should."""
+    monkeypatch.setattr(distribution, "TURN_SECONDS", patience)
     gate = threading.Event()
-    stores = [InOnePlace("a", value=OLD, timeout=60), InOnePlace("b", value=OLD, timeout=0.2)]
+    stores = [InOnePlace("a", value=OLD, timeout=60), InOnePlace("b", value=OLD, timeout=timeout)]
     stores[0].write_script.append(lambda: gate.wait(60))
     stores[1].after_write.append(gate.set)
     with arming(stores) as ready:

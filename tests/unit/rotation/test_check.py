@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import StoreCheck, check_stores
 from featurebase_provider.rotation.errors import StoreForeignValue, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.store import StoreMark, Writability
+from featurebase_provider.rotation.store import ArmedStore, StoredValue, StoreMark, Writability, tell
 from tests.world.fakes import WEBHOOK_ID, ArmedMemory, MemoryStore, a_rule, failing, fingerprint, secret
-
-if TYPE_CHECKING:
-    from featurebase_provider.rotation.store import ArmedStore
 
 CURRENT, OLD, THEIRS = secret("current"), secret("old"), secret("theirs")
 RULE = a_rule(known=frozenset({OLD.fingerprint}))
@@ -152,3 +150,67 @@ def test_a_store_is_tried_in_the_name_of_its_webhook_with_a_value_like_its_secre
     (armed,) = tried
     assert len(armed.trial.reveal()) == len(longest.reveal())
     assert armed.trial_mark == StoreMark(WEBHOOK_ID, armed.trial.fingerprint, RULE.managed_from)
+
+
+class ArmedWithout(ArmedStore):
+    """A store of an earlier time: it knows nothing of trials, and does not call the constructor."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+
+    def read(self) -> StoredValue:
+        return StoredValue(CURRENT)
+
+    def write(self, pair: object, *, held: object, mark: object) -> None: ...
+
+    def prove_writable(self) -> Writability:
+        return Writability(True, "in its own way")
+
+
+class WithItsOwnTrial(ArmedWithout):
+    """It has the name already, for something else."""
+
+    def trial(self) -> bool:  # type: ignore[override]
+        return True
+
+    def prove_writable(self) -> Writability:
+        return Writability(self.trial(), "in its own way")
+
+
+class WithAProperty(ArmedWithout):
+    @property
+    def trial(self) -> str:  # type: ignore[override]
+        return "theirs"
+
+
+class WithAnAttribute(ArmedWithout):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trial = 3  # type: ignore[assignment]
+
+    def prove_writable(self) -> Writability:
+        assert self.trial == 3
+        return super().prove_writable()
+
+
+@dataclass(frozen=True)
+class Frozen(ArmedWithout):
+    name: str = "memory"
+
+
+@pytest.mark.parametrize("kind", [ArmedWithout, WithItsOwnTrial, WithAProperty, WithAnAttribute, Frozen])
+def test_a_plug_ins_store_that_has_no_room_for_a_trial_is_tried_in_its_own_way(kind: type[ArmedStore]) -> None:
+    store = MemoryStore(value=CURRENT)
+    store.arm = kind  # type: ignore[method-assign]
+    assert check_one(store).writability == Writability(True, "in its own way")
+
+
+def test_what_a_store_can_not_be_told_it_does_without() -> None:
+    class Impatient(ArmedWithout):
+        patience = property(lambda self: "theirs")  # type: ignore[assignment]
+
+    for armed in (Impatient(), Frozen()):
+        tell(armed, patience=1.0)
+    told = ArmedWithout()
+    tell(told, patience=1.0)
+    assert (Impatient().patience, Frozen().patience, told.patience) == ("theirs", 0.0, 1.0)

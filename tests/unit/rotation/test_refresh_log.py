@@ -67,6 +67,19 @@ def test_a_log_that_cannot_be_read_is_an_answer(error: Exception) -> None:
     assert "/v2/audit-logs" in log.problem
 
 
+def test_what_was_read_before_a_failure_counts() -> None:
+    """It is the newest part."""
+
+    class Breaking:
+        def audit_log(self, action: Any = None, since: Any = None) -> Any:
+            yield a_logged_refresh(START)
+            raise ApiUnavailable("GET", "/v2/audit-logs", 500)
+
+    log = read_refresh_log(Breaking())
+    assert log.refreshed_at(WEBHOOK_ID) == START
+    assert log.problem is not None
+
+
 def test_a_long_log_is_not_read_to_its_end() -> None:
     entries = [a_logged_refresh(START - number * MINUTE, "1" * 24) for number in range(MOST_ENTRIES)]
     log = read_refresh_log(logging(*entries, a_logged_refresh(START - DAY)))
@@ -101,9 +114,9 @@ def test_what_a_run_recorded_counts_more_than_the_log() -> None:
 
 
 def test_which_refreshes_runs_explain() -> None:
-    """Those that a run recorded, give or take the request's own time; and what is older than all that runs know."""
+    """Those that a run recorded, give or take the request's own time; and what is older than what runs saw since."""
     ours = START - 2 * DAY
-    history = seen((A, START - 9 * DAY)).seeing(B, START.isoformat(), refreshed_at=ours.isoformat())
+    history = seen((A, START - 9 * DAY)).seeing(B, ours.isoformat(), refreshed_at=ours.isoformat())
     assert history.explains(ours + MINUTE)
     assert history.explains(ours - MINUTE)
     assert not history.explains(ours + 5 * MINUTE)
@@ -111,3 +124,10 @@ def test_which_refreshes_runs_explain() -> None:
     assert history.explains(START - 10 * DAY)
     assert not seen((A, START - 9 * DAY)).explains(START - DAY)
     assert History(WEBHOOK_ID).explains(START)
+
+
+def test_a_refresh_whose_secret_a_run_has_seen_since_is_no_news() -> None:
+    """Rotate was lost before it recorded its refresh, or a person refreshed and had it distributed."""
+    history = seen((A, START - 9 * DAY), (B, START - DAY))
+    assert history.explains(START - DAY - 5 * MINUTE)
+    assert not history.explains(START - DAY + 5 * MINUTE), "and nobody has run anything since that one"

@@ -41,6 +41,9 @@ def test_the_tier_says_how_much(tier: str | None, most: int) -> None:
         (r"\p{Lower}+_a", "whsec_a", None),
         (r"[a-z_&&[^q]]+", "whsec_a", None),  # means something else in Java
         (r"[[a-z]_]+", "whsec_a", None),
+        (r"^([a-z]+_?)+$", "a" * 60 + "+", None),  # takes Python for ever
+        (r"^(\w{1,9}){2,}$", "a" * 60 + "+", None),
+        (r"^(whsec)?_?[a-z]+$", "whsec_a", True),
     ],
 )
 def test_a_pattern_is_compared_as_far_as_it_can_be(pattern: str, text: str, taken: bool | None) -> None:

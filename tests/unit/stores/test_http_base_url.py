@@ -72,6 +72,13 @@ def test_fields_that_repeat_or_contradict_one_another(monkeypatch, connection, s
     assert "hidden" not in str(caught.value)
 
 
+def test_a_path_that_really_is_there_twice_can_be_written(monkeypatch):
+    """As the message says: behind a gateway that is named as the service is."""
+    with pytest.raises(StoreUnusable, match="write all of it into url"):
+        arm(monkeypatch, "/secrets/value", host="https://gateway.example.com/secrets")
+    assert arm(monkeypatch, "/secrets/secrets/value", host="https://gateway.example.com")
+
+
 def test_the_path_of_read_and_check_counts_too():
     with pytest.raises(StoreUnusable, match="sent twice"):
         check_base_url("a store", "https://api.example.com/api", ["/write", "/api/read"])

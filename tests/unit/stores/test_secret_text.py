@@ -93,8 +93,9 @@ def test_the_message_names_ten_keys_at_most_and_makes_them_safe() -> None:
 def test_the_place_of_the_previous_secret_holds_nothing_else() -> None:
     assert bare_secret("a store", None, "the key b") is None
     assert bare_secret("a store", "whsec_old", "the key b") == OLD
-    with pytest.raises(StoreRefused, match=r"the key b holds variables \(KEY=...\), not a bare secret"):
+    with pytest.raises(StoreRefused, match=r"the key b holds variables \(KEY=...\), not a bare secret") as caught:
         bare_secret("a store", "HOST=a\nPORT=b", "the key b")
+    assert str(caught.value).endswith("Name another place for it, or empty this one"), "no format would help there"
 
 
 REDIS = {"key": "app:settings"}

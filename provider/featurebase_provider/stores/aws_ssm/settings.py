@@ -28,6 +28,9 @@ _MOST_VERSIONS = 100
 _JAVA_ONLY = re.compile(r"\[\^?\[|&&|--|\|\||~~")
 """What Python reads differently, within a set of characters, from other kinds of expressions, such as Java's."""
 
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+"""What may take Python for ever, such as ``(a+)+``, with the whole process standing still meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSettings:
@@ -109,7 +112,8 @@ class ParameterSettings:
         if not pattern:
             return True
         try:
-            compiled = None if _JAVA_ONLY.search(pattern) else re.compile(pattern)
+            untold = _JAVA_ONLY.search(pattern) or _REPEATED_GROUP.search(pattern)
+            compiled = None if untold else re.compile(pattern)
         except re.error:
             compiled = None
         if compiled is None:

@@ -49,6 +49,6 @@ def _fault(base_url: str, urls: list[str]) -> tuple[str, str] | None:
     if path and any(url.partition("?")[0].startswith(f"{path}/") for url in urls):
         return (
             f"ends with the path {path}, with which url begins too: it would be sent twice",
-            "Remove it from the connection's host, or from url",
+            "Remove it from the connection's host, or from url; if it really is there twice, write all of it into url",
         )
     return None

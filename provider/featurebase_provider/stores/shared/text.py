@@ -24,7 +24,8 @@ def bare_secret(store: str, text: str | None, where: str) -> SigningSecret | Non
     :param where: what the place is, for messages.
     :raises StoreRefused: it holds more than a secret, which a write would lose.
     """
-    return secret_or_none(RawFormat(store, line_break=False, where=where).read(text).current) if text else None
+    raw = RawFormat(store, line_break=False, where=where, advice="Name another place for it, or empty this one")
+    return secret_or_none(raw.read(text).current) if text else None
 
 
 class SecretText:

@@ -68,10 +68,11 @@ class RawFormat:
     :param store: the store's name, for messages.
     :param line_break: False where a line break at the end is part of the value (an Airflow Variable).
     :param where: what holds the text, for messages.
+    :param advice: what to do about a text that holds more; None for the format that fits.
     """
 
-    def __init__(self, store: str, *, line_break: bool = True, where: str = "it") -> None:
-        self._store, self._line_break, self._where = store, line_break, where
+    def __init__(self, store: str, *, line_break: bool = True, where: str = "it", advice: str | None = None) -> None:
+        self._store, self._line_break, self._where, self._advice = store, line_break, where, advice
 
     def _split(self, text: str) -> tuple[str, str]:
         ending = re.search(r"\r?\n\Z", text) if self._line_break else None
@@ -83,7 +84,9 @@ class RawFormat:
             raise StoreRefused(self._store, f"{self._where} holds binary data; nothing was changed")
         if more := more_than_secret(text):
             raise StoreRefused(
-                self._store, f"{self._where} holds {more.what}, not a bare secret; nothing was changed", more.advice
+                self._store,
+                f"{self._where} holds {more.what}, not a bare secret; nothing was changed",
+                self._advice or more.advice,
             )
         return Contents(self._split(text)[0] or None, present=True)
 

@@ -95,7 +95,7 @@ class JsonFormat:
                     raise StoreRefused(
                         self._store,
                         f"it spells {member.key!r} as one name with dots; nothing was changed",
-                        "Write the key as a list of names",
+                        "Write the key as a list of names: a name with dots is one of them",
                     )
 
     def _root(self, text: str) -> JsonObject:
