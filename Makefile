@@ -29,7 +29,7 @@ ALL_CORES := --numprocesses=auto
 CORE := featurebase rotation audit
 
 # Runs one part after the other, up to the first that fails, and ends with a table of times and the total of tests.
-parts = status=0; export FEATUREBASE_CRASH=short FEATUREBASE_FAULTS=short; \
+parts = status=0; export FEATUREBASE_CRASH=short FEATUREBASE_FAULTS=short FEATUREBASE_CONTRACT=short; \
 	for part in $(1); do $(MAKE) --no-print-directory $$part || { status=$$?; break; }; done; \
 	$(BIN)/python scripts/test_summary.py $(REPORT); exit $$status
 
@@ -58,7 +58,7 @@ test: setup ## what to run before a commit: every quick check, and one rotation 
 
 .PHONY: proofs
 proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; at most 30 minutes
-	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage matrix $(LATE_SUITES))
+	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage contract-rest matrix $(LATE_SUITES))
 
 .PHONY: lint
 lint: setup ## style, spelling, shell syntax, workflows
@@ -88,6 +88,10 @@ properties: setup ## 2,000 stories of overlapping Dag runs, and hostile input, a
 .PHONY: contract
 contract: setup ## one suite for all stores; the vendor's own client against the sandbox
 	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/contract
+
+.PHONY: contract-rest
+contract-rest: setup ## what `make test` leaves out of that: further formats and servers, shapes of files, recipes
+	@$(TIMED) $@ env FEATUREBASE_CONTRACT=rest $(PYTEST) $(ALL_CORES) tests/contract
 
 .PHONY: coverage
 coverage: setup ## branch coverage of featurebase/, rotation/ and audit/, by their own unit tests

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,31 @@ CASES = {
     "variable_json": "tests.contract.variable_cases:VariableJsonCase",
 }
 """Every store that has to conform; a new store adds a line and a case file."""
+
+VARIANTS = {
+    "aws_secrets_manager_dotenv", "aws_secrets_manager_raw", "aws_ssm_raw", "azure_blob", "azure_raw", "gcp_raw",
+    "gcs_json", "github_environment", "github_organization", "http_consul_dotenv", "http_etcd", "kubernetes_json",
+    "local_nested_json", "local_properties", "local_raw", "local_yaml", "memory_json", "redis_dotenv", "redis_string",
+    "sql_postgres_json", "sql_postgres_statements", "sql_sqlite", "vault_kv1_nested", "vault_kv2_json_text",
+    "vault_kv2_nested", "variable_raw",
+}  # fmt: skip
+"""Cases of a store type that has another case; and tests that take long: `make proofs` has them, `make test` not."""
+LONG = {"test_corpus.py", "test_http_recipes.py", "test_sql_poolers.py", "test_sql_trials.py"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """FEATUREBASE_CONTRACT: ``short`` leaves variants and long tests out, ``rest`` has nothing else."""
+    form = os.environ.get("FEATUREBASE_CONTRACT", "full")
+    if form == "full":
+        return
+    left = [item for item in items if _is_of_the_rest(item) is not (form == "rest")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_of_the_rest(item: pytest.Item) -> bool:
+    case = item.callspec.params.get("case") if hasattr(item, "callspec") else None
+    return item.path.name in LONG or case in VARIANTS
 
 
 @pytest.fixture(params=sorted(CASES))
