@@ -156,7 +156,7 @@ def test_webhook_paused_by_a_person_stays_paused(airflow: InProcessAirflow, worl
     world.api("PATCH", f"/v2/webhooks/{world.webhook_id}", json={"status": "paused"})
     airflow.go_on(run)
     assert (run.state, run.states["settle"], run.states["report"]) == ("failed", "failed", "success")
-    assert "set the webhook active in Featurebase" in run.error("settle")
+    assert "set it active in Featurebase" in run.error("settle")
     assert world.webhook["status"] == "paused"
 
 

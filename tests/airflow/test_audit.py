@@ -78,7 +78,8 @@ def is_paused(dag: DAG) -> bool:
 
 
 def date_back(airflow: InProcessAirflow, world: FeaturebaseWorld, webhook_id: str, by: timedelta) -> None:
-    """Let all that is remembered of a webhook's secrets have happened that much earlier."""
+    """Let all that is remembered of a webhook's secrets have happened that much earlier; Featurebase tells nobody."""
+    world.control("POST", "/behaviour", audit_log="forbidden")
     name = f"{WebhookMemory(DictMemory(), world.url, webhook_id).prefix}history"
     record = json.loads(airflow.variables(name)[name])
     for one in record["secrets"]:
@@ -215,7 +216,29 @@ def test_an_all_clear_needs_no_secret_refreshed_by_us(
     assert {key: event[key] for key in ("audited", "stores", "open", "ignored", "findings")} == {
         "audited": 1, "stores": 1, "open": 0, "ignored": 0, "findings": [],
     }  # fmt: skip
-    assert (world.calls("GET"), world.calls("POST", "/secret"), world.calls("PATCH")) == (1, 0, 0)
+    assert (world.calls("GET", "/v2/webhooks"), world.calls("GET", "/v2/audit-logs"), world.calls()) == (1, 1, 3)
+
+
+def test_featurebases_own_log_tells_when_and_by_whom(
+    airflow: InProcessAirflow, world: FeaturebaseWorld, tmp_path: Path
+) -> None:
+    """A refresh that no run made is found, until a run has seen what it left; and ages are exact from the first day."""
+    dags = load(airflow, tmp_path, [world.entry(probe=None)])
+    first = airflow.start(dags[AUDIT])
+    assert first.xcoms["audit"]["webhooks"][0]["age"].startswith("unknown")
+    airflow.start(dags[f"featurebase_rotate__{world.name}"])
+    world.control("POST", "/clock", advance=600)
+    world.api("POST", f"/v2/webhooks/{world.webhook_id}/secret")
+    world.control("POST", "/clock", advance=3 * 86400)
+
+    run = airflow.start(dags[AUDIT])
+
+    assert kinds(run)["rotated_elsewhere"] == [world.name]
+    details = {one["kind"]: one["detail"] for one in run.xcoms["audit"]["findings"]}
+    assert "by the API key 'sandbox'" in details["rotated_elsewhere"]
+    assert run.xcoms["audit"]["webhooks"][0]["age"] == "3 d"
+    assert "metadata" not in json.dumps(run.xcoms)
+    assert all(secret not in json.dumps(run.xcoms) for secret in world.secrets.values())
 
 
 def test_what_is_broken_costs_the_rest_nothing(
@@ -275,7 +298,8 @@ def test_a_hundred_webhooks_in_one_run(airflow: InProcessAirflow, tmp_path: Path
     report = run.xcoms["audit"]
     assert (report["audited"], report["stores"]) == (100, 300)
     assert report["counts"] == {"store_absent": 1, "webhook_unconfigured": 20}
-    assert calls == [("GET", "/v2/webhooks")] * 2 + [("GET", f"/v2/webhooks/{entries[7]['webhook_id']}")]
+    again = ("GET", f"/v2/webhooks/{entries[7]['webhook_id']}")
+    assert calls == [*[("GET", "/v2/webhooks")] * 2, ("GET", "/v2/audit-logs"), again]
     assert len(json.dumps(report)) < 300_000
     if path_to := os.environ.get("FEATUREBASE_AUDIT_FIGURES"):
         Path(path_to).write_text(f"{report['seconds']} s, XCom {len(json.dumps(report))} B\n")

@@ -100,7 +100,7 @@ def test_a_missing_connection_holds_nobody_up(airflow: InProcessAirflow, worlds:
     dag = load(airflow, lost.entry(featurebase_conn_id="nowhere"), found.entry(probe=None), retries=20)
     run = airflow.start(dag, ALL)
     assert [len(run.errors["webhook.plan[0]"]), len(run.errors["summary"])] == [1, 1]
-    assert "connection 'nowhere': there is no such Airflow connection here" in run.error("webhook.plan[0]")
+    assert "connection 'nowhere': this Airflow connection does not exist" in run.error("webhook.plan[0]")
     assert [row["outcome"] for row in run.xcoms["summary"]] == ["nothing_changed", "rotated"]
 
 
@@ -114,7 +114,7 @@ def test_unknown_name_holds_nobody_up(airflow: InProcessAirflow, world: Featureb
         "plan": "failed", "rotate": "upstream_failed", "push": "upstream_failed", "probe": "upstream_failed",
         "confirm": "upstream_failed", "report": "skipped",
     }  # fmt: skip
-    assert f"no webhook of this name; nothing was changed. Known:{world.name}." in run.error("webhook.plan[0]")
+    assert f"no webhook of this name; nothing was changed. Known: {world.name}." in run.error("webhook.plan[0]")
     assert (branch(run, 1)["push"], branch(run, 1)["report"], world.refreshes()) == ("success", "success", 1)
     assert in_stores(airflow, world) == everywhere(world.secret)
     assert [row["outcome"] for row in run.xcoms["summary"]] == ["no report", "rotated"]
