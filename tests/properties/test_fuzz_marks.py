@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +79,9 @@ def test_any_annotation_is_a_note_or_none(note: str) -> None:
         keys=("KEY", None),
         text=KubernetesSecretStore(namespace="n", name="webhook", key="KEY").entry_text(create=False),
         create=False,
+        shared=False,
         restart=(),
+        spread=timedelta(0),
     )
     held = armed.read()
     assert held.shown == fingerprint_of("w")
