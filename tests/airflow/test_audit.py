@@ -230,7 +230,7 @@ def test_featurebases_own_log_tells_when_and_by_whom(
     airflow.start(dags[f"featurebase_rotate__{world.name}"])
     world.control("POST", "/clock", advance=600)
     world.api("POST", f"/v2/webhooks/{world.webhook_id}/secret")
-    world.control("POST", "/clock", advance=3 * 86400)
+    world.control("POST", "/clock", advance=3.5 * 86400)
 
     run = airflow.start(dags[AUDIT])
 
