@@ -21,6 +21,8 @@ _SETTINGS = ("content_type", "cache_control", "content_encoding", "content_langu
 class AzureBlob(RemoteObject):
     """One blob: its ETag is the condition of the write; metadata, tags and access tier go over."""
 
+    container = "container"
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the blob on the condition that its ETag is the one read, or that it still does not exist.
 
@@ -31,15 +33,6 @@ class AzureBlob(RemoteObject):
                 self.fs.pipe_file(self.path, data, mode="create")
             else:
                 self._run(self._replace, data, held.state["etag"])
-
-    def _check_container(self) -> None:
-        container = self.fs.split_path(self.path)[0]
-        try:
-            self.fs.info(container)
-        except FileNotFoundError:
-            raise StoreRefused(
-                self.store, f"the container {container} does not exist", "Correct the path; nothing was changed"
-            ) from None
 
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Send a block that is never made part of the blob, and which Azure forgets; read what must go over."""

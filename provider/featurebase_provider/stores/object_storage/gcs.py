@@ -31,6 +31,8 @@ _HOLDS = ("temporaryHold", "eventBasedHold", "retention", "retentionExpirationTi
 class GcsObject(RemoteObject):
     """One object, compared just before it is written; it is created on the condition that nobody else has."""
 
+    container = "bucket"
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object if it still is as it was read; ``mark`` is not kept."""
         now = self.read()
@@ -39,15 +41,6 @@ class GcsObject(RemoteObject):
         with self._translated("written"):
             kept = {"mode": "create"} if now.data is None else self._kept(now.state)
             self.fs.pipe_file(self.path, data, **kept)
-
-    def _check_container(self) -> None:
-        container = self.fs.split_path(self.path)[0]
-        try:
-            self.fs.info(container)
-        except FileNotFoundError:
-            raise StoreRefused(
-                self.store, f"the bucket {container} does not exist", "Correct the path; nothing was changed"
-            ) from None
 
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Say that only a write can show it, and what gcsfs can't keep."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark, Writability
@@ -27,6 +27,9 @@ class RemoteObject:
     :param path: the object's path as ``fs`` names it.
     """
 
+    container: ClassVar[str | None] = None
+    """What the storage calls the place that its objects lie in; None where folders are made as needed."""
+
     store: str
     fs: AbstractFileSystem
     path: str
@@ -45,10 +48,19 @@ class RemoteObject:
             return HeldObject(check_size(self.store, data), info)
 
     def _check_container(self) -> None:
-        """Tell a missing bucket from a missing object, where the storage has such; folders are made as needed.
+        """Tell a missing container from a missing object, where the storage has such.
 
         :raises StoreRefused: it does not exist.
         """
+        if self.container is None:
+            return
+        name = self.fs.split_path(self.path)[0]
+        try:
+            self.fs.info(name)
+        except FileNotFoundError:
+            raise StoreRefused(
+                self.store, f"the {self.container} {name} does not exist", "Correct the path; nothing was changed"
+            ) from None
 
     def changing(self, held: HeldObject) -> AbstractContextManager[HeldObject]:
         """Keep nobody out."""
