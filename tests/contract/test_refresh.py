@@ -22,7 +22,7 @@ from featurebase_provider.rotation.all_stores import arming, distribute
 from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule, converge
-from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.stores.registry import store_class
 from tests.contract.hashicorp_vault_cases import VaultKv2Case
 from tests.contract.store_case import HELD, NEW, ready
@@ -186,7 +186,7 @@ def test_a_push_is_done_when_the_copy_is(world: World) -> None:
     world.operator.lag = 0.3
     api.history.append(a_webhook(NEW))
     config = world.config(adopt=True)
-    pushed = push_until_agreed(api, WEBHOOK_ID, ready(config), SecretOrder(), RULE, clock=api.clock)
+    pushed = push_until_agreed(OneWebhook(api, WEBHOOK_ID, SecretOrder(), api.clock), ready(config), RULE)
     assert (pushed.changed, world.operator.copies[-1]) == (True, NEW)
     assert ready(config).read().finished is True
 

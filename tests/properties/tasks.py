@@ -14,7 +14,7 @@ from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
-from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import rotate
@@ -147,13 +147,11 @@ class Tasks:
             raise PlanUnreadable(WEBHOOK_ID, "rotate left no result")
         history = recall(self.memory)
         store = next(one for one in self.stores if one.label == label)
+        order = order_of(outcome.plan, outcome, history, self.clock.server_now())
         pushed = push_until_agreed(
-            self.api,
-            WEBHOOK_ID,
+            OneWebhook(self.api, WEBHOOK_ID, order, self.clock.in_a_try),
             store.arm(),
-            order_of(outcome.plan, outcome, history, self.clock.server_now()),
             rule_for(store, self.rule(outcome.plan, history, *outcome.known)),
-            clock=self.clock.in_a_try,
         )
         result = StoreOutcome(
             label, store.target, "written" if pushed.changed else "unchanged", pushed.webhook.fingerprint

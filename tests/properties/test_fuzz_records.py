@@ -17,7 +17,7 @@ from featurebase_provider.rotation.errors import MemorySpoilt, PlanUnreadable
 from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
@@ -91,14 +91,7 @@ def test_a_result_is_read_or_refused(raw: Any) -> None:
     order = order_of(outcome.plan, outcome, History(WEBHOOK_ID), START)
     rule = a_rule(known=frozenset(outcome.known), previous=outcome.plan.previous)
     with suppress(FeaturebaseError):
-        push_until_agreed(
-            FakeFeaturebase(clock),
-            WEBHOOK_ID,
-            MemoryStore().arm(),
-            order,
-            rule,
-            clock=clock,
-        )
+        push_until_agreed(OneWebhook(FakeFeaturebase(clock), WEBHOOK_ID, order, clock), MemoryStore().arm(), rule)
     report = make_report(
         RunFacts(outcome.plan, outcome, outcome.stores),
         webhook="production",

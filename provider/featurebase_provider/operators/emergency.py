@@ -22,7 +22,7 @@ from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.memory import own_plan, plan_key
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
-from featurebase_provider.rotation.push import AllPushed, push_all_until_agreed
+from featurebase_provider.rotation.push import AllPushed, OneWebhook, push_all_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -268,7 +268,7 @@ class EmergencyPushOperator(EmergencyTask):
         terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
             order = order_of(plan, rotated, history, client.clock.now())
-            pushed = push_all_until_agreed(client, plan.webhook_id, config.stores, order, terms)
+            pushed = push_all_until_agreed(OneWebhook(client, plan.webhook_id, order), config.stores, terms)
         outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,

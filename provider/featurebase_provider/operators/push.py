@@ -13,7 +13,7 @@ from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome,
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
-from featurebase_provider.rotation.push import Pushed, push_until_agreed
+from featurebase_provider.rotation.push import OneWebhook, Pushed, Source, push_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
@@ -61,10 +60,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
             terms = write_rule(plan, also_known=rotated.known if rotated else ())
             rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))
-            order = order_of(plan, rotated, history, client.clock.now())
-            pushed = run_here(
-                f"{store.label} ({store.target})", lambda: _push(client, plan.webhook_id, store, order, rule)
-            )
+            source = OneWebhook(client, plan.webhook_id, order_of(plan, rotated, history, client.clock.now()))
+            pushed = push_here(source, store, rule)
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
         held = outcome.detail or f"holds {outcome.fingerprint}"
@@ -94,6 +91,11 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         return StoreOutcome(store.label, store.target, result, fingerprint, exposure, detail=detail)  # type: ignore[arg-type]
 
 
-def _push(client: Client, webhook_id: str, store: Store, order: SecretOrder, rule: WriteRule) -> Pushed:
-    with connected(store) as armed:
-        return push_until_agreed(client, webhook_id, armed, order, rule)
+def push_here(source: Source, store: Store, rule: WriteRule) -> Pushed:
+    """Connect to a store and update it, on this thread."""
+
+    def push() -> Pushed:
+        with connected(store) as armed:
+            return push_until_agreed(source, armed, rule)
+
+    return run_here(f"{store.label} ({store.target})", push)

@@ -19,13 +19,14 @@ from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.schedule import why_late
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.store import Store
 
 
@@ -101,7 +102,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 raise AirflowSkipException("Skipped: a dry run changes nothing")
             targets = tuple(store.target for store in stores)
             # The stores may hold a secret that an earlier try or another run wrote after the plan was made.
-            history = self.recall(context, memory)
+            history = self.recall(context, self.records(context, plan, memory))
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
@@ -112,12 +113,12 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 doubtful=plan.doubtful(client.clock.now()),
                 say=self.log.warning,
             )
-            outcome = rotate(
+            outcome = self.carry_out(
+                context,
                 swap,
                 stores,
                 write_rule(plan, also_known=history.known),
                 server_now=client.clock.now,
-                require_all=self.require_all_stores,
                 leaked=lambda: self.leaked(memory),
                 may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
             )
@@ -126,7 +127,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         if left_behind is not None:
             self.log.warning("%s", left_behind)
             outcome = replace(outcome, notes=(*outcome.notes, left_behind))
-        self._keep_history(context, memory, outcome, previous_targets(stores))
+        self.keep_history(context, self.records(context, plan, memory), outcome, previous_targets(stores))
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
         missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
@@ -136,6 +137,35 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 "A retry writes the stores without refreshing again",
             )
         return outcome.as_json()
+
+    def carry_out(
+        self,
+        context: Context,
+        swap: CompareAndSwap,
+        stores: Sequence[Store],
+        rule: WriteRule,
+        *,
+        server_now: Callable[[], datetime],
+        leaked: Callable[[], frozenset[str]],
+        may_post: Callable[[], None],
+    ) -> RotationOutcome:
+        """Refresh and write; see :func:`~featurebase_provider.rotation.rotate.rotate`."""
+        return rotate(
+            swap,
+            stores,
+            rule,
+            server_now=server_now,
+            require_all=self.require_all_stores,
+            leaked=leaked,
+            may_post=may_post,
+        )
+
+    def records(self, context: Context, plan: RotationPlan, memory: WebhookMemory) -> WebhookMemory:
+        """The records of the webhook whose secret is refreshed.
+
+        :param memory: the records that hold the plan.
+        """
+        return memory
 
     def state_if_it_fails(self, context: Context) -> str:
         """In the first try nothing has happened yet; in a later one an earlier try may have refreshed."""
@@ -157,7 +187,11 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 f"preflight used {plan.host}, but the connection now points to {host}; this try changed nothing. "
                 "Change the connection back, or trigger a new run",
             )
-        return plan, memory_of(context, host, plan.webhook_id)
+        return plan, self.plan_memory(context, plan)
+
+    def plan_memory(self, context: Context, plan: RotationPlan) -> WebhookMemory:
+        """The records that hold preflight's plan."""
+        return memory_of(context, plan.host, plan.webhook_id)
 
     def _own_plan(self, context: Context, client: Client, memory: WebhookMemory) -> RotationPlan:
         """Without a preflight: the plan of an earlier try, or a new one, which is recorded first."""
@@ -214,7 +248,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 "nothing. Clear preflight, or trigger a new run",
             )
 
-    def _keep_history(
+    def keep_history(
         self, context: Context, memory: WebhookMemory, outcome: RotationOutcome, previous_in: Sequence[str]
     ) -> None:
         """Record the current and the replaced secrets. The rotation is done, so a failure here is only logged."""

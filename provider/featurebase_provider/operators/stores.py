@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
     """The rules by which this Dag run may write stores."""
+    halves = plan.pair.webhooks if plan.pair is not None else {}
     return WriteRule(
         webhook_id=plan.webhook_id,
         managed_from=this_airflow(),
-        known=frozenset({plan.before, *plan.known, *also_known}),
+        known=frozenset({plan.before, *plan.known, *also_known, *(half.before for half in halves.values())}),
         previous=plan.previous,
         replaces=plan.before if plan.refreshes else None,
         leaked=frozenset(plan.leaked),
+        halves=frozenset(halves),
     )
 
 

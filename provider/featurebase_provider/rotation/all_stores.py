@@ -1,7 +1,7 @@
 """Prepares all stores of a webhook, then writes the new secret to all of them at once.
 
-It uses threads, not an executor: a hanging vendor client must neither delay another store nor keep the task's
-process alive, and the standard executors wait for their threads when the interpreter exits.
+It uses threads, not an executor: a hanging vendor client must neither delay another store nor keep the process
+alive, and the standard executors wait for their threads at exit.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.errors import StoreRefused
+    from featurebase_provider.rotation.one_store import Desired
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
 T = TypeVar("T")
@@ -288,20 +289,21 @@ def sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, Fe
 
 def distribute(
     ready: ArmedStores,
-    secret: SigningSecret,
+    wanted: SigningSecret | Desired,
     rule: WriteRule,
     *,
     since: float | None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> dict[str, StoreOutcome]:
-    """Write ``secret`` to all prepared stores in parallel and return every store's outcome.
+    """Write what is wanted to all prepared stores in parallel and return every store's outcome.
 
-    The stores in ``ready`` must have been read before the secret: then a conditional write can't undo a newer one.
+    The stores in ``ready`` must have been read before Featurebase: then a conditional write can't undo a newer one.
 
-    Stores that share a place (keys of one file or secret) are written one after the other, because not every place
-    notices that a neighbour was written in between. If one hangs, the others wait for half of their own timeout,
-    at most :data:`TURN_SECONDS`.
+    Stores that share a place (keys of one file or secret) are written one after the other: not every place notices that
+    a neighbour was written in between. If one hangs, the others wait for half of their timeout, at most
+    :data:`TURN_SECONDS`.
 
+    :param wanted: a webhook's secret, or what to hold for a pair.
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
     """
@@ -313,11 +315,11 @@ def distribute(
 
         def run() -> StoreOutcome:
             with _turn(turns[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
-                changed = converge(armed, secret, terms, held=ready.held[label])
+                changed = converge(armed, wanted, terms, held=ready.held[label])
             exposure = (clock.monotonic() - since) * 1000 if since is not None else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
-            return StoreOutcome(label, store.target, result, secret.fingerprint, exposure, detail=detail)
+            return StoreOutcome(label, store.target, result, wanted.fingerprint, exposure, detail=detail)
 
         return job_for(armed, run, store)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.featurebase.text import what_became_of
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreConflict, StoreForeignValue, StoreReadBackDiffers
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from featurebase_provider.featurebase.signing_secret import SigningSecret
 
 WRITE_ATTEMPTS = 5
 
@@ -42,6 +41,8 @@ class WriteRule:
     :param replaces: fingerprint of the secret that this run replaces; its time as the previous secret starts now.
     :param leaked: fingerprints of this webhook's leaked secrets. They are never written, never kept as the previous
         secret, and removed where they are found as one.
+    :param halves: ids of both webhooks of a pair; empty for a single webhook. The store then holds secrets of both,
+        so both of its slots are judged.
     """
 
     webhook_id: str
@@ -52,6 +53,7 @@ class WriteRule:
     previous: Previous = Previous.KEEP
     replaces: str | None = None
     leaked: frozenset[str] = frozenset()
+    halves: frozenset[str] = frozenset()
 
     def may_keep(self, replaced: SigningSecret) -> bool:
         """Whether a store may keep the secret that is now overwritten as the previous one."""
@@ -73,11 +75,11 @@ class WriteRule:
 
 
 def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -> None:
-    """Check that the store's value may be replaced.
+    """Check that the store's values may be replaced: the current one and, for a pair, the previous one too.
 
     :param name: the store, for the message.
     :param current: fingerprint of Featurebase's current secret.
-    :raises StoreForeignValue: ``adopt`` is off, and the value is of unknown origin and unmarked, or can't be read.
+    :raises StoreForeignValue: ``adopt`` is off, and a value is of unknown origin and unmarked, or can't be read.
     """
     if rule.adopt:
         return
@@ -87,15 +89,17 @@ def check_ours(name: str, held: StoredValue, rule: WriteRule, *, current: str) -
             "it is write-only, so it can't be checked whose value it holds; nothing was changed",
             "If the value may be replaced, set adopt: true for this store",
         )
-    if held.current is None:
-        return
-    fingerprint = held.current.fingerprint
-    if current in _names(held.current) or is_ours(held, rule):
-        return
-    raise StoreForeignValue(
+    if held.current is not None and current not in _names(held.current) and not is_ours(held, rule):
+        raise _foreign(name, "a value", held.current, current)
+    if rule.halves and held.previous is not None and _names(held.previous).isdisjoint(rule.known | rule.leaked):
+        raise _foreign(name, "a previous value", held.previous, current)
+
+
+def _foreign(name: str, what: str, value: SigningSecret, current: str) -> StoreForeignValue:
+    return StoreForeignValue(
         name,
-        f"it holds a value ({fingerprint}) that is neither Featurebase's current secret ({current}) nor known from an "
-        "earlier report, so it may belong to something else; it was not changed",
+        f"it holds {what} ({value.fingerprint}) that is neither Featurebase's current secret ({current}) nor known "
+        "from an earlier report, so it may belong to something else; it was not changed",
         "If the value may be replaced, set adopt: true for this store",
     )
 
@@ -117,8 +121,12 @@ def is_ours(held: StoredValue, rule: WriteRule) -> bool:
     if held.current is None:
         return False
     names, mark = _names(held.current), held.mark
-    marked = mark is not None and mark.webhook_id == rule.webhook_id and mark.fingerprint in names
+    marked = mark is not None and mark.webhook_id.lower() in _ids(rule) and mark.fingerprint in names
     return marked or not names.isdisjoint(rule.known | rule.leaked)
+
+
+def _ids(rule: WriteRule) -> frozenset[str]:
+    return frozenset(webhook_id.lower() for webhook_id in rule.halves or (rule.webhook_id,))
 
 
 def is_padded(held: StoredValue, current: str) -> bool:
@@ -149,8 +157,12 @@ def desired_pair(held: StoredValue, secret: SigningSecret, rule: WriteRule) -> S
     return SecretPair(secret, held.current.trimmed if is_ours(held, rule) else None)
 
 
-def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule: WriteRule) -> None:
-    if secret.fingerprint in rule.leaked and held.current != secret:
+def check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule: WriteRule) -> None:
+    """Check that a secret that the store does not hold yet may be written.
+
+    :raises SecretHasLeaked: it is recorded as leaked.
+    """
+    if secret.fingerprint in rule.leaked and secret not in (held.current, held.previous):
         raise SecretHasLeaked(
             rule.webhook_id,
             f"Featurebase's secret is {secret.fingerprint}, which an emergency run recorded as leaked; it was not "
@@ -159,45 +171,110 @@ def _check_not_leaked(name: str, held: StoredValue, secret: SigningSecret, rule:
         )
 
 
-def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held: StoredValue | None = None) -> bool:
-    """Write ``secret`` unless the store holds it, and read it back.
+class Desired(Protocol):
+    """What a store must hold."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the secret that the run is about, for outcomes and messages."""
+
+    def check(self, name: str, held: StoredValue, rule: WriteRule) -> None:
+        """Check that the store may be written.
+
+        :param name: the store, for messages.
+        :raises StoreForeignValue: it holds a value of unknown origin.
+        :raises SecretHasLeaked: a secret that would be written is recorded as leaked.
+        """
+
+    def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
+        """What to write; None if the store holds it already."""
+
+    def webhook_of(self, secret: SigningSecret, rule: WriteRule) -> str:
+        """The id of the webhook whose secret this is, for the mark."""
+
+    def is_overtaken(self, held: StoredValue, now: StoredValue) -> bool:
+        """Whether somebody else changed what this would have written over, other than to what it would write."""
+
+    def is_held(self, pair: SecretPair, seen: StoredValue) -> bool:
+        """Whether the store, read back, holds what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneSecret:
+    """The secret of a single webhook. The previous secret follows from what the store held."""
+
+    secret: SigningSecret
+
+    @property
+    def fingerprint(self) -> str:
+        """The secret's fingerprint."""
+        return self.secret.fingerprint
+
+    def check(self, name: str, held: StoredValue, rule: WriteRule) -> None:
+        """See :class:`Desired`."""
+        check_ours(name, held, rule, current=self.secret.fingerprint)
+        if held.current != self.secret:
+            check_not_leaked(name, replace(held, previous=None), self.secret, rule)
+
+    def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
+        """See :class:`Desired`."""
+        return desired_pair(held, self.secret, rule)
+
+    def webhook_of(self, secret: SigningSecret, rule: WriteRule) -> str:
+        """The webhook."""
+        return rule.webhook_id
+
+    def is_overtaken(self, held: StoredValue, now: StoredValue) -> bool:
+        """See :class:`Desired`."""
+        return now.current not in (held.current, self.secret)
+
+    def is_held(self, pair: SecretPair, seen: StoredValue) -> bool:
+        """Only the current one counts: readers that know one secret read that."""
+        return seen.current == self.secret
+
+
+def converge(
+    armed: ArmedStore, wanted: SigningSecret | Desired, rule: WriteRule, *, held: StoredValue | None = None
+) -> bool:
+    """Write what the store must hold unless it holds that, and read it back.
 
     If something else in the same secret or file changes concurrently, it is read again and kept. If the secret itself
     changes concurrently, the caller decides: the other value may be newer. In a store that can't be read, every
     concurrent change may be such a change, and an accepted write counts as success.
 
+    :param wanted: a webhook's secret, or what to hold for a pair.
     :param held: the store's value, if it was read just before.
     :returns: whether anything was written.
-    :raises SecretHasLeaked: ``secret`` is recorded as leaked; the store is unchanged.
+    :raises SecretHasLeaked: the secret is recorded as leaked; the store is unchanged.
     :raises StoreForeignValue: the store's value is of unknown origin and must not be replaced.
-    :raises StoreConflict: somebody else changed the secret in between; ``secret`` was not written.
+    :raises StoreConflict: somebody else changed the secret in between; nothing was written.
     :raises StoreReadBackDiffers: the store accepted the value and shows another.
     :raises StoreError: the store refused or did not answer.
     """
+    desired = OneSecret(wanted) if isinstance(wanted, SigningSecret) else wanted
     if held is None:
         held = armed.read()
-    mark = StoreMark(rule.webhook_id, secret.fingerprint, rule.managed_from)
     for _ in range(WRITE_ATTEMPTS):
-        check_ours(armed.name, held, rule, current=secret.fingerprint)
-        _check_not_leaked(armed.name, held, secret, rule)
-        pair = desired_pair(held, secret, rule)
+        desired.check(armed.name, held, rule)
+        pair = desired.pair_for(held, rule)
         if pair is None:
             return False
+        mark = StoreMark(desired.webhook_of(pair.current, rule), pair.current.fingerprint, rule.managed_from)
         try:
             armed.write(pair, held=held, mark=mark)
         except StoreConflict:
             now = armed.read()
-            if not now.readable or (now.current != held.current and now.current != secret):
+            if not now.readable or desired.is_overtaken(held, now):
                 raise
             held = now
             continue
         if not held.readable:
             return True
         seen = armed.read()
-        if seen.current != secret:
+        if not desired.is_held(pair, seen):
             raise StoreReadBackDiffers(
                 armed.name,
-                f"it accepted {secret.fingerprint} and then showed {seen.shown}{_how_changed(secret, seen)}",
+                f"it accepted {pair.current.fingerprint} and then showed {_shown(seen, pair)}{_changed(pair, seen)}",
                 "Something else writes to it, or the store caches; a retry reads Featurebase again before it writes",
             )
         return True
@@ -208,7 +285,13 @@ def converge(armed: ArmedStore, secret: SigningSecret, rule: WriteRule, *, held:
     )
 
 
-def _how_changed(secret: SigningSecret, seen: StoredValue) -> str:
+def _shown(seen: StoredValue, pair: SecretPair) -> str:
+    if seen.current != pair.current:
+        return seen.shown
+    return "nothing beside it" if seen.previous is None else f"{seen.previous.fingerprint} beside it"
+
+
+def _changed(pair: SecretPair, seen: StoredValue) -> str:
     """Where the store itself changes what it is given, a retry meets the same again."""
-    how = what_became_of(secret.reveal(), seen.current.reveal()) if seen.current is not None else ""
+    how = what_became_of(pair.current.reveal(), seen.current.reveal()) if seen.current is not None else ""
     return f", which is the same {how}: what stores it changes it" if how else ""

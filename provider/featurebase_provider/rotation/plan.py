@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
 
-Mode = Literal["rotate", "distribute", "dry_run", "emergency"]
+Mode = Literal["rotate", "distribute", "dry_run", "revert", "emergency"]
 MODES: tuple[Mode, ...] = ("rotate", "distribute", "dry_run")
 """The modes that a user can choose for a rotation Dag; ``emergency`` has its own Dag."""
+PAIR_MODES: tuple[Mode, ...] = (*MODES, "revert")
+"""The modes of a pair's Dag: only a pair has a way back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,42 @@ class HealthFigures:
             last_code=last.code if last else None,
             last_at=last.timestamp.isoformat() if last else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HalfBaseline:
+    """One webhook of a pair, as preflight saw it.
+
+    :param before: fingerprint of its secret.
+    :param updated_at: its ``updatedAt`` (ISO 8601), or None if the API gave none.
+    """
+
+    before: Text
+    status: str
+    updated_at: Instant | None = None
+
+    @classmethod
+    def of(cls, webhook: Webhook) -> HalfBaseline:
+        """Take it from a response of Featurebase.
+
+        :raises SecretMissing: the response contains no secret.
+        """
+        moment = webhook.updated_at
+        return cls(_fingerprint_of(webhook), webhook.status, moment.isoformat() if moment is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PairBaseline:
+    """Both webhooks of a pair, as preflight saw them.
+
+    :param webhooks: by webhook id.
+    :param was_live: id of the webhook that delivered.
+    :param refreshes: id of the webhook whose secret the run refreshes; None if it refreshes none.
+    """
+
+    webhooks: Mapping[str, HalfBaseline]
+    was_live: Text
+    refreshes: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +151,7 @@ class RotationPlan:
     :param run_started: when it began (ISO 8601).
     :param stores: targets of the stores that were checked; None in plans of version 0.1.0.
     :param older: fingerprints of secrets that were current before ``before``; Featurebase never returns to one of them.
+    :param pair: both webhooks of a pair; ``webhook_id`` is the one to which the deliveries move. None for a single one.
     """
 
     run_id: str
@@ -133,6 +172,7 @@ class RotationPlan:
     run_started: Instant | None = None
     stores: tuple[str, ...] | None = None
     older: tuple[str, ...] = ()
+    pair: PairBaseline | None = None
 
     def is_of_run_of(self, other: RotationPlan) -> bool:
         """Whether both were made in the same Dag run."""
@@ -203,16 +243,16 @@ class RotationPlan:
         return plan
 
 
-def checked_mode(value: object, webhook_id: str) -> Mode:
+def checked_mode(value: object, webhook_id: str, modes: tuple[Mode, ...] = MODES) -> Mode:
     """Check the ``mode`` param of a Dag run.
 
-    :raises PlanRefused: it is none of :data:`MODES`.
+    :raises PlanRefused: it is none of ``modes``.
     """
-    for mode in MODES:
+    for mode in modes:
         if value == mode:
             return mode
     shown = one_line(str(value), 60)
-    raise PlanRefused(webhook_id, f"mode {shown!r} is not one of {', '.join(MODES)}; nothing was changed")
+    raise PlanRefused(webhook_id, f"mode {shown!r} is not one of {', '.join(modes)}; nothing was changed")
 
 
 def check_status(webhook: Webhook, mode: Mode, *, allow_inactive: bool) -> None:
@@ -244,6 +284,7 @@ def make_plan(
     leaked: Iterable[str] = (),
     stores: Iterable[str] = (),
     older: Iterable[str] = (),
+    pair: PairBaseline | None = None,
 ) -> RotationPlan:
     """Make a Dag run's plan from what Featurebase shows.
 
@@ -252,13 +293,7 @@ def make_plan(
 
     :raises SecretMissing: the response contains no secret.
     """
-    if webhook.secret is None:
-        raise SecretMissing(
-            webhook.id,
-            "Featurebase's response contains no signing secret, so nothing can be compared; nothing was changed. "
-            "Check the connection's api_version and the API key's permissions",
-        )
-    before = webhook.secret.fingerprint
+    before = _fingerprint_of(webhook)
     known = tuple(dict.fromkeys(known))
     return RotationPlan(
         run_id=run.run_id,
@@ -279,4 +314,15 @@ def make_plan(
         run_started=run.started,
         stores=tuple(stores),
         older=tuple(older),
+        pair=pair,
     )
+
+
+def _fingerprint_of(webhook: Webhook) -> str:
+    if webhook.secret is None:
+        raise SecretMissing(
+            webhook.id,
+            "Featurebase's response contains no signing secret, so nothing can be compared; nothing was changed. "
+            "Check the connection's api_version and the API key's permissions",
+        )
+    return webhook.secret.fingerprint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from featurebase_provider.rotation.all_stores import StoreOutcome, arming, distribute
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.one_store import Desired
     from featurebase_provider.rotation.store import ArmedStore, Store
 
 ROUNDS = 5
@@ -37,18 +39,48 @@ class Pushed:
     readable: bool
 
 
-def push_until_agreed(
-    api: ReadsWebhooks,
-    webhook_id: str,
-    armed: ArmedStore,
-    order: SecretOrder,
-    rule: WriteRule,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Pushed:
-    """Read the store and Featurebase, write the store if they differ, and read Featurebase again, until both agree.
+class Source(Protocol):
+    """Says what stores must hold, each time by what Featurebase shows then."""
+
+    def read(self) -> tuple[Webhook, SigningSecret | Desired]:
+        """Read Featurebase.
+
+        :returns: the webhook that the run is about, and what to hold.
+        :raises StaleRead: Featurebase shows only replaced secrets.
+        :raises ApiError: Featurebase could not be read.
+        """
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Fingerprints of all secrets that were seen; a store may hold any of them."""
+
+
+@dataclass(frozen=True)
+class OneWebhook:
+    """The secret of a single webhook.
 
     :param order: what is known about the webhook's secrets; a stale read is repeated, never written.
+    """
+
+    api: ReadsWebhooks
+    webhook_id: str
+    order: SecretOrder
+    clock: Clock = SYSTEM_CLOCK
+
+    def read(self) -> tuple[Webhook, SigningSecret]:
+        """See :class:`Source`."""
+        webhook = read_current(self.api, self.webhook_id, self.order, clock=self.clock)
+        return webhook, secret_of(webhook)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """See :class:`Source`."""
+        return self.order.seen
+
+
+def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pushed:
+    """Read the store and Featurebase, write the store if they differ, and read Featurebase again, until both agree.
+
     :raises NotConverged: Featurebase's secret changed during each of the writes.
     :raises StoreError: the store refused, did not answer, or was changed by somebody else.
     :raises ApiError: Featurebase could not be read.
@@ -59,20 +91,20 @@ def push_until_agreed(
     for _ in range(ROUNDS):
         # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
         held = armed.read()
-        webhook = read_current(api, webhook_id, order, clock=clock)
+        webhook, wanted = source.read()
         try:
-            changed |= converge(armed, secret_of(webhook), rule.knowing(known=order.seen), held=held)
+            changed |= converge(armed, wanted, rule.knowing(known=source.seen), held=held)
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
-        again = read_current(api, webhook_id, order, clock=clock)
-        if again.fingerprint == webhook.fingerprint:
-            return Pushed(again, changed, held.readable)
+        webhook, again = source.read()
+        if again == wanted:
+            return Pushed(webhook, changed, held.readable)
     if conflict is not None:
         raise conflict
     raise NotConverged(
-        webhook_id,
+        rule.webhook_id,
         f"its secret changed during each of {ROUNDS} writes to {armed.name}, which holds an older one now. "
         "Somebody keeps rotating it; stop that, then clear this task",
     )
@@ -97,20 +129,11 @@ class AllPushed:
         return tuple(store for store in self.stores.values() if not store.holds_secret)
 
 
-def push_all_until_agreed(
-    api: ReadsWebhooks,
-    webhook_id: str,
-    stores: Sequence[Store],
-    order: SecretOrder,
-    rule: WriteRule,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-) -> AllPushed:
+def push_all_until_agreed(source: Source, stores: Sequence[Store], rule: WriteRule) -> AllPushed:
     """Read Featurebase, update all stores in parallel, and read Featurebase again, until its secret has not changed.
 
     A store that fails is in the result with its problem; it does not affect the others.
 
-    :param order: what is known about the webhook's secrets; a stale read is repeated, never written.
     :raises NotConverged: Featurebase's secret changed during each round of writes.
     :raises StaleRead: Featurebase shows only replaced secrets.
     :raises ApiError: Featurebase could not be read.
@@ -119,15 +142,15 @@ def push_all_until_agreed(
         for label, armed in ready.armed.items():
             tell(armed, patience=ready.stores[label].timeout / 2)
         for _ in range(ROUNDS):
-            webhook = read_current(api, webhook_id, order, clock=clock)
-            terms = rule.knowing(known=order.seen)
-            outcomes = distribute(ready, secret_of(webhook), terms, since=None)
-            again = read_current(api, webhook_id, order, clock=clock)
-            if again.fingerprint == webhook.fingerprint:
-                return AllPushed(again, outcomes, frozenset(ready.foreign(terms, current=secret_of(again).fingerprint)))
+            webhook, wanted = source.read()
+            terms = rule.knowing(known=source.seen)
+            outcomes = distribute(ready, wanted, terms, since=None)
+            webhook, again = source.read()
+            if again == wanted:
+                return AllPushed(webhook, outcomes, frozenset(ready.foreign(terms, current=wanted.fingerprint)))
             ready = ready.reread()
     raise NotConverged(
-        webhook_id,
+        rule.webhook_id,
         f"its secret changed during each of {ROUNDS} rounds of writes, so the stores may hold an older one. "
         "Somebody keeps rotating it; stop that, then clear this task",
     )

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import RefreshesSecrets, SecretOrder, is_older, read_current, secret_of
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
@@ -149,12 +150,24 @@ class CompareAndSwap:
             self.order.replace(fingerprint)
 
     def _check_active(self, webhook: Webhook) -> None:
+        if self.plan.pair is not None and not self.plan.is_emergency:
+            self._check_standby(webhook)
+            return
         allowed = self.allow_inactive or self.plan.is_emergency
         if webhook.status != "active" and self.plan.status == "active" and not allowed:
             raise RefreshRefused(
                 self.plan.webhook_id,
                 f"it was active when planned and is {webhook.status!r} now; its secret was not refreshed. "
                 "Set it active in Featurebase and clear this task, or set allow_inactive: true in the rotation file",
+            )
+
+    def _check_standby(self, webhook: Webhook) -> None:
+        """A half of a pair may be refreshed only while nobody depends on it."""
+        if webhook.status != PAUSED:
+            raise RefreshRefused(
+                self.plan.webhook_id,
+                f"it was paused when planned and is {webhook.status!r} now, so receivers may depend on its secret; it "
+                "was not refreshed. Set it paused in Featurebase, then trigger a new run",
             )
 
     def _post(self, shown: str) -> Refreshed:

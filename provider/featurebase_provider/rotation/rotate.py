@@ -40,6 +40,9 @@ class RotationOutcome:
     :param stores: each store's outcome, by label.
     :param notes: sentences for the report.
     :param seen: fingerprints of the secrets that this try saw; a store may hold any of them.
+    :param beside: fingerprint of the secret of a pair's other half at the end.
+    :param waits_until: server time (ISO 8601) until which the half of a pair must not be set active: a refresh that
+        failed ambiguously may still take effect.
     """
 
     plan: RotationPlan
@@ -52,6 +55,8 @@ class RotationOutcome:
     stores: Mapping[str, StoreOutcome] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    beside: Text | None = None
+    waits_until: Instant | None = None
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -115,7 +120,7 @@ def rotate(
     plan = swap.plan
     rule = rule.knowing(known={*plan.known, plan.before}, leaked=plan.leaked)
     with arming(stores) as ready:
-        guard = _Guard(ready, plan, rule, leaked, require_all=require_all)
+        guard = Guard(ready, plan, rule, leaked, require_all=require_all)
 
         def last_look() -> None:
             guard.check()
@@ -125,7 +130,7 @@ def rotate(
         refreshed_at = server_now() if refreshed.posted_at is not None else None
         rule = guard.rule
         if refreshed.how != "answered":
-            rule = rule.knowing(leaked=_leaked_by_now(leaked, swap.say))
+            rule = rule.knowing(leaked=leaked_by_now(leaked, swap.say))
         outcomes = distribute(ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, clock=swap.clock)
         # The wall clock is read after the stores were written: nothing may come between the response and the writes.
         posted = swap.clock.moment_at(refreshed.posted_at) if refreshed.posted_at is not None else None
@@ -144,7 +149,7 @@ def rotate(
     )
 
 
-class _Guard:
+class Guard:
     """Checks the stores once more, directly before the refresh is sent.
 
     :param rule: the rules for writing; each check adds the secrets that have leaked meanwhile.
@@ -180,7 +185,7 @@ class _Guard:
             raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
 
 
-def _leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
+def leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:
     """The secrets recorded as leaked. After a refresh, a record that can't be read must not delay anything."""
     try:
         return leaked()
@@ -229,7 +234,7 @@ def _confirm(
     outcomes = distribute(
         ready,
         newer,
-        rule.knowing(known=swap.order.seen, leaked=_leaked_by_now(leaked, swap.say)),
+        rule.knowing(known=swap.order.seen, leaked=leaked_by_now(leaked, swap.say)),
         since=refreshed.posted_at,
         clock=swap.clock,
     )

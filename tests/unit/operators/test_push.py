@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome
 from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
 from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.push import OneWebhook
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, failing, fingerprint, secret
 from tests.world.running_task import RunningTask
@@ -195,10 +197,7 @@ def test_a_secret_that_rotate_found_replaced_long_ago_may_be_current(
     hasty, moments = Clock(), iter(range(0, 10_000, 20))
     monkeypatch.setattr(hasty, "sleep", lambda seconds: None)
     monkeypatch.setattr(hasty, "monotonic", lambda: float(next(moments)))
-    monkeypatch.setattr(
-        "featurebase_provider.operators.push.push_until_agreed",
-        _with(hasty),
-    )
+    monkeypatch.setattr("featurebase_provider.operators.push.OneWebhook", partial(OneWebhook, clock=hasty))
     at = (START - timedelta(days=days)).isoformat()
     outcome = rotated(how="already_done", posted=None, distributed_at=at)
     task = push(a_store(value=secret("1")), outcome)
@@ -207,9 +206,3 @@ def test_a_secret_that_rotate_found_replaced_long_ago_may_be_current(
     else:
         with pytest.raises(Exception, match="known to have been replaced"):
             task.execute()
-
-
-def _with(clock: Clock) -> Any:
-    from featurebase_provider.rotation.push import push_until_agreed
-
-    return lambda *arguments: push_until_agreed(*arguments, clock=clock)

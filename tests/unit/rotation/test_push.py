@@ -13,7 +13,7 @@ from featurebase_provider.rotation.errors import (
     StoreForeignValue,
     StoreUnreachable,
 )
-from featurebase_provider.rotation.push import ROUNDS, Pushed, push_until_agreed
+from featurebase_provider.rotation.push import ROUNDS, OneWebhook, Pushed, push_until_agreed
 from tests.world.fakes import (
     WEBHOOK_ID,
     FakeFeaturebase,
@@ -28,14 +28,8 @@ from tests.world.fakes import (
 
 def push(api: FakeFeaturebase, store: MemoryStore, order: SecretOrder | None = None, **rule: Any) -> Pushed:
     terms = a_rule(**{"known": frozenset({fingerprint("0")}), "keeps_previous": store.keeps_previous, **rule})
-    return push_until_agreed(
-        api,
-        WEBHOOK_ID,
-        store.arm(),
-        order or SecretOrder(),
-        terms,
-        clock=api.clock,
-    )
+    source = OneWebhook(api, WEBHOOK_ID, order or SecretOrder(), api.clock)
+    return push_until_agreed(source, store.arm(), terms)
 
 
 @pytest.fixture

@@ -7,21 +7,15 @@ import pytest
 from featurebase_provider.rotation.current import SecretOrder
 from featurebase_provider.rotation.errors import NotConverged, StaleRead, StoreUnreachable
 from featurebase_provider.rotation.one_store import Previous
-from featurebase_provider.rotation.push import ROUNDS, AllPushed, push_all_until_agreed
+from featurebase_provider.rotation.push import ROUNDS, AllPushed, OneWebhook, push_all_until_agreed
 from tests.world.fakes import WEBHOOK_ID, FakeFeaturebase, MemoryStore, a_rule, failing, fingerprint, secret
 
 KNOWN = frozenset({fingerprint("0")})
 
 
 def push(api: FakeFeaturebase, *stores: MemoryStore, order: SecretOrder | None = None, **rule: Any) -> AllPushed:
-    return push_all_until_agreed(
-        api,
-        WEBHOOK_ID,
-        stores,
-        order or SecretOrder(),
-        a_rule(**{"known": KNOWN, **rule}),
-        clock=api.clock,
-    )
+    source = OneWebhook(api, WEBHOOK_ID, order or SecretOrder(), api.clock)
+    return push_all_until_agreed(source, stores, a_rule(**{"known": KNOWN, **rule}))
 
 
 def a_store(label: str, **facts: Any) -> MemoryStore:

@@ -22,7 +22,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnusable,
 )
 from featurebase_provider.rotation.one_store import Previous
-from featurebase_provider.rotation.push import push_until_agreed
+from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from tests.world.fakes import (
@@ -248,7 +248,7 @@ def test_no_odd_side_field_keeps_the_new_secret_from_the_stores(fault: Any) -> N
     outcome = run(api, store)
     assert (store.holds, outcome.after) == ("whsec_1", fingerprint("1"))
     other = a_store()
-    push_until_agreed(api, WEBHOOK_ID, other.arm(), SecretOrder(), a_rule(known=frozenset(outcome.known)))
+    push_until_agreed(OneWebhook(api, WEBHOOK_ID, SecretOrder()), other.arm(), a_rule(known=frozenset(outcome.known)))
     assert other.holds == "whsec_1"
 
 
@@ -350,7 +350,7 @@ def test_a_store_left_with_the_secret_in_between_can_be_pushed(api: FakeFeatureb
     assert list(outcome.seen) == sorted(outcome.seen)
 
     rule = a_rule(known=frozenset(outcome.known))
-    push_until_agreed(api, WEBHOOK_ID, store.arm(), SecretOrder(), rule)
+    push_until_agreed(OneWebhook(api, WEBHOOK_ID, SecretOrder()), store.arm(), rule)
     assert store.holds == "whsec_2"
 
 

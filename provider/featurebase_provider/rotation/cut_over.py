@@ -1,0 +1,156 @@
+"""Decides when the old half of a pair may be paused, after the new one was set active.
+
+No clock, no network, no Airflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from featurebase_provider.featurebase.models import ACTIVE
+from featurebase_provider.rotation.health import HealthWatch, failed, last_result, result_between
+
+if TYPE_CHECKING:
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.pair import Pair
+
+StepKind = Literal["wait", "pause_old", "pause_new", "push", "restore_old", "done", "stopped"]
+READS_THAT_CONFIRM = 2
+"""Number of reads in a row that must show the new half active before the old one is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOver:
+    """A cut-over that has begun. It holds no secret, so it can be handed to the triggerer.
+
+    :param old: id of the half that delivered before.
+    :param new: id of the half that was set active.
+    :param old_holds: fingerprint of the old half's secret that the stores hold.
+    :param new_holds: fingerprint of the new half's secret, which was probed.
+    :param planned_at: server time of the plan (ISO 8601).
+    :param activated_at: server time at which the new half was set active (ISO 8601).
+    :param first_delivery: seconds to wait for the new half's first accepted delivery, at most.
+    :param pending: seconds to wait for retries of the old half's failed deliveries, at most.
+    """
+
+    old: str
+    new: str
+    old_holds: str
+    new_holds: str
+    planned_at: str
+    activated_at: str
+    first_delivery: float
+    pending: float
+
+    def ends(self, seconds: float) -> datetime:
+        """The server time so many seconds after the activation."""
+        return datetime.fromisoformat(self.activated_at) + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What comes next.
+
+    :param kind: ``wait``; ``pause_old``; ``pause_new`` (it fails, or its secret was changed); ``push`` (the old half's
+        secret was changed, so the stores need it first); ``restore_old`` (neither half delivers, and this run paused
+        the old one); ``done`` (only the new half delivers); ``stopped`` (a person or Featurebase intervened).
+    :param why: one sentence for the log and the report.
+    """
+
+    kind: StepKind
+    why: str = ""
+
+
+@dataclass
+class CutOverWatch:
+    """Turns successive reads of both halves into the next step.
+
+    :param paused_by_us: whether this run has paused the old half already.
+    :param old_failed: whether a delivery of the old half failed since the plan, as far as earlier reads saw.
+    """
+
+    cut_over: CutOver
+    paused_by_us: bool = False
+    old_failed: bool = False
+    _confirmed: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._watch = HealthWatch(datetime.fromisoformat(self.cut_over.activated_at))
+
+    def observe(self, pair: Pair, *, now: datetime) -> Step:
+        """Evaluate one read of both halves.
+
+        :param now: server time.
+        """
+        plan = self.cut_over
+        old, new = pair.get(plan.old), pair.get(plan.new)
+        old_delivers = old is not None and old.status == ACTIVE
+        if new is None or new.status != ACTIVE:
+            return self._without_new(new, old_delivers=old_delivers)
+        if new.fingerprint != plan.new_holds:
+            return self._changed_new(new, old_delivers=old_delivers)
+        if old is None or not old_delivers:
+            return Step("done", f"only webhook {new.id} delivers")
+        if old.fingerprint != plan.old_holds:
+            return Step("push", f"the secret of webhook {old.id} was refreshed by somebody else: {old.fingerprint}")
+        self._look_at_old(old, now)
+        failing = self._failing(new, now)
+        if failing is not None:
+            return failing
+        self._confirmed += 1
+        if self._confirmed < READS_THAT_CONFIRM:
+            return Step("wait")
+        return self._pause_when_due(old, new, now)
+
+    def _without_new(self, new: Webhook | None, *, old_delivers: bool) -> Step:
+        state = "no longer exists" if new is None else f"is {new.status!r}{last_result(new)}"
+        what = f"webhook {self.cut_over.new}, which this run had set active, {state}"
+        if old_delivers:
+            return Step(
+                "stopped",
+                f"{what}: a person or Featurebase did that, so it stays so. Webhook {self.cut_over.old} delivers as "
+                "before, and the stores hold both secrets",
+            )
+        if self.paused_by_us:
+            return Step("restore_old", f"{what}, and this run paused webhook {self.cut_over.old}")
+        return Step(
+            "stopped",
+            f"{what}, and webhook {self.cut_over.old} does not deliver either. Neither was paused by this run, so "
+            "neither is set active",
+        )
+
+    def _changed_new(self, new: Webhook, *, old_delivers: bool) -> Step:
+        what = (
+            f"the secret of webhook {new.id} was refreshed by somebody else while the deliveries moved to it: it is "
+            f"{new.fingerprint}, and {self.cut_over.new_holds} was proven"
+        )
+        return Step("pause_new" if old_delivers else "push", what)
+
+    def _look_at_old(self, old: Webhook, now: datetime) -> None:
+        last = result_between(old, datetime.fromisoformat(self.cut_over.planned_at), now)
+        self.old_failed = self.old_failed or (last is not None and failed(last))
+
+    def _failing(self, new: Webhook, now: datetime) -> Step | None:
+        in_time = now < self.cut_over.ends(self.cut_over.first_delivery)
+        verdict = self._watch.observe(new, now=now) if in_time else self._watch.conclude(new, now=now)
+        if verdict is None or verdict.kind != "failing":
+            return None
+        return Step("pause_new", f"deliveries of webhook {new.id} fail: {verdict.detail}")
+
+    def _pause_when_due(self, old: Webhook, new: Webhook, now: datetime) -> Step:
+        begun = datetime.fromisoformat(self.cut_over.activated_at)
+        delivered = (success := new.health.last_success_at) is not None and success > begun
+        if not delivered and now < self.cut_over.ends(self.cut_over.first_delivery):
+            return Step("wait")
+        if self.old_failed and now < self.cut_over.ends(self.cut_over.pending):
+            return Step("wait")
+        proof = "has delivered" if delivered else "had nothing to deliver in the time for its first delivery"
+        lost = (
+            f". Deliveries of webhook {old.id} failed since the plan{last_result(old)}: retries of them that are still "
+            "due may be lost, which Featurebase does not document"
+            if self.old_failed
+            else ""
+        )
+        return Step("pause_old", f"webhook {new.id} {proof}{lost}")

@@ -1,0 +1,127 @@
+"""Reads both webhooks of a pair, and says what stores must hold by what Featurebase shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurebase_provider.featurebase.errors import WebhookNotFound
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current
+from featurebase_provider.rotation.errors import PlanRefused
+from featurebase_provider.rotation.pair import Pair, is_drained, needed
+from featurebase_provider.rotation.two_secrets import TwoSecrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.moves import Moves
+    from featurebase_provider.rotation.plan import RotationPlan
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """Reads both halves of a pair.
+
+    :param ids: the ids of both, in the order of the rotation file.
+    :param orders: what is known about the order of each half's secrets, by id in lower case. A secret of one half never
+        makes a read of the other stale.
+    :param patience: seconds to keep reading while the responses are stale.
+    """
+
+    api: ReadsWebhooks
+    ids: tuple[str, str]
+    orders: Mapping[str, SecretOrder]
+    patience: float = 30.0
+    clock: Clock = SYSTEM_CLOCK
+
+    def read(self) -> Pair:
+        """Read both halves; one that no longer exists is missing.
+
+        :raises StaleRead: every response was stale.
+        :raises SecretMissing: a response had no secret.
+        :raises ApiError: Featurebase could not be read.
+        """
+        found = []
+        for webhook_id in self.ids:
+            try:
+                found.append(
+                    read_current(
+                        self.api,
+                        webhook_id,
+                        self.orders.get(webhook_id.lower(), SecretOrder()),
+                        patience=self.patience,
+                        clock=self.clock,
+                    )
+                )
+            except WebhookNotFound:
+                continue
+        return Pair.of(self.ids, found)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Fingerprints of all secrets of both halves that were seen."""
+        return frozenset().union(*(order.seen for order in self.orders.values()))
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Says what stores must hold for a pair; see :class:`~.push.Source`.
+
+    :param plan: the run's plan.
+    :param moves: what runs recorded about cut-overs.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    :param leaked: fingerprints of leaked secrets.
+    :param now: returns the server's time.
+    :param take_back: whether the stores must forget the secret of the half that never became live.
+    """
+
+    reader: PairReader
+    plan: RotationPlan
+    moves: Moves
+    previous_for: timedelta
+    now: Callable[[], datetime]
+    leaked: frozenset[str] = frozenset()
+    take_back: bool = False
+
+    def read(self) -> tuple[Webhook, TwoSecrets]:
+        """Read both halves; return the one that the run is about, and what to hold."""
+        return self.wanted(self.reader.read())
+
+    def wanted(self, pair: Pair) -> tuple[Webhook, TwoSecrets]:
+        """The half that the run is about, and what stores must hold while Featurebase shows this pair.
+
+        :raises PlanRefused: neither half exists any more.
+        """
+        if not pair.shown:
+            raise PlanRefused(pair.name, "neither webhook of it exists any more")
+        baseline = self.plan.pair
+        first = baseline.was_live if baseline is not None else None
+        halves = needed(pair, self.plan.mode, first=first, drained=self._is_drained(pair), leaked=self.leaked)
+        about = pair.get(self.plan.webhook_id) or halves[0]
+        return about, TwoSecrets.of(about, halves, may_empty=self._may_empty(pair))
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """See :class:`~.push.Source`."""
+        return self.reader.seen
+
+    def _is_drained(self, pair: Pair) -> bool:
+        if self.take_back:
+            return True
+        stays = self.plan.pair is not None and self.plan.pair.was_live == self.plan.webhook_id.lower()
+        if self.plan.mode == "revert":
+            return stays  # the half that was refreshed never delivered
+        return self.plan.mode == "distribute" and is_drained(
+            pair, self.moves, previous_for=self.previous_for, now=self.now()
+        )
+
+    def _may_empty(self, pair: Pair) -> bool:
+        if self.take_back or self.plan.is_emergency or self.plan.mode == "revert":
+            return True
+        drained = self.moves.drained
+        if drained is None or pair.live is None or drained.webhook_id.lower() != pair.live.id.lower():
+            return False
+        return self.now() - drained.moment >= self.previous_for

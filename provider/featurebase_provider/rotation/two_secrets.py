@@ -1,0 +1,112 @@
+"""What a store must hold for a pair of webhooks: the secrets of one or of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.one_store import check_not_leaked, check_ours
+from featurebase_provider.rotation.store import SecretPair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.store import StoredValue
+
+
+@dataclass(frozen=True, slots=True)
+class HalfSecret:
+    """The secret of one half of a pair."""
+
+    webhook_id: str
+    secret: SigningSecret
+
+
+@dataclass(frozen=True, slots=True)
+class TwoSecrets:
+    """The secrets of a pair that a store must hold.
+
+    A secret that the store holds stays in its slot. A reader that reads one slot after the other would otherwise miss a
+    secret that moves from the second to the first slot, even in a store that changes both at once.
+
+    :param about: the secret that the run is about; its fingerprint names the result.
+    :param needed: the secrets that are needed, one or two. A store that holds neither gets the first one as
+        ``current``.
+    :param may_empty: whether a slot that repeats the other may be emptied.
+    """
+
+    about: SigningSecret
+    needed: tuple[HalfSecret, ...]
+    may_empty: bool = False
+
+    @classmethod
+    def of(cls, about: Webhook, needed: Sequence[Webhook], *, may_empty: bool = False) -> TwoSecrets:
+        """Take the secrets from what Featurebase shows.
+
+        :raises SecretMissing: a response had none.
+        """
+        return cls(secret_of(about), tuple(HalfSecret(half.id, secret_of(half)) for half in needed), may_empty)
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the secret that the run is about."""
+        return self.about.fingerprint
+
+    def check(self, name: str, held: StoredValue, rule: WriteRule) -> None:
+        """See :class:`~.one_store.Desired`."""
+        check_ours(name, held, rule, current=self.needed[0].secret.fingerprint)
+        for half in self.needed:
+            check_not_leaked(name, held, half.secret, rule)
+
+    def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
+        """See :class:`~.one_store.Desired`."""
+        pair = slots(held, [half.secret for half in self.needed], may_empty=self.may_empty)
+        is_done = (held.current, held.previous) == (pair.current, pair.previous) and held.finished
+        return None if is_done else pair
+
+    def webhook_of(self, secret: SigningSecret, rule: WriteRule) -> str:
+        """The webhook whose secret this is."""
+        return next((half.webhook_id for half in self.needed if half.secret == secret), rule.webhook_id)
+
+    def is_overtaken(self, held: StoredValue, now: StoredValue) -> bool:
+        """See :class:`~.one_store.Desired`. Both slots count."""
+        ours = [half.secret for half in self.needed]
+        return any(
+            value != before and value not in ours
+            for before, value in ((held.current, now.current), (held.previous, now.previous))
+        )
+
+    def is_held(self, pair: SecretPair, seen: StoredValue) -> bool:
+        """See :class:`~.one_store.Desired`. Both slots count."""
+        return (seen.current, seen.previous) == (pair.current, pair.previous)
+
+    def held_by(self, held: StoredValue) -> bool:
+        """Whether a store holds every needed secret, in either slot."""
+        return {half.secret for half in self.needed} <= {held.current, held.previous}
+
+
+def slots(held: StoredValue, wanted: Sequence[SigningSecret], *, may_empty: bool) -> SecretPair:
+    """What a store must hold next, so that no reader misses a secret that is needed.
+
+    :param held: what it holds.
+    :param wanted: the one or two secrets that are needed.
+    :param may_empty: whether a slot that repeats the other may be emptied.
+    """
+    first, *rest = wanted
+    if not rest:
+        if _is(held.current, first):
+            return SecretPair(first, first if _is(held.previous, first) and not may_empty else None)
+        return SecretPair(first, first if _is(held.previous, first) else None)
+    (second,) = rest
+    if _is(held.current, second) or (_is(held.previous, first) and not _is(held.current, first)):
+        return SecretPair(second, first)
+    return SecretPair(first, second)
+
+
+def _is(value: SigningSecret | None, secret: SigningSecret) -> bool:
+    """Whether a slot holds the secret, perhaps with white space around it."""
+    return value is not None and value.trimmed == secret
