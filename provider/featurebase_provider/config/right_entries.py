@@ -87,8 +87,7 @@ def _usable(webhook: CheckedWebhook, file: CheckedFile) -> WebhookConfig | None:
     if wrong & _NEEDED:
         return None
     unknown = wrong - WebhookConfig.model_fields.keys()
-    close = {match for name in unknown for match in get_close_matches(name, WebhookConfig.model_fields, n=1)}
-    if close & {"strategy", "webhook_ids"}:
+    if any(get_close_matches(name, ("strategy", "webhook_ids"), cutoff=0.8) for name in unknown):
         return None  # perhaps a pair, of which no webhook must be rotated alone
     # An unknown field may also be a misspelt connection. Only an id means the same webhook in every workspace.
     if unknown and not {"webhook_id", "webhook_ids"} & values.keys():
