@@ -128,7 +128,7 @@ def test_reads_what_somebody_else_put(case: StoreCase) -> None:
     """A store reads the current value, and the previous one if it keeps such; or it says that it cannot."""
     case.put(HELD, HELD_PREVIOUS if case.keeps_previous else None)
     held = ready(case.config()).read()
-    assert held.readable is case.reads_back
+    assert held.readable is case.config().readable is case.reads_back
     assert held.current == (SigningSecret(HELD) if case.reads_back else None)
     assert held.previous == (SigningSecret(HELD_PREVIOUS) if case.keeps_previous else None)
     assert held.mark is None

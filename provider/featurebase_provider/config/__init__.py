@@ -11,12 +11,13 @@ from featurebase_provider.config.file import configured_path
 from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.models import RotationConfig, WebhookConfig
 from featurebase_provider.config.right_entries import RightEntries, load_right_entries
-from featurebase_provider.config.sections import AuditConfig, ProbeConfig, VerifyConfig
+from featurebase_provider.config.sections import AuditConfig, OverlapConfig, ProbeConfig, VerifyConfig
 
 __all__ = [
     "AuditConfig",
     "ConfigError",
     "Fault",
+    "OverlapConfig",
     "ProbeConfig",
     "RightEntries",
     "RotationConfig",

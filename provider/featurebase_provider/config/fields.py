@@ -138,6 +138,12 @@ def _not_all(value: str) -> str:
     return value
 
 
+def _different(ids: tuple[str, str]) -> tuple[str, str]:
+    if ids[0] == ids[1]:
+        raise ValueError("names one webhook twice; a pair has two webhooks")
+    return ids
+
+
 Schedule = Annotated[str, AfterValidator(_schedule)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 StartDate = Annotated[date, BeforeValidator(_start_date), WithJsonSchema({"type": "string", "format": "date"})]
@@ -161,6 +167,7 @@ WebhookId = Annotated[
     AfterValidator(str.lower),
     _text_type(_WEBHOOK_ID),
 ]
+PairIds = Annotated[tuple[WebhookId, WebhookId], AfterValidator(_different)]
 FindingKindName = Annotated[str, AfterValidator(_finding_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -175,6 +182,9 @@ Pause = Annotated[Duration, between("PT0.1S", "PT1H")]
 
 Steady = Annotated[Duration, between("PT0S", "PT1H")]
 """How long something must stay unchanged."""
+
+Overlap = Annotated[Duration, between("PT1M", "P1D")]
+"""How long both webhooks of a pair may be active."""
 
 Delay = Annotated[Duration, between("PT0.1S", "P1D")]
 """Time before another try; Airflow itself caps it at a day."""

@@ -12,8 +12,9 @@ from featurebase_provider.config.document import Key, Node, Place, Unreadable, f
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
 from featurebase_provider.config.explain import details_of, fault_from, unknown_field
 from featurebase_provider.config.file import read_text
-from featurebase_provider.config.models import RotationConfig, WebhookConfig, WebhookSettings
+from featurebase_provider.config.models import RotationConfig, WebhookConfig
 from featurebase_provider.config.sections import AuditConfig
+from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.shared_places import clashes
 from featurebase_provider.config.webhook import CheckedWebhook, MergedWebhook, check_webhook
 from featurebase_provider.featurebase.text import without_tokens
@@ -58,12 +59,20 @@ def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, s
     if isinstance(name := values.get("name"), str):
         message = f"{shown_value(name)} would name the same Dag as"
         yield ("name", name), place(("name",)), message
-    if isinstance(webhook_id := values.get("webhook_id"), str):
+    for key, (webhook_id, loc) in _ids(values).items():
         message = f"{shown_value(webhook_id)} is the same webhook as"
-        yield ("webhook_id", str(connection), webhook_id.lower()), place(("webhook_id",)), message
+        yield ("webhook_id", str(connection), key), place(loc), message
     if isinstance(webhook_name := values.get("webhook_name"), str):
         message = f"{shown_value(webhook_name)} is the same webhook as"
         yield ("webhook_name", str(connection), webhook_name), place(("webhook_name",)), message
+
+
+def _ids(values: dict[str, Any]) -> dict[str, tuple[str, tuple[Key, ...]]]:
+    """The ids that an entry names, alone or as a pair: by lower case, each once, as written and with its field."""
+    pair = values.get("webhook_ids")
+    named: list[tuple[Any, tuple[Key, ...]]] = [(values.get("webhook_id"), ("webhook_id",))]
+    named += [(own, ("webhook_ids", index)) for index, own in enumerate(pair if isinstance(pair, list) else [])]
+    return {own.lower(): (own, loc) for own, loc in reversed(named) if isinstance(own, str)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from featurebase_provider.config.agreement import IDENTIFIERS
 from featurebase_provider.config.errors import ConfigError
 from featurebase_provider.config.loading import check_file
 from featurebase_provider.config.models import WebhookConfig
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from featurebase_provider.config.loading import CheckedFile
     from featurebase_provider.config.webhook import CheckedWebhook
 
-_NEEDED = frozenset({"name", "webhook_id", "webhook_name", "featurebase_conn_id", "stores"})
+_NEEDED = frozenset({"name", *IDENTIFIERS, "strategy", "featurebase_conn_id", "stores"})
 """Fields that decide which secret is refreshed and where it is written. An emergency can use defaults for the rest."""
 
 
@@ -84,11 +86,15 @@ def _usable(webhook: CheckedWebhook, file: CheckedFile) -> WebhookConfig | None:
     wrong = {name for fault in file.faults if (name := _field_of(webhook, fault)) is not None}
     if wrong & _NEEDED:
         return None
-    # An unknown field may be a misspelt connection. Only an id means the same webhook in every workspace.
-    if not wrong <= WebhookConfig.model_fields.keys() and "webhook_id" not in values:
+    unknown = wrong - WebhookConfig.model_fields.keys()
+    if any(get_close_matches(name, ("strategy", "webhook_ids"), cutoff=0.8) for name in unknown):
+        return None  # perhaps a pair, of which no webhook must be rotated alone
+    # An unknown field may also be a misspelt connection. Only an id means the same webhook in every workspace.
+    if unknown and not {"webhook_id", "webhook_ids"} & values.keys():
         return None
+    always = {"probe": True} if values.get("strategy") == "overlap" else {}
     for kept in (WebhookConfig.model_fields.keys() - wrong, _NEEDED):
-        config = _config({name: value for name, value in values.items() if name in kept})
+        config = _config({**always, **{name: value for name, value in values.items() if name in kept}})
         if config is not None:
             return config
     return None

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from featurebase_provider.config.models import WebhookConfig, WebhookSettings
+from featurebase_provider.config.agreement import IDENTIFIERS
+from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.sections import AuditConfig
+from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types
 
@@ -70,7 +72,7 @@ def rotation_schema(types: Sequence[str] | None = None) -> dict[str, Any]:
     for store, reference in zip(stores, of_stores, strict=True):
         _describe_store(definitions[reference["$ref"].rpartition("/")[2]], store)
     webhook = definitions["WebhookConfig"]
-    webhook["oneOf"] = [{"required": ["webhook_id"]}, {"required": ["webhook_name"]}]
+    webhook["oneOf"] = [{"required": [name]} for name in IDENTIFIERS]
     others = [_plug_in_store()] if types is None else []
     webhook["properties"]["stores"]["items"] = {"anyOf": [*of_stores, *others]}
     for owner in ("WebhookConfig", "WebhookSettings"):

@@ -1,4 +1,4 @@
-"""The sections of the rotation file: the probe, the check of deliveries, the audit, and settings of Dags."""
+"""The sections of the rotation file: the probe, the check of deliveries, the overlap of a pair, the audit, Dags."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from featurebase_provider.config.fields import (
     FindingKindName,
     HostName,
     LongWaiting,
+    Overlap,
     Pause,
     Schedule,
     StartDate,
@@ -41,6 +42,26 @@ def switched(value: Any) -> Any:
     raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are not booleans here")
 
 
+PAIR_STEADY = timedelta(minutes=2)
+"""``probe.steady`` of a pair, unless the file sets it: a replica that still has one secret only must be noticed."""
+
+PAIR_EVENTS = 30
+"""The smallest ``probe.successes`` of a pair."""
+
+
+def for_pair(probe: Any) -> Any:
+    """The fields of a pair's probe, as written or as a model, with a pair's defaults; other values stay as they are."""
+    if probe is True:
+        fields: Mapping[str, Any] = {}
+    elif isinstance(probe, ProbeConfig):
+        fields = {name: getattr(probe, name) for name in probe.model_fields_set}
+    elif isinstance(probe, Mapping):
+        fields = probe
+    else:
+        return probe
+    return {"steady": PAIR_STEADY, "successes": PAIR_EVENTS, **fields}
+
+
 class ProbeConfig(FileModel):
     """The signed test events that show whether the receiver accepts the secret."""
 
@@ -57,14 +78,16 @@ class ProbeConfig(FileModel):
     steady: Steady = Field(
         timedelta(seconds=10),
         description="How long the receiver must accept every test event, each on a new connection; an event that it "
-        "does not accept restarts this time. Detects replicas that still have the old secret.",
+        "does not accept restarts this time. Detects replicas that still have the old secret. PT2M by default with "
+        "strategy: overlap.",
         examples=["PT10S"],
     )
     successes: StrictInt = Field(
         3,
         ge=1,
         le=1000,
-        description="The smallest number of test events in a row that the receiver must accept.",
+        description="The smallest number of test events in a row that the receiver must accept; at least 30, and 30 by "
+        "default, with strategy: overlap.",
     )
     reject_check: StrictBool = Field(
         True,
@@ -114,6 +137,29 @@ class VerifyConfig(FileModel):
     def _agree(self) -> VerifyConfig:
         if self.poll_interval > self.timeout:
             raise disagreement([Problem(("poll_interval", "timeout"), "must not be longer than timeout")])
+        return self
+
+
+class OverlapConfig(FileModel):
+    """How long both webhooks of a pair may be active at most."""
+
+    first_delivery: Overlap = Field(
+        timedelta(minutes=5),
+        description="How long to wait for the first delivery that the receiver accepts from the webhook that takes "
+        "over, before the other one is paused.",
+        examples=["PT5M"],
+    )
+    pending: Overlap = Field(
+        timedelta(hours=1),
+        description="How long the webhook to be paused may stay active while deliveries of it have failed and may be "
+        "retried. Not shorter than first_delivery.",
+        examples=["PT1H"],
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> OverlapConfig:
+        if self.pending < self.first_delivery:
+            raise disagreement([Problem(("pending", "first_delivery"), "must not be shorter than first_delivery")])
         return self
 
 

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from featurebase_provider.config.agreement import IDENTIFIERS, naming_problems, settings_problems, store_problems
 from featurebase_provider.config.document import Key, Node, Place, walk
 from featurebase_provider.config.errors import DISAGREEMENT, Fault
 from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
-from featurebase_provider.config.models import (
-    WebhookConfig,
-    WebhookSettings,
-    naming_problems,
-    settings_problems,
-    store_problems,
-)
+from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.stores import class_of, store_from, with_labels
 from featurebase_provider.featurebase.text import without_tokens
 
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.base import StoreConfig
 
-SUB_MAPPINGS = ("probe", "verify")
+SUB_MAPPINGS = ("probe", "verify", "overlap")
 """Fields that are merged key by key; all others replace the default as a whole."""
 
 
@@ -52,6 +48,8 @@ class MergedWebhook:
                 merged[key] = {**below, **({} if value is True else value)}
             else:
                 merged[key] = value
+        if merged.get("strategy") != "overlap" and self.own.child("overlap") is None:
+            merged.pop("overlap", None)  # a default for the pairs of the file
         return merged
 
     def place(self, loc: tuple[Key, ...]) -> Place:
@@ -152,11 +150,14 @@ def _is_fault_of_defaults(fault: Fault, detail: ErrorDetails) -> bool:
 def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
     """Find contradictions among the valid fields."""
     values = checked.values
-    named = {name: values.get(name) is not None for name in ("webhook_id", "webhook_name")}
-    problems = list(naming_problems(has_id=named["webhook_id"], has_name=named["webhook_name"]))
     right = {name: values[name] for name in WebhookSettings.model_fields if name in values and name not in failing}
     settings = WebhookSettings.model_validate(right)
-    problems += [*settings_problems(settings), *store_problems(settings, checked.stores)]
+    named = {name for name in IDENTIFIERS if values.get(name) is not None}
+    problems = [
+        *naming_problems(named, settings.strategy),
+        *settings_problems(settings),
+        *store_problems(settings, checked.stores),
+    ]
     for problem in problems:
         if not failing & {*problem.fields} - {"stores"}:
             checked.faults.append(fault_from_problem(problem, WebhookConfig, checked.source.place))

@@ -106,6 +106,16 @@ class StoreConfig(BaseModel, ABC):
         return self.previous_target is not None
 
     @property
+    def how_to_keep_previous(self) -> str:
+        """The fields to set so that the store keeps the previous secret; empty if its type can't."""
+        return " or ".join(name for name in type(self).model_fields if name.startswith("previous_"))
+
+    @property
+    def readable(self) -> bool:
+        """Whether what the store holds can be read back and compared."""
+        return True
+
+    @property
     def full_name(self) -> str:
         """Label and target, for messages."""
         return f"{self.label} ({self.target})"

@@ -127,12 +127,13 @@ def test_the_rotation_file_is_right_as_it_is() -> None:
 
 def test_the_rotation_file_is_right_with_every_option(tmp_path: Path) -> None:
     """Each commented option can be used by removing its "# ", as the file says."""
-    option = re.compile(r"^( *)# (?=(?:- |  )?[a-z_]+: )", re.MULTILINE)
+    option = re.compile(r"^( *)# (?= *(?:- )?[a-z_]+:(?: |$))", re.MULTILINE)
     whole = tmp_path / ROTATION_FILE
     text, found = option.subn(r"\1", (DAG_FILES / ROTATION_FILE).read_text())
     whole.write_text(text)
-    (webhook,) = load_rotation_config(whole).webhooks
-    assert found == 7
+    webhook, pair = load_rotation_config(whole).webhooks
+    assert found == 15
+    assert (pair.strategy, len(pair.webhook_ids or ())) == ("overlap", 2)
     assert (webhook.schedule, webhook.timezone) == ("0 6 1 * *", "Europe/Tallinn")
     assert [store.type for store in webhook.stores] == ["airflow_variable", "object_storage"]
     assert webhook.probe is not None

@@ -90,3 +90,54 @@ def test_right_settings_stay_beside_a_wrong_one(entries) -> None:  # type: ignor
 def test_nothing_is_right(entries, text: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError):
         entries(text)
+
+
+PAIR = """\
+  - name: pair
+    strategy: overlap
+    webhook_ids: [507f1f77bcf86cd799439021, 507f1f77bcf86cd799439022]
+    probe: {timeout: PT7M}
+    stores: [{type: airflow_variable, name: secrets, format: json}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "instead"),
+    [
+        ("strategy: overlap", "strategy: overlapping"),
+        ("strategy: overlap", "stratgy: overlap"),
+        ("strategy: overlap", "strategy: refresh"),
+        ("    strategy: overlap\n", ""),
+        ("webhook_ids: [507f1f77bcf86cd799439021, ", "webhook_ids: [507f1f77bcf86cd799439022, "),
+        ("webhook_ids: [507f1f77bcf86cd799439021, ", "webhook_ids: [507f1f77bcf86cd799439011, "),
+        ("webhook_ids: [507f1f77bcf86cd799439021, 507f1f77bcf86cd799439022]", "webhook_id: 507f1f77bcf86cd799439021"),
+        ("webhook_ids: [", "webhook_id: 507f1f77bcf86cd799439021\n    webhok_ids: ["),
+        ("    strategy: overlap\n    webhook_ids: [", "    webhook_id: 507f1f77bcf86cd799439021\n    webhook_idz: ["),
+        ("    webhook_ids: [", "    webhook_id: 507f1f77bcf86cd799439021\n    webhook_ids: ["),
+        ("format: json", "format: raw"),
+    ],
+)
+def test_an_invalid_pair_is_never_rotated_as_something_else(entries, was: str, instead: str) -> None:  # type: ignore[no-untyped-def]
+    """Not as a single webhook, not as another pair."""
+    found = entries(f"webhooks:\n{FIRST}{PAIR.replace(was, instead)}")
+    assert names(found) == (["first"], ["pair"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "timeout"),
+    [
+        ("retries: -1", 7),
+        ("reactivate: true", 7),
+        ("overlap: {pending: PT1S}", 7),
+        ("probe: {timeout: 7}", 10),
+        ("probe: {successes: 3}", 10),
+        ("probe: false", 10),
+    ],
+)
+def test_a_pair_with_a_wrong_setting_has_its_default(entries, wrong: str, timeout: int) -> None:  # type: ignore[no-untyped-def]
+    """A pair whose probe is wrong or missing has the default probe: it is never without one."""
+    text = PAIR.replace("probe: {timeout: PT7M}", wrong) if wrong.startswith("probe") else f"{PAIR}    {wrong}\n"
+    _, pair = entries(f"webhooks:\n{FIRST}{text}").webhooks
+    assert pair.webhook_ids == ("507f1f77bcf86cd799439021", "507f1f77bcf86cd799439022")
+    assert pair.probe.timeout == timedelta(minutes=timeout)
+    assert pair.probe.steady == timedelta(minutes=2)

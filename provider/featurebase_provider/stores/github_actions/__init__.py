@@ -100,6 +100,11 @@ class GithubActionsStore(StoreConfig):
         place = self.path.lower().removesuffix("/secrets").removesuffix("/actions").strip("/")
         return f"github://{self.conn_id}@{place}#{self.name}"
 
+    @property
+    def readable(self) -> bool:
+        """GitHub never shows a secret's value."""
+        return False
+
     def arm(self) -> ArmedGithubSecret:
         """Fetch the connection and build the client; it connects with the first read.
 

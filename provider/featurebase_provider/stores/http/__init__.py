@@ -119,6 +119,16 @@ class HttpStore(EntryStore):
             return f"{self.target}#{self.read.previous}"
         return self.previous_entry_in(self._place)
 
+    @property
+    def how_to_keep_previous(self) -> str:
+        """A text with the secret in an entry keeps it there; otherwise the service must keep a second value."""
+        return "previous_entry" if self.entry else "{{ previous }} in the body, and previous under read"
+
+    @property
+    def readable(self) -> bool:
+        """Whether ``read`` is described."""
+        return self.read is not None
+
     def arm(self) -> HttpValue:
         """Fetch the connection and build the session; no request is sent.
 

@@ -74,6 +74,13 @@ class RedisStore(EntryStore):
             return f"redis://{self.conn_id}/{self.key}#{self.previous_field}"
         return self.previous_entry_in(self._place)
 
+    @property
+    def how_to_keep_previous(self) -> str:
+        """Beside the secret: in the same text, in the same hash, or under a key of its own."""
+        if self.entry:
+            return "previous_entry"
+        return "previous_field" if self.field else "previous_key"
+
     def arm(self) -> ArmedRedis:
         """Fetch the connection and build the client; connecting logs in.
 

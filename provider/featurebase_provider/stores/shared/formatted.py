@@ -41,6 +41,11 @@ class FormattedStore(KeyedStore):
         _check(self.format, ("key", self.key), ("previous_key", self.previous_key))
         return self
 
+    @property
+    def how_to_keep_previous(self) -> str:
+        """Under a key of its own, which a format with keys has."""
+        return "previous_key" if self.key else "a format with keys, such as json, with key and previous_key"
+
     def secret_text(self, *, missing: str | None = "the secret does not exist", line_break: bool = False) -> SecretText:
         """How the secret lies in the text.
 
@@ -114,6 +119,11 @@ class KeyedEntryStore(EntryStore, KeyedStore):
         if self.entry and self.previous_key:
             raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
         return self
+
+    @property
+    def how_to_keep_previous(self) -> str:
+        """In the same text if the secret lies in an entry, otherwise under a key of its own."""
+        return "previous_entry" if self.entry else "previous_key"
 
     @property
     def target(self) -> str:

@@ -142,6 +142,13 @@ class SqlStore(EntryStore):
         return self.previous_entry_in(f"{self._place}#{self.value_column}")
 
     @property
+    def how_to_keep_previous(self) -> str:
+        """By a column or entry of the row, or by the statements."""
+        if self.write_sql:
+            return ":previous in write_sql, and read it as the second column of read_sql"
+        return "previous_entry" if self.entry else "previous_column"
+
+    @property
     def _place(self) -> str:
         if self.read_sql:
             return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
