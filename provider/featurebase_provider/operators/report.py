@@ -20,7 +20,8 @@ from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.report import RunFacts, TaskRow, make_report
+from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report_tables import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

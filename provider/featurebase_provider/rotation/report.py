@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import advise
+from featurebase_provider.rotation.report_tables import as_page, found_table, store_table, task_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.all_stores import StoreOutcome
-    from featurebase_provider.rotation.found import Found, FoundStore
+    from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 REPORT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRow:
-    """One task of the Dag run.
-
-    :param state: Airflow's state, or None if it has not run.
-    :param seconds: its duration, if Airflow provides it.
-    :param why: the task's own message about why it was skipped or failed, if it left one.
-    """
-
-    task_id: str
-    state: str | None
-    seconds: float | None = None
-    why: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the task itself failed."""
-        return self.state == "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +71,15 @@ class RotationReport:
 
     def as_text(self, width: int = 120) -> str:
         """The report as plain text tables, for the task log."""
-        console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
-        head = Table(show_header=False, box=None, pad_edge=False)
-        head.add_column()
-        head.add_column(overflow="fold")
-        for name, value in self._head():
-            head.add_row(name, escape(one_line(value, 2200)))
-        console.print(head)
+        tables = []
         if self.stores:
-            console.print(self._store_table())
+            tables.append(store_table(self.stores))
         elif self.found is not None and self.found.stores:
-            console.print(_found_table(self.found.stores))
+            tables.append(found_table(self.found.stores))
         if self.tasks:
-            console.print(self._task_table())
+            tables.append(task_table(self.tasks))
         said = [f"{task.task_id} ({task.state}): {task.why}" for task in self.tasks if task.why]
-        for note in (*self.notes, *said):
-            # Not wrapped: a line of the log must not begin within other people's text.
-            console.print(f"- {escape(one_line(note, 2200))}", soft_wrap=True)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in text.splitlines())
+        return as_page(self._head(), tables, (*self.notes, *said), width=width)
 
     def _head(self) -> Iterator[tuple[str, str]]:
         exposure, before = self.receiver_exposure_ms, self.found.probe if self.found is not None else None
@@ -133,26 +99,6 @@ class RotationReport:
             "deliveries": _judged(self.delivery),
         }
         return ((name, value) for name, value in rows.items() if value)
-
-    def _store_table(self) -> Table:
-        table = Table(title="\nStores", title_justify="left")
-        for column in ("store", "target", "result", "holds", "exposure"):
-            table.add_column(column, overflow="fold")
-        for store in self.stores:
-            exposure = "" if store.exposure_ms is None else f"{store.exposure_ms:.0f} ms"
-            said = store.problem or store.detail
-            result = store.result if not said else f"{store.result}: {one_line(said, 300)}"
-            target = escape(one_line(store.target, 2100))
-            table.add_row(store.label, target, escape(result), store.fingerprint or "unknown", exposure)
-        return table
-
-    def _task_table(self) -> Table:
-        table = Table(title="\nTasks", title_justify="left")
-        for column in ("task", "state", "seconds"):
-            table.add_column(column)
-        for task in self.tasks:
-            table.add_row(task.task_id, task.state or "none", "" if task.seconds is None else f"{task.seconds:.1f}")
-        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,13 +283,3 @@ def _outcome_without_rotation(findings: RunFacts, failed: Sequence[str]) -> Outc
 
 def _judged(facts: Mapping[str, Any] | None) -> str | None:
     return f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}" if facts else None
-
-
-def _found_table(stores: Sequence[FoundStore]) -> Table:
-    table = Table(title="\nStores, as preflight found them", title_justify="left")
-    for column in ("store", "target", "holds", "fingerprint", "can it be written"):
-        table.add_column(column, overflow="fold")
-    for store in stores:
-        target, said = escape(one_line(store.target, 2100)), escape(one_line(store.said, 300))
-        table.add_row(store.label, target, store.holding.replace("_", " "), store.fingerprint or "", said)
-    return table
