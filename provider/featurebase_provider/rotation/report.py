@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.advice import advise
+from featurebase_provider.rotation.refresh_count import RefreshCount
 from featurebase_provider.rotation.report_tables import as_page, found_table, store_table, task_table
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class RotationReport:
     :param found: what preflight found before anything was changed.
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
         a store may hold any of them.
+    :param refreshes: how often the secret was refreshed since the plan.
     """
 
     webhook: str
@@ -57,6 +59,7 @@ class RotationReport:
     cause: str | None
     status: str | None
     found: Found | None
+    refreshes: RefreshCount
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class RotationReport:
         raw["tasks"] = [asdict(task) for task in self.tasks]
         raw["notes"] = list(self.notes)
         raw["known"] = list(self.known)
+        raw["refreshes"] = self.refreshes.as_json()
         raw["found"] = self.found.as_json() if self.found is not None else None
         return raw
 
@@ -93,6 +97,7 @@ class RotationReport:
             "secret before": self.before or "not read",
             "secret after": self.after or "not read",
             "refreshed at": self.refreshed_at,
+            "refreshes": self.refreshes.summary,
             "receiver exposure": None if exposure is None else f"at most {exposure:.0f} ms",
             "probe before": None if self.probe else _judged(before),
             "probe": _judged(self.probe),
@@ -115,6 +120,7 @@ class RunFacts:
     :param receiver_exposure_ms: see ``rotation.clock``.
     :param status: the webhook's status at the end, or None if it could not be read.
     :param found: what preflight found, or None if it found nothing.
+    :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
     """
 
     plan: RotationPlan | None
@@ -127,6 +133,7 @@ class RunFacts:
     receiver_exposure_ms: float | None = None
     status: str | None = None
     found: Found | None = None
+    refreshes: RefreshCount = field(default_factory=RefreshCount)
 
     @property
     def proven(self) -> bool:
@@ -197,12 +204,19 @@ def make_report(
         delivery=findings.delivery,
         stores=tuple(stores.values()),
         tasks=tuple(tasks),
-        notes=(*rotation.notes, *_later_refresh(rotation, after)) if rotation else (),
+        notes=_notes(findings, after),
         known=_seen(findings, stores, after),
         cause=cause,
         status=findings.status,
         found=found,
+        refreshes=findings.refreshes,
     )
+
+
+def _notes(findings: RunFacts, after: str | None) -> tuple[str, ...]:
+    rotation, difference = findings.rotation, findings.refreshes.difference
+    said = (*rotation.notes, *_later_refresh(rotation, after)) if rotation else ()
+    return said if difference is None else (*said, difference)
 
 
 def _as_compared(outcome: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:

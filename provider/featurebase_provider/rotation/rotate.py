@@ -40,6 +40,7 @@ class RotationOutcome:
     :param stores: each store's outcome, by label.
     :param notes: sentences for the report.
     :param seen: fingerprints of the secrets that this try saw; a store may hold any of them.
+    :param refreshes: how many refreshes this try and earlier ones know they caused; None if they can't tell.
     """
 
     plan: RotationPlan
@@ -52,6 +53,7 @@ class RotationOutcome:
     stores: Mapping[str, StoreOutcome] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    refreshes: int | None = None
 
     @property
     def known(self) -> tuple[str, ...]:
