@@ -55,25 +55,19 @@ class RefreshCount:
 
     @property
     def difference(self) -> str | None:
-        """A sentence about where the two counts differ; None where they don't, or one of them is unknown."""
-        if self.logged is None or len(self.logged) == self.by_run:
+        """Where the two counts differ, in words; None if they agree, or if the log can't be read."""
+        if self.logged is None or len(self.logged) == (self.by_run or 0):
             return None
-        if self.by_run is not None and len(self.logged) < self.by_run:
-            return (
-                f"this run refreshed the secret ({_times(self.by_run)}), but Featurebase's audit log shows that "
-                f"{_times(len(self.logged))} since the run's plan. The log may lag, and nothing waits for it"
-            )
-        if not self.logged:
-            return None
+        log = f"Featurebase's audit log shows {_counted(len(self.logged))} of the secret since the run's plan"
+        if len(self.logged) < (self.by_run or 0):
+            return f"{log}, but this run knows of {self.by_run}. The log may lag, and nothing waits for it"
         shown = ", ".join(f"{refresh.at.isoformat()} by {refresh.by}" for refresh in self.logged[:MOST_NAMED])
-        more = "" if len(self.logged) <= MOST_NAMED else f", and {len(self.logged) - MOST_NAMED} earlier ones"
-        own = (
-            "this run can't tell whether one is its own" if self.by_run is None else f"this run knows of {self.by_run}"
-        )
-        return (
-            f"since the run's plan, Featurebase's audit log shows {len(self.logged)} refreshes of the secret, and {own}: "
-            f"{shown}{more}. A person, another Dag run, or a try that Airflow lost track of made the others"
-        )
+        more = len(self.logged) - MOST_NAMED
+        listed = shown if more <= 0 else f"{shown}, and {more} earlier"
+        if self.by_run is None:
+            return f"{log} ({listed}). This run can't tell whether that was its own doing"
+        rest = "The rest was done by a person, by another Dag run, or by a try that Airflow lost track of"
+        return f"{log} ({listed}), but this run knows of {self.by_run or 'none'}. {rest}"
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
@@ -85,5 +79,5 @@ class RefreshCount:
         }
 
 
-def _times(count: int) -> str:
-    return {0: "not once", 1: "once"}.get(count, f"{count} times")
+def _counted(refreshes: int) -> str:
+    return "1 refresh" if refreshes == 1 else f"{refreshes or 'no'} refreshes"
