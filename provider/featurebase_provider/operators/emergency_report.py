@@ -13,7 +13,7 @@ from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
-from featurebase_provider.rotation.report import TaskRow
+from featurebase_provider.rotation.report_tables import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

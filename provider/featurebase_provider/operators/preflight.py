@@ -137,6 +137,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 self.log.warning("%s", left_behind)
             webhook = self._not_stale(client, webhook, history.order(now))
             if kept is None:
+                now = client.clock.now()  # of the read that counts
                 self._skip_early(context, client, webhook, history, now)
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
             else:

@@ -18,9 +18,12 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.history import order_of
+from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.report import RunFacts, TaskRow, make_report
+from featurebase_provider.rotation.refresh_count import RefreshCount
+from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
+from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report_tables import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
@@ -88,8 +90,10 @@ class RotationReportOperator(FeaturebaseOperator):
         plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         rotated = self.left_by_rotate(context, self.rotate_task_id)
         history = self._history(context, plan)
-        now = self._now(plan, rotated, history)
-        report = self._report(context, plan, rotated, now)
+        by_run = self._refreshes(context, plan, rotated, history)
+        now = self._now(plan, rotated, history, ask_log=by_run != 0 or rotated is not None)
+        refreshes = RefreshCount(by_run) if now.log is None else RefreshCount(by_run).with_log(now.log)
+        report = self._report(context, plan, rotated, now, refreshes)
         self.log.info("Rotation report\n%s", report.as_text())
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
@@ -97,7 +101,12 @@ class RotationReportOperator(FeaturebaseOperator):
         return report.as_json()
 
     def _report(
-        self, context: Context, plan: RotationPlan | None, rotated: RotationOutcome | None, now: _Now
+        self,
+        context: Context,
+        plan: RotationPlan | None,
+        rotated: RotationOutcome | None,
+        now: _Now,
+        refreshes: RefreshCount,
     ) -> RotationReport:
         tasks = self._tasks(context)
         states = {row.task_id: row for row in tasks}
@@ -114,6 +123,7 @@ class RotationReportOperator(FeaturebaseOperator):
             receiver_exposure_ms=probe.get("receiver_exposure_ms") if probe else None,
             status=now.status,
             found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
+            refreshes=refreshes,
         )
         return make_report(
             findings,
@@ -173,10 +183,36 @@ class RotationReportOperator(FeaturebaseOperator):
                 outcomes[label] = unsettled(rotated.stores[label], states.get(task_id, TaskRow(task_id, None)))
         return outcomes
 
-    def _now(self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None) -> _Now:
+    def _refreshes(
+        self, context: Context, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None
+    ) -> int | None:
+        """How many refreshes this Dag run knows it caused; None if it can't tell."""
+        run = this_run(context)
+        if plan is None or not plan.refreshes:
+            may_refresh = plan is None and self.mode not in ("distribute", "dry_run")
+            return None if may_refresh and run.cleared else 0  # an earlier try had a plan, perhaps
+        recorded = len(history.refreshed_after(plan.planned_at, by=run.name)) if history is not None else 0
+        known = rotated.refreshes if rotated is not None else self._known_without_result(context, history)
+        return max(recorded, known) if known is not None else recorded or None
+
+    def _known_without_result(self, context: Context, history: History | None) -> int | None:
+        """What a rotate task without a result says of its refreshes: 0 if it was not started."""
+        word = finding_of(context, self.rotate_task_id).get("found")
+        if isinstance(word, dict):
+            said = word.get("refreshes")
+            return said if isinstance(said, int) else None
+        unheard_of = History(self.webhook_id) if history is None else history
+        started = self.rotate_was_started(context, self.rotate_task_id, unheard_of)
+        return None if started or this_run(context).cleared else 0
+
+    def _now(
+        self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None, *, ask_log: bool
+    ) -> _Now:
         """The webhook's state at the end, and the time: Featurebase's, or the local one if that is unknown.
 
         The report is written even if the webhook can't be read.
+
+        :param ask_log: whether the refreshes since the plan are read from Featurebase's audit log, too.
         """
         here = datetime.now(tz=timezone.utc)
         if plan is None:
@@ -185,12 +221,14 @@ class RotationReportOperator(FeaturebaseOperator):
         try:
             with self.hook.get_conn() as client:
                 webhook = current_webhook(client, plan, rotated, history)
-                return _Now(client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20))
+                log = read_refreshes_since(client, plan) if ask_log else None
+                return _Now(client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), log=log)
         except FeaturebaseError as exc:
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
             at = client.clock.now() if client is not None else here
-            return _Now(at, gone=isinstance(exc, WebhookNotFound))
+            unread = RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
+            return _Now(at, gone=isinstance(exc, WebhookNotFound), log=unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +236,14 @@ class _Now:
     """The webhook's state when the report is made; None for what could not be read.
 
     :param gone: whether the webhook no longer exists in Featurebase.
+    :param log: the refreshes since the plan that Featurebase's audit log shows; None if it was not asked.
     """
 
     at: datetime
     fingerprint: str | None = None
     status: str | None = None
     gone: bool = False
+    log: RefreshesSincePlan | None = None
 
 
 def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import AirflowSkipException
+from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import check_conf, is_later_try, this_run, timing_of
 from featurebase_provider.operators.memory import memory_of
@@ -15,6 +16,8 @@ from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, 
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan
 from featurebase_provider.rotation.refresh import CompareAndSwap
+from featurebase_provider.rotation.refresh_count import refreshes_by
+from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.schedule import why_late
 
@@ -61,6 +64,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     """
 
     stat = "rotate"
+    word: dict[str, Any] | None = None
+    """What a try that fails leaves for the report: ``refreshes``, as in :class:`RotationOutcome`."""
 
     def __init__(
         self,
@@ -103,25 +108,40 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             targets = tuple(store.target for store in stores)
             # The stores may hold a secret that an earlier try or another run wrote after the plan was made.
             history = self.recall(context, self.records(context, plan, memory))
+            later = is_later_try(context)
+            recorded = len(history.refreshed_after(plan.planned_at, by=this_run(context).name))
+            self.word = unsent = {"refreshes": refreshes_by("already_done", recorded=recorded, later_try=later)}
+
+            def may_post() -> None:
+                self.check_may_post(context, plan, memory, targets, client.clock.now())
+                self.word = {"refreshes": None}
+
             swap = CompareAndSwap(
                 api=client,
                 plan=plan,
                 grace=refresh_grace.total_seconds(),
-                later_attempt=is_later_try(context),
+                later_attempt=later,
                 allow_inactive=self.allow_inactive,
                 newer=history.refreshed_after(plan.planned_at),
                 doubtful=plan.doubtful(client.clock.now()),
+                log=lambda: self._logged(client, plan),
                 say=self.log.warning,
             )
-            outcome = self.carry_out(
-                context,
-                swap,
-                stores,
-                write_rule(plan, also_known=history.known),
-                server_now=client.clock.now,
-                leaked=lambda: self.leaked(memory),
-                may_post=lambda: self.check_may_post(context, plan, memory, targets, client.clock.now()),
-            )
+            try:
+                outcome = self.carry_out(
+                    context,
+                    swap,
+                    stores,
+                    write_rule(plan, also_known=history.known),
+                    server_now=client.clock.now,
+                    leaked=lambda: self.leaked(memory),
+                    may_post=may_post,
+                )
+            except ApiError:  # Featurebase refused the refresh, or it was not sent
+                self.word = unsent
+                raise
+        self.word = None
+        outcome = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
         self._tell(outcome)
         left_behind = history.left_behind(previous_targets(stores))
         if left_behind is not None:
@@ -166,6 +186,17 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         :param memory: the records that hold the plan.
         """
         return memory
+
+    def _logged(self, client: Client, plan: RotationPlan) -> RefreshesSincePlan:
+        """The refreshes since the plan that Featurebase's audit log shows; where it can't be read, that is logged."""
+        log = read_refreshes_since(client, plan)
+        if log.problem is not None:
+            self.log.info("Featurebase's audit log can't be read, so only reads of the webhook count: %s", log.problem)
+        return log
+
+    def found_json(self) -> dict[str, Any] | None:
+        """What a try that fails knows of its refreshes."""
+        return self.word
 
     def state_if_it_fails(self, context: Context) -> str:
         """In the first try nothing has happened yet; in a later one an earlier try may have refreshed."""

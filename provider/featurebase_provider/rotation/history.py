@@ -44,6 +44,7 @@ class KnownSecret:
     :param first_seen: when a run first saw it as Featurebase's current secret.
     :param last_seen: when a run last saw it as Featurebase's current secret.
     :param replaced_at: when a run saw that it was replaced.
+    :param refreshed_by: the run whose rotate task refreshed to it; see ``ThisRun.name``.
     """
 
     fingerprint: Text
@@ -51,6 +52,7 @@ class KnownSecret:
     first_seen: Instant | None = None
     last_seen: Instant | None = None
     replaced_at: Instant | None = None
+    refreshed_by: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +149,16 @@ class History:
         own = self._find(fingerprint)
         return (moment_of(own.refreshed_at) or moment_of(own.first_seen)) if own is not None else None
 
-    def refreshed_after(self, moment: str) -> frozenset[str]:
-        """Fingerprints of the secrets to which a run of this provider refreshed after this time (ISO 8601)."""
-        since = datetime.fromisoformat(moment)
+    def refreshed_after(self, moment: str, by: str | None = None) -> frozenset[str]:
+        """Fingerprints of the secrets to which a run refreshed after this time (ISO 8601).
+
+        :param by: counts one run's only, by ``ThisRun.name``; the moment then is its plan's, by another task's clock.
+        """
+        since = datetime.fromisoformat(moment) - (CLOCK_STEPS if by else timedelta())
         return frozenset(
             secret.fingerprint
             for secret in self.secrets
-            if (at := moment_of(secret.refreshed_at)) is not None and at > since
+            if (at := moment_of(secret.refreshed_at)) is not None and at > since and by in (None, secret.refreshed_by)
         )
 
     def left_behind(self, previous_in: Collection[str | None]) -> str | None:
@@ -181,6 +186,7 @@ class History:
         at: str | None,
         *,
         refreshed_at: str | None = None,
+        refreshed_by: str | None = None,
         replaced: Iterable[str] = (),
         known: Iterable[str] = (),
         run: str | None = None,
@@ -191,7 +197,7 @@ class History:
 
         :param current: fingerprint of Featurebase's secret at the end of the run, if it was read.
         :param at: when it was read.
-        :param refreshed_at: when the run refreshed to it, if it did.
+        :param refreshed_at: when the run refreshed to it, if it did; ``refreshed_by`` names the run.
         :param replaced: fingerprints that the run saw replaced.
         :param known: further fingerprints of the webhook's secrets.
         :param run: the run's mark, if its rotate task was started.
@@ -207,6 +213,7 @@ class History:
             secrets[current] = replace(
                 secret,
                 refreshed_at=refreshed_at or secret.refreshed_at,
+                refreshed_by=refreshed_by or secret.refreshed_by,
                 first_seen=secret.first_seen or at,
                 last_seen=at or secret.last_seen,
                 replaced_at=None,
@@ -230,6 +237,7 @@ class History:
                 outcome.after,
                 outcome.distributed_at,
                 refreshed_at=outcome.refreshed_at,
+                refreshed_by=run.partition(" ")[0] if run and outcome.refreshed else None,
                 replaced=proven_over(outcome.how, outcome.plan.before),
                 known=outcome.known,
                 run=run,

@@ -3,6 +3,11 @@
 Featurebase documents neither an idempotency key nor a precondition for ``POST /v2/webhooks/{id}/secret``, and
 the old secret becomes invalid at once. So this module compares before it sends, never repeats the POST within one
 try, and after an ambiguous failure (timeout, reset, 5xx, unreadable body) reads the webhook to learn what happened.
+
+If reads keep showing the old secret, Featurebase's audit log is a second witness, where it can be read. A refresh in
+it since the plan was made, whoever sent it, means that the plan's secret is no longer current and that the reads are
+stale: then no refresh is sent. The log has no fingerprints and may lag, so a log without such a refresh proves nothing.
+An emergency does not ask it: a second refresh does a leaked secret no harm, and waiting does.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import RefreshesSecrets, SecretOrder, is_older, read_current, secret_of
 from featurebase_provider.rotation.errors import RefreshOutcomeUnknown, RefreshRefused, SecretMissing
+from featurebase_provider.rotation.refresh_log import RefreshesSincePlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +68,7 @@ class CompareAndSwap:
     :param newer: fingerprints of secrets known to be newer than the plan; none of them has leaked.
     :param doubtful: secrets that the plan lists as older but that may be current after all; see
         ``RotationPlan.doubtful``.
+    :param log: reads the refreshes since the plan from Featurebase's audit log; never called in an emergency.
     :param say: logs a message.
     """
 
@@ -73,6 +80,7 @@ class CompareAndSwap:
     allow_inactive: bool = False
     newer: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
+    log: Callable[[], RefreshesSincePlan] = RefreshesSincePlan
     say: Callable[[str], None] = lambda text: None
     clock: Clock = SYSTEM_CLOCK
 
@@ -81,7 +89,8 @@ class CompareAndSwap:
 
         :param may_post: called just before the POST; raises RefreshRefused to prevent it.
         :raises RefreshRefused: the refresh must not be sent; the secret is unchanged.
-        :raises RefreshOutcomeUnknown: the POST failed ambiguously, and no change was seen within the grace.
+        :raises RefreshOutcomeUnknown: the POST failed ambiguously, and no change was seen within the grace; or, in a
+            later try, Featurebase's audit log shows a refresh that reads don't.
         :raises StaleRead: Featurebase keeps showing a secret that is older than the plan's; nothing was refreshed.
         :raises ApiError: Featurebase refused, or could not be read; the message says which.
         """
@@ -93,8 +102,7 @@ class CompareAndSwap:
                 f"the secret is still {self.plan.before}. An earlier try may have sent a refresh that takes effect "
                 f"late, so the secret is watched for {self.grace:.0f} s before another one is sent"
             )
-            # Read once more after the watch: the compared secret must be at most seconds old when the POST is sent.
-            webhook = self._watch() or self._read_baseline()
+            webhook = self._watch() or self._read_after_watch()
         if self._moved_on(webhook) and not self._may_have_leaked(webhook):
             return self._already_done(webhook)
         if not self.plan.refreshes:
@@ -103,6 +111,26 @@ class CompareAndSwap:
         self._check_active(webhook)
         may_post()
         return self._post(secret_of(webhook).fingerprint)
+
+    def _read_after_watch(self) -> Webhook:
+        """Ask the log, and read once more: the compared secret must be at most seconds old when the POST is sent."""
+        stale = self._stale_by_log()
+        if stale is not None:
+            raise RefreshOutcomeUnknown(self.plan.webhook_id, f"This try sent no refresh: {stale}")
+        return self._read_baseline()
+
+    def _stale_by_log(self) -> str | None:
+        """A message if Featurebase's audit log shows a refresh since the plan, and reads still show the old secret."""
+        refreshes = self.log().refreshes if not self.plan.is_emergency else ()
+        if not refreshes:
+            return None
+        return (
+            f"Featurebase's audit log shows that the secret was refreshed at {refreshes[0].at.isoformat()} by "
+            f"{refreshes[0].by}, but for {self.grace:.0f} s reads have shown the old secret ({self.plan.before}). They "
+            "are probably stale. Until a retry of this task reads the new secret and distributes it, deliveries may "
+            "fail. While the log shows that refresh, no retry sends another one; if retries keep failing, trigger a "
+            "new run, which makes a new plan"
+        )
 
     def _read_baseline(self) -> Webhook:
         if self.plan.is_emergency:
@@ -192,11 +220,11 @@ class CompareAndSwap:
     def _settle_by_reading(self, posted_at: float, problem: str) -> Refreshed:
         found = self._watch(problem)
         if found is None:
-            raise RefreshOutcomeUnknown(
-                self.plan.webhook_id,
-                f"{problem}. For {self.grace:.0f} s Featurebase kept showing the old secret ({self.plan.before}), "
-                "so most likely nothing was refreshed. A retry compares again before it refreshes",
+            unseen = self._stale_by_log() or (
+                f"For {self.grace:.0f} s Featurebase kept showing the old secret ({self.plan.before}), "
+                "so most likely nothing was refreshed. A retry compares again before it refreshes"
             )
+            raise RefreshOutcomeUnknown(self.plan.webhook_id, f"{problem}. {unseen}")
         self._know_before()
         self.order.advance(found)
         note = (

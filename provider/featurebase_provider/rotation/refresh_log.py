@@ -7,6 +7,7 @@ nothing fails without it. It has no fingerprints, so it never says which secret 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,13 +15,17 @@ from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping
 
     from featurebase_provider.featurebase.audit_log import Action, Actor, AuditEntry
+    from featurebase_provider.rotation.plan import RotationPlan
 
 MOST_ENTRIES = 1000
 """Most entries that are read, newest first."""
+CLOCK_ERROR = timedelta(seconds=1)
+"""By how much a plan's time may be off: it is estimated from a header that has whole seconds."""
+SAME_MOMENT = timedelta(seconds=0.25)
+"""By how much the log's time of a refresh may be later than the ``updatedAt`` that the refresh leaves."""
 
 
 class ReadsAuditLog(Protocol):
@@ -66,16 +71,61 @@ def read_refresh_log(api: ReadsAuditLog, since: datetime | None = None) -> Refre
     """
     newest: dict[str, LoggedRefresh] = {}
     try:
-        for entry in islice(api.audit_log("webhook.secret_rotated", since), MOST_ENTRIES):
-            webhook_id, known = entry.resource.id, newest.get(entry.resource.id or "")
-            # An unknown filter may be ignored, and entries of one moment may come in any order.
-            if entry.action != "webhook.secret_rotated" or webhook_id is None:
-                continue
-            if known is None or known.at < entry.created_at:
-                newest[webhook_id] = LoggedRefresh(entry.created_at, _actor(entry.actor))
+        for webhook_id, refresh in _refreshes(api, since):
+            known = newest.get(webhook_id)
+            if known is None or known.at < refresh.at:  # entries of one moment may come in any order
+                newest[webhook_id] = refresh
     except ApiError as exc:
         return RefreshLog(newest, exc.summary)
     return RefreshLog(newest)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshesSincePlan:
+    """The refreshes of a plan's webhook since the plan was made.
+
+    :param refreshes: as far as they could be read, newest first.
+    :param problem: why the log can't be read, or not completely; None if it can.
+    """
+
+    refreshes: tuple[LoggedRefresh, ...] = ()
+    problem: str | None = None
+
+
+def read_refreshes_since(api: ReadsAuditLog, plan: RotationPlan) -> RefreshesSincePlan:
+    """Read the refreshes of the plan's webhook since the plan was made; see :func:`_is_later`."""
+    found: list[LoggedRefresh] = []
+    problem = None
+    try:
+        for webhook_id, refresh in _refreshes(api, datetime.fromisoformat(plan.planned_at) - CLOCK_ERROR):
+            if webhook_id == plan.webhook_id and _is_later(refresh.at, plan):
+                found.append(refresh)
+    except ApiError as exc:
+        problem = exc.summary
+    return RefreshesSincePlan(tuple(sorted(found, key=lambda refresh: refresh.at, reverse=True)), problem)
+
+
+def _is_later(at: datetime, plan: RotationPlan) -> bool:
+    """Whether a refresh came after the read on which the plan is based.
+
+    The plan's time is an estimate, so a refresh up to :data:`CLOCK_ERROR` before it counts as later. If Featurebase
+    moves ``updatedAt`` with a refresh, which is not documented, the plan's own ``updatedAt`` tells it from the refresh
+    that made the plan's secret.
+    """
+    if at < datetime.fromisoformat(plan.planned_at) - CLOCK_ERROR:
+        return False
+    if plan.updated_at is None:
+        return True
+    shown = datetime.fromisoformat(plan.updated_at)
+    cut = timedelta() if shown.microsecond else timedelta(seconds=1)  # a response may give whole seconds only
+    return at > shown + cut + SAME_MOMENT
+
+
+def _refreshes(api: ReadsAuditLog, since: datetime | None) -> Iterator[tuple[str, LoggedRefresh]]:
+    for entry in islice(api.audit_log("webhook.secret_rotated", since), MOST_ENTRIES):
+        # An unknown filter may be ignored.
+        if entry.action == "webhook.secret_rotated" and entry.resource.id is not None:
+            yield entry.resource.id, LoggedRefresh(entry.created_at, _actor(entry.actor))
 
 
 def _actor(actor: Actor) -> str:

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import advise
+from featurebase_provider.rotation.refresh_count import RefreshCount
+from featurebase_provider.rotation.report_tables import as_page, found_table, store_table, task_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.all_stores import StoreOutcome
-    from featurebase_provider.rotation.found import Found, FoundStore
+    from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 REPORT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRow:
-    """One task of the Dag run.
-
-    :param state: Airflow's state, or None if it has not run.
-    :param seconds: its duration, if Airflow provides it.
-    :param why: the task's own message about why it was skipped or failed, if it left one.
-    """
-
-    task_id: str
-    state: str | None
-    seconds: float | None = None
-    why: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the task itself failed."""
-        return self.state == "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +32,7 @@ class RotationReport:
     :param found: what preflight found before anything was changed.
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
         a store may hold any of them.
+    :param refreshes: how often the secret was refreshed since the plan.
     """
 
     webhook: str
@@ -81,6 +59,7 @@ class RotationReport:
     cause: str | None
     status: str | None
     found: Found | None
+    refreshes: RefreshCount
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -90,30 +69,21 @@ class RotationReport:
         raw["tasks"] = [asdict(task) for task in self.tasks]
         raw["notes"] = list(self.notes)
         raw["known"] = list(self.known)
+        raw["refreshes"] = self.refreshes.as_json()
         raw["found"] = self.found.as_json() if self.found is not None else None
         return raw
 
     def as_text(self, width: int = 120) -> str:
         """The report as plain text tables, for the task log."""
-        console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
-        head = Table(show_header=False, box=None, pad_edge=False)
-        head.add_column()
-        head.add_column(overflow="fold")
-        for name, value in self._head():
-            head.add_row(name, escape(one_line(value, 2200)))
-        console.print(head)
+        tables = []
         if self.stores:
-            console.print(self._store_table())
+            tables.append(store_table(self.stores))
         elif self.found is not None and self.found.stores:
-            console.print(_found_table(self.found.stores))
+            tables.append(found_table(self.found.stores))
         if self.tasks:
-            console.print(self._task_table())
+            tables.append(task_table(self.tasks))
         said = [f"{task.task_id} ({task.state}): {task.why}" for task in self.tasks if task.why]
-        for note in (*self.notes, *said):
-            # Not wrapped: a line of the log must not begin within other people's text.
-            console.print(f"- {escape(one_line(note, 2200))}", soft_wrap=True)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in text.splitlines())
+        return as_page(self._head(), tables, (*self.notes, *said), width=width)
 
     def _head(self) -> Iterator[tuple[str, str]]:
         exposure, before = self.receiver_exposure_ms, self.found.probe if self.found is not None else None
@@ -127,32 +97,13 @@ class RotationReport:
             "secret before": self.before or "not read",
             "secret after": self.after or "not read",
             "refreshed at": self.refreshed_at,
+            "refreshes": self.refreshes.summary,
             "receiver exposure": None if exposure is None else f"at most {exposure:.0f} ms",
             "probe before": None if self.probe else _judged(before),
             "probe": _judged(self.probe),
             "deliveries": _judged(self.delivery),
         }
         return ((name, value) for name, value in rows.items() if value)
-
-    def _store_table(self) -> Table:
-        table = Table(title="\nStores", title_justify="left")
-        for column in ("store", "target", "result", "holds", "exposure"):
-            table.add_column(column, overflow="fold")
-        for store in self.stores:
-            exposure = "" if store.exposure_ms is None else f"{store.exposure_ms:.0f} ms"
-            said = store.problem or store.detail
-            result = store.result if not said else f"{store.result}: {one_line(said, 300)}"
-            target = escape(one_line(store.target, 2100))
-            table.add_row(store.label, target, escape(result), store.fingerprint or "unknown", exposure)
-        return table
-
-    def _task_table(self) -> Table:
-        table = Table(title="\nTasks", title_justify="left")
-        for column in ("task", "state", "seconds"):
-            table.add_column(column)
-        for task in self.tasks:
-            table.add_row(task.task_id, task.state or "none", "" if task.seconds is None else f"{task.seconds:.1f}")
-        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +120,7 @@ class RunFacts:
     :param receiver_exposure_ms: see ``rotation.clock``.
     :param status: the webhook's status at the end, or None if it could not be read.
     :param found: what preflight found, or None if it found nothing.
+    :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
     """
 
     plan: RotationPlan | None
@@ -181,6 +133,7 @@ class RunFacts:
     receiver_exposure_ms: float | None = None
     status: str | None = None
     found: Found | None = None
+    refreshes: RefreshCount = field(default_factory=RefreshCount)
 
     @property
     def proven(self) -> bool:
@@ -251,12 +204,19 @@ def make_report(
         delivery=findings.delivery,
         stores=tuple(stores.values()),
         tasks=tuple(tasks),
-        notes=(*rotation.notes, *_later_refresh(rotation, after)) if rotation else (),
+        notes=_notes(findings, after),
         known=_seen(findings, stores, after),
         cause=cause,
         status=findings.status,
         found=found,
+        refreshes=findings.refreshes,
     )
+
+
+def _notes(findings: RunFacts, after: str | None) -> tuple[str, ...]:
+    rotation, difference = findings.rotation, findings.refreshes.difference
+    said = (*rotation.notes, *_later_refresh(rotation, after)) if rotation else ()
+    return said if difference is None else (*said, difference)
 
 
 def _as_compared(outcome: StoreOutcome, delivery: Mapping[str, Any] | None, after: str | None) -> StoreOutcome:
@@ -337,13 +297,3 @@ def _outcome_without_rotation(findings: RunFacts, failed: Sequence[str]) -> Outc
 
 def _judged(facts: Mapping[str, Any] | None) -> str | None:
     return f"{facts.get('result') or facts.get('kind')}: {facts.get('detail')}" if facts else None
-
-
-def _found_table(stores: Sequence[FoundStore]) -> Table:
-    table = Table(title="\nStores, as preflight found them", title_justify="left")
-    for column in ("store", "target", "holds", "fingerprint", "can it be written"):
-        table.add_column(column, overflow="fold")
-    for store in stores:
-        target, said = escape(one_line(store.target, 2100)), escape(one_line(store.said, 300))
-        table.add_row(store.label, target, store.holding.replace("_", " "), store.fingerprint or "", said)
-    return table

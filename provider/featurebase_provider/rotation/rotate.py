@@ -43,6 +43,7 @@ class RotationOutcome:
     :param beside: fingerprint of the secret of a pair's other half at the end.
     :param waits_until: server time (ISO 8601) until which the half of a pair must not be set active: a refresh that
         failed ambiguously may still take effect.
+    :param refreshes: how many refreshes this try and earlier ones know they caused; None if they can't tell.
     """
 
     plan: RotationPlan
@@ -57,6 +58,7 @@ class RotationOutcome:
     seen: tuple[str, ...] = ()
     beside: Text | None = None
     waits_until: Instant | None = None
+    refreshes: int | None = None
 
     @property
     def known(self) -> tuple[str, ...]:

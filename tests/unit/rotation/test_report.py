@@ -10,7 +10,8 @@ import pytest
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.memory import history_of_events
-from featurebase_provider.rotation.report import RotationReport, RunFacts, TaskRow, make_report
+from featurebase_provider.rotation.report import RotationReport, RunFacts, make_report
+from featurebase_provider.rotation.report_tables import TaskRow
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 
