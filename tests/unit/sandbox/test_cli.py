@@ -73,6 +73,7 @@ def test_taken_port_is_a_clear_error(capsys):
         ["serve", "--host", "no.such.host.invalid"],
         ["receiver", "--secret-file", "x", "--previous-key", "OLD"],
         ["receiver", "--secret-file", "x", "--reload-seconds", "-1"],
+        ["receiver", "--secret-file", "there/is/none", "--reload-seconds", "inf"],
         ["serve", "--pause-after", "-1"],
         ["serve", "--reads", "fresh,old"],
         ["serve", "--stale-share", "2"],
