@@ -67,7 +67,8 @@ def api_router(state: SandboxState) -> APIRouter:
 
     @router.post("")
     async def create_webhook(request: Request) -> Response:
-        webhook = state.webhooks.create(read_body(CreateInput, await request.body()))
+        wanted = read_body(CreateInput, await request.body())
+        webhook = state.webhooks.create(wanted, same_url=state.behaviour.same_url)
         return changed(request, shown(request, webhook), "webhook.created", webhook, None)
 
     @router.get("/{webhook_id}")
@@ -80,7 +81,7 @@ def api_router(state: SandboxState) -> APIRouter:
         webhook_id = read_webhook_id(webhook_id)
         before = state.webhooks.get(webhook_id).as_json()  # an unknown webhook is reported before an invalid body
         wanted = read_body(UpdateInput, await request.body())
-        webhook = state.webhooks.update(webhook_id, wanted)
+        webhook = state.webhooks.update(webhook_id, wanted, same_url=state.behaviour.same_url)
         return changed(request, shown(request, webhook), "webhook.updated", webhook, before)
 
     @router.delete("/{webhook_id}")
@@ -92,9 +93,11 @@ def api_router(state: SandboxState) -> APIRouter:
 
     @router.post("/{webhook_id}/secret")
     async def refresh_secret(request: Request, webhook_id: str) -> Response:
-        moves = state.behaviour.updated_at == "moves"
+        behaviour = state.behaviour
         before = state.webhooks.get(read_webhook_id(webhook_id)).as_json()
-        webhook = state.webhooks.refresh_secret(before["id"], moves_updated_at=moves)
+        webhook = state.webhooks.refresh_secret(
+            before["id"], moves_updated_at=behaviour.updated_at == "moves", paused=behaviour.refresh_paused
+        )
         return changed(request, shown(request, webhook), "webhook.secret_rotated", webhook, before)
 
     return router

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from featurebase_provider.sandbox.clock import TimeText, iso_ms, iso_seconds
 
 Age = Literal["fresh", "stale"]
+Verdict = Literal["accepted", "refused"]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 DEFAULT_PAUSE_AFTER = 50
 
 
@@ -45,9 +47,23 @@ class Behaviour(BaseModel):
     audit_log: Literal["available", "forbidden", "missing"] = Field(
         "available", description="whether the key may read the audit log: yes, 403, or 404 as on a smaller plan"
     )
-    audit_log_lag: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="seconds until what was done can be read in the audit log"
+    audit_log_lag: Seconds = Field(0.0, description="seconds until what was done can be read in the audit log")
+
+    event_ids: Literal["each", "shared"] = Field(
+        "each", description="ids of an event that goes to several webhooks: each webhook has its own, or all share one"
     )
+    delivery_lag: Seconds = Field(0.0, description="seconds from an event's emission to its first delivery attempt")
+    matched: Literal["emission", "delivery"] = Field(
+        "emission", description="when a webhook's status and topics decide whether it gets an event"
+    )
+    config_cache: Seconds = Field(
+        0.0, description="seconds for which deliveries use a webhook's configuration once they have loaded it"
+    )
+    pausing: Literal["drops", "keeps"] = Field(
+        "drops", description="what pausing a webhook does to its events that wait for their first attempt or a retry"
+    )
+    same_url: Verdict = Field("accepted", description="whether a webhook may have the url of another one, or 400")
+    refresh_paused: Verdict = Field("accepted", description="whether a paused webhook can be refreshed, or 400")
 
     @field_validator("reads", mode="before")
     @classmethod

@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="S",
-        help="check the file for changes at most every S seconds (default: at each delivery)",
+        help="check the file for changes at most every S seconds (default: at each delivery); inf: only at the start",
     )
     receiver.add_argument(
         "--clock-url", metavar="URL", help="take the time from this URL, such as http://127.0.0.1:8787/_sandbox/clock"

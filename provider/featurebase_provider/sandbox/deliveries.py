@@ -14,6 +14,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.cancelling import cancel_all
 from featurebase_provider.sandbox.clock import SandboxClock, iso_ms
+from featurebase_provider.sandbox.config_cache import ConfigCache
 from featurebase_provider.sandbox.journal import Attempt, Event, Journal
 from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
 
@@ -44,7 +46,8 @@ def signature_headers(secret: str, body: bytes, timestamp: int) -> dict[str, str
 class Deliveries:
     """Sends events to webhooks, each attempt in its own task, and records them in the journal.
 
-    :param webhooks: the webhooks; read before each attempt, and one that is not active gets no further attempt.
+    :param webhooks: the webhooks; read before each attempt. One that is not active gets no further attempt, but with
+        the switch ``pausing`` a paused one can.
     :param clock: the sandbox's clock, which also runs the retries.
     :param behaviour: returns the current switches.
     """
@@ -55,20 +58,34 @@ class Deliveries:
         self._webhooks, self._journal, self._clock, self._behaviour = webhooks, journal, clock, behaviour
         self._attempts: set[asyncio.Task[None]] = set()
         self._emissions: set[asyncio.Task[None]] = set()
+        self._configs = ConfigCache(webhooks, lambda: behaviour().config_cache, clock.unix)
+        self._emitted = 0
         self._client: httpx.AsyncClient | None = None
 
     def emit(self, topic: str, item: dict[str, Any] | None = None) -> list[Event]:
-        """Emit an event: each active webhook that subscribes to the topic gets its own."""
-        now_ms = self._clock.unix_ms()
-        subscribers: list[Webhook | None] = [*self._webhooks.subscribed_to(topic)] or [None]
-        events = []
-        for webhook in subscribers:
-            event = Event(f"notif_{uuid.uuid4()}", topic, webhook.id if webhook else None, now_ms)
-            self._journal.events.append(event)
-            events.append(event)
-            if webhook:
-                event.body = _event_body(event, item)
-                self._begin_attempt(event, webhook.id)
+        """Emit an event: each active webhook that subscribes to the topic gets its own.
+
+        :returns: the events; a single one without a webhook if no webhook gets one, or if that is not decided yet.
+        """
+        self._emitted += 1
+        behaviour = self._behaviour()
+        events = [Event(_new_event_id(), topic, None, self._clock.unix_ms(), self._emitted)]
+        self._journal.events += events
+        data = _event_data(topic, item)
+
+        def deliver() -> None:
+            if behaviour.matched == "delivery":
+                self._match(events, data)
+            for event in events:
+                if event.webhook_id is not None:
+                    self._begin_attempt(event, event.webhook_id)
+
+        if behaviour.matched == "emission":
+            self._match(events, data)
+        if behaviour.delivery_lag:
+            self._clock.call_later(behaviour.delivery_lag, deliver)
+        else:
+            deliver()
         return events
 
     def emit_paced(self, topic: str, item: dict[str, Any] | None, *, count: int, per_second: float) -> None:
@@ -107,12 +124,24 @@ class Deliveries:
             await self._clock.stands()
             self.emit(topic, item)
 
+    def _match(self, events: list[Event], data: dict[str, Any]) -> None:
+        """Give the emitted event to a subscriber, and add one for each further subscriber."""
+        emitted = events[0]
+        shared = self._behaviour().event_ids == "shared"
+        for number, webhook in enumerate(self._configs.subscribed_to(emitted.topic)):
+            if number:
+                events.append(replace(emitted, id=emitted.id if shared else _new_event_id()))
+                self._journal.events.append(events[-1])
+            events[-1].webhook_id = webhook.id
+            events[-1].body = _event_body(events[-1], data)
+
     def _begin_attempt(self, event: Event, webhook_id: str, first_secret: str | None = None) -> None:
         self._start(self._deliver(event, webhook_id, first_secret), self._attempts)
 
     async def _deliver(self, event: Event, webhook_id: str, first_secret: str | None) -> None:
-        webhook = self._webhooks.find(webhook_id)
-        if webhook is None or webhook.status != "active":
+        webhook = self._configs.find(webhook_id)
+        sent_while = ("active", "paused") if self._behaviour().pausing == "keeps" else ("active",)
+        if webhook is None or webhook.status not in sent_while:
             return
         first_secret = first_secret or webhook.secret
         secret = webhook.secret if self._behaviour().retry_signing == "current" else first_secret
@@ -139,7 +168,7 @@ class Deliveries:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             attempt.error = f"no answer: {type(error).__name__}"
         accepted = attempt.status_code in ACCEPTED_STATUSES
-        self._count(webhook, attempt, accepted, response_ms=(time.monotonic() - begin) * 1000)
+        self._count(attempt, accepted, response_ms=(time.monotonic() - begin) * 1000)
         return accepted
 
     async def _send(self, url: str, headers: httpx.Headers, body: bytes) -> int:
@@ -150,7 +179,10 @@ class Deliveries:
         async with self._client.stream("POST", url, headers=headers, content=body) as response:
             return response.status_code
 
-    def _count(self, webhook: Webhook, attempt: Attempt, accepted: bool, response_ms: float) -> None:
+    def _count(self, attempt: Attempt, accepted: bool, response_ms: float) -> None:
+        webhook = self._webhooks.find(attempt.webhook_id)
+        if webhook is None:  # deleted since the attempt began
+            return
         failure = attempt.error or f"Request failed with status code {attempt.status_code}"
         webhook.count_attempt(
             code=attempt.status_code or NO_ANSWER_CODE,
@@ -165,14 +197,23 @@ class Deliveries:
             self._webhooks.touch(webhook)
 
 
-def _event_body(event: Event, item: dict[str, Any] | None) -> bytes:
-    subject, _, happened = event.topic.partition(".")
+def _new_event_id() -> str:
+    return f"notif_{uuid.uuid4()}"
+
+
+def _event_data(topic: str, item: dict[str, Any] | None) -> dict[str, Any]:
+    """What happened: the same for all webhooks that are told of it."""
+    subject, _, happened = topic.partition(".")
     data: dict[str, Any] = {
         "object": "notification_event_data",
         "item": item if item is not None else {"object": subject, "id": secrets.token_hex(12)},
     }
     if happened.endswith("updated"):
         data["changes"] = [{"field": "title", "oldValue": "a", "newValue": "b"}]
+    return data
+
+
+def _event_body(event: Event, data: dict[str, Any]) -> bytes:
     document = {
         "object": "notification_event",
         "id": event.id,

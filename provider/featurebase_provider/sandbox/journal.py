@@ -59,13 +59,16 @@ class Attempt:
 class Event:
     """One notification event for one webhook.
 
-    ``webhook_id`` is None if no active webhook subscribed to the topic at that time: the event is not delivered.
+    ``webhook_id`` is None while the webhooks are still to be matched, and stays None if no active webhook subscribes to
+    the topic then: the event is not delivered. ``emission`` numbers what happened: the events that several webhooks get
+    of it have the same number, also where each has its own id.
     """
 
     id: str
     topic: str
     webhook_id: str | None
     emitted_at_ms: int
+    emission: int
     body: bytes = field(default=b"", repr=False)
     delivered: bool = False
     attempts: int = 0
@@ -77,6 +80,7 @@ class Event:
             "topic": self.topic,
             "webhookId": self.webhook_id,
             "emittedAt": self.emitted_at_ms,
+            "emission": self.emission,
             "delivered": self.delivered,
             "attempts": self.attempts,
         }

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -15,49 +14,11 @@ from fastapi.responses import JSONResponse
 
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
+from featurebase_provider.sandbox.inbox import Inbox
 from featurebase_provider.sandbox.secret_file import SecretFile
 
 CLOCK_TIMEOUT = 2.0
 """Seconds."""
-
-
-@dataclass(slots=True)
-class _Accepted:
-    id: str
-    topic: str | None
-    at_ms: int
-    fingerprint: str
-    duplicates: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "topic": self.topic,
-            "at": self.at_ms,
-            "fingerprint": self.fingerprint,
-            "duplicates": self.duplicates,
-        }
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """The recorded deliveries: accepted events by id, and the times of refusals by reason."""
-
-    accepted: dict[str, _Accepted] = field(default_factory=dict)
-    refused: dict[str, list[int]] = field(default_factory=dict)
-
-    def accept(self, event: dict[str, Any], at_ms: int, fingerprint: str) -> None:
-        known = self.accepted.get(event["id"])
-        if known is not None:
-            known.duplicates += 1
-            return
-        topic = event.get("topic")
-        self.accepted[event["id"]] = _Accepted(
-            event["id"], topic if isinstance(topic, str) else None, at_ms, fingerprint
-        )
-
-    def refuse(self, reason: str, at_ms: int) -> None:
-        self.refused.setdefault(reason, []).append(at_ms)
 
 
 def create_receiver(
@@ -73,23 +34,23 @@ def create_receiver(
 
     It answers 200 to a verified event, 401 with a reason to a delivery that it can't verify, 400 to a verified body
     that is not an event, and 503 while its clock can't be read. ``GET /received`` lists accepted events (first
-    acceptance, times in ms since 1970), and ``GET /refused`` lists the refusals by reason.
+    acceptance, times in ms since 1970) with their repeats, and ``GET /refused`` lists the refusals by reason.
 
     :param secret_file: see :class:`~featurebase_provider.sandbox.secret_file.SecretFile`, also for ``key``,
         ``previous_key`` and ``reload_seconds``.
     :param clock_url: the ``/_sandbox/clock`` of a sandbox. It is asked at each delivery, so that deliveries are not
         too old or too new after the sandbox's clock was advanced. Without it the time is ``now``.
     :param now: Unix seconds.
-    :raises SandboxUnusable: the options contradict each other.
+    :raises SandboxUnusable: the options contradict each other, or the only read of the file finds no secret.
     """
     file = SecretFile(secret_file, key=key, previous_key=previous_key, reload_seconds=reload_seconds)
     clock = None if clock_url is None else _FollowedClock(clock_url)
-    inbox = _Inbox()
+    inbox = Inbox()
     app = FastAPI(title="Sample receiver", openapi_url=None)
 
     @app.get("/received")
     async def received() -> list[dict[str, Any]]:
-        return [event.as_json() for event in inbox.accepted.values()]
+        return [event.as_json() for event in inbox.accepted]
 
     @app.get("/refused")
     async def refused() -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -26,8 +27,9 @@ class SecretFile:
     :param key: name of the current secret in the file.
     :param previous_key: name of the previous secret in the file, if the receiver accepts that too.
     :param reload_seconds: how long a read counts before the file is checked again. 0 checks its metadata each time.
+        Infinity reads it when this object is made, and never again.
     :param monotonic: a monotonic clock, in seconds.
-    :raises SandboxUnusable: ``previous_key`` without ``key``, or a negative time.
+    :raises SandboxUnusable: ``previous_key`` without ``key``, a negative time, or no secret in the only read.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class SecretFile:
         self._seen: tuple[int, ...] | None = None
         self._problem: str | None = None
         self._secrets: list[SigningSecret] = []
+        if math.isinf(reload_seconds) and not self.secrets():
+            raise SandboxUnusable(f"{self.path}: {self._problem}, and it is read only at the start; write it first")
 
     @property
     def problem(self) -> str | None:

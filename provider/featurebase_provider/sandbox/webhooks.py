@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
+from featurebase_provider.sandbox.behaviour import Verdict
 from featurebase_provider.sandbox.clock import TimeText, iso_ms
 from featurebase_provider.sandbox.errors import CallRefused
 from featurebase_provider.sandbox.inputs import CreateInput, RequestConfigInput, UpdateInput
@@ -142,6 +143,10 @@ class Webhook:
             del document["secret"]
         return document
 
+    def takes(self, topic: str) -> bool:
+        """Whether an event with this topic goes to the webhook: it is active and subscribes to the topic."""
+        return self.status == "active" and topic in self.topics
+
     def take(self, config: RequestConfigInput) -> None:
         """Apply the fields of a request config that were sent."""
         if "timeoutMs" in config.model_fields_set:
@@ -200,7 +205,7 @@ class Webhooks:
 
     def subscribed_to(self, topic: str) -> list[Webhook]:
         """The active webhooks that subscribe to this topic."""
-        return [hook for hook in self._current.values() if hook.status == "active" and topic in hook.topics]
+        return [webhook for webhook in self._current.values() if webhook.takes(topic)]
 
     def page(
         self, *, after: str | None, limit: int, status: str | None, stale: bool = False
@@ -214,15 +219,17 @@ class Webhooks:
         fitting = [webhook for webhook in shown if status is None or webhook.status == status]
         return fitting[:limit], len(fitting) > limit
 
-    def create(self, wanted: CreateInput) -> Webhook:
+    def create(self, wanted: CreateInput, *, same_url: Verdict = "accepted") -> Webhook:
         """Create a webhook.
 
-        :raises CallRefused: 400, the workspace has reached its limit.
+        :raises CallRefused: 400, the workspace has reached its limit, or the url is another webhook's and refused.
         """
         if len(self._current) >= self._limit:
             raise CallRefused(
                 400, "webhook_limit_reached", f"The workspace already has {self._limit} webhooks, its limit"
             )
+        if same_url == "refused":
+            self._refuse_url_of_another(wanted.url)
         now_ms = self._now_ms()
         webhook = Webhook(
             id=self._new_id(),
@@ -238,10 +245,15 @@ class Webhooks:
         self._issue(webhook, by="POST /v2/webhooks")
         return webhook
 
-    def update(self, webhook_id: str, wanted: UpdateInput) -> Webhook:
-        """Change the fields that were sent. Setting the status to active resets the health figures."""
-        webhook = self.change(webhook_id)
+    def update(self, webhook_id: str, wanted: UpdateInput, *, same_url: Verdict = "accepted") -> Webhook:
+        """Change the fields that were sent. Setting the status to active resets the health figures.
+
+        :raises CallRefused: 400, the url is another webhook's and refused.
+        """
         sent = wanted.model_fields_set
+        if "url" in sent and same_url == "refused":
+            self._refuse_url_of_another(wanted.url, than=webhook_id)
+        webhook = self.change(webhook_id)
         for name in sent & {"name", "url", "description", "status"}:
             setattr(webhook, name, getattr(wanted, name))
         if "topics" in sent:
@@ -252,8 +264,15 @@ class Webhooks:
             webhook.health = Health()
         return webhook
 
-    def refresh_secret(self, webhook_id: str, *, moves_updated_at: bool = True) -> Webhook:
-        """Replace the signing secret with a new one; the old one becomes invalid."""
+    def refresh_secret(
+        self, webhook_id: str, *, moves_updated_at: bool = True, paused: Verdict = "accepted"
+    ) -> Webhook:
+        """Replace the signing secret with a new one; the old one becomes invalid.
+
+        :raises CallRefused: 400, the webhook is paused and that is refused.
+        """
+        if paused == "refused" and self.get(webhook_id).status == "paused":
+            raise CallRefused(400, "webhook_paused", "The secret of a paused webhook cannot be refreshed", "id")
         webhook = self.change(webhook_id, moves_updated_at=moves_updated_at)
         if not webhook.keep_secret:
             webhook.secret = new_signing_secret()
@@ -285,6 +304,10 @@ class Webhooks:
     def touch(self, webhook: Webhook) -> None:
         """Set the time of the webhook's last change, never the same time twice, so that every change is visible."""
         webhook.updated_at_ms = max(self._now_ms(), webhook.updated_at_ms + 1)
+
+    def _refuse_url_of_another(self, url: str, *, than: str | None = None) -> None:
+        if any(webhook.url == url and webhook.id != than for webhook in self._current.values()):
+            raise CallRefused(400, "url_taken", "Another webhook of the workspace has this url", "url")
 
     def _issue(self, webhook: Webhook, *, by: str) -> None:
         self.issued.append(IssuedSecret(webhook.id, webhook.secret, self._now_ms(), by))

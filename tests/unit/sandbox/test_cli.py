@@ -73,9 +73,12 @@ def test_taken_port_is_a_clear_error(capsys):
         ["serve", "--host", "no.such.host.invalid"],
         ["receiver", "--secret-file", "x", "--previous-key", "OLD"],
         ["receiver", "--secret-file", "x", "--reload-seconds", "-1"],
+        ["receiver", "--secret-file", "there/is/none", "--reload-seconds", "inf"],
         ["serve", "--pause-after", "-1"],
         ["serve", "--reads", "fresh,old"],
         ["serve", "--stale-share", "2"],
+        ["serve", "--config-cache", "nan"],
+        ["serve", "--delivery-lag", "inf"],
     ],
 )
 def test_impossible_options_end_with_status_2(arguments, capsys):
@@ -109,6 +112,13 @@ def test_every_switch_is_an_option(headers):
         "reads_by": "user_agent",
         "audit_log": "forbidden",
         "audit_log_lag": 2.5,
+        "event_ids": "shared",
+        "delivery_lag": 1.5,
+        "matched": "delivery",
+        "config_cache": 60.5,
+        "pausing": "keeps",
+        "same_url": "refused",
+        "refresh_paused": "refused",
     }
     assert all(switches[name] != default for name, default in Behaviour().model_dump(mode="json").items())
     options = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 
@@ -43,10 +44,11 @@ async def test_verified_events_are_accepted_and_listed(receiver, path):
     assert (await deliver(receiver, "whsec_a")).status_code == 200
     assert (await deliver(receiver, "whsec_a", event_id="notif_2", path="/")).json() == {"received": "notif_2"}
     assert (await deliver(receiver, "whsec_a")).status_code == 200
-    expected = {"topic": "post.created", "at": 1_700_000_000_250, "fingerprint": fingerprint_of("whsec_a")}
+    seen = {"webhookId": None, "at": 1_700_000_000_250, "fingerprint": fingerprint_of("whsec_a")}
+    repeat = {"id": "notif_1", **seen, "by": "id"}
     assert (await receiver.get("/received")).json() == [
-        {"id": "notif_1", **expected, "duplicates": 1},
-        {"id": "notif_2", **expected, "duplicates": 0},
+        {"id": "notif_1", "topic": "post.created", **seen, "duplicates": 1, "repeats": [repeat]},
+        {"id": "notif_2", "topic": "post.created", **seen, "duplicates": 0, "repeats": []},
     ]
     assert (await receiver.get("/refused")).json() == []
 
@@ -179,6 +181,17 @@ def test_reload_seconds_let_the_receiver_lag(path):
     assert [one.reveal() for one in file.secrets()] == ["whsec_a"]
     now[0] = 5.0
     assert [one.reveal() for one in file.secrets()] == ["whsec_longer"]
+
+
+def test_secret_can_be_read_only_at_the_start(path):
+    path.write_text("whsec_a")
+    file = SecretFile(path, reload_seconds=math.inf)
+    path.write_text("whsec_longer")
+    assert [one.reveal() for one in file.secrets()] == ["whsec_a"]
+    path.unlink()
+    assert [one.reveal() for one in file.secrets()] == ["whsec_a"]
+    with pytest.raises(SandboxUnusable, match=r"cannot be read .* only at the start"):
+        SecretFile(path, reload_seconds=math.inf)
 
 
 def test_log_names_secrets_by_fingerprint_only(path, caplog):
