@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -10,7 +9,8 @@ from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
-from featurebase_provider.dag_factory.settings import TAGS, default_args, trigger_form
+from featurebase_provider.dag_factory.pair import build_pair
+from featurebase_provider.dag_factory.settings import TAGS, default_args, push_tasks, task_arguments, trigger_form
 from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.outcome import RotationOutcomeOperator
@@ -20,6 +20,7 @@ from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.operators.settle import SettleWebhookOperator
+from featurebase_provider.rotation.plan import MODES, PAIR_MODES
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
         max_active_runs=1,
         tags=[*TAGS, *config.tags],
         default_args=default_args(config),
-        params=trigger_form(),
+        params=trigger_form(MODES if config.webhook_ids is None else PAIR_MODES),
     ) as dag:
-        _build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
+        build = _build if config.webhook_ids is None else build_pair
+        build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
     return dag
 
 
@@ -89,32 +91,9 @@ def rotation_task_group(
     config = WebhookConfig.model_validate(webhook)
     arguments: Any = default_args(config)
     with TaskGroup(group_id or f"rotate_{config.name}".replace("-", "_"), default_args=arguments) as group:
-        _build(config, mode=mode, reason=reason)
+        build = _build if config.webhook_ids is None else build_pair
+        build(config, mode=mode, reason=reason)
     return group
-
-
-@dataclass(frozen=True)
-class _Common:
-    """Arguments of every task of a rotation."""
-
-    config: WebhookConfig
-    mode: str
-    reason: str
-
-    def arguments(self, preflight_id: str | None = None) -> dict[str, Any]:
-        return {
-            "webhook": self.config.name,
-            "webhook_id": self.config.webhook_id or "",  # else the task takes it from the plan
-            "featurebase_conn_id": self.config.featurebase_conn_id,
-            "dashboard_url": self.config.dashboard_url,
-            "plan_task_id": preflight_id,
-            # A dry run relies on this trigger rule, so default_args must not override it.
-            "trigger_rule": "all_success",
-        }
-
-    @property
-    def form(self) -> dict[str, str]:
-        return {"mode": self.mode, "reason": self.reason}
 
 
 def _build(
@@ -126,12 +105,12 @@ def _build(
     strict_conf: bool = False,
 ) -> None:
     """Make the tasks and their order."""
-    common = _Common(config, mode, reason)
     options = probe_options(config)
     preflight = PreflightRotationOperator(
         task_id="preflight",
-        **common.arguments(),
-        **common.form,
+        **task_arguments(config),
+        mode=mode,
+        reason=reason,
         webhook_name=config.webhook_name and template_safe(config.webhook_name),
         stores=config.stores,
         probe=config.probe is not None,
@@ -143,7 +122,7 @@ def _build(
         others=others,
         strict_conf=strict_conf,
     )
-    shared = common.arguments(preflight.task_id)
+    shared = task_arguments(config, preflight.task_id)
     rotate = RotateWebhookSecretOperator(
         task_id="rotate",
         **shared,
@@ -153,7 +132,7 @@ def _build(
         allow_inactive=config.allow_inactive,
     )
     preflight.rotate_task_id = rotate.task_id
-    pushes = _pushes(config, shared, rotate.task_id)
+    pushes = push_tasks(config, PushWebhookSecretOperator, {**shared, "rotate_task_id": rotate.task_id})
     push_ids = {label: task.task_id for label, task in pushes.items()}
     distributed = SecretDistributedOperator(
         task_id="distributed",
@@ -195,7 +174,8 @@ def _build(
     report = RotationReportOperator(
         task_id="report",
         **shared,
-        **common.form,
+        mode=mode,
+        reason=reason,
         preflight_task_id=preflight.task_id,
         rotate_task_id=rotate.task_id,
         push_task_ids=push_ids,
@@ -211,18 +191,3 @@ def _build(
         earlier >> later
     # All push tasks, not just verify: if one has finally failed, the report must still wait for the others.
     [*pushes.values(), verify] >> report >> outcome
-
-
-def _pushes(config: WebhookConfig, shared: Mapping[str, Any], rotate_id: str) -> dict[str, PushWebhookSecretOperator]:
-    with TaskGroup("push", tooltip="One task per store, each retried by itself"):
-        return {
-            store.label: PushWebhookSecretOperator(
-                task_id=store.label,
-                **shared,
-                store=store,
-                rotate_task_id=rotate_id,
-                retries=config.push_retries,
-                retry_delay=config.push_retry_delay,
-            )
-            for store in config.stores
-        }

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param
+from airflow.sdk import Param, TaskGroup
 
 from featurebase_provider.rotation.plan import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.operators.push import PushWebhookSecretOperator
+    from featurebase_provider.rotation.plan import Mode
 
 TAGS = ("featurebase", "webhook", "secret-rotation")
 
 
-def trigger_form() -> dict[str, Param]:
+_MODES = (
+    "**rotate**: refresh the secret and write it to every store. **distribute**: update the stores to Featurebase's "
+    "current secret without refreshing; use it after a rotation by hand. **dry_run**: run preflight and write a "
+    "report; changes nothing."
+)
+_PAIR_MODES = (
+    "**rotate**: refresh the paused webhook, write both secrets to every store, and move the deliveries to it. "
+    "**distribute**: update the stores without refreshing, and finish a cut-over that was interrupted. **revert**: "
+    "move the deliveries back to the other webhook, while its secret is kept. **dry_run**: run preflight and write a "
+    "report; changes nothing."
+)
+
+
+def trigger_form(modes: tuple[Mode, ...] = MODES) -> dict[str, Param]:
     """The fields that Airflow's trigger form shows."""
     return {
         "mode": Param(
             "rotate",
             type="string",
-            enum=list(MODES),
+            enum=list(modes),
             title="Mode",
-            description_md="**rotate**: refresh the secret and write it to every store. **distribute**: update the "
-            "stores to Featurebase's current secret without refreshing; use it after a rotation by hand. **dry_run**: "
-            "run preflight and write a report; changes nothing.",
+            description_md=_PAIR_MODES if "revert" in modes else _MODES,
         ),
         "reason": Param(
             "",
@@ -46,3 +61,39 @@ def default_args(config: WebhookConfig) -> dict[str, Any]:
         "max_retry_delay": config.max_retry_delay,
         "execution_timeout": config.execution_timeout,
     }
+
+
+def task_arguments(config: WebhookConfig, preflight_id: str | None = None) -> dict[str, Any]:
+    """Arguments of every task of a rotation.
+
+    :param preflight_id: the task whose plan the others use; None for that task itself.
+    """
+    return {
+        "webhook": config.name,
+        "webhook_id": config.webhook_id or "",  # else the task takes it from the plan
+        "featurebase_conn_id": config.featurebase_conn_id,
+        "dashboard_url": config.dashboard_url,
+        "plan_task_id": preflight_id,
+        # A dry run relies on this trigger rule, so default_args must not override it.
+        "trigger_rule": "all_success",
+    }
+
+
+def push_tasks(
+    config: WebhookConfig, kind: type[PushWebhookSecretOperator], arguments: Mapping[str, Any]
+) -> dict[str, PushWebhookSecretOperator]:
+    """One task per store, by the store's label.
+
+    :param arguments: arguments of each of them.
+    """
+    with TaskGroup("push", tooltip="One task per store, each retried by itself"):
+        return {
+            store.label: kind(
+                task_id=store.label,
+                **arguments,
+                store=store,
+                retries=config.push_retries,
+                retry_delay=config.push_retry_delay,
+            )
+            for store in config.stores
+        }

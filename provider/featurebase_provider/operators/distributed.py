@@ -20,7 +20,8 @@ class SecretDistributedOperator(FeaturebaseOperator):
     """Emit the asset event ``featurebase://webhooks/<webhook>/signing-secret``.
 
     A Dag scheduled on that asset can restart what reads the secret. The event's ``extra`` holds ``host``,
-    ``webhook_id``, ``fingerprint`` and ``refreshed_at`` (ISO 8601, null if this run did not refresh).
+    ``webhook_id``, ``fingerprint`` and ``refreshed_at`` (ISO 8601, null if this run did not refresh). For a pair it
+    also holds ``beside``: the fingerprint of the other webhook's secret, which the stores hold too.
 
     :param rotate_task_id: the rotate task of the same Dag run.
     :param push_task_ids: its push tasks.
@@ -61,6 +62,8 @@ class SecretDistributedOperator(FeaturebaseOperator):
             "fingerprint": held.pop(),
             "refreshed_at": rotated.refreshed_at,
         }
+        if rotated.beside is not None:
+            extra["beside"] = rotated.beside
         context["outlet_events"][EVENTS].add(secret_asset(self.display_name), extra=extra)
         self.log.info("All stores hold %s", extra["fingerprint"])
         return extra

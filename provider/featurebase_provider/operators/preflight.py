@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store
 
@@ -118,7 +119,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
         check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
         mode = checked_mode(self.mode, self.webhook_id)
-        self._skip(why_no_backfill(timing_of(context)))
+        self.skip(why_no_backfill(timing_of(context)))
         run, key = this_run(context), self.plan_key(context)
         with self.hook.get_conn() as client:
             webhook = find_webhook(client, self.webhook_id, self.webhook_name)
@@ -138,7 +139,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
             webhook = self._not_stale(client, webhook, history.order(now))
             if kept is None:
                 now = client.clock.now()  # of the read that counts
-                self._skip_early(context, client, webhook, history, now)
+                self.skip_early(context, client, webhook, history, now)
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
             else:
                 plan = kept
@@ -177,20 +178,20 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
         return own_plan(memory, key, run, of_result=of_result, rotate_was_started=started)
 
-    def _skip_early(self, context: Context, client: Client, webhook: Webhook, history: History, now: datetime) -> None:
+    def skip_early(self, context: Context, client: Client, webhook: Webhook, history: History, now: datetime) -> None:
         """Skip a scheduled run that starts too late, or whose secret a run or a person refreshed a short time ago.
 
         :raises AirflowSkipException: it is skipped, and why.
         """
         current, timing = secret_of(webhook).fingerprint, timing_of(context)
-        self._skip(why_late(timing, now=now, late_start=self.late_start))
+        self.skip(why_late(timing, now=now, late_start=self.late_start))
         log = RefreshLog()
         if timing.scheduled and self.min_age is not None:
             log = read_refresh_log(client, since=now - self.min_age)
         if log.problem is not None:
             self.log.info("Featurebase's audit log can't be read, so ages come from earlier runs only: %s", log.problem)
         age = history.age(current, now=now, logged_at=log.refreshed_at(webhook.id)).at_most
-        self._skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
+        self.skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
 
     def _new_plan(
         self, context: Context, webhook: Webhook, history: History, host: str, now: datetime, mode: Mode
@@ -229,26 +230,28 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
         check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
-        ours = self._prove_stores(plan, secret_of(webhook))
+        ours = self.prove_stores(plan, write_rule(plan), secret_of(webhook))
         if self.probe and plan.mode != "distribute":
-            self._probe(webhook, clock)
+            self.probe_receiver(webhook, clock)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),
             stores=tuple(store.target for store in resolve_stores(self.stores)),
         )
 
-    def _skip(self, why: str | None) -> None:
+    def skip(self, why: str | None) -> None:
+        """Skip the run, if there is a reason."""
         if why is not None:
             raise AirflowSkipException(f"Skipped: {why}")
 
-    def _prove_stores(self, plan: RotationPlan, secret: SigningSecret) -> list[str]:
+    def prove_stores(self, plan: RotationPlan, rule: WriteRule, secret: SigningSecret) -> list[str]:
         """Check the stores and return the fingerprints of this webhook's older secrets that they hold.
 
+        :param secret: the secret that they should hold.
         :raises StoresNotReady: a store can't be written, and a retry may help.
         :raises PlanRefused: a store can't be written.
         """
-        checks = check_stores(resolve_stores(self.stores), write_rule(plan), current=plan.before, secret=secret)
+        checks = check_stores(resolve_stores(self.stores), rule, current=secret.fingerprint, secret=secret)
         for check in checks:
             if check.holding == "padded":
                 self.log.warning("Store %s: %s. It will be replaced by the exact secret", check.name, PADDED)
@@ -265,7 +268,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         ours = [
             check.fingerprint
             for check in checks
-            if check.ours and check.fingerprint and check.fingerprint != plan.before
+            if check.ours and check.fingerprint and check.fingerprint != secret.fingerprint
         ]
         if not problems:
             return ours
@@ -277,7 +280,11 @@ class PreflightRotationOperator(FeaturebaseOperator):
         refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; fix the stores, then clear this task")
 
-    def _probe(self, webhook: Webhook, clock: ServerClock) -> None:
+    def probe_receiver(self, webhook: Webhook, clock: ServerClock) -> None:
+        """Check that the receiver accepts the current secret.
+
+        :raises ProbeFailed: it did not, or its answers do not decide.
+        """
         options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
         probe = Probe(
             webhook,

@@ -69,7 +69,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         order = order_of(rotated.plan, rotated) if rotated else SecretOrder()
         with self.hook.get_conn() as client:
             webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, order)
-        self._check_distributed(context, webhook)
+        self.check_distributed(context, webhook)
         probe = Probe(
             webhook,
             say=self.log.info,
@@ -92,7 +92,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         self.log.info("Probe passed: %s", outcome.detail)
         return result
 
-    def _check_distributed(self, context: Context, webhook: Webhook) -> None:
+    def check_distributed(self, context: Context, webhook: Webhook) -> None:
         """Fail if Featurebase's secret is not the one in the stores, so that the receiver is not blamed for it."""
         given = (pulled(context, self.distributed_task_id) or {}).get("fingerprint")
         if given is not None and given != webhook.fingerprint:

@@ -56,17 +56,23 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         rotated = self.rotation(context, self.rotate_task_id)
         with self.hook.get_conn() as client:
             plan = rotated.plan if rotated else self._plan_alone(context, client)
-            # Emergencies and later rotations may have run since: secrets that they replaced must not be written again.
-            history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-            terms = write_rule(plan, also_known=rotated.known if rotated else ())
-            rule = rule_for(store, terms.knowing(known=history.known, leaked=history.leaked))
-            source = OneWebhook(client, plan.webhook_id, order_of(plan, rotated, history, client.clock.now()))
-            pushed = push_here(source, store, rule)
+            source, terms = self.desired(context, client, plan, rotated)
+            pushed = push_here(source, store, rule_for(store, terms))
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
         held = outcome.detail or f"holds {outcome.fingerprint}"
         self.log.info("Store %s (%s): %s, %s", outcome.label, outcome.target, outcome.result, held)
         return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
+
+    def desired(
+        self, context: Context, client: Client, plan: RotationPlan, rotated: RotationOutcome | None
+    ) -> tuple[Source, WriteRule]:
+        """What the store must hold, and the rules for writing it."""
+        # Emergencies and later rotations may have run since: secrets that they replaced must not be written again.
+        history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
+        terms = write_rule(plan, also_known=rotated.known if rotated else ())
+        order = order_of(plan, rotated, history, client.clock.now())
+        return OneWebhook(client, plan.webhook_id, order), terms.knowing(known=history.known, leaked=history.leaked)
 
     def _plan_alone(self, context: Context, client: Client) -> RotationPlan:
         return make_plan(

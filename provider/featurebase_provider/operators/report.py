@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
@@ -124,6 +125,7 @@ class RotationReportOperator(FeaturebaseOperator):
             status=now.status,
             found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
             refreshes=refreshes,
+            pair=self.pair_facts(context, plan, tasks),
         )
         return make_report(
             findings,
@@ -137,6 +139,10 @@ class RotationReportOperator(FeaturebaseOperator):
             reason=one_line(str(self.reason or ""), 500),
             rotate_began=rotate is not None and rotate.state in STARTED,
         )
+
+    def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
+        """Both halves of a pair at the end of the run; None for a single webhook."""
+        return None
 
     def _tasks(self, context: Context) -> tuple[TaskRow, ...]:
         """The rotation's tasks in the Dag's order, each with its own message if it did not succeed."""

@@ -1,7 +1,7 @@
 """Prepares all stores of a webhook, then writes the new secret to all of them at once.
 
-It uses threads, not an executor: a hanging vendor client must neither delay another store nor keep the process
-alive, and the standard executors wait for their threads at exit.
+It uses threads, not an executor, which waits for its threads at exit: a hanging vendor client must neither delay
+another store nor keep the process alive.
 """
 
 from __future__ import annotations
@@ -303,7 +303,6 @@ def distribute(
     a neighbour was written in between. If one hangs, the others wait for half of their timeout, at most
     :data:`TURN_SECONDS`.
 
-    :param wanted: a webhook's secret, or what to hold for a pair.
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
     """

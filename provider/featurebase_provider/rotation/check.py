@@ -78,7 +78,7 @@ def check_stores(
     :returns: a row per store, in the order given.
     """
     with arming(stores) as ready:
-        problems: dict[str, FeaturebaseError] = {**ready.owned(), **ready.problems}
+        problems: dict[str, FeaturebaseError] = {**ready.owned(), **_of_other_airflows(ready, rule), **ready.problems}
         if current is not None:
             problems.update(ready.foreign(rule, current=current))
         for label, held in ready.held.items():
@@ -99,6 +99,23 @@ def check_stores(
         )
         for label, store in ready.stores.items()
     )
+
+
+def _of_other_airflows(ready: ArmedStores, rule: WriteRule) -> dict[str, StoreForeignValue]:
+    """The stores of a pair that another Airflow writes: two that move one pair's deliveries undo each other's moves."""
+    if not rule.halves or not rule.managed_from:
+        return {}
+    return {
+        label: StoreForeignValue(
+            ready.armed[label].name,
+            f"its mark says that another Airflow ({held.mark.managed_from}) writes it; nothing was changed",
+            f"Let one Airflow rotate the pair. If this one ({rule.managed_from}) does, set adopt: true for this store",
+        )
+        for label, held in ready.held.items()
+        if held.mark is not None
+        and held.mark.managed_from not in ("", rule.managed_from)
+        and not ready.stores[label].adopt
+    }
 
 
 def _prove_writable(

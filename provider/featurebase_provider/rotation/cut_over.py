@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.models import ACTIVE
+from featurebase_provider.rotation.current import is_older
 from featurebase_provider.rotation.health import HealthWatch, failed, last_result, result_between
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 StepKind = Literal["wait", "pause_old", "pause_new", "push", "restore_old", "done", "stopped"]
 READS_THAT_CONFIRM = 2
-"""Number of reads in a row that must show the new half active before the old one is paused."""
+"""Number of reads in a row that must ask for a step before it is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +68,65 @@ class Step:
 class CutOverWatch:
     """Turns successive reads of both halves into the next step.
 
-    :param paused_by_us: whether this run has paused the old half already.
+    A step other than to wait is taken only if two reads in a row ask for it, since one may be stale.
+
+    :param replaced: fingerprints of secrets that were replaced; a read that shows one is stale.
+    :param paused_by_us: whether this run has paused the old half, or was about to.
     :param old_failed: whether a delivery of the old half failed since the plan, as far as earlier reads saw.
+    :param polls: number of reads so far.
+    :param refused: number of failed deliveries that these reads saw. Featurebase shows only the last one of each half,
+        so there may have been more.
     """
 
     cut_over: CutOver
+    replaced: frozenset[str] = frozenset()
     paused_by_us: bool = False
     old_failed: bool = False
-    _confirmed: int = field(default=0, init=False)
+    polls: int = 0
+    refused: int = 0
+    _asked: StepKind = field(default="wait", init=False)
+    _times: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._watch = HealthWatch(datetime.fromisoformat(self.cut_over.activated_at))
+        self._newest: dict[str, datetime] = {}
+        self._failures: set[tuple[str, datetime]] = set()
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the last read asked for a step that the next read must confirm."""
+        return self._asked != "wait"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a watch that goes on in another process needs to know; JSON-ready."""
+        return {name: getattr(self, name) for name in ("paused_by_us", "old_failed", "polls", "refused")}
 
     def observe(self, pair: Pair, *, now: datetime) -> Step:
         """Evaluate one read of both halves.
 
         :param now: server time.
         """
+        self.polls += 1
+        if self._is_stale(pair):
+            return Step("wait", "Featurebase showed an older state of a webhook")
+        step = self._next(pair, now)
+        self._times = self._times + 1 if step.kind == self._asked else 1
+        self._asked = step.kind
+        return step if step.kind == "wait" or self._times >= READS_THAT_CONFIRM else Step("wait", step.why)
+
+    def _is_stale(self, pair: Pair) -> bool:
+        shown = {half.id: half.updated_at for half in pair.webhooks if half.updated_at is not None}
+        stale = any(is_older(moment, self._newest.get(half_id)) for half_id, moment in shown.items())
+        for half_id, moment in shown.items():
+            self._newest[half_id] = max(moment, self._newest.get(half_id, moment))
+        return stale or any(half.fingerprint is None or half.fingerprint in self.replaced for half in pair.webhooks)
+
+    def _next(self, pair: Pair, now: datetime) -> Step:
         plan = self.cut_over
         old, new = pair.get(plan.old), pair.get(plan.new)
         old_delivers = old is not None and old.status == ACTIVE
+        self._count_failures(pair, now)
         if new is None or new.status != ACTIVE:
             return self._without_new(new, old_delivers=old_delivers)
         if new.fingerprint != plan.new_holds:
@@ -95,14 +135,7 @@ class CutOverWatch:
             return Step("done", f"only webhook {new.id} delivers")
         if old.fingerprint != plan.old_holds:
             return Step("push", f"the secret of webhook {old.id} was refreshed by somebody else: {old.fingerprint}")
-        self._look_at_old(old, now)
-        failing = self._failing(new, now)
-        if failing is not None:
-            return failing
-        self._confirmed += 1
-        if self._confirmed < READS_THAT_CONFIRM:
-            return Step("wait")
-        return self._pause_when_due(old, new, now)
+        return self._failing(new, now) or self._pause_when_due(old, new, now)
 
     def _without_new(self, new: Webhook | None, *, old_delivers: bool) -> Step:
         state = "no longer exists" if new is None else f"is {new.status!r}{last_result(new)}"
@@ -128,9 +161,15 @@ class CutOverWatch:
         )
         return Step("pause_new" if old_delivers else "push", what)
 
-    def _look_at_old(self, old: Webhook, now: datetime) -> None:
-        last = result_between(old, datetime.fromisoformat(self.cut_over.planned_at), now)
-        self.old_failed = self.old_failed or (last is not None and failed(last))
+    def _count_failures(self, pair: Pair, now: datetime) -> None:
+        for half in pair.webhooks:
+            last = result_between(half, datetime.fromisoformat(self.cut_over.planned_at), now)
+            if last is None or not failed(last):
+                continue
+            self.old_failed = self.old_failed or half.id.lower() == self.cut_over.old.lower()
+            if (half.id, last.timestamp) not in self._failures:
+                self._failures.add((half.id, last.timestamp))
+                self.refused += 1
 
     def _failing(self, new: Webhook, now: datetime) -> Step | None:
         in_time = now < self.cut_over.ends(self.cut_over.first_delivery)

@@ -30,6 +30,7 @@ class Move:
     :param at: when, by Featurebase's clock (ISO 8601).
     :param planned_at: when the run's plan was made (ISO 8601).
     :param dag_id: the run's Dag.
+    :param done: False if the run was about to take the step; it may or may not have taken it.
     """
 
     webhook_id: Text
@@ -37,11 +38,12 @@ class Move:
     planned_at: str = ""
     dag_id: str = ""
     run_id: str = ""
+    done: bool = True
 
     @classmethod
-    def of(cls, plan: RotationPlan, webhook_id: str, at: str) -> Move:
+    def of(cls, plan: RotationPlan, webhook_id: str, at: str, *, done: bool = True) -> Move:
         """A step of this plan's run."""
-        return cls(webhook_id, at, plan.planned_at, plan.dag_id, plan.run_id)
+        return cls(webhook_id, at, plan.planned_at, plan.dag_id, plan.run_id, done)
 
     @property
     def moment(self) -> datetime:
@@ -69,9 +71,16 @@ class Moves:
     def open(self) -> Move | None:
         """The step that set a half active, if no run has paused a half since."""
         begun, ended = self.activated, self.paused
-        if begun is not None and ended is not None and ended.moment >= begun.moment:
+        if begun is not None and ended is not None and ended.done and ended.moment >= begun.moment:
             return None
         return begun
+
+    def drained_to(self, webhook_id: str) -> Move | None:
+        """The step with which the stores forgot all but this half's secret, if deliveries have not moved since."""
+        step = self.drained
+        if step is None or step.webhook_id.lower() != webhook_id.lower():
+            return None
+        return None if self.paused is not None and self.paused.moment >= step.moment else step
 
     @classmethod
     def read(cls, memory: WebhookMemory) -> Moves:

@@ -60,6 +60,12 @@ class PairReader:
                 continue
         return Pair.of(self.ids, found)
 
+    def take(self, webhook: Webhook) -> None:
+        """Record the response to a change of a half, so that a read of its earlier state is noticed."""
+        order = self.orders.get(webhook.id.lower())
+        if order is not None and webhook.secret is not None and not order.is_stale(webhook):
+            order.advance(webhook)
+
     @property
     def seen(self) -> frozenset[str]:
         """Fingerprints of all secrets of both halves that were seen."""
@@ -100,7 +106,8 @@ class PairSource:
         baseline = self.plan.pair
         first = baseline.was_live if baseline is not None else None
         halves = needed(pair, self.plan.mode, first=first, drained=self._is_drained(pair), leaked=self.leaked)
-        about = pair.get(self.plan.webhook_id) or halves[0]
+        own = self.plan.webhook_id.lower()
+        about = next((half for half in halves if half.id.lower() == own), halves[0])
         return about, TwoSecrets.of(about, halves, may_empty=self._may_empty(pair))
 
     @property
@@ -121,7 +128,5 @@ class PairSource:
     def _may_empty(self, pair: Pair) -> bool:
         if self.take_back or self.plan.is_emergency or self.plan.mode == "revert":
             return True
-        drained = self.moves.drained
-        if drained is None or pair.live is None or drained.webhook_id.lower() != pair.live.id.lower():
-            return False
-        return self.now() - drained.moment >= self.previous_for
+        drained = self.moves.drained_to(pair.live.id) if pair.live is not None else None
+        return drained is not None and self.now() - drained.moment >= self.previous_for

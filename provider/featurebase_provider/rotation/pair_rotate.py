@@ -71,11 +71,12 @@ def rotate_pair(
             about, again = source.read()
             if again != wanted:
                 ready = ready.reread()
-                about, again = source.read()
-                outcomes = distribute(ready, again, rule.knowing(known=source.seen), since=None, clock=swap.clock)
+                about, wanted = source.read()
+                outcomes = distribute(ready, wanted, rule.knowing(known=source.seen), since=None, clock=swap.clock)
                 notes = ("a webhook of the pair was changed while the stores were written; they were written again",)
         except (ApiError, SecretMissing, StaleRead) as exc:
             notes = (f"after the writes Featurebase could not be read again: {exc}",)
+    beside = [half.secret.fingerprint for half in wanted.needed if half.secret != about.secret]
     return RotationOutcome(
         plan=plan,
         how=refreshed.how,
@@ -85,6 +86,7 @@ def rotate_pair(
         distributed_at=server_now().isoformat(),
         stores=outcomes,
         notes=(*refreshed.notes, *notes),
+        beside=beside[0] if beside else None,
         seen=tuple(sorted((swap.order.seen | source.seen) - set(plan.older))),
         waits_until=_waits_until(swap, refreshed.how, server_now()),
     )

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.found import Found
+    from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 REPORT_VERSION = 1
+PAIRS_OWN: frozenset[Outcome] = frozenset({"rotated", "distributed", "incomplete", "failed"})
+"""Outcomes after which a pair is in another state than a single webhook, so that other advice is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class RotationReport:
     status: str | None
     found: Found | None
     refreshes: RefreshCount
+    pair: PairFacts | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -71,6 +75,7 @@ class RotationReport:
         raw["known"] = list(self.known)
         raw["refreshes"] = self.refreshes.as_json()
         raw["found"] = self.found.as_json() if self.found is not None else None
+        raw["pair"] = self.pair.as_json() if self.pair is not None else None
         return raw
 
     def as_text(self, width: int = 120) -> str:
@@ -102,6 +107,7 @@ class RotationReport:
             "probe before": None if self.probe else _judged(before),
             "probe": _judged(self.probe),
             "deliveries": _judged(self.delivery),
+            **(self.pair.rows if self.pair is not None else {}),
         }
         return ((name, value) for name, value in rows.items() if value)
 
@@ -121,6 +127,7 @@ class RunFacts:
     :param status: the webhook's status at the end, or None if it could not be read.
     :param found: what preflight found, or None if it found nothing.
     :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
+    :param pair: both halves of a pair at the end; None for a single webhook.
     """
 
     plan: RotationPlan | None
@@ -134,6 +141,7 @@ class RunFacts:
     status: str | None = None
     found: Found | None = None
     refreshes: RefreshCount = field(default_factory=RefreshCount)
+    pair: PairFacts | None = None
 
     @property
     def proven(self) -> bool:
@@ -172,12 +180,11 @@ def make_report(
     mode = plan.mode if plan else mode
     webhook_id = plan.webhook_id if plan else found.webhook_id if found else None
     cause = _cause(tasks)
-    return RotationReport(
-        webhook=webhook,
-        dag_id=dag_id,
-        run_id=run_id,
-        outcome=outcome,
-        advice=advise(
+    left = _left(stores, after)
+    if findings.pair is not None and outcome in PAIRS_OWN:
+        advice = findings.pair.advise(outcome, cause=cause, left=left)
+    else:
+        advice = advise(
             outcome,
             emergency=mode == "emergency",
             mode=mode,
@@ -188,8 +195,14 @@ def make_report(
             cause=cause,
             rotate_began=rotate_began,
             rotated=rotation is not None,
-            left=_left(stores, after),
-        ),
+            left=left,
+        )
+    return RotationReport(
+        webhook=webhook,
+        dag_id=dag_id,
+        run_id=run_id,
+        outcome=outcome,
+        advice=advice,
         at=at,
         webhook_id=webhook_id,
         host=plan.host if plan else found.host if found else None,
@@ -210,6 +223,7 @@ def make_report(
         status=findings.status,
         found=found,
         refreshes=findings.refreshes,
+        pair=findings.pair,
     )
 
 
@@ -276,7 +290,7 @@ def _outcome(
         return "webhook_gone"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)
-    if _left(stores, after):
+    if _left(stores, after) and (findings.pair is None or findings.pair.taken_back is None):
         return "incomplete"
     if failed:
         return "failed"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.rotate import RotationOutcome
-    from featurebase_provider.rotation.store import Store
+    from featurebase_provider.rotation.store import Store, StoredValue
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
 UNWATCHED: Final = "unwatched"
@@ -235,6 +235,10 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             raise AirflowSkipException(f"Skipped: {detail}")
         return result
 
+    def is_held(self, webhook: Webhook, held: StoredValue) -> bool:
+        """Whether a store holds the webhook's secret where its readers look for it."""
+        return held.current == webhook.secret
+
     def _compare_stores(self, webhook: Webhook) -> None:
         current = secret_of(webhook)
         with arming(resolve_stores(self.stores)) as ready:
@@ -243,7 +247,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             for label, held in ready.held.items():
                 if not held.readable:
                     self.log.info("Store %s can't be compared: it is write-only", ready.armed[label].name)
-                elif held.current != current:
+                elif not self.is_held(webhook, held):
                     space = ", which differs only in white space" if is_padded(held, current.fingerprint) else ""
                     wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):

@@ -1,0 +1,170 @@
+"""Pauses the old half of a pair, once the new one has delivered and nothing is lost by it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.context import pulled
+from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.stores import resolve_stores
+from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
+from featurebase_provider.rotation.health import MAX_POLL_FAILURES
+from featurebase_provider.triggers.cut_over import CutOverTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.store import Store
+
+TRIGGERER_MAY_LAG = timedelta(minutes=5)
+"""How long after the end of the wait Airflow still waits for the trigger's event."""
+UNWATCHED = "unwatched"
+"""The event of a triggerer that could not start to watch."""
+
+
+class CutOverOperator(FeaturebaseOperator):
+    """Wait for the new half's first accepted delivery, then pause the old half, without holding a worker.
+
+    The old half is paused once the new one has delivered (or ``first_delivery`` is over) and no delivery of the old one
+    failed since the plan (or ``pending`` is over), and two reads show the new one active with the secret that was
+    probed. If the new half fails, it is paused instead, and the old one never stopped. A half that a person or
+    Featurebase paused is never set active. It is safe to run again at any time.
+
+    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
+    :param stores: the stores, which are updated first if the old half's secret was changed meanwhile.
+    :param rotate_task_id: the rotate task of the same Dag run.
+    :param probe_task_id: its probe task, which knows the secrets that were proven.
+    :param first_delivery: how long to wait for the new half's first accepted delivery.
+    :param pending: how long to wait for retries of failed deliveries of the old half.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    :param poll_interval: seconds between two reads of Featurebase.
+    :param deferrable: False polls on the worker.
+    :returns: ``moved``, ``detail``, ``activated_at`` and ``paused_at`` (server time, ISO 8601), ``polls``, and
+        ``refused``: how many failed deliveries these reads saw.
+    :raises CutOverStopped: the new half fails, or a person or Featurebase intervened.
+    :raises CutOverUnread: too many reads failed; a retry goes on.
+    """
+
+    stat = "cut_over"
+
+    def __init__(
+        self,
+        *,
+        webhook_ids: tuple[str, str],
+        stores: Sequence[Store | Mapping[str, Any]],
+        rotate_task_id: str,
+        probe_task_id: str,
+        first_delivery: timedelta = timedelta(minutes=5),
+        pending: timedelta = timedelta(hours=1),
+        previous_for: timedelta = timedelta(hours=8),
+        poll_interval: float = 15.0,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_ids = webhook_ids
+        self.stores = stores
+        self.rotate_task_id = rotate_task_id
+        self.probe_task_id = probe_task_id
+        self.first_delivery = first_delivery
+        self.pending = pending
+        self.previous_for = previous_for
+        self.poll_interval = poll_interval
+        self.deferrable = deferrable
+
+    def state_if_it_fails(self, context: Context) -> str:
+        """Both secrets are in the stores, whichever half delivers."""
+        return "The stores hold both secrets, so no delivery is refused, whichever webhook delivers"
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Watch from the worker for a moment, then hand over to the triggerer."""
+        return self._go_on(context, {})
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Take the step that the trigger saw, or watch on the worker if the triggerer could not."""
+        with self.ending(context):
+            if not isinstance(event, Mapping) or not isinstance(event.get("watched"), Mapping):
+                raise CutOverUnread(self.webhook_id, "the trigger's event says nothing; a retry looks again")
+            if event.get("kind") == "unreadable":
+                raise CutOverUnread(
+                    self.webhook_id,
+                    f"Featurebase could not be read {MAX_POLL_FAILURES} times in a row, so it is not known whether the "
+                    "old webhook may be paused. Both webhooks may deliver. A retry goes on",
+                )
+            return self._go_on(context, event["watched"], seen=event.get("kind"))
+
+    def _go_on(self, context: Context, watched: Mapping[str, Any], seen: str | None = None) -> dict[str, Any]:
+        plan = self.rotated(context, self.rotate_task_id).plan
+        was_live = pair_of(plan).was_live
+        if was_live == plan.webhook_id.lower() or plan.mode == "dry_run":
+            self.log.info("This run moves no deliveries; there is nothing to do")
+            return {"moved": False, "detail": "this run moves no deliveries"}
+        with self.hook.get_conn() as client:
+            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+            watch = self._watch(context, client, plan, records, watched)
+            source = records.source(client, plan, self.previous_for, now=client.clock.now)
+            steps = CutOverSteps(
+                client, plan, records.memory, source, records.rule(plan), watch, client.clock.now, self.log.info
+            )
+            while True:
+                step = steps.look(seen)
+                if step.kind != "wait":
+                    seen = None
+                    result = steps.take(step, resolve_stores(self.stores))
+                    if result is not None:
+                        return result
+                elif self.deferrable and seen != UNWATCHED:
+                    self._defer(client, watch)
+                else:
+                    time.sleep(self.poll_interval)
+
+    def _watch(
+        self,
+        context: Context,
+        client: Client,
+        plan: RotationPlan,
+        records: PairRecords,
+        watched: Mapping[str, Any],
+    ) -> CutOverWatch:
+        proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
+        old, new = pair_of(plan).was_live, plan.webhook_id.lower()
+        activated = records.moves.activated
+        begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
+        cut_over = CutOver(
+            old=old,
+            new=new,
+            old_holds=str((proven.get(old) or {}).get("fingerprint")),
+            new_holds=str((proven.get(new) or {}).get("fingerprint")),
+            planned_at=plan.planned_at,
+            activated_at=begun or client.clock.now().isoformat(),
+            first_delivery=self.first_delivery.total_seconds(),
+            pending=self.pending.total_seconds(),
+        )
+        replaced = frozenset({plan.before} if plan.refreshes else ())
+        paused = records.moves.paused
+        by_us = paused is not None and paused.is_of(plan)
+        return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})
+
+    def _defer(self, client: Client, watch: CutOverWatch) -> None:
+        ends = watch.cut_over.ends(max(watch.cut_over.first_delivery, watch.cut_over.pending))
+        self.defer(
+            trigger=CutOverTrigger(
+                cut_over=asdict(watch.cut_over),
+                featurebase_conn_id=self.featurebase_conn_id,
+                replaced=sorted(watch.replaced),
+                poll_interval=self.poll_interval,
+                watched=watch.state,
+            ),
+            method_name="execute_complete",
+            timeout=max(ends - client.clock.now(), timedelta()) + TRIGGERER_MAY_LAG,
+        )

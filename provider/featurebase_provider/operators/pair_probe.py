@@ -1,0 +1,98 @@
+"""Tests that the receiver accepts the secrets of both halves of a pair."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.probe import ProbeReceiverOperator
+from featurebase_provider.operators.stores import resolve_stores
+from featurebase_provider.operators.take_back import take_back
+from featurebase_provider.rotation.clock import Clock
+from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.probe import ProbeOutcome
+    from featurebase_provider.rotation.store import Store
+
+
+class ProbePairOperator(ProbeReceiverOperator):
+    """Send harmless events for each half of a pair, with its own id and headers, until none is refused for a while.
+
+    Both halves are probed at the same time. If the receiver refuses one, no delivery was refused: the half that was
+    refreshed is still paused. Its secret is then removed from the stores again.
+
+    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
+    :param stores: the stores, from which a secret that was refused is removed.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    :returns: the outcome for the half to which deliveries move, and ``halves``: the outcome of each half, by id.
+    """
+
+    def __init__(
+        self,
+        *,
+        webhook_ids: tuple[str, str],
+        stores: Sequence[Store | Mapping[str, Any]] = (),
+        previous_for: timedelta = timedelta(hours=8),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_ids = webhook_ids
+        self.stores = stores
+        self.previous_for = previous_for
+
+    def state_if_it_fails(self, context: Context) -> str:
+        """Nothing has moved yet."""
+        return "The stores hold both secrets, but the receiver was not probed; deliveries go on as before"
+
+    def probe_receiver(self, context: Context, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Probe every half whose secret the stores hold."""
+        rotated = self.rotated(context, str(self.rotate_task_id))
+        plan = rotated.plan
+        pair_of(plan)
+        with self.hook.get_conn() as client:
+            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+            source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
+            pair = source.reader.read()
+            about, wanted = source.wanted(pair)
+            self.check_distributed(context, about)
+            halves = [webhook for half in wanted.needed if (webhook := pair.get(half.webhook_id)) is not None]
+            outcomes = self._probe_all(halves, client, options)
+            result = {
+                **outcomes.get(about.id, next(iter(outcomes.values()))).as_json(),
+                "receiver_exposure_ms": None,
+                "halves": {webhook_id: outcome.as_json() for webhook_id, outcome in outcomes.items()},
+            }
+            context["ti"].xcom_push(key="return_value", value=result)
+            for webhook_id, outcome in outcomes.items():
+                if not outcome.passed:
+                    back = take_back(self, client, plan, records, resolve_stores(self.stores), self.previous_for)
+                    raise outcome.failure(
+                        webhook_id,
+                        f"{outcome.detail}. No delivery was refused: deliveries have not moved. {back}",
+                    )
+        for outcome in outcomes.values():
+            self.log.info("Probe passed: %s", outcome.detail)
+        return result
+
+    def _probe_all(
+        self, halves: Sequence[Webhook], client: Client, options: Mapping[str, Any]
+    ) -> dict[str, ProbeOutcome]:
+        clock = Clock(wall=lambda: client.clock.now().timestamp())
+        said: list[str] = []
+        probes = [Probe(webhook, say=said.append, clock=clock, **options) for webhook in halves]
+        with ThreadPoolExecutor(len(probes)) as pool:
+            outcomes = pool.map(lambda probe: probe.run(secret_of(probe.webhook)), probes)
+            found = {webhook.id: outcome for webhook, outcome in zip(halves, outcomes, strict=True)}
+        for line in said:
+            self.log.info("%s", line)
+        return found

@@ -1,0 +1,46 @@
+"""Makes sure that one store holds what a pair needs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.push import PushWebhookSecretOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.push import Source
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+
+class PushPairOperator(PushWebhookSecretOperator):
+    """Update one store to the secrets of a pair, without refreshing. It is always safe to run again.
+
+    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    """
+
+    def __init__(
+        self, *, webhook_ids: tuple[str, str], previous_for: timedelta = timedelta(hours=8), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_ids = webhook_ids
+        self.previous_for = previous_for
+
+    def state_if_it_fails(self, context: Context) -> str:
+        """Nothing depends on the new secret yet, and the live one is left where it is."""
+        return "Deliveries go on with the live webhook's secret; this store may not hold both secrets yet"
+
+    def desired(
+        self, context: Context, client: Client, plan: RotationPlan, rotated: RotationOutcome | None
+    ) -> tuple[Source, WriteRule]:
+        """What the store must hold, and the rules for writing it."""
+        pair_of(plan)
+        records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+        source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
+        return source, records.rule(plan, rotated)

@@ -1,0 +1,91 @@
+"""Writes the report of a pair's run, after the stores were brought back if the deliveries did not move."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.featurebase.text import one_line
+from featurebase_provider.operators.context import pulled
+from featurebase_provider.operators.pair_records import PairRecords
+from featurebase_provider.operators.report import RotationReportOperator
+from featurebase_provider.operators.stores import resolve_stores
+from featurebase_provider.operators.take_back import take_back
+from featurebase_provider.rotation.pair_report import PairFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.report_tables import TaskRow
+    from featurebase_provider.rotation.store import Store
+
+
+class PairReportOperator(RotationReportOperator):
+    """Write the report of a pair's run; see :class:`~featurebase_provider.operators.report.RotationReportOperator`.
+
+    If a task failed before the refreshed half was set active, its secret is first removed from the stores again, or the
+    report says where it was left.
+
+    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
+    :param stores: the stores.
+    :param cut_over_task_id: the run's cut_over task.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    """
+
+    def __init__(
+        self,
+        *,
+        webhook_ids: tuple[str, str],
+        stores: Sequence[Store | Mapping[str, Any]],
+        cut_over_task_id: str,
+        previous_for: timedelta = timedelta(hours=8),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_ids = webhook_ids
+        self.stores = stores
+        self.cut_over_task_id = cut_over_task_id
+        self.previous_for = previous_for
+
+    def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
+        """Both halves at the end; what can't be read is left out, since the report is written in any case."""
+        if plan is None or plan.pair is None:
+            return None
+        moved = pulled(context, self.cut_over_task_id) or {}
+        failed = any(row.state in ("failed", "upstream_failed") for row in tasks)
+        statuses: dict[str, str] = {}
+        back = None
+        try:
+            with self.hook.get_conn() as client:
+                records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+                if failed and plan.pair.refreshes is not None and not _was_activated(plan, records):
+                    back = take_back(self, client, plan, records, resolve_stores(self.stores), self.previous_for)
+                pair = records.source(client, plan, self.previous_for, now=client.clock.now).reader.read()
+                statuses = {webhook.id: one_line(webhook.status, 20) for webhook in pair.webhooks}
+        except FeaturebaseError as exc:
+            self.log.warning("The pair could not be read for the report: %s", exc)
+            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+        activated, paused = records.moves.activated, records.moves.paused
+        paused_at = paused.at if paused is not None and paused.is_of(plan) else None
+        keeps_until = (datetime.fromisoformat(paused_at) + self.previous_for).isoformat() if paused_at else None
+        return PairFacts(
+            was_live=plan.pair.was_live,
+            moves_to=plan.webhook_id.lower(),
+            mode=plan.mode,
+            statuses=statuses,
+            activated_at=activated.at if activated is not None and activated.is_of(plan) else None,
+            paused_at=paused_at,
+            keeps_until=keeps_until,
+            polls=moved.get("polls"),
+            refused=moved.get("refused"),
+            taken_back=back,
+        )
+
+
+def _was_activated(plan: RotationPlan, records: PairRecords) -> bool:
+    activated = records.moves.activated
+    return activated is not None and activated.is_of(plan)

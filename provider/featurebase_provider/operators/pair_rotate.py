@@ -1,0 +1,97 @@
+"""Refreshes the paused half of a pair and writes both secrets to every store, in one process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
+from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.moves import Move, keep_move, pair_id
+from featurebase_provider.rotation.pair_rotate import rotate_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from airflow.sdk import Context
+
+    from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.refresh import CompareAndSwap
+    from featurebase_provider.rotation.rotate import RotationOutcome
+    from featurebase_provider.rotation.store import Store
+
+
+class RotatePairOperator(RotateWebhookSecretOperator):
+    """Refresh the paused half of a pair, once, and write its new secret beside the live half's to all stores.
+
+    No delivery is signed with the new secret before the half is set active, so nothing is refused meanwhile. A retry is
+    safe, and even a second refresh of a paused half would hurt nobody.
+
+    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    :raises RefreshRefused: the half is not paused any more, or a store's ``current`` is not the live half's secret.
+    """
+
+    def __init__(
+        self, *, webhook_ids: tuple[str, str], previous_for: timedelta = timedelta(hours=8), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.webhook_ids = webhook_ids
+        self.previous_for = previous_for
+
+    def carry_out(
+        self,
+        context: Context,
+        swap: CompareAndSwap,
+        stores: Sequence[Store],
+        rule: WriteRule,
+        *,
+        server_now: Callable[[], datetime],
+        leaked: Callable[[], frozenset[str]],
+        may_post: Callable[[], None],
+    ) -> RotationOutcome:
+        """Refresh the half and write both secrets."""
+        plan = swap.plan
+        pair_of(plan)
+        records = self._records(context, plan)
+        swap.order = records.orders(server_now())[plan.webhook_id.lower()]
+        return rotate_pair(
+            swap,
+            stores,
+            rule.knowing(known=records.known, leaked=records.leaked),
+            records.source(swap.api, plan, self.previous_for, now=server_now, own_order=swap.order),
+            server_now=server_now,
+            leaked=records.leaked_by_now,
+            may_post=may_post,
+        )
+
+    def plan_memory(self, context: Context, plan: RotationPlan) -> WebhookMemory:
+        """The pair's records, which hold the plan."""
+        return memory_of(context, plan.host, pair_id(self.webhook_ids))
+
+    def records(self, context: Context, plan: RotationPlan, memory: WebhookMemory) -> WebhookMemory:
+        """The records of the half that is refreshed."""
+        return memory_of(context, plan.host, plan.webhook_id)
+
+    def keep_history(
+        self, context: Context, memory: WebhookMemory, outcome: RotationOutcome, previous_in: Sequence[str]
+    ) -> None:
+        """Record what became of both halves, and since when the stores hold the live half's secret alone."""
+        super().keep_history(context, memory, outcome, previous_in)
+        plan = outcome.plan
+        if plan.mode != "distribute" or not all(store.holds_secret for store in outcome.stores.values()):
+            return
+        records = self._records(context, plan)
+        if outcome.beside is None and records.moves.drained_to(plan.webhook_id) is None:
+            try:
+                keep_move(records.memory, "drained", Move.of(plan, plan.webhook_id, str(outcome.distributed_at)))
+            except MemoryUnknown as exc:
+                self.warn_unknown(exc)
+
+    def _records(self, context: Context, plan: RotationPlan) -> PairRecords:
+        return PairRecords.read(self, context, plan.host, self.webhook_ids)

@@ -1,0 +1,114 @@
+"""What the report of a pair's run says beside that of a single webhook: which half delivers, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - asdict copies it
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featurebase_provider.rotation.advice import Outcome
+    from featurebase_provider.rotation.all_stores import StoreOutcome
+
+BOTH_DELIVER = (
+    "Both webhooks deliver, so each event arrives twice; nothing is refused. Clear the failed task, or trigger the "
+    "Dag with mode=distribute to finish, or with mode=revert to go back."
+)
+NONE_DELIVERS = (
+    "No webhook of the pair is active, and this run paused none without another one that delivered. Find out who paused "
+    "them, then set one active in Featurebase."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """Both halves of a pair at the end of a run; holds no secret.
+
+    :param was_live: id of the half that delivered before.
+    :param moves_to: id of the half to which the run moves deliveries; the same one if it moves none.
+    :param mode: the run's mode.
+    :param statuses: the status of each half at the end, by id; a half that could not be read is missing.
+    :param activated_at: when this run set a half active (ISO 8601), if it did.
+    :param paused_at: when it paused one (ISO 8601), if it did.
+    :param keeps_until: until when stores keep both secrets, and there is a way back (ISO 8601).
+    :param polls: how many reads of both halves this run made while both delivered.
+    :param refused: how many failed deliveries those reads saw. Featurebase keeps no log of deliveries.
+    :param taken_back: what was done to remove a secret that never signed anything from the stores; None if nothing.
+    """
+
+    was_live: str
+    moves_to: str
+    mode: str
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    activated_at: str | None = None
+    paused_at: str | None = None
+    keeps_until: str | None = None
+    polls: int | None = None
+    refused: int | None = None
+    taken_back: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping."""
+        return {**asdict(self), "statuses": dict(self.statuses)}
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Ids of the halves that deliver."""
+        return tuple(half for half, status in self.statuses.items() if status == "active")
+
+    @property
+    def rows(self) -> dict[str, str | None]:
+        """Rows for the report's text."""
+        halves = ", ".join(f"{half} is {status}" for half, status in self.statuses.items())
+        seen = None if self.polls is None else f"{self.refused} failed deliveries seen in {self.polls} reads"
+        return {
+            "pair": halves or "not read",
+            "set active at": self.activated_at,
+            "paused at": self.paused_at,
+            "refusals": seen,
+            "both secrets until": self.keeps_until,
+        }
+
+    def advise(self, outcome: Outcome, *, cause: str | None, left: Sequence[StoreOutcome]) -> str:
+        """What to do about a run with this outcome.
+
+        :param cause: the message of the first task that failed, or was skipped with a reason.
+        :param left: stores that are not known to hold what they must.
+        """
+        fix = f"Fix what failed ({cause.partition(':')[0]}; its message is the cause)." if cause else None
+        if len(self.statuses) > 1 and not self.active:
+            return _joined(NONE_DELIVERS, fix)
+        if outcome in ("rotated", "distributed"):
+            return self._done()
+        if len(self.active) > 1:
+            return _joined(BOTH_DELIVER, fix)
+        moved = self.moves_to in self.active and self.was_live != self.moves_to
+        stays = self.active[0] if self.active else self.was_live
+        lacking = f"Not known to hold both secrets: {', '.join(store.label for store in left)}." if left else None
+        if moved:
+            return _joined(
+                f"Webhook {stays} delivers, and the stores hold both secrets.",
+                lacking,
+                fix,
+                None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
+            )
+        return _joined(
+            f"No delivery was refused: webhook {stays} delivers as before.",
+            None if self.taken_back is None else f"{self.taken_back}.",
+            lacking if self.taken_back is None else None,
+            fix,
+        )
+
+    def _done(self) -> str:
+        if self.keeps_until is None:
+            return "Nothing to do."
+        return (
+            f"Nothing to do now. The stores keep both secrets until {self.keeps_until}; until then mode=revert goes "
+            "back. After that the audit with heal, or mode=distribute, lets the stores forget the old one."
+        )
+
+
+def _joined(*sentences: str | None) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)

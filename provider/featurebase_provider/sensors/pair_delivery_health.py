@@ -1,0 +1,23 @@
+"""Waits for real deliveries of a pair's live half, and checks whether they succeed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
+
+if TYPE_CHECKING:
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.store import StoredValue
+
+
+class PairDeliveryHealthSensor(WebhookDeliveryHealthSensor):
+    """Wait until Featurebase's figures for the half that delivers now show that deliveries succeed.
+
+    See :class:`~featurebase_provider.sensors.webhook_delivery_health.WebhookDeliveryHealthSensor`. A store may hold
+    that half's secret in either slot: a receiver of a pair accepts both.
+    """
+
+    def is_held(self, webhook: Webhook, held: StoredValue) -> bool:
+        """Whether a store holds the half's secret in either slot."""
+        return webhook.secret in (held.current, held.previous)
