@@ -17,8 +17,8 @@ BOTH_DELIVER = (
     "Dag with mode=distribute to finish, or with mode=revert to go back."
 )
 NONE_DELIVERS = (
-    "No webhook of the pair is active, and this run paused none without another one that delivered. Find out who paused "
-    "them, then set one active in Featurebase."
+    "No webhook of the pair is active, and this run paused none without another one that delivered. Find out who "
+    "paused them, then set one active in Featurebase."
 )
 
 
