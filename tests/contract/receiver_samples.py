@@ -42,7 +42,7 @@ def python(folder: Path) -> list[str]:
 
 
 def node(folder: Path) -> list[str]:
-    return [program("node", "install Node.js 18 or newer"), str(written(folder, "Node", "receiver.mjs"))]
+    return [program("node", "install Node.js 20 or newer"), str(written(folder, "Node", "receiver.mjs"))]
 
 
 def go(folder: Path) -> list[str]:
