@@ -29,30 +29,43 @@ GIVE_UP = 60  # seconds
 Json = dict[str, Any]
 
 
-def written(folder: Path, heading: str, file: str) -> Path:
-    """A sample, taken from the page."""
+FILES = {"Python": "receiver.py", "Node": "receiver.mjs", "Go": "receiver.go"}
+"""The samples, by their headings on the page."""
+
+FAIL_ONCE = {
+    "Python": ("once = Once(handle)", "once = Once(lambda event, left=iter([0]): 1 // next(left, 1))"),
+    "Node": ("new Once(handle)", "new Once(() => { if (!globalThis.called) throw globalThis.called = new Error(); })"),
+    "Go": (
+        "func handle(e event) error {",
+        "var calls int\n\nfunc handle(e event) error {\n\tif calls++; calls == 1 {\n\t\treturn errors.New(e.ID)\n\t}",
+    ),
+}
+"""For each sample, the change that makes its ``handle`` fail at the first call."""
+
+
+def command(heading: str, folder: Path, *, fails_once: bool = False) -> list[str]:
+    """Copy a sample from the page into this folder, and return the command that runs it."""
     (code,) = re.findall(r"```\w+\n(.*?)```", PAGE.split(f"\n### {heading}\n")[1].split("\n### ")[0], re.DOTALL)
-    path = folder / file
+    if fails_once:
+        old, new = FAIL_ONCE[heading]
+        assert code.count(old) == 1
+        code = code.replace(old, new)
+    path = folder / FILES[heading]
     path.write_text(code, encoding="utf-8")
-    return path
+    if heading == "Go":
+        return [str(compiled(path))]
+    if heading == "Node":
+        return [program("node", "install Node.js 20 or newer"), str(path)]
+    return [sys.executable, "-I", "-W", "error", str(path)]
 
 
-def python(folder: Path) -> list[str]:
-    return [sys.executable, "-I", "-W", "error", str(written(folder, "Python", "receiver.py"))]
-
-
-def node(folder: Path) -> list[str]:
-    return [program("node", "install Node.js 20 or newer"), str(written(folder, "Node", "receiver.mjs"))]
-
-
-def go(folder: Path) -> list[str]:
-    """Compiled, which the standard library alone has to be enough for."""
+def compiled(source: Path) -> Path:
+    """A Go program; the standard library has to be enough for it."""
     compiler = program("go", "apt-get install golang-go, or https://go.dev/dl")
-    source, binary = written(folder, "Go", "receiver.go"), folder / "receiver"
     offline = {"CGO_ENABLED": "0", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": str(GO_CACHE)}
     done = subprocess.run(
-        [compiler, "build", "-o", str(binary), source.name],
-        cwd=folder,
+        [compiler, "build", source.name],
+        cwd=source.parent,
         env={**os.environ, **offline},
         capture_output=True,
         text=True,
@@ -60,7 +73,7 @@ def go(folder: Path) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return [str(binary)]
+    return source.with_suffix("")
 
 
 class Process:

@@ -17,16 +17,15 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.probe import Probe
 from tests.contract.receiver_samples import (
     CURRENT,
+    FILES,
     GIVE_UP,
     PREVIOUS,
     Json,
     Process,
     World,
+    command,
     event,
     eventually,
-    go,
-    node,
-    python,
 )
 
 if TYPE_CHECKING:
@@ -38,19 +37,19 @@ REFUSED = "refused: signature or timestamp"
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    command = [sys.executable, "-m", "featurebase_provider.sandbox.cli", "serve", "--port", "0"]
-    process = Process(command, tmp_path_factory.mktemp("sandbox") / "log")
+    serve = [sys.executable, "-m", "featurebase_provider.sandbox.cli", "serve", "--port", "0"]
+    process = Process(serve, tmp_path_factory.mktemp("sandbox") / "log")
     yield process
     process.stop()
 
 
-@pytest.fixture(scope="module", params=[python, node, go], ids=lambda language: language.__name__)
+@pytest.fixture(scope="module", params=FILES)
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Path]]:
     """A running sample and the file that it reads its secrets from."""
     folder = tmp_path_factory.mktemp("sample")
     file = folder / "webhook.json"
     file.write_text(json.dumps({CURRENT: "whsec_first"}))
-    process = Process(request.param(folder), folder / "log", SECRET_FILE=str(file), PORT="0")
+    process = Process(command(request.param, folder), folder / "log", SECRET_FILE=str(file), PORT="0")
     yield process, file
     process.stop()
 
@@ -179,6 +178,24 @@ def test_events_of_a_pair_count_once_under_two_ids(world: World) -> None:
     world.give(**{CURRENT: one["secret"], PREVIOUS: other["secret"]})
     assert world.emit(count=2) == [200] * 4
     assert world.said(4) == ["accepted", "accepted", "duplicate by content", "duplicate by content"]
+
+
+@pytest.mark.parametrize("heading", FILES)
+def test_event_that_could_not_be_handled_comes_again(
+    http: httpx.Client, sandbox: Process, tmp_path: Path, heading: str
+) -> None:
+    """Nothing of it is remembered: neither its id nor its content."""
+    file = tmp_path / "webhook.json"
+    receiver = Process(command(heading, tmp_path, fails_once=True), tmp_path / "log", SECRET_FILE=str(file), PORT="0")
+    try:
+        world = World(http, sandbox, receiver, file)
+        world.give(**{CURRENT: world.create()["secret"]})
+        assert world.emit() == [500]
+        world.api("POST", "/_sandbox/clock", speed=1000)
+        eventually(lambda: world.api("GET", "/_sandbox/events")[0]["delivered"])
+        assert [line for line in world.printed() if "fail" not in line] == ["accepted"]
+    finally:
+        receiver.stop()
 
 
 def test_repeated_delivery_counts_once(world: World) -> None:
