@@ -67,7 +67,8 @@ class Inbox:
     An event is a duplicate if its id is known. Two active webhooks with one url may tell of the same happening under
     two ids. So an event is also a duplicate if another webhook has told of the same content: topic, ``createdAt``,
     organization and data. What one webhook tells under two ids has happened twice. Hence the n-th event with a content
-    that a webhook tells is the n-th happening with this content, whichever webhook is first.
+    that a webhook tells is the n-th happening with this content, whichever webhook is first. Where webhooks share ids,
+    two happenings with one content can be taken for one.
     """
 
     def __init__(self) -> None:
