@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pair(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[PairWorld]:
-    with PairWorld(tmp_path) as world:
+    with PairWorld(tmp_path, moves_on=True) as world:
         airflow.connect(world.conn_id, host=world.url, password=world.api_key)
         yield world
 
@@ -26,10 +26,9 @@ def pair(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[PairWorld]:
 def test_deliveries_move_to_the_standby_and_none_is_refused(airflow: InProcessAirflow, pair: PairWorld) -> None:
     old, before = pair.secret_of(pair.webhook_id), pair.secret_of(pair.standby_id)
     dag = airflow.load(pair.pair_entry())
-    pair.control("POST", "/events", topic="post.created", count=1000, per_second=20)
 
-    run = airflow.start(dag)
-    pair.control("DELETE", "/events")
+    with pair.events():
+        run = airflow.start(dag)
 
     assert run.state == "success", run.errors
     assert pair.statuses == ["paused", "active"]
@@ -50,10 +49,9 @@ def test_a_receiver_that_holds_one_secret_only_is_found_by_the_probe(airflow: In
     old = pair.secret_of(pair.webhook_id)
     store = pair.pair_store(previous_key="NOBODY_READS_THIS")
     dag = airflow.load(pair.pair_entry(stores=[store]))
-    pair.control("POST", "/events", topic="post.created", count=1000, per_second=20)
 
-    run = airflow.start(dag)
-    pair.control("DELETE", "/events")
+    with pair.events():
+        run = airflow.start(dag)
 
     assert run.state == "failed"
     assert (run.states["probe"], run.states["activate"]) == ("failed", "upstream_failed")
@@ -67,8 +65,8 @@ def test_a_receiver_that_holds_one_secret_only_is_found_by_the_probe(airflow: In
 def test_the_stores_forget_the_old_half_after_a_while(airflow: InProcessAirflow, pair: PairWorld) -> None:
     dag = airflow.load(pair.pair_entry())
     old = pair.secret_of(pair.webhook_id)
-    pair.emit()
-    assert airflow.start(dag).state == "success"
+    with pair.events():
+        assert airflow.start(dag).state == "success"
     new = pair.secret_of(pair.standby_id)
     assert airflow.start(dag, {"mode": "distribute"}).state == "success"
     assert pair.held == (old, new)
@@ -83,7 +81,8 @@ def test_the_stores_forget_the_old_half_after_a_while(airflow: InProcessAirflow,
     assert pair.held == (new, None)
     assert pair.statuses == ["paused", "active"]
 
-    run = airflow.start(dag)
+    with pair.events():
+        run = airflow.start(dag)
     assert run.state == "success", run.errors
     assert pair.statuses == ["active", "paused"]
     assert pair.held == (new, pair.secret_of(pair.webhook_id))
@@ -93,9 +92,10 @@ def test_the_stores_forget_the_old_half_after_a_while(airflow: InProcessAirflow,
 def test_revert_goes_back_and_forth(airflow: InProcessAirflow, pair: PairWorld) -> None:
     dag = airflow.load(pair.pair_entry())
     old = pair.secret_of(pair.webhook_id)
-    assert airflow.start(dag).state == "success"
-    new = pair.secret_of(pair.standby_id)
-    run = airflow.start(dag, {"mode": "revert"})
+    with pair.events():
+        assert airflow.start(dag).state == "success"
+        new = pair.secret_of(pair.standby_id)
+        run = airflow.start(dag, {"mode": "revert"})
     assert run.state == "success", run.errors
     assert pair.statuses == ["active", "paused"]
     assert pair.held == (old, new)

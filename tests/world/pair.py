@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.world.featurebase import KEY, FeaturebaseWorld
+from tests.world.featurebase import KEY, TOPIC, FeaturebaseWorld
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PREVIOUS_KEY = f"{KEY}_PREVIOUS"
@@ -57,6 +59,15 @@ class PairWorld(FeaturebaseWorld):
         """What the receiver's file holds: the current and the previous secret."""
         lines = dict(line.split("=", 1) for line in self.secret_file.read_text().splitlines() if "=" in line)
         return lines.get(KEY) or None, lines.get(PREVIOUS_KEY) or None
+
+    @contextmanager
+    def events(self, per_second: float = 10) -> Iterator[None]:
+        """Let events happen meanwhile; at the end each of them has been delivered, or was refused."""
+        self.control("POST", "/events", topic=TOPIC, count=10_000, per_second=per_second)
+        try:
+            yield
+        finally:
+            self.control("DELETE", "/events")
 
     @property
     def refused(self) -> list[str]:
