@@ -82,7 +82,7 @@ def test_the_stores_forget_the_old_half_after_a_while(airflow: InProcessAirflow,
     assert pair.statuses == ["paused", "active"]
 
     with pair.events():
-        run = airflow.start(dag)
+        run = airflow.start(dag, {"mode": "rotate"})
     assert run.state == "success", run.errors
     assert pair.statuses == ["active", "paused"]
     assert pair.held == (new, pair.secret_of(pair.webhook_id))
