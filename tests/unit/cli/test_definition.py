@@ -37,6 +37,8 @@ def test_airflow_offers_the_command() -> None:
     assert get_parser().parse_args(["featurebase", "validate", "a.yaml", "b.yaml"]).files == ["a.yaml", "b.yaml"]
     copying = get_parser().parse_args(["featurebase", "example-dags", "dags", "--force"])
     assert (copying.path, copying.force) == ("dags", True)
+    pairing = get_parser().parse_args(["featurebase", "pair-webhook", "production"])
+    assert (pairing.name, pairing.apply, pairing.topic) == ("production", False, None)
 
 
 def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +59,8 @@ def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.Monkey
         ["check-stores", "production"],
         ["validate", "-o", "table"],
         ["example-dags"],
+        ["pair-webhook"],
+        ["pair-webhook", "a", "--topic"],
     ],
 )
 def test_wrong_use_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from featurebase_provider.featurebase.client import Client
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.rotation.errors import PairingRefused, PairingUnfinished
 from featurebase_provider.rotation.pair import Pair, differences
@@ -21,8 +22,6 @@ from tests.world.featurebase import HEADER_VALUE, TOPIC, FeaturebaseWorld
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from featurebase_provider.featurebase.models import Webhook
 
 ALL = "/v2/webhooks"
 ONE = "/v2/webhooks/*"
@@ -323,7 +322,6 @@ def test_a_stale_read_of_the_pair_is_read_again(api: Client, world: FeaturebaseW
 
 
 @pytest.mark.parametrize(("name", "expected"), [("", "(second half)"), ("x" * 100, "x" * 86 + " (second half)")])
-def test_the_name_fits(api: Client, world: FeaturebaseWorld, name: str, expected: str) -> None:
-    original = api.get_webhook(world.webhook_id).model_copy(update={"name": name})
-    assert second_name(original) == expected
+def test_the_name_fits(name: str, expected: str) -> None:
+    assert second_name(Webhook(id="a" * 24, name=name)) == expected
     assert len(expected) <= 100
