@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,29 @@ def test_it_is_born_with_one_topic_and_then_paused_with_all(api: Client, world: 
     assert second.last_status is None
 
 
+def test_the_receiver_refuses_what_comes_before_the_pause(api: Client, world: FeaturebaseWorld) -> None:
+    """It does not know the new secret. The first webhook's deliveries and figures are what they were."""
+
+    def say(text: str) -> None:
+        if text.startswith("made"):
+            world.control("POST", "/events", topic=FIRST_TOPIC)
+            (second,) = [webhook["id"] for webhook in webhooks(world) if webhook["id"] != world.webhook_id]
+            ends = time.monotonic() + 10
+            while (shown := api.get_webhook(second)).last_status is None:
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            assert shown.last_status.code == 401
+
+    assert_pair(api, world, make(api, world, say=say))
+    world.emit()
+    ends = time.monotonic() + 10
+    while (first := api.get_webhook(world.webhook_id)).last_status is None:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert first.last_status.code == 200
+    assert first.health.errors_since_last_success == 0
+
+
 def test_a_second_call_only_compares(api: Client, world: FeaturebaseWorld) -> None:
     second = make(api, world)
     calls = len([call for call in world.sandbox.state.journal.calls if call.method != "GET"])
@@ -157,6 +181,14 @@ def test_a_create_that_takes_effect_after_the_call_is_found_by_the_next_one(
     assert world.calls("POST", ALL) == 2
 
 
+def test_an_outage_after_a_lost_create_is_waited_out(api: Client, world: FeaturebaseWorld) -> None:
+    """Each read is sent twice here, so this is one that fails, and one that succeeds."""
+    found = look(api, world)
+    fault(world, "drop_response", "POST", ALL)
+    fault(world, "status", "GET", ALL, status=503, count=2)
+    assert_pair(api, world, Pairing(api, grace=3.0).make(found))
+
+
 def test_the_webhooks_can_t_be_read_after_a_lost_create(api: Client, world: FeaturebaseWorld) -> None:
     found = look(api, world)
     fault(world, "drop_response", "POST", ALL)
@@ -192,6 +224,28 @@ def test_what_can_t_be_paused_is_deleted_by_the_call_that_made_it(api: Client, w
     with pytest.raises(PairingRefused, match="could not be paused .* 400 .* was deleted. Nothing is left"):
         make(api, world)
     assert [webhook["id"] for webhook in webhooks(world)] == [world.webhook_id]
+
+
+def test_a_status_that_has_no_effect_counts_as_not_paused(
+    api: Client, world: FeaturebaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Featurebase answers 200, and the webhook is still active."""
+    update = api.update_webhook
+    monkeypatch.setattr(api, "update_webhook", lambda own, *, status, **changes: update(own, **changes))
+    with pytest.raises(PairingRefused, match="answered that it is 'active'.*was deleted"):
+        make(api, world, grace=0.5)
+    assert [webhook["id"] for webhook in webhooks(world)] == [world.webhook_id]
+
+
+def test_a_person_deletes_it_before_it_is_paused(api: Client, world: FeaturebaseWorld) -> None:
+    def say(text: str) -> None:
+        found = re.match("made webhook ([0-9a-f]+)", text)
+        if found:
+            api.delete_webhook(found[1])
+
+    with pytest.raises(PairingRefused, match=r"could not be paused \(Featurebase answered 404"):
+        make(api, world, say=say)
+    assert_pair(api, world, make(api, world))
 
 
 def test_what_an_earlier_call_made_is_never_deleted(api: Client, world: FeaturebaseWorld) -> None:
