@@ -24,23 +24,23 @@ _NOT_OF_PAIRS = ("reactivate", "allow_inactive")
 _SOME_ID = "0" * 24  # stands for the second webhook while there is none
 
 PLAN = """\
-Webhook {name}: {id} {shown}, {topics} topics, delivers to {host}.
+Entry {name}: webhook {id} {shown}, which delivers to {host}; topics: {topics}.
 With --apply this is done; nothing was changed now:
-  1. POST: a webhook named {second_name}, with the same url, timeout and request headers ({headers}), for the topic
-     {topic} alone. Featurebase makes it active.
+  1. POST: a webhook named {second_name}, with the same url, timeout and request headers ({headers}).
+     Featurebase makes it active. So it gets one topic for a start, {topic}.
   2. PATCH: it is paused, and gets all topics of {id}.
   3. Both webhooks are read and compared.
-Until step 2, a moment later, an event of {topic} is also sent by the new webhook. The receiver does not know its secret
-and refuses it. {original_delivers}
+Until step 2, a moment later, the new webhook also sends each event of {topic}. The receiver
+does not know its secret and refuses it. {original_delivers}
 Check first:
-  - The receiver accepts two secrets. It will get deliveries that are signed with either, from the stores of {name}.
+  - The receiver accepts two secrets. It will get deliveries that are signed with either.
   - The receiver ignores an event that it has had: while the traffic moves, each event comes from both webhooks.
   - The receiver does not depend on webhookId in the body, which is the id of the webhook that sent the event.
   - {slots}.
 """
 
 UNFINISHED = """\
-Webhook {name}: {id} has a second webhook, {second}, which an earlier call left unfinished.
+Entry {name}: webhook {id} has a second one, {second}, which an earlier call left unfinished.
 With --apply it is paused, gets all topics of {id}, and is compared; nothing was changed now.
 """
 
@@ -49,12 +49,13 @@ Write this in the entry {name} of {path}, in place of {replaced}:
 {lines}
 Then:
   1. Check the file: featurebase validate {path}
-  2. Trigger the Dag {dag_id} with mode=dry_run, which changes nothing. It checks both webhooks, the stores and
-     the receiver.
+  2. Trigger the Dag {dag_id} with mode=dry_run, which changes nothing.
+     It checks both webhooks, the stores and the receiver.
   3. Run it for the first time when somebody can watch it.
-To go back: see that {id} is active (if {second} is, trigger the Dag with mode=revert first). Write webhook_id: {id}
-again, without strategy and webhook_ids. Trigger the Dag with mode=distribute. Then delete webhook {second} in
-Featurebase; no command and no run deletes it.
+To go back:
+  1. See that {id} is active. If {second} is, trigger the Dag with mode=revert.
+  2. Write webhook_id: {id} again, without strategy and webhook_ids. Trigger the Dag with mode=distribute.
+  3. Delete webhook {second} in Featurebase. No command and no run deletes it.
 """
 
 
@@ -123,13 +124,8 @@ def _pair(config: WebhookConfig, path: str, *, apply: bool, topic: str | None) -
             if found.second is None and found.count >= DEFAULT_SLOTS:
                 raise PairingRefused(found.original.id, f"{_slots(found)}. --apply asks Featurebase all the same")
             return
-        pairing = Pairing(
-            client,
-            topic=topic,
-            grace=config.refresh_grace.total_seconds(),
-            say=_say,
-        )
-        second = pairing.make(found)
+        grace = config.refresh_grace.total_seconds()
+        second = Pairing(client, topic=topic, grace=grace, say=_say).make(found)
     _say(f"Webhook {second.id}, {second.status}, is the second half of {found.original.id}.")
     _say(_entry(config, path, found.original, second))
 
@@ -174,9 +170,9 @@ def _plan(config: WebhookConfig, found: Survey, topic: str) -> str:
         headers=", ".join(one_line(name) for name in original.request_config.headers) or "none",
         topic=topic,
         original_delivers=(
-            f"{original.id} delivers the event as well, so nothing is lost."
+            "The first webhook sends it as well, so nothing is lost."
             if topic in original.topics
-            else f"{original.id} does not subscribe to that topic."
+            else "The first webhook does not subscribe to that topic."
         ),
         slots=_slots(found),
     )
@@ -188,10 +184,7 @@ def _slots(found: Survey) -> str:
     from featurebase_provider.rotation.pairing import DEFAULT_SLOTS
 
     left = max(DEFAULT_SLOTS - found.count, 0)
-    return (
-        f"{found.count} webhooks exist, so {left or 'none'} of the {DEFAULT_SLOTS} that Featurebase allows by default "
-        f"{'is' if left < 2 else 'are'} left"
-    )
+    return f"Webhooks that can still be made: {left} of the {DEFAULT_SLOTS} that Featurebase allows by default"
 
 
 def _entry(config: WebhookConfig, path: str, original: Webhook, second: Webhook) -> str:

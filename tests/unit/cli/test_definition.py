@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from featurebase_provider.cli import console, definition
+from featurebase_provider.rotation.pairing import FIRST_TOPIC
 
 
 def test_every_airflow_command_imports_the_definition_alone() -> None:
@@ -76,3 +77,10 @@ def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "1 if there are findings" in shown
     assert definition.CHECK_STORES.description in shown
+
+
+def test_help_tells_the_topic_that_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """The definition imports nothing, so it repeats it."""
+    with pytest.raises(SystemExit):
+        console.main(["pair-webhook", "--help"])
+    assert FIRST_TOPIC in capsys.readouterr().out
