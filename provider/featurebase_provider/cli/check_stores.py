@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from featurebase_provider.cli.webhook_check import WebhookCheck
-    from featurebase_provider.config.models import WebhookConfig
+    from featurebase_provider.config.models import RotationConfig, WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
 
 FINDINGS = 1
@@ -47,18 +47,24 @@ def run(arguments: argparse.Namespace) -> None:
 
     with printing.quiet_logs():
         try:
-            chosen = _chosen(arguments.webhook)
+            config = chosen(arguments.webhook)
         except FeaturebaseError as exc:
             sys.stderr.write(f"{exc}\n")
             raise SystemExit(WRONG_USE) from None
-        checks, notes = check(chosen)
+        checks, notes = check(config.webhooks)
     show = printing.show_json if arguments.output == "json" else printing.show_table
     show(checks, notes)
     if any(check.findings for check in checks):
         raise SystemExit(FINDINGS)
 
 
-def _chosen(names: Sequence[str] | None) -> tuple[WebhookConfig, ...]:
+def chosen(names: Sequence[str] | None) -> RotationConfig:
+    """The configured rotation file, with these webhooks only.
+
+    :param names: names of entries; none means all.
+    :raises ConfigError: the file is missing or has errors.
+    :raises UnknownWebhooks: it has no such entry.
+    """
     from featurebase_provider.config import configured_path, load_rotation_config
 
     config = load_rotation_config(configured_path())
@@ -66,7 +72,8 @@ def _chosen(names: Sequence[str] | None) -> tuple[WebhookConfig, ...]:
     unknown = tuple(name for name in names or () if name not in known)
     if unknown:
         raise UnknownWebhooks(unknown, config.path, known)
-    return tuple(webhook for webhook in config.webhooks if not names or webhook.name in names)
+    webhooks = tuple(webhook for webhook in config.webhooks if not names or webhook.name in names)
+    return config.model_copy(update={"webhooks": webhooks})
 
 
 def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[str]]:

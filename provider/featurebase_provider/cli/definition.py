@@ -96,7 +96,36 @@ can't be written.""",
     ),
 )
 
-COMMANDS = (CHECK_STORES, VALIDATE, EXAMPLE_DAGS)
+PAIR_WEBHOOK = Command(
+    "pair-webhook",
+    "Make the second webhook of a pair, for strategy: overlap",
+    """\
+Makes a second webhook for the single one that an entry of the rotation file names: with the same url, topics, request
+headers and timeout, paused, and with a secret of its own. Without --apply it changes nothing: it says what it would do,
+and what to check first. In the end it prints the lines for the rotation file, and how to go back.
+
+It makes one webhook, however often it is called: it finds the one that an earlier call made by a mark in its
+description, and finishes it if that call was cut off. It deletes nothing but a webhook that the same call made and
+could not pause. It prints no secret and no header's value.
+
+Exit status: 0 the second webhook is there, or (without --apply) nothing speaks against it; 1 it can't be made, or is
+unfinished, and the message says what is left and what to do; 2 the command line or the rotation file has errors.""",
+    "featurebase_provider.cli.pair_webhook.run",
+    (
+        (("name",), {"metavar": "NAME", "help": "The entry's name in the rotation file"}),
+        (("--apply",), {"action": "store_true", "help": "Make the webhook. Default: only say what would be done"}),
+        (
+            ("--topic",),
+            {
+                "metavar": "TOPIC",
+                "help": "A topic with few events, with which the webhook is made before it is paused. Default: "
+                "conversation_part.redacted",
+            },
+        ),
+    ),
+)
+
+COMMANDS = (CHECK_STORES, VALIDATE, EXAMPLE_DAGS, PAIR_WEBHOOK)
 
 
 def get_featurebase_cli_commands() -> list[CLICommand]:

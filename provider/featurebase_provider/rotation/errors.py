@@ -17,6 +17,8 @@ RotationError
 ├── NotConverged           Featurebase's secret keeps changing             retry
 ├── StoresLeftOver         stores do not hold the new secret yet           retry
 │   └── ForeignValuesLeft  ... and hold somebody else's value              do not retry
+├── PairingRefused         no second half can be made; none was made      do not retry
+├── PairingUnfinished      a second half may be made in part              retry
 └── ProbeFailed            the receiver did not pass the probe             do not retry
     └── ProbeUndecided     its answers do not decide                       retry
 StoreError
@@ -154,6 +156,16 @@ class ForeignValuesLeft(StoresLeftOver):
     """In an emergency: only stores with somebody else's value are left; a person must decide."""
 
     retry_helps = False
+
+
+class PairingRefused(RotationError):
+    """The webhook can't get a second half, or Featurebase refused it; nothing was changed, or nothing is left."""
+
+    retry_helps = False
+
+
+class PairingUnfinished(RotationError):
+    """A second half was, or may have been, made, but is not as it should be; the same call again goes on."""
 
 
 class ProbeFailed(RotationError):

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from featurebase_provider.cli import console, definition
+from featurebase_provider.rotation.pairing import FIRST_TOPIC
 
 
 def test_every_airflow_command_imports_the_definition_alone() -> None:
@@ -37,6 +38,8 @@ def test_airflow_offers_the_command() -> None:
     assert get_parser().parse_args(["featurebase", "validate", "a.yaml", "b.yaml"]).files == ["a.yaml", "b.yaml"]
     copying = get_parser().parse_args(["featurebase", "example-dags", "dags", "--force"])
     assert (copying.path, copying.force) == ("dags", True)
+    pairing = get_parser().parse_args(["featurebase", "pair-webhook", "production"])
+    assert (pairing.name, pairing.apply, pairing.topic) == ("production", False, None)
 
 
 def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +60,8 @@ def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.Monkey
         ["check-stores", "production"],
         ["validate", "-o", "table"],
         ["example-dags"],
+        ["pair-webhook"],
+        ["pair-webhook", "a", "--topic"],
     ],
 )
 def test_wrong_use_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,3 +77,10 @@ def test_help_tells_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "1 if there are findings" in shown
     assert definition.CHECK_STORES.description in shown
+
+
+def test_help_tells_the_topic_that_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """The definition imports nothing, so it repeats it."""
+    with pytest.raises(SystemExit):
+        console.main(["pair-webhook", "--help"])
+    assert FIRST_TOPIC in capsys.readouterr().out

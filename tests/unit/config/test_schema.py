@@ -12,7 +12,7 @@ import yaml
 
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.schema import SHIPPED, schema_text
-from featurebase_provider.config.sections import AuditConfig, ProbeConfig, VerifyConfig
+from featurebase_provider.config.sections import AuditConfig, OverlapConfig, ProbeConfig, VerifyConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class
 
 DOCS = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -65,7 +65,14 @@ def test_schema_knows_the_switches_of_the_probe(probe, one_webhook, load, valida
 def test_every_field_is_described_in_schema_and_documentation():
     definitions = json.loads(SHIPPED.read_text())["$defs"]
     documented = DOCS.read_text()
-    models = [WebhookConfig, AuditConfig, ProbeConfig, VerifyConfig, *(store_class(name) for name in BUILT_IN)]
+    models = [
+        WebhookConfig,
+        AuditConfig,
+        OverlapConfig,
+        ProbeConfig,
+        VerifyConfig,
+        *(store_class(name) for name in BUILT_IN),
+    ]
     for model in models:
         for field in model.model_fields:
             assert definitions[model.__name__]["properties"][field].get("description"), (model, field)
