@@ -255,7 +255,7 @@ def test_preflight_probes_once_and_shortly(monkeypatch: pytest.MonkeyPatch, hour
     receiver = Receiver(featurebase)
     options = receiver.options(successes=20, steady=60.0, timeout=600.0)
     preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
-    preflight._probe(NEW, featurebase.clock)
+    preflight.probe_receiver(NEW, featurebase.clock)
     assert len(receiver.events) == 2
 
 
@@ -265,5 +265,5 @@ def test_preflight_leaves_a_receiver_that_is_down_to_airflows_retries(refuses: i
     options = Receiver(featurebase, held="0", refuses=refuses).options()
     preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
     with pytest.raises(Exception, match="'receiver.example' .* Nothing was changed") as caught:
-        preflight._probe(NEW, featurebase.clock)
+        preflight.probe_receiver(NEW, featurebase.clock)
     assert getattr(caught.value, "retry_helps", None) is retried
