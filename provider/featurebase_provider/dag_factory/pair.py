@@ -15,6 +15,7 @@ from featurebase_provider.operators.pair_push import PushPairOperator
 from featurebase_provider.operators.pair_report import PairReportOperator
 from featurebase_provider.operators.pair_rotate import RotatePairOperator
 from featurebase_provider.operators.probe import probe_options
+from featurebase_provider.rotation.pair_rotate import GRACES_BEFORE_ACTIVE
 from featurebase_provider.sensors.pair_delivery_health import PairDeliveryHealthSensor
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def build_pair(
         stores=config.stores,
         probe_task_id=probe.task_id,
         probe_options=options,
+        execution_timeout=GRACES_BEFORE_ACTIVE * config.refresh_grace + config.execution_timeout,
     )
     cut_over = CutOverOperator(
         task_id="cut_over",

@@ -138,13 +138,20 @@ class CutOverOperator(FeaturebaseOperator):
     ) -> CutOverWatch:
         proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
         old, new = pair_of(plan).was_live, plan.webhook_id.lower()
+        if not {old, new} <= proven.keys():
+            raise CutOverUnread(
+                plan.webhook_id,
+                f"the task {self.probe_task_id} left no result for both webhooks (a task that was marked success by "
+                "hand leaves none), so it is unknown which secrets the receiver accepts; nothing was paused. Clear it "
+                "and all tasks after it",
+            )
         activated = records.moves.activated
         begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
         cut_over = CutOver(
             old=old,
             new=new,
-            old_holds=str((proven.get(old) or {}).get("fingerprint")),
-            new_holds=str((proven.get(new) or {}).get("fingerprint")),
+            old_holds=str(proven[old]["fingerprint"]),
+            new_holds=str(proven[new]["fingerprint"]),
             planned_at=plan.planned_at,
             activated_at=begun or client.clock.now().isoformat(),
             first_delivery=self.first_delivery.total_seconds(),

@@ -16,6 +16,7 @@ from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.memory import own_plan
+from featurebase_provider.rotation.moves import pair_id
 from featurebase_provider.rotation.pair import is_drained, last_signed, roles
 from featurebase_provider.rotation.pair_reading import PairReader
 from featurebase_provider.rotation.plan import (
@@ -61,7 +62,8 @@ class PreflightPairOperator(PreflightRotationOperator):
         """Check, prove, and record the plan."""
         goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
         check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
-        mode = checked_mode(self.mode, self.webhook_id, PAIR_MODES)
+        mode = checked_mode(self.mode, pair_id(self.webhook_ids), PAIR_MODES)
+        self.webhook_id = ""  # the half that the run is about is not known yet
         self.skip(why_no_backfill(timing_of(context)))
         with self.hook.get_conn() as client:
             host = client.settings.base_url

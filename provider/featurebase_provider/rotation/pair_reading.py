@@ -118,12 +118,24 @@ class PairSource:
     def _is_drained(self, pair: Pair) -> bool:
         if self.take_back:
             return True
-        stays = self.plan.pair is not None and self.plan.pair.was_live == self.plan.webhook_id.lower()
-        if self.plan.mode == "revert":
-            return stays  # the half that was refreshed never delivered
-        return self.plan.mode == "distribute" and is_drained(
-            pair, self.moves, previous_for=self.previous_for, now=self.now()
-        )
+        drained = is_drained(pair, self.moves, previous_for=self.previous_for, now=self.now())
+        if self.plan.mode == "distribute":
+            return drained
+        if self.plan.mode == "revert" and self._stays:
+            return drained or not self._delivered_last(pair)
+        # A run that is cleared long after it ended must not publish again what was drained since.
+        paused = self.moves.paused
+        return drained and paused is not None and paused.done and paused.is_of(self.plan)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the run moves no deliveries."""
+        return self.plan.pair is not None and self.plan.pair.was_live == self.plan.webhook_id.lower()
+
+    def _delivered_last(self, pair: Pair) -> bool:
+        """Whether the half that is not live is the one that a run set active last."""
+        activated = self.moves.activated
+        return activated is not None and (pair.live is None or activated.webhook_id.lower() != pair.live.id.lower())
 
     def _may_empty(self, pair: Pair) -> bool:
         if self.take_back or self.plan.is_emergency or self.plan.mode == "revert":
