@@ -46,6 +46,7 @@ class FeaturebaseWorld:
         # No connection is kept: the sandbox closes idle ones after as many seconds as httpx keeps them.
         self._http = httpx.Client(timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         self.webhook_id = ""
+        self.timeout_ms = 1000
         self.url = ""
         self.careless_url = ""
 
@@ -74,7 +75,7 @@ class FeaturebaseWorld:
             "name": name,
             "url": url,
             "topics": [TOPIC],
-            "requestConfig": {"timeoutMs": 1000, "headers": {"X-Receiver-Key": HEADER_VALUE}},
+            "requestConfig": {"timeoutMs": self.timeout_ms, "headers": {"X-Receiver-Key": HEADER_VALUE}},
         }
         return self.api("POST", "/v2/webhooks", json=body)
 

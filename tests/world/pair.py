@@ -21,6 +21,7 @@ class PairWorld(FeaturebaseWorld):
     def __init__(self, folder: Path, *, moves_on: bool = False) -> None:
         super().__init__(folder, previous_key=PREVIOUS_KEY, moves_on=moves_on)
         self.standby_id = ""
+        self.timeout_ms = 20_000  # on a busy machine a slow answer must not look like a refusal
 
     def __enter__(self) -> PairWorld:
         super().__enter__()
