@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
+from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
 from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
+from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.triggers.cut_over import CutOverTrigger
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import Store
 
@@ -110,7 +112,7 @@ class CutOverOperator(FeaturebaseOperator):
             self.log.info("This run moves no deliveries; there is nothing to do")
             return {"moved": False, "detail": "this run moves no deliveries"}
         with self.hook.get_conn() as client:
-            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+            records = recall_pair(self, context, plan.host, self.webhook_ids)
             watch = self._watch(context, client, plan, records, watched)
             source = records.source(client, plan, self.previous_for, now=client.clock.now)
             steps = CutOverSteps(
@@ -136,31 +138,23 @@ class CutOverOperator(FeaturebaseOperator):
         records: PairRecords,
         watched: Mapping[str, Any],
     ) -> CutOverWatch:
-        proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
-        old, new = pair_of(plan).was_live, plan.webhook_id.lower()
-        if not {old, new} <= proven.keys():
+        probed = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
+        if not {pair_of(plan).was_live, plan.webhook_id.lower()} <= probed.keys():
             raise CutOverUnread(
                 plan.webhook_id,
                 f"the task {self.probe_task_id} left no result for both webhooks (a task that was marked success by "
                 "hand leaves none), so it is unknown which secrets the receiver accepts; nothing was paused. Clear it "
                 "and all tasks after it",
             )
-        activated = records.moves.activated
-        begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
-        cut_over = CutOver(
-            old=old,
-            new=new,
-            old_holds=str(proven[old]["fingerprint"]),
-            new_holds=str(proven[new]["fingerprint"]),
-            planned_at=plan.planned_at,
-            activated_at=begun or client.clock.now().isoformat(),
-            first_delivery=self.first_delivery.total_seconds(),
-            pending=self.pending.total_seconds(),
+        return watch_of(
+            plan,
+            records.moves,
+            {half: str((outcome or {}).get("fingerprint")) for half, outcome in probed.items()},
+            now=client.clock.now(),
+            first_delivery=self.first_delivery,
+            pending=self.pending,
+            watched=watched,
         )
-        replaced = frozenset({plan.before} if plan.refreshes else ())
-        paused = records.moves.paused
-        by_us = paused is not None and paused.is_of(plan)
-        return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})
 
     def _defer(self, client: Client, watch: CutOverWatch) -> None:
         ends = watch.cut_over.ends(max(watch.cut_over.first_delivery, watch.cut_over.pending))

@@ -5,27 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import check_conf, this_run, timing_of
 from featurebase_provider.operators.one_entry import check_only_entry
-from featurebase_provider.operators.pair_records import PairRecords
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
-from featurebase_provider.operators.stores import resolve_stores, write_rule
+from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.current import secret_of
-from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.moves import pair_id
-from featurebase_provider.rotation.pair import is_drained, last_signed, roles
-from featurebase_provider.rotation.pair_reading import PairReader
-from featurebase_provider.rotation.plan import (
-    PAIR_MODES,
-    HalfBaseline,
-    PairBaseline,
-    checked_mode,
-    make_plan,
-)
+from featurebase_provider.rotation.pair_plan import MOVING, check_live_first, is_untouched, plan_pair, why_not_drained
+from featurebase_provider.rotation.plan import PAIR_MODES, checked_mode
 from featurebase_provider.rotation.schedule import why_late, why_no_backfill
 
 if TYPE_CHECKING:
@@ -36,10 +27,8 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.server_clock import ServerClock
     from featurebase_provider.rotation.pair import Pair
-    from featurebase_provider.rotation.plan import Mode, RotationPlan
-
-MOVING: tuple[Mode, ...] = ("rotate", "revert")
-"""The modes that move the deliveries; their plans are kept."""
+    from featurebase_provider.rotation.pair_records import PairRecords
+    from featurebase_provider.rotation.plan import RotationPlan
 
 
 class PreflightPairOperator(PreflightRotationOperator):
@@ -67,10 +56,10 @@ class PreflightPairOperator(PreflightRotationOperator):
         self.skip(why_no_backfill(timing_of(context)))
         with self.hook.get_conn() as client:
             host = client.settings.base_url
-            records = PairRecords.read(self, context, host, self.webhook_ids, strict=True)
+            records = recall_pair(self, context, host, self.webhook_ids, strict=True)
             kept = self._kept(context, records) if mode in MOVING else None
             now = client.clock.now()
-            pair = PairReader(client, self.webhook_ids, records.orders(now), patience=STALE_SECONDS).read()
+            pair = records.reader(client, now, patience=STALE_SECONDS).read()
             now = client.clock.now()
             if client.clock.skew is not None:
                 self.log.warning("%s", client.clock.skew)
@@ -81,12 +70,22 @@ class PreflightPairOperator(PreflightRotationOperator):
                 self.found = Found.of(pair.live or pair.webhooks[0], host)
             if kept is None:
                 self._skip_pair(context, client, pair, records, now)
-                plan = self._planned(context, pair, records, host, now, mode)
+                plan = plan_pair(
+                    pair,
+                    this_run(context),
+                    records,
+                    plan_key=self.plan_key(context),
+                    host=host,
+                    mode=mode,
+                    now=now,
+                    previous_for=self.previous_for,
+                    reason=one_line(str(self.reason or ""), 500),
+                )
             else:
                 plan = kept
                 self.log.info("This Dag run already has a plan; it is kept, so that the run refreshes at most once")
             self.webhook_id = plan.webhook_id
-            if _is_untouched(plan, pair):
+            if is_untouched(plan, pair):
                 plan = self._prove_pair(plan, pair, records, client.clock)
             else:
                 self.log.info("This run has refreshed the webhook already, so there is nothing to check")
@@ -116,65 +115,15 @@ class PreflightPairOperator(PreflightRotationOperator):
             return
         self.skip_early(context, client, pair.live, records.histories[pair.live.id.lower()], now)
         if timing.scheduled:
-            self.skip(self._why_not_drained(pair, records, now))
-
-    def _why_not_drained(self, pair: Pair, records: PairRecords, now: datetime) -> str | None:
-        """Why the half that is not live may not be refreshed yet, or None."""
-        signed = last_signed(pair, records.moves)
-        if signed is None or is_drained(pair, records.moves, previous_for=self.previous_for, now=now):
-            return None
-        until = (signed + self.previous_for).isoformat(timespec="seconds")
-        return (
-            f"deliveries that the paused webhook has signed may be retried until {until} (previous_for after it was "
-            "paused), and receivers need its secret until then; nothing was changed"
-        )
-
-    def _planned(
-        self, context: Context, pair: Pair, records: PairRecords, host: str, now: datetime, mode: Mode
-    ) -> RotationPlan:
-        newest = records.memory.plan(self.plan_key(context))
-        before = newest.pair.was_live if newest is not None and newest.pair is not None else None
-        chosen = roles(pair, mode, moves=records.moves, leaked=records.leaked, came_from=before)
-        if mode in ("rotate", "dry_run"):
-            early = self._why_not_drained(pair, records, now)
-            if early is not None:
-                raise PlanRefused(pair.name, f"{early}. Trigger the Dag after that time")
-        moved = pair.live is not None and chosen.moves_to != chosen.was_live
-        if mode == "revert" and moved and is_drained(pair, records.moves, previous_for=self.previous_for, now=now):
-            raise PlanRefused(
-                pair.name,
-                f"webhook {chosen.moves_to} has been drained: its secret is kept no longer, so there is no way back to "
-                "it; nothing was changed. Trigger the Dag with mode=rotate, which moves the deliveries to it with a "
-                "new secret",
-            )
-        about = pair.get(chosen.moves_to)
-        if about is None:
-            raise PlanRefused(pair.name, f"webhook {chosen.moves_to} no longer exists; nothing was changed")
-        own = records.histories[about.id.lower()]
-        return make_plan(
-            about,
-            this_run(context),
-            host=host,
-            mode=mode,
-            planned_at=now.isoformat(),
-            reason=one_line(str(self.reason or ""), 500),
-            known=records.known,
-            leaked=records.leaked,
-            older=own.older_than(secret_of(about).fingerprint),
-            pair=PairBaseline(
-                {half_id: HalfBaseline.of(webhook) for half_id, webhook in pair.shown.items()},
-                chosen.was_live,
-                chosen.refreshes if mode == "rotate" else None,
-            ),
-        )
+            self.skip(why_not_drained(pair, records.moves, previous_for=self.previous_for, now=now))
 
     def _prove_pair(self, plan: RotationPlan, pair: Pair, records: PairRecords, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
         live = pair.live or pair.webhooks[0]
-        rule = write_rule(plan, also_known=records.known).knowing(leaked=records.leaked)
-        ours = self.prove_stores(plan, rule, secret_of(live))
+        ours = self.prove_stores(plan, records.rule(plan), secret_of(live))
         if plan.mode in ("rotate", "dry_run"):
-            self._check_live_first(plan, live.fingerprint)
+            stores = self.found.stores or () if self.found is not None else ()
+            check_live_first(plan.webhook_id, live.fingerprint, stores)
         if self.probe and plan.mode != "distribute":
             self.probe_receiver(live, clock)
         return replace(
@@ -182,28 +131,3 @@ class PreflightPairOperator(PreflightRotationOperator):
             known=tuple(dict.fromkeys((*plan.known, *ours))),
             stores=tuple(store.target for store in resolve_stores(self.stores)),
         )
-
-    def _check_live_first(self, plan: RotationPlan, current: str | None) -> None:
-        """Check that each store's ``current`` is the live half's secret: nothing may change it before the cut-over.
-
-        :raises PlanRefused: a store holds another one, or none.
-        """
-        stores = self.found.stores or () if self.found is not None else ()
-        others = [f"{store.label} ({store.target}) holds {store.fingerprint or 'none'}" for store in stores]
-        others = [said for said, store in zip(others, stores, strict=True) if store.fingerprint != current]
-        if others:
-            raise PlanRefused(
-                plan.webhook_id,
-                f"the current value of a store is not the live webhook's secret ({current}): {'; '.join(others)}. "
-                "Nothing was changed. Trigger the Dag with mode=distribute first: it updates the stores, and lets them "
-                "forget the secret of a webhook that was paused long ago",
-            )
-
-
-def _is_untouched(plan: RotationPlan, pair: Pair) -> bool:
-    """Whether the run has neither refreshed the half nor moved the deliveries yet."""
-    about = pair.get(plan.webhook_id)
-    if about is None or plan.mode == "distribute":
-        return True
-    moved = plan.mode in MOVING and plan.pair is not None and plan.pair.webhooks[about.id.lower()].status == PAUSED
-    return about.fingerprint == plan.before and not (moved and about.status != PAUSED)

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.operators.take_back import take_back
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.rotation.probe import Probe
+from featurebase_provider.rotation.take_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class ProbePairOperator(ProbeReceiverOperator):
         plan = rotated.plan
         pair_of(plan)
         with self.hook.get_conn() as client:
-            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+            records = recall_pair(self, context, plan.host, self.webhook_ids)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
             pair = source.reader.read()
             about, wanted = source.wanted(pair)
@@ -75,7 +76,15 @@ class ProbePairOperator(ProbeReceiverOperator):
             context["ti"].xcom_push(key="return_value", value=result)
             for webhook_id, outcome in outcomes.items():
                 if not outcome.passed:
-                    back = take_back(self, client, plan, records, resolve_stores(self.stores), self.previous_for)
+                    back = take_back(
+                        client,
+                        plan,
+                        records,
+                        resolve_stores(self.stores),
+                        self.previous_for,
+                        now=client.clock.now,
+                        say=self.log.warning,
+                    )
                     raise outcome.failure(
                         webhook_id,
                         f"{outcome.detail}. No delivery was refused: deliveries have not moved. {back}",

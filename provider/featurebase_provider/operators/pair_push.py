@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.push import PushWebhookSecretOperator
+from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,6 +42,6 @@ class PushPairOperator(PushWebhookSecretOperator):
     ) -> tuple[Source, WriteRule]:
         """What the store must hold, and the rules for writing it."""
         pair_of(plan)
-        records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+        records = recall_pair(self, context, plan.host, self.webhook_ids)
         source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
         return source, records.rule(plan, rotated)

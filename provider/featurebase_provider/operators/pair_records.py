@@ -1,142 +1,38 @@
-"""What the tasks of a pair's Dag share: the pair's records, and what stores must hold by them."""
+"""Reads the records of a pair for a task."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.stores import write_rule
-from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable
-from featurebase_provider.rotation.history import order_of
+from featurebase_provider.operators.stores import this_airflow
+from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.moves import Moves, pair_id
-from featurebase_provider.rotation.pair_reading import PairReader, PairSource
+from featurebase_provider.rotation.pair_records import PairRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime, timedelta
-
     from airflow.sdk import Context
 
     from featurebase_provider.operators.base import FeaturebaseOperator
-    from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder
-    from featurebase_provider.rotation.history import History
-    from featurebase_provider.rotation.memory import WebhookMemory
-    from featurebase_provider.rotation.one_store import WriteRule
-    from featurebase_provider.rotation.plan import PairBaseline, RotationPlan
-    from featurebase_provider.rotation.rotate import RotationOutcome
 
 
-@dataclass(frozen=True)
-class PairRecords:
-    """The records of a pair, read for one task.
+def recall_pair(
+    task: FeaturebaseOperator, context: Context, host: str, ids: tuple[str, str], *, strict: bool = False
+) -> PairRecords:
+    """What earlier tasks and runs recorded about a pair.
 
-    :param memory: those of the pair: its plan, and the steps of its cut-over.
-    :param halves: those of each half, by id in lower case.
-    :param histories: what earlier runs recorded about each half, by id in lower case.
+    :param ids: the ids of both webhooks, in the order of the rotation file.
+    :param strict: True raises an error for a record that can't be read; False logs it and goes on without it.
+    :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
     """
-
-    memory: WebhookMemory
-    halves: Mapping[str, WebhookMemory]
-    histories: Mapping[str, History]
-    moves: Moves
-
-    @classmethod
-    def read(
-        cls, task: FeaturebaseOperator, context: Context, host: str, ids: tuple[str, str], *, strict: bool = False
-    ) -> PairRecords:
-        """Read them.
-
-        :param strict: True raises an error for a record that can't be read; False logs it and goes on without it.
-        :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
-        """
-        memory = memory_of(context, host, pair_id(ids))
-        halves = {webhook_id.lower(): memory_of(context, host, webhook_id.lower()) for webhook_id in ids}
-        histories = {webhook_id: task.recall(context, records, strict=strict) for webhook_id, records in halves.items()}
-        try:
-            moves = Moves.read(memory)
-        except MemoryUnknown as exc:
-            if strict:
-                raise
-            task.warn_unknown(exc)
-            moves = Moves()
-        return cls(memory, halves, histories, moves)
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """Fingerprints of all known secrets of both halves."""
-        return tuple(dict.fromkeys(known for history in self.histories.values() for known in history.known))
-
-    @property
-    def leaked(self) -> frozenset[str]:
-        """Fingerprints of the leaked secrets of both halves."""
-        return frozenset().union(*(history.leaked for history in self.histories.values()))
-
-    def leaked_by_now(self) -> frozenset[str]:
-        """The same, read again.
-
-        :raises MemoryUnknown: a record can't be read.
-        """
-        return frozenset().union(*(records.leaked() for records in self.halves.values()))
-
-    def orders(self, now: datetime) -> dict[str, SecretOrder]:
-        """What is known about the order of each half's secrets, by id in lower case.
-
-        :param now: server time.
-        """
-        return {webhook_id: history.order(now) for webhook_id, history in self.histories.items()}
-
-    def source(
-        self,
-        api: ReadsWebhooks,
-        plan: RotationPlan,
-        previous_for: timedelta,
-        *,
-        now: Callable[[], datetime],
-        rotated: RotationOutcome | None = None,
-        own_order: SecretOrder | None = None,
-        take_back: bool = False,
-    ) -> PairSource:
-        """What stores must hold by this plan.
-
-        :param now: returns the server's time.
-        :param rotated: rotate's result in this Dag run.
-        :param own_order: the order of the secrets of the half that the plan is about, if the caller has its own.
-        :param take_back: see :class:`~featurebase_provider.rotation.pair_reading.PairSource`.
-        """
-        own, orders = plan.webhook_id.lower(), self.orders(now())
-        if own in orders:
-            orders[own] = own_order or order_of(plan, rotated, self.histories[own], now())
-        return PairSource(
-            PairReader(api, self._ids, orders),
-            plan,
-            self.moves,
-            previous_for,
-            now,
-            leaked=self.leaked,
-            take_back=take_back,
-        )
-
-    def rule(self, plan: RotationPlan, rotated: RotationOutcome | None = None) -> WriteRule:
-        """The rules by which this Dag run may write stores."""
-        known = [*self.known, *(rotated.known if rotated is not None else ())]
-        return write_rule(plan, also_known=known).knowing(leaked=self.leaked)
-
-    @property
-    def _ids(self) -> tuple[str, str]:
-        first, second = self.halves
-        return first, second
-
-
-def pair_of(plan: RotationPlan) -> PairBaseline:
-    """The pair in a plan.
-
-    :raises PlanUnreadable: the plan is one of a single webhook.
-    """
-    if plan.pair is None:
-        raise PlanUnreadable(
-            plan.webhook_id,
-            "the plan of this Dag run was made for a single webhook, before the rotation file named a pair; this try "
-            "changed nothing. Trigger a new run",
-        )
-    return plan.pair
+    memory = memory_of(context, host, pair_id(ids))
+    halves = {webhook_id.lower(): memory_of(context, host, webhook_id.lower()) for webhook_id in ids}
+    histories = {webhook_id: task.recall(context, records, strict=strict) for webhook_id, records in halves.items()}
+    try:
+        moves = Moves.read(memory)
+    except MemoryUnknown as exc:
+        if strict:
+            raise
+        task.warn_unknown(exc)
+        moves = Moves()
+    return PairRecords(memory, halves, histories, moves, this_airflow())

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.pair_records import PairRecords
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.operators.take_back import take_back
 from featurebase_provider.rotation.pair_report import PairFacts
+from featurebase_provider.rotation.take_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.store import Store
@@ -61,14 +62,22 @@ class PairReportOperator(RotationReportOperator):
         back = None
         try:
             with self.hook.get_conn() as client:
-                records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+                records = recall_pair(self, context, plan.host, self.webhook_ids)
                 if failed and plan.pair.refreshes is not None and not _was_activated(plan, records):
-                    back = take_back(self, client, plan, records, resolve_stores(self.stores), self.previous_for)
+                    back = take_back(
+                        client,
+                        plan,
+                        records,
+                        resolve_stores(self.stores),
+                        self.previous_for,
+                        now=client.clock.now,
+                        say=self.log.warning,
+                    )
                 pair = records.source(client, plan, self.previous_for, now=client.clock.now).reader.read()
                 statuses = {webhook.id: one_line(webhook.status, 20) for webhook in pair.webhooks}
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
-            records = PairRecords.read(self, context, plan.host, self.webhook_ids)
+            records = recall_pair(self, context, plan.host, self.webhook_ids)
         activated, paused = records.moves.activated, records.moves.paused
         paused_at = paused.at if paused is not None and paused.is_of(plan) else None
         keeps_until = (datetime.fromisoformat(paused_at) + self.previous_for).isoformat() if paused_at else None

@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.pair_records import PairRecords, pair_of
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.moves import Move, keep_move, pair_id
-from featurebase_provider.rotation.pair_rotate import rotate_pair
+from featurebase_provider.rotation.moves import keep_move, pair_id
+from featurebase_provider.rotation.pair_records import pair_of
+from featurebase_provider.rotation.pair_rotate import drained_by, rotate_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.refresh import CompareAndSwap
     from featurebase_provider.rotation.rotate import RotationOutcome
@@ -83,15 +85,13 @@ class RotatePairOperator(RotateWebhookSecretOperator):
     ) -> None:
         """Record what became of both halves, and since when the stores hold the live half's secret alone."""
         super().keep_history(context, memory, outcome, previous_in)
-        plan = outcome.plan
-        if plan.mode != "distribute" or not all(store.holds_secret for store in outcome.stores.values()):
-            return
-        records = self._records(context, plan)
-        if outcome.beside is None and records.moves.drained_to(plan.webhook_id) is None:
+        records = self._records(context, outcome.plan)
+        drained = drained_by(outcome, records.moves)
+        if drained is not None:
             try:
-                keep_move(records.memory, "drained", Move.of(plan, plan.webhook_id, str(outcome.distributed_at)))
+                keep_move(records.memory, "drained", drained)
             except MemoryUnknown as exc:
                 self.warn_unknown(exc)
 
     def _records(self, context: Context, plan: RotationPlan) -> PairRecords:
-        return PairRecords.read(self, context, plan.host, self.webhook_ids)
+        return recall_pair(self, context, plan.host, self.webhook_ids)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from featurebase_provider.airflow_compat import airflow_conf
-from featurebase_provider.rotation.one_store import WriteRule
 
 if TYPE_CHECKING:
+    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import Store
     from featurebase_provider.stores.base import StoreConfig
@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 def write_rule(plan: RotationPlan, *, also_known: Sequence[str] = ()) -> WriteRule:
     """The rules by which this Dag run may write stores."""
-    halves = plan.pair.webhooks if plan.pair is not None else {}
-    return WriteRule(
-        webhook_id=plan.webhook_id,
-        managed_from=this_airflow(),
-        known=frozenset({plan.before, *plan.known, *also_known, *(half.before for half in halves.values())}),
-        previous=plan.previous,
-        replaces=plan.before if plan.refreshes else None,
-        leaked=frozenset(plan.leaked),
-        halves=frozenset(halves),
-    )
+    return plan.rule(this_airflow(), also_known=also_known)
 
 
 def this_airflow() -> str:

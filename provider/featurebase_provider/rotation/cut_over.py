@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.rotation.current import is_older
 from featurebase_provider.rotation.health import HealthWatch, failed, last_result, result_between
+from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.moves import Moves
     from featurebase_provider.rotation.pair import Pair
+    from featurebase_provider.rotation.plan import RotationPlan
 
 StepKind = Literal["wait", "pause_old", "pause_new", "push", "restore_old", "done", "stopped"]
 READS_THAT_CONFIRM = 2
@@ -193,3 +198,40 @@ class CutOverWatch:
             else ""
         )
         return Step("pause_old", f"webhook {new.id} {proof}{lost}")
+
+
+def watch_of(
+    plan: RotationPlan,
+    moves: Moves,
+    proven: Mapping[str, str],
+    *,
+    now: datetime,
+    first_delivery: timedelta,
+    pending: timedelta,
+    watched: Mapping[str, Any],
+) -> CutOverWatch:
+    """Begin to watch the cut-over of a run, or go on.
+
+    :param moves: what runs recorded about cut-overs.
+    :param proven: fingerprints of the secrets with which the receiver was probed, by webhook id.
+    :param now: server time.
+    :param first_delivery: how long to wait for the new half's first accepted delivery.
+    :param pending: how long to wait for retries of failed deliveries of the old half.
+    :param watched: the state of an earlier watch, or empty.
+    """
+    old, new = pair_of(plan).was_live, plan.webhook_id.lower()
+    activated = moves.activated
+    begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
+    cut_over = CutOver(
+        old=old,
+        new=new,
+        old_holds=str(proven.get(old)),
+        new_holds=str(proven.get(new)),
+        planned_at=plan.planned_at,
+        activated_at=begun or now.isoformat(),
+        first_delivery=first_delivery.total_seconds(),
+        pending=pending.total_seconds(),
+    )
+    by_us = moves.paused is not None and moves.paused.is_of(plan)
+    replaced = frozenset({plan.before} if plan.refreshes else ())
+    return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})

@@ -9,6 +9,7 @@ from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.rotation.all_stores import arming, distribute
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import RefreshRefused, SecretMissing, StaleRead
+from featurebase_provider.rotation.moves import Move
 from featurebase_provider.rotation.rotate import Guard, RotationOutcome, leaked_by_now
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from featurebase_provider.rotation.all_stores import ArmedStores
+    from featurebase_provider.rotation.moves import Moves
     from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.pair import Pair
     from featurebase_provider.rotation.pair_reading import PairSource
@@ -115,6 +117,17 @@ def check_live_first(ready: ArmedStores, pair: Pair, webhook_id: str) -> None:
             f"the current value of a store is not the secret of the live webhook {live.id} ({live.fingerprint}): "
             f"{'; '.join(others)}. Nothing was refreshed. Trigger the Dag with mode=distribute first",
         )
+
+
+def drained_by(outcome: RotationOutcome, moves: Moves) -> Move | None:
+    """The step to record if this run left the live half's secret alone in all stores, for the first time."""
+    plan = outcome.plan
+    stores_hold = all(store.holds_secret for store in outcome.stores.values())
+    if plan.mode != "distribute" or not stores_hold or outcome.beside is not None:
+        return None
+    if moves.drained_to(plan.webhook_id) is not None:
+        return None
+    return Move.of(plan, plan.webhook_id, str(outcome.distributed_at))
 
 
 def _waits_until(swap: CompareAndSwap, how: str, now: datetime) -> str | None:

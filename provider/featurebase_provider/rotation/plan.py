@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.current import LONGEST_LAG
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
-from featurebase_provider.rotation.one_store import Previous
+from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.rotation.records import Instant, Text, read_record
 
 if TYPE_CHECKING:
@@ -218,6 +218,23 @@ class RotationPlan:
     def refreshes(self) -> bool:
         """Whether the run should refresh the secret."""
         return self.mode == "rotate" or self.is_emergency
+
+    def rule(self, managed_from: str, *, also_known: Iterable[str] = ()) -> WriteRule:
+        """The rules by which this Dag run may write stores.
+
+        :param managed_from: which Airflow writes, for the mark.
+        :param also_known: fingerprints of further known secrets.
+        """
+        halves = self.pair.webhooks if self.pair is not None else {}
+        return WriteRule(
+            webhook_id=self.webhook_id,
+            managed_from=managed_from,
+            known=frozenset({self.before, *self.known, *also_known, *(half.before for half in halves.values())}),
+            previous=self.previous,
+            replaces=self.before if self.refreshes else None,
+            leaked=frozenset(self.leaked),
+            halves=frozenset(halves),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""

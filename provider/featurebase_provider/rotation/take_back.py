@@ -9,12 +9,11 @@ from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.rotation.push import push_all_until_agreed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
 
-    from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.operators.base import FeaturebaseOperator
-    from featurebase_provider.operators.pair_records import PairRecords
+    from featurebase_provider.rotation.current import ReadsWebhooks
+    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import Store
 
@@ -22,17 +21,22 @@ AGAIN = "To go on after that, clear rotate and all tasks after it, or trigger a 
 
 
 def take_back(
-    task: FeaturebaseOperator,
-    client: Client,
+    api: ReadsWebhooks,
     plan: RotationPlan,
     records: PairRecords,
     stores: Sequence[Store],
     previous_for: timedelta,
+    *,
+    now: Callable[[], datetime],
+    say: Callable[[str], None],
 ) -> str:
     """Bring the stores back to the live half's secret alone, if this run refreshed the other half but moved nothing.
 
     A secret that stays in a store is harmless: nothing signs with it. So a failure is told, not raised.
 
+    :param previous_for: how long stores keep the secret of the half that is not live.
+    :param now: returns the server's time.
+    :param say: logs a message.
     :returns: a sentence on what was done, for the message and the report.
     """
     if plan.pair is None or plan.pair.refreshes is None:
@@ -41,7 +45,7 @@ def take_back(
     if activated is not None and activated.is_of(plan):
         return "The stores keep both secrets, since this run had begun to move the deliveries"
     try:
-        source = records.source(client, plan, previous_for, now=client.clock.now, take_back=True)
+        source = records.source(api, plan, previous_for, now=now, take_back=True)
         pair = source.reader.read()
         standby = pair.get(plan.webhook_id)
         if pair.live is None or standby is None or standby.status != PAUSED:
@@ -50,7 +54,7 @@ def take_back(
             return "Nothing was refreshed, so the stores are as before"
         pushed = push_all_until_agreed(source, stores, records.rule(plan))
     except FeaturebaseError as exc:
-        task.log.warning("The new secret could not be removed from the stores: %s", exc)
+        say(f"The new secret could not be removed from the stores: {exc}")
         return f"The new secret of the paused webhook may still be in the stores, which is harmless. {AGAIN}"
     left = ", ".join(store.label for store in pushed.left)
     if left:

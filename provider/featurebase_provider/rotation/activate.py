@@ -1,0 +1,169 @@
+"""Sets the refreshed half of a pair active, after a last look at the stores and the receiver. No Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.featurebase.models import ACTIVE, PAUSED
+from featurebase_provider.rotation.all_stores import arming
+from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.moves import Move, keep_move
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.cut_over_steps import MovesDeliveries
+    from featurebase_provider.rotation.pair import Pair
+    from featurebase_provider.rotation.pair_reading import PairSource
+    from featurebase_provider.rotation.pair_records import PairRecords
+    from featurebase_provider.rotation.rotate import RotationOutcome
+    from featurebase_provider.rotation.store import Store
+
+
+class HalfNotActivated(RotationError):
+    """The refreshed half of a pair must not be set active; deliveries go on as before."""
+
+    retry_helps = False
+
+
+class ActivationUnknown(RotationError):
+    """Featurebase does not show whether the half was set active; a retry looks again."""
+
+
+@dataclass
+class Activation:
+    """Sets a half active, once everything was checked again.
+
+    :param rotated: rotate's result in this Dag run.
+    :param records: the records of the pair.
+    :param source: reads both halves, and says what stores must hold.
+    :param plan_key: the key under which the pair's newest plan is kept.
+    :param proven: fingerprint of the half's secret with which the receiver was probed.
+    :param probe: sends one event signed with a half's secret; raises ProbeFailed if the receiver refuses it.
+    :param now: returns the server's time.
+    :param say: logs a message.
+    """
+
+    api: MovesDeliveries
+    rotated: RotationOutcome
+    records: PairRecords
+    source: PairSource
+    stores: Sequence[Store]
+    plan_key: str
+    proven: str | None
+    probe: Callable[[Webhook], None]
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+
+    def run(self) -> str:
+        """Check everything once more, record the moment, and set the half active. It is safe to run again.
+
+        :returns: the moment from which deliveries may be signed with the new secret (server time, ISO 8601).
+        :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe.
+        :raises StoresDisagree: a store does not hold both secrets.
+        :raises StoresUnread: a store can't be read.
+        :raises ProbeFailed: the receiver refuses one of them.
+        :raises ActivationUnknown: it is unknown whether the half is active.
+        :raises MemoryUnknown: the moment could not be recorded; the half was not set active.
+        """
+        self._check_newest()
+        self._wait()
+        webhook = self._ready_half()
+        if webhook.status == ACTIVE:
+            self.say(f"Webhook {webhook.id} is active already")
+        at = self._recorded()
+        if webhook.status != ACTIVE:
+            self._activate(webhook)
+        return at
+
+    def _check_newest(self) -> None:
+        if not self.rotated.plan.is_same_as(self.records.memory.plan(self.plan_key)):
+            raise HalfNotActivated(
+                self.rotated.plan.webhook_id,
+                "the plan of this Dag run is gone from Airflow's Variables, or another run's plan has replaced it, so "
+                "this run must not move the deliveries; it was not set active. Trigger a new run",
+            )
+
+    def _wait(self) -> None:
+        """Wait while a refresh that failed ambiguously may still take effect."""
+        until = self.rotated.waits_until
+        left = (datetime.fromisoformat(until) - self.now()).total_seconds() if until is not None else 0.0
+        if left > 0:
+            self.say(
+                "A refresh of this run failed ambiguously and may still take effect, so the webhook is not set active "
+                f"for another {left:.0f} s"
+            )
+            self.records.clock.sleep(left)
+
+    def _ready_half(self) -> Webhook:
+        """The half that is to be set active, once all checks have passed."""
+        webhook_id = self.rotated.plan.webhook_id
+        with arming(self.stores) as ready:  # read before Featurebase
+            pair = self.source.reader.read()
+            _, wanted = self.source.wanted(pair)
+            unread = "; ".join(str(problem) for problem in ready.problems.values())
+            lacking = [ready.armed[label].name for label, held in ready.held.items() if not wanted.held_by(held)]
+        webhook = pair.get(webhook_id)
+        if webhook is None or webhook.status not in (ACTIVE, PAUSED):
+            state = "no longer exists" if webhook is None else f"is {webhook.status!r}"
+            raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
+        if lacking:
+            raise StoresDisagree(
+                webhook.id,
+                f"not every store holds the secrets of both webhooks: {', '.join(lacking)}. The webhook was not set "
+                "active; deliveries go on as before. Clear the push tasks and all tasks after them",
+            )
+        if unread:
+            raise StoresUnread(
+                webhook.id,
+                f"not every store can be read: {unread}. The webhook was not set active; a retry reads again",
+            )
+        self._check_proven(webhook)
+        self._probe_both(pair)
+        return webhook
+
+    def _check_proven(self, webhook: Webhook) -> None:
+        if webhook.fingerprint != self.proven:
+            raise HalfNotActivated(
+                webhook.id,
+                f"its secret is {webhook.fingerprint}, but the receiver was probed with {self.proven}: it was "
+                "refreshed again. It was not set active. Clear the push tasks and all tasks after them",
+            )
+        if webhook.fingerprint in self.records.leaked_by_now():
+            raise HalfNotActivated(
+                webhook.id, "its secret is recorded as leaked, so it was not set active. Trigger a new run"
+            )
+
+    def _probe_both(self, pair: Pair) -> None:
+        for webhook in pair.webhooks:
+            self.probe(webhook)
+
+    def _recorded(self) -> str:
+        """The moment from which deliveries may be signed with the new secret."""
+        plan, earlier = self.rotated.plan, self.records.moves.activated
+        if earlier is not None and earlier.is_of(plan):
+            return earlier.at
+        at = self.now().isoformat()
+        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+        return at
+
+    def _activate(self, webhook: Webhook) -> None:
+        problem = ""
+        try:
+            self.source.reader.take(self.api.update_webhook(webhook.id, status="active"))
+        except ApiError as exc:
+            if exc.outcome_known:
+                raise
+            problem = f"{exc.summary}. "
+        shown = self.source.reader.read().get(webhook.id)
+        if shown is None or shown.status != ACTIVE:
+            raise ActivationUnknown(
+                webhook.id,
+                f"{problem}Featurebase does not show it active after it was set so. The stores hold "
+                "both secrets, so nothing is refused either way. A retry looks again",
+            )
+        self.say(f"Webhook {webhook.id} is active: from now on each event is delivered twice")

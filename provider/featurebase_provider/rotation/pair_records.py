@@ -1,0 +1,128 @@
+"""A pair's records, read for one task, and what stores must hold by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.errors import PlanUnreadable
+from featurebase_provider.rotation.history import order_of
+from featurebase_provider.rotation.pair_reading import PairReader, PairSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
+
+    from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder
+    from featurebase_provider.rotation.history import History
+    from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.moves import Moves
+    from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.plan import PairBaseline, RotationPlan
+    from featurebase_provider.rotation.rotate import RotationOutcome
+
+
+@dataclass(frozen=True)
+class PairRecords:
+    """The records of a pair, read for one task.
+
+    :param memory: those of the pair: its plan, and the steps of its cut-over.
+    :param halves: those of each half, by id in lower case.
+    :param histories: what earlier runs recorded about each half, by id in lower case.
+    :param managed_from: which Airflow writes, for the marks in stores.
+    """
+
+    memory: WebhookMemory
+    halves: Mapping[str, WebhookMemory]
+    histories: Mapping[str, History]
+    moves: Moves
+    managed_from: str
+    clock: Clock = field(default=SYSTEM_CLOCK)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Fingerprints of all known secrets of both halves."""
+        return tuple(dict.fromkeys(known for history in self.histories.values() for known in history.known))
+
+    @property
+    def leaked(self) -> frozenset[str]:
+        """Fingerprints of the leaked secrets of both halves."""
+        return frozenset().union(*(history.leaked for history in self.histories.values()))
+
+    def leaked_by_now(self) -> frozenset[str]:
+        """The same, read again.
+
+        :raises MemoryUnknown: a record can't be read.
+        """
+        return frozenset().union(*(records.leaked() for records in self.halves.values()))
+
+    def orders(self, now: datetime) -> dict[str, SecretOrder]:
+        """What is known about the order of each half's secrets, by id in lower case.
+
+        :param now: server time.
+        """
+        return {webhook_id: history.order(now) for webhook_id, history in self.histories.items()}
+
+    def reader(self, api: ReadsWebhooks, now: datetime, *, patience: float = 30.0) -> PairReader:
+        """Reads both halves before there is a plan.
+
+        :param now: server time.
+        :param patience: see :class:`~.pair_reading.PairReader`.
+        """
+        return PairReader(api, self._ids, self.orders(now), patience, self.clock)
+
+    def source(
+        self,
+        api: ReadsWebhooks,
+        plan: RotationPlan,
+        previous_for: timedelta,
+        *,
+        now: Callable[[], datetime],
+        rotated: RotationOutcome | None = None,
+        own_order: SecretOrder | None = None,
+        take_back: bool = False,
+    ) -> PairSource:
+        """What stores must hold by this plan.
+
+        :param now: returns the server's time.
+        :param rotated: rotate's result in this Dag run.
+        :param own_order: the order of the secrets of the half that the plan is about, if the caller has its own.
+        :param take_back: see :class:`~.pair_reading.PairSource`.
+        """
+        own, orders = plan.webhook_id.lower(), self.orders(now())
+        if own in orders:
+            orders[own] = own_order or order_of(plan, rotated, self.histories[own], now())
+        return PairSource(
+            PairReader(api, self._ids, orders, clock=self.clock),
+            plan,
+            self.moves,
+            previous_for,
+            now,
+            leaked=self.leaked,
+            take_back=take_back,
+        )
+
+    def rule(self, plan: RotationPlan, rotated: RotationOutcome | None = None) -> WriteRule:
+        """The rules by which this Dag run may write stores."""
+        known = [*self.known, *(rotated.known if rotated is not None else ())]
+        return plan.rule(self.managed_from, also_known=known).knowing(leaked=self.leaked)
+
+    @property
+    def _ids(self) -> tuple[str, str]:
+        first, second = self.halves
+        return first, second
+
+
+def pair_of(plan: RotationPlan) -> PairBaseline:
+    """The pair in a plan.
+
+    :raises PlanUnreadable: the plan is one of a single webhook.
+    """
+    if plan.pair is None:
+        raise PlanUnreadable(
+            plan.webhook_id,
+            "the plan of this Dag run was made for a single webhook, before the rotation file named a pair; this try "
+            "changed nothing. Trigger a new run",
+        )
+    return plan.pair
