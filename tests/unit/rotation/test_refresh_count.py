@@ -74,7 +74,7 @@ def test_what_a_run_knows_it_caused(how: Any, recorded: int, later_try: bool, co
             1,
             RefreshesSincePlan((THEIRS, OURS)),
             "1 by this run; 2 in Featurebase's audit log since its plan",
-            "by 'admin', 2026-01-15T10:30:00+00:00 by the API key 'airflow'), but this run knows of 1. The rest was done",
+            "'admin', 2026-01-15T10:30:00+00:00 by the API key 'airflow'), but this run knows of 1. The rest was",
         ),
         (
             0,
