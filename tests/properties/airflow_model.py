@@ -27,7 +27,7 @@ class DagRun:
     :param plan: what preflight left.
     :param xcom: results of tasks, by task; cleared when a try begins.
     :param commits: refreshes of this run that Featurebase carried out.
-    :param commits_late: whether one of them may commit after the grace.
+    :param commits_late: whether one of them may commit after the grace, or an emergency's be shown after it.
     :param twins: whether two tries of its rotate were alive at once (a worker that Airflow lost sight of).
     """
 

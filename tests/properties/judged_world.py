@@ -134,6 +134,7 @@ class JudgedFeaturebase(FakeFeaturebase):
             answer = super().refresh_secret(webhook_id)
         finally:
             run.commits += self.committed - before
+            self.judge_lag(run)
             running.read_stale = False
             stop_here()
         return answer
@@ -141,7 +142,12 @@ class JudgedFeaturebase(FakeFeaturebase):
     def commit_for(self, run: DagRun) -> None:
         self.committed += 1
         run.commits += 1
+        self.judge_lag(run)
         self.rotated()
+
+    def judge_lag(self, run: DagRun) -> None:
+        """An emergency asks no log, and so can't know what reads don't show within its grace."""
+        run.commits_late |= run.kind == "emergency" and self.lag > LONGEST_LAG
 
 
 @dataclass

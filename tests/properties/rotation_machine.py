@@ -152,6 +152,16 @@ class OverlappingRuns(RuleBasedStateMachine):
             one.finish()
         self.record()
 
+    @precondition(lambda self: self.runs)
+    @rule(which=integers(0, MOST_RUNS - 1), answer=ANSWERS, lag=sampled_from([LONGEST_LAG, LAG_OF_WITNESSED]))
+    def rotate_fails_and_is_retried(self, which: int, answer: Any, lag: float) -> None:
+        """Its refresh gets no usable answer, perhaps, and reads don't show what became of it."""
+        self.reads_lag(lag)
+        self.api.post_script.append(answer)
+        for _ in range(2):
+            self.begin(*self.ready(which, "rotate")).finish()
+            self.record()
+
     def ready(self, which: int, task: str) -> tuple[DagRun, str]:
         """That task of that run, once those before it are done; the first of them that does not get done else."""
         run = self.runs[-1 - which % len(self.runs)]
