@@ -65,6 +65,28 @@ def test_a_closed_log_is_unknown_and_fails_nothing(
     assert in_stores(airflow, world) == everywhere(world.secret)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "hang"},
+        {"kind": "reset"},
+        {"kind": "malformed", "body": "truncated"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_log_that_fails_is_asked_once_and_fails_nothing(
+    airflow: InProcessAirflow, world: FeaturebaseWorld, fault: dict[str, Any]
+) -> None:
+    airflow.connect(world.conn_id, host=world.url, password=world.api_key, extra='{"timeout": 0.5}')
+    world.control("POST", "/faults", method="GET", path="/v2/audit-logs", **fault)
+    run = airflow.start(airflow.load(world.entry()))
+    by_run, logged, problem = counted(run)
+    assert (run.state, by_run, logged, differences(run)) == ("success", 1, None, []), run.errors
+    assert "/v2/audit-logs" in str(problem)
+    assert world.calls("GET", "/v2/audit-logs") == 1
+
+
 def test_a_log_that_lags_is_told_and_not_waited_for(airflow: InProcessAirflow, world: FeaturebaseWorld) -> None:
     world.behave(**LAGGING)
     run = airflow.start(airflow.load(world.entry()))
