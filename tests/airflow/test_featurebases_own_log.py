@@ -9,8 +9,11 @@ import pytest
 
 from tests.world import emergency
 from tests.world.expectations import everywhere, in_stores
+from tests.world.pair import PairWorld
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.world.featurebase import FeaturebaseWorld
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
@@ -231,3 +234,22 @@ def test_an_emergency_waits_for_no_witness(airflow: InProcessAirflow, world: Fea
     assert in_stores(airflow, world) == everywhere(world.secret)
     assert counted(run, "webhook.report[0]") == (1, [OURS, OURS], None)
     assert "this run knows of 1" in differences(run, "webhook.report[0]")[0]
+
+
+def test_a_pairs_paused_half_has_the_same_count_and_witness(airflow: InProcessAirflow, tmp_path: Path) -> None:
+    """By the half's own id; the live half's refreshes are none of this run's."""
+    with PairWorld(tmp_path) as pair:
+        airflow.connect(pair.conn_id, host=pair.url, password=pair.api_key, extra='{"timeout": 0.5}')
+        standby = f"/v2/webhooks/{pair.standby_id}"
+        pair.api("PATCH", standby, json={"description": "so that a stale read shows it paused"})
+        run = airflow.start(airflow.load(pair.pair_entry(retries=1)), pause_after="preflight")
+        pair.control("POST", "/faults", kind="stale_read", method="GET", path=standby, count=ENDLESS)
+        pair.control("POST", "/faults", kind="drop_response", method="POST", path=f"{standby}/secret")
+        airflow.go_on(run, pause_after="rotate")
+        pair.control("DELETE", "/faults")
+        assert "the webhook must stay paused" in run.error("rotate")
+        assert (run.tries["rotate"], pair.refreshes(), pair.calls("POST", "/secret")) == (2, 1, 1)
+        airflow.go_on(run)
+        assert counted(run) == (None, [OURS], None)
+        airflow.clear(run, ["rotate"])
+        assert (run.xcoms["rotate"]["how"], pair.calls("POST", "/secret")) == ("already_done", 1), run.errors

@@ -173,7 +173,7 @@ def test_a_cleared_run_whose_first_try_left_nothing_cannot_tell(
     assert refreshes(PLANNED, {"rotate": "upstream_failed"}, clear_number=1)["by_run"] is None
     assert refreshes({}, {"preflight": "failed"}, clear_number=1)["by_run"] is None
     assert refreshes({}, {"preflight": "failed"})["by_run"] == 0
-    for mode in ("distribute", "dry_run"):
+    for mode in ("distribute", "dry_run", "revert"):
         assert refreshes({}, {"preflight": "failed"}, clear_number=1, arguments={"mode": mode})["by_run"] == 0
         plan = {"preflight": a_plan(mode=mode).as_json()}
         assert refreshes(plan, {"rotate": "success"}, clear_number=1)["by_run"] == 0
