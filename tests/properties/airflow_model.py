@@ -27,7 +27,7 @@ class DagRun:
     :param plan: what preflight left.
     :param xcom: results of tasks, by task; cleared when a try begins.
     :param commits: refreshes of this run that Featurebase carried out.
-    :param commits_late: whether one of them may commit after the grace.
+    :param commits_late: whether one of them may commit after the grace, or an emergency's be shown after it.
     :param twins: whether two tries of its rotate were alive at once (a worker that Airflow lost sight of).
     """
 
@@ -65,6 +65,7 @@ class TaskTry(Try):
     :param read: fingerprint that it read last from Featurebase.
     :param read_stale: whether that was not the truth any more.
     :param unready: a store that it could not arm.
+    :param asked_log: whether it has read Featurebase's audit log; ``saw_a_refresh``: since the plan, in that log.
     :param leaked: fingerprints that emergency runs had said to have leaked when it began.
     :param wrote: fingerprints that it put into stores.
     """
@@ -78,6 +79,7 @@ class TaskTry(Try):
         self.read: str | None = None
         self.read_stale = False
         self.unready: str | None = None
+        self.asked_log = self.saw_a_refresh = False
         self.leaked: frozenset[str] = frozenset()
         self.wrote: set[str] = set()
         self.recorded = False

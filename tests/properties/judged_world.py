@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
@@ -16,14 +17,19 @@ from tests.properties.stepping import current_try, stop_here
 from tests.world.fakes import ArmedMemory, Clock, FakeFeaturebase, MemoryStore, api_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from featurebase_provider.featurebase.audit_log import Action, AuditEntry
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 GRACE = 60.0
 LONGEST_LAG = 20.0
+LAG_OF_WITNESSED = 150.0
+"""Seconds for which reads may be stale where the audit log shows each refresh at once; longer than the grace."""
+PREFLIGHT = 3.0
+"""Seconds that a read by preflight takes."""
 LONGEST_WATCHED = GRACE - LONGEST_LAG
 """Seconds after which a refresh that nobody waits for any more may commit."""
 
@@ -78,11 +84,28 @@ class JudgedFeaturebase(FakeFeaturebase):
 
     def get_webhook(self, webhook_id: str) -> Webhook:
         stop_here()
+        running = current_try()
+        if isinstance(running, TaskTry) and running.task == "preflight":
+            # What came before the plan is further back than its time may be off, which the log's reader allows for.
+            self.clock.sleep(PREFLIGHT)
         answer = super().get_webhook(webhook_id)
-        if isinstance(running := current_try(), TaskTry):
+        if isinstance(running, TaskTry):
             running.read_stale = answer.secret != self.secret
             running.read = answer.fingerprint
         return answer
+
+    def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterator[AuditEntry]:
+        stop_here()
+        running = current_try()
+        assert isinstance(running, TaskTry)
+        plan = running.dag_run.plan
+        assert plan is not None
+        if plan.is_emergency:
+            self.judge.says("asked the audit log in an emergency")
+        running.asked_log = True
+        for entry in super().audit_log(action, since):
+            running.saw_a_refresh |= entry.created_at >= datetime.fromisoformat(plan.planned_at)
+            yield entry
 
     def refresh_secret(self, webhook_id: str) -> Webhook:
         stop_here()
@@ -95,6 +118,10 @@ class JudgedFeaturebase(FakeFeaturebase):
         )
         if not replaces:
             self.judge.says(f"sent a refresh although it read {running.read}, not the plan's {plan.before}")
+        if running.saw_a_refresh:
+            self.judge.says("sent a refresh although the audit log shows one since the plan")
+        if running.number > 1 and run.kind == "normal" and not running.asked_log:
+            self.judge.says("sent a refresh in a later try without a look at the audit log")
         if running.unready and run.kind != "emergency":
             self.judge.says(f"sent a refresh although {running.unready} could not be prepared")
         if self.post_script and isinstance(self.post_script[0], float):
@@ -107,6 +134,7 @@ class JudgedFeaturebase(FakeFeaturebase):
             answer = super().refresh_secret(webhook_id)
         finally:
             run.commits += self.committed - before
+            self.judge_lag(run)
             running.read_stale = False
             stop_here()
         return answer
@@ -114,7 +142,12 @@ class JudgedFeaturebase(FakeFeaturebase):
     def commit_for(self, run: DagRun) -> None:
         self.committed += 1
         run.commits += 1
+        self.judge_lag(run)
         self.rotated()
+
+    def judge_lag(self, run: DagRun) -> None:
+        """An emergency asks no log, and so can't know what reads don't show within its grace."""
+        run.commits_late |= run.kind == "emergency" and self.lag > LONGEST_LAG
 
 
 @dataclass

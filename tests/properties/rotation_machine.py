@@ -8,13 +8,20 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.strategies import booleans, integers, just, none, one_of, permutations, sampled_from, tuples
 
-from featurebase_provider.featurebase.errors import RateLimited
+from featurebase_provider.featurebase.errors import PermissionDenied, RateLimited
 from featurebase_provider.rotation.errors import PlanUnreadable, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
-from tests.properties.judged_world import LONGEST_LAG, Judge, JudgedFeaturebase, JudgedStore, SteppedClock
+from tests.properties.judged_world import (
+    LAG_OF_WITNESSED,
+    LONGEST_LAG,
+    Judge,
+    JudgedFeaturebase,
+    JudgedStore,
+    SteppedClock,
+)
 from tests.properties.tasks import Tasks
 from tests.world.fakes import WEBHOOK_ID, api_unreachable, failing
 
@@ -48,12 +55,20 @@ class OverlappingRuns(RuleBasedStateMachine):
         self.runs: list[DagRun] = []
         self.tries: list[TaskTry] = []
 
-    @initialize(bumps_updated_at=booleans(), order=permutations(STORES), on_threads=sampled_from([False, False, True]))
-    def the_world(self, bumps_updated_at: bool, order: list[str], on_threads: bool) -> None:
+    @initialize(
+        bumps_updated_at=booleans(),
+        order=permutations(STORES),
+        on_threads=sampled_from([False, False, True]),
+        log=sampled_from(["prompt", "prompt", "late", "closed"]),
+    )
+    def the_world(self, bumps_updated_at: bool, order: list[str], on_threads: bool, log: str) -> None:
         """Stores stop at each call, or all but one of them are read and written by threads, as in a real task."""
         self.judge = Judge()
         self.clock = SteppedClock()
         self.api = JudgedFeaturebase(self.clock, self.judge, bumps_updated_at=bumps_updated_at)
+        self.api.log_lag = {"prompt": 0.0, "late": 100.0}.get(log)
+        if log == "closed":
+            self.api.log = PermissionDenied("GET", "/v2/audit-logs", 403)
         kinds: dict[str, dict[str, Any]] = {
             "marked": {"marked": True, "keeps_previous": True},
             "plain": {},
@@ -137,6 +152,16 @@ class OverlappingRuns(RuleBasedStateMachine):
             one.finish()
         self.record()
 
+    @precondition(lambda self: self.runs)
+    @rule(which=integers(0, MOST_RUNS - 1), answer=ANSWERS, lag=sampled_from([LONGEST_LAG, LAG_OF_WITNESSED]))
+    def rotate_fails_and_is_retried(self, which: int, answer: Any, lag: float) -> None:
+        """Its refresh gets no usable answer, perhaps, and reads don't show what became of it."""
+        self.reads_lag(lag)
+        self.api.post_script.append(answer)
+        for _ in range(2):
+            self.begin(*self.ready(which, "rotate")).finish()
+            self.record()
+
     def ready(self, which: int, task: str) -> tuple[DagRun, str]:
         """That task of that run, once those before it are done; the first of them that does not get done else."""
         run = self.runs[-1 - which % len(self.runs)]
@@ -217,9 +242,10 @@ class OverlappingRuns(RuleBasedStateMachine):
     def the_next_refresh_goes_wrong(self, answer: Any) -> None:
         self.api.post_script.append(answer)
 
-    @rule(seconds=sampled_from([0.0, 1.0, LONGEST_LAG]))
+    @rule(seconds=sampled_from([0.0, 1.0, LONGEST_LAG, LAG_OF_WITNESSED]))
     def reads_lag(self, seconds: float) -> None:
-        self.api.lag = seconds
+        """Beyond the grace only where the audit log shows at once what reads don't."""
+        self.api.lag = seconds if self.api.log_lag == 0.0 else min(seconds, LONGEST_LAG)
 
     @rule(when=one_of(just(0), integers(1, 100), LABELS))
     def somebody_rotates(self, when: int | str) -> None:

@@ -16,6 +16,7 @@ from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
+from featurebase_provider.rotation.refresh_log import read_refreshes_since
 from featurebase_provider.rotation.report import RunFacts, make_report
 from featurebase_provider.rotation.rotate import rotate
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
@@ -83,6 +84,7 @@ class Tasks:
         now = self.clock.server_now()
         if not emergency:
             webhook = read_current(self.api, WEBHOOK_ID, history.order(now), first=webhook, clock=self.clock.in_a_try)
+            now = self.clock.server_now()
         plan = kept or make_plan(
             webhook,
             this_run,
@@ -127,6 +129,7 @@ class Tasks:
             later_attempt=number > 1,
             newer=history.refreshed_after(plan.planned_at),
             doubtful=plan.doubtful(self.clock.server_now()),
+            log=lambda: read_refreshes_since(self.api, plan),
             clock=self.clock.in_a_try,
         )
         outcome = rotate(

@@ -111,6 +111,9 @@ class FakeFeaturebase:
         self.on_read: Callable[[int], object] = lambda count: None
         self.log: list[AuditEntry] | Exception = []
         """The audit log, newest first, or the error that reading it raises."""
+        self.log_lag: float | None = None
+        """Seconds until the log shows a refresh; None if nobody enters refreshes into it."""
+        self.log_reads = 0
         self._numbers = itertools.count(1)
 
     @property
@@ -129,7 +132,10 @@ class FakeFeaturebase:
     def rotated(self) -> Webhook:
         """Commit a new secret, as any refresh does, whoever sent it."""
         self.stale_until = max(self.stale_until, self.clock.now + self.lag)
-        updated_at = self.clock.server_now() if self.bumps_updated_at else self.current.updated_at
+        now = self.clock.server_now()
+        if self.log_lag is not None and not isinstance(self.log, Exception):
+            self.log.insert(0, a_logged_refresh(now))
+        updated_at = now if self.bumps_updated_at else self.current.updated_at
         return self.change(secret=SigningSecret(f"whsec_{next(self._numbers)}"), updated_at=updated_at)
 
     def get_webhook(self, webhook_id: str) -> Webhook:
@@ -165,10 +171,13 @@ class FakeFeaturebase:
         return before if fault.startswith("old_answer") else before.model_copy(update={"secret": None})
 
     def audit_log(self, action: Action | None = None, since: datetime | None = None) -> Iterator[AuditEntry]:
+        self.log_reads += 1
         if isinstance(self.log, Exception):
             raise self.log
+        newest = self.clock.server_now() - timedelta(seconds=self.log_lag or 0.0)
         for entry in self.log:
-            if action in (None, entry.action) and (since is None or entry.created_at >= since):
+            visible = self.log_lag is None or entry.created_at <= newest
+            if visible and action in (None, entry.action) and (since is None or entry.created_at >= since):
                 yield entry
 
     def _commit(self) -> Webhook:

@@ -195,7 +195,7 @@ class RotationReportOperator(FeaturebaseOperator):
         """How many refreshes this Dag run knows it caused; None if it can't tell."""
         run = this_run(context)
         if plan is None or not plan.refreshes:
-            may_refresh = plan is None and self.mode not in ("distribute", "dry_run")
+            may_refresh = plan is None and self.mode not in ("distribute", "dry_run", "revert")
             return None if may_refresh and run.cleared else 0  # an earlier try had a plan, perhaps
         recorded = len(history.refreshed_after(plan.planned_at, by=run.name)) if history is not None else 0
         known = rotated.refreshes if rotated is not None else self._known_without_result(context, history)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.rotate import RotationOutcome
 
-MOST_SECRETS = 80
+MOST_SECRETS = 75
 MOST_RUNS = 60
 MOST_PLACES = 20
 """How many of each are kept, the newest ones; with these limits a record fits the largest allowed size."""

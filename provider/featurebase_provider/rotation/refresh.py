@@ -124,12 +124,13 @@ class CompareAndSwap:
         refreshes = self.log().refreshes if not self.plan.is_emergency else ()
         if not refreshes:
             return None
+        harm = "deliveries may fail" if self.plan.pair is None else "the webhook must stay paused"
         return (
             f"Featurebase's audit log shows that the secret was refreshed at {refreshes[0].at.isoformat()} by "
             f"{refreshes[0].by}, but for {self.grace:.0f} s reads have shown the old secret ({self.plan.before}). They "
-            "are probably stale. Until a retry of this task reads the new secret and distributes it, deliveries may "
-            "fail. While the log shows that refresh, no retry sends another one; if retries keep failing, trigger a "
-            "new run, which makes a new plan"
+            f"are probably stale. Until a retry of this task reads the new secret and distributes it, {harm}. While "
+            "the log shows that refresh, no retry sends another one; if retries keep failing, trigger a new run, which "
+            "makes a new plan"
         )
 
     def _read_baseline(self) -> Webhook:

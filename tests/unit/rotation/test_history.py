@@ -377,7 +377,8 @@ def test_a_history_of_years_stays_small_and_keeps_the_newest() -> None:
     for day in range(1094):
         at = (START + day * DAY).isoformat()
         now, before = fingerprint(str(day)), fingerprint(str(day - 1))
-        history = history.seeing(now, at, refreshed_at=at, replaced=[before], known=[before], run=f"{day} {at}")
+        facts: dict[str, Any] = {"refreshed_at": at, "refreshed_by": f"{day:012x}", "run": f"{day:012x} {at}"}
+        history = history.seeing(now, at, replaced=[before], known=[before], **facts)
     assert (len(history.secrets), len(history.runs)) == (MOST_SECRETS, MOST_RUNS)
     assert history.known[-2:] == (fingerprint("1092"), fingerprint("1093"))
     memory = a_memory()
