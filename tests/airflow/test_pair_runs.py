@@ -44,7 +44,9 @@ def test_deliveries_move_to_the_standby_and_none_is_refused(airflow: InProcessAi
     assert report["pair"]["activated_at"] < report["pair"]["paused_at"]
 
 
-def test_a_receiver_that_holds_one_secret_only_is_found_by_the_probe(airflow: InProcessAirflow, pair: PairWorld) -> None:
+def test_a_receiver_that_holds_one_secret_only_is_found_by_the_probe(
+    airflow: InProcessAirflow, pair: PairWorld
+) -> None:
     """Nothing is refused, nothing moves, and the stores are as before."""
     old = pair.secret_of(pair.webhook_id)
     store = pair.pair_store(previous_key="NOBODY_READS_THIS")
