@@ -32,6 +32,10 @@ FindingKind = Literal[
     "previous_overdue",
     "previous_age_unknown",
     "previous_left_behind",
+    "both_live",
+    "none_live",
+    "pair_differs",
+    "drain_overdue",
     "history_unknown",
     "not_audited",
 ]
@@ -45,9 +49,12 @@ HEALABLE = frozenset(
         "store_unfinished",
         "previous_overdue",
         "previous_age_unknown",
+        "both_live",
+        "drain_overdue",
     }
 )
-"""Kinds that a run of the webhook's Dag with ``mode=distribute`` fixes, without refreshing."""
+"""Kinds that a run of the webhook's Dag with ``mode=distribute`` fixes, without refreshing. It fixes ``both_live`` only
+if a run of this provider began to move the deliveries."""
 
 _DISTRIBUTE = "Trigger the webhook's Dag with mode=distribute, which refreshes nothing, or turn on heal in the audit."
 
@@ -59,8 +66,8 @@ ADVICE: Mapping[str, str] = {
     "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry in the rotation file.",
     "webhook_unconfigured": "Add it to the rotation file, delete it in Featurebase, or ignore this kind if another "
     "product uses the webhook.",
-    "webhook_inactive": "Featurebase delivers nothing. If a store differs too, run mode=distribute first. Fix the "
-    "receiver, then set the webhook active in Featurebase.",
+    "webhook_inactive": "Featurebase delivers nothing through it. If a store differs too, run mode=distribute first. "
+    "Fix the receiver, then set the webhook active in Featurebase, or paused if it is the standby of a pair.",
     "delivery_failing": "Fix the receiver; if a store differs too, fix that first.",
     "secret_missing": "Check the connection's api_version and the API key's permissions.",
     "secret_overdue": "Trigger the webhook's Dag with mode=rotate, or find out why its schedule did not.",
@@ -81,6 +88,14 @@ ADVICE: Mapping[str, str] = {
     "previous_overdue": _DISTRIBUTE,
     "previous_left_behind": "Receivers that read it may accept an old secret. Remove it there, or add the place again "
     "and run mode=distribute.",
+    "both_live": "Each event is delivered twice, and receivers that hold both secrets accept both. If a run's cut-over "
+    "was left unfinished, trigger the webhook's Dag with mode=distribute, which finishes it, or turn on heal in the "
+    "audit; mode=revert goes back. Otherwise pause one of the two webhooks in Featurebase.",
+    "none_live": "Featurebase delivers nothing. If a store differs too, run mode=distribute first. Find out who paused "
+    "the webhooks, or why Featurebase suspended one, then set one of them active in Featurebase.",
+    "pair_differs": "Moving the deliveries would change them, so rotations of this pair stop. Make both webhooks equal "
+    "in Featurebase.",
+    "drain_overdue": "Receivers that read it accept a secret that is not needed any more. " + _DISTRIBUTE,
     "history_unknown": "The records of earlier runs can't be read, so ages and leaks are unknown, and stores without "
     "metadata may count as foreign. Rotations of this webhook stop for the same reason; an emergency does not.",
     "previous_age_unknown": "No run recorded since when. " + _DISTRIBUTE + " The time counts from that run.",

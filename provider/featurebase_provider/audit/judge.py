@@ -1,4 +1,4 @@
-"""Derives the findings about one webhook and its stores from what was read. No clock, no network, no Airflow."""
+"""Derives the findings about a single webhook and its stores from what was read. No clock, no network, no Airflow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
+from featurebase_provider.audit.report import AuditedWebhook
+from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.age import rounded
-from featurebase_provider.rotation.check import PADDED
+from featurebase_provider.rotation.check import PADDED, StoresToRead
 from featurebase_provider.rotation.health import FAILURES_THAT_DECIDE, last_result
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.refresh_log import RefreshLog
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from featurebase_provider.audit.listing import Subject
+    from featurebase_provider.audit.listing import AuditsWebhooks, Subject
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.age import SecretAge
     from featurebase_provider.rotation.check import HeldByStore
@@ -73,6 +75,59 @@ class Case:
         """Fingerprints recorded as leaked."""
         return self.history.leaked
 
+    @property
+    def found(self) -> tuple[Webhook, ...]:
+        """The webhook in Featurebase, if it could be read."""
+        return () if self.webhook is None else (self.webhook,)
+
+    @property
+    def may_be_passing(self) -> bool:
+        """Whether what was read may be a moment within a rotation, so that it is read once more."""
+        return any(store.holding in DRIFTED for store in self.stores)
+
+    def read_again(self, client: AuditsWebhooks) -> bool:
+        """Read the webhook once more.
+
+        :returns: whether it was read; if not, what was read before counts.
+        """
+        if self.webhook is None:
+            return False
+        try:
+            self.webhook = client.get_webhook(self.webhook.id)
+        except FeaturebaseError:
+            return False
+        return True
+
+    @property
+    def to_read(self) -> StoresToRead:
+        """The stores, and by what they are judged."""
+        return StoresToRead(
+            self.subject.name,
+            self.subject.stores,
+            self.webhook_id or "",
+            self.current,
+            known=frozenset(self.history.known),
+            leaked=self.leaked,
+        )
+
+    @property
+    def row(self) -> AuditedWebhook:
+        """The webhook's row in the report."""
+        age = self.age
+        return AuditedWebhook(
+            name=self.subject.name,
+            conn_id=self.subject.conn_id,
+            webhook_id=self.webhook_id,
+            status=self.webhook.status if self.webhook is not None else None,
+            fingerprint=self.current,
+            age=str(age) if age is not None else None,
+            stores=self.stores,
+        )
+
+    def judge(self) -> list[Finding]:
+        """All findings about it."""
+        return judge(self)
+
 
 def judge(case: Case) -> list[Finding]:
     """All findings about a configured webhook."""
@@ -92,37 +147,56 @@ def judge(case: Case) -> list[Finding]:
 
 
 def _about_webhook(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
-    failures = webhook.health.consecutive_failures
-    failed = "" if failures is None else f", {failures} deliveries in a row failed"
     expected = webhook.status == "paused" and subject.allow_inactive
     if webhook.status != "active" and not expected:
+        failures = webhook.health.consecutive_failures
+        failed = "" if failures is None else f", {failures} deliveries in a row failed"
         yield subject.finding(
             "webhook_inactive",
             f"it is {one_line(webhook.status, 20)!r}{failed}{last_result(webhook)}",
         )
-    elif failures is not None and failures >= FAILURES_THAT_DECIDE:
+    else:
+        yield from about_deliveries(subject, webhook)
+
+
+def about_deliveries(subject: Subject, webhook: Webhook) -> Iterator[Finding]:
+    """A finding if the webhook's deliveries fail."""
+    failures = webhook.health.consecutive_failures
+    if failures is not None and failures >= FAILURES_THAT_DECIDE:
         success = webhook.health.last_success_at
         since = f"the last success was at {success.isoformat()}" if success is not None else "none ever succeeded"
         yield subject.finding(
-            "delivery_failing", f"{failures} deliveries in a row failed; {since}{last_result(webhook)}"
+            "delivery_failing", f"{failures} deliveries in a row failed; {since}{last_result(webhook)}", webhook.id
         )
 
 
 def _about_secret(case: Case, webhook: Webhook) -> Iterator[Finding]:
-    subject, age, limit = case.subject, case.age, case.subject.max_age
+    subject, age = case.subject, case.age
     if age is None:
         yield subject.finding("secret_missing", "Featurebase shows no signing secret, so nothing can be compared")
         return
     if webhook.fingerprint in case.leaked:
         detail = f"Featurebase still signs with the leaked secret {webhook.fingerprint}"
         yield subject.finding("leaked_secret_current", detail)
-    refresh = case.log.newest.get(webhook.id)
-    if refresh is not None and not case.history.explains(refresh.at):
+    yield from about_refreshes(subject, webhook, case.log, case.history)
+    yield from about_age(subject, age)
+
+
+def about_refreshes(subject: Subject, webhook: Webhook, log: RefreshLog, history: History) -> Iterator[Finding]:
+    """A finding if somebody else refreshed the webhook's secret."""
+    refresh = log.newest.get(webhook.id)
+    if refresh is not None and not history.explains(refresh.at):
         yield subject.finding(
             "rotated_elsewhere",
             f"Featurebase's audit log shows a refresh at {refresh.at.isoformat(timespec='seconds')} by {refresh.by}, "
             "and no run of this provider recorded it or has run since",
+            webhook.id,
         )
+
+
+def about_age(subject: Subject, age: SecretAge) -> Iterator[Finding]:
+    """A finding if the secret is, or may be, older than allowed."""
+    limit = subject.max_age
     if limit is None:
         return
     if age.is_over(limit):
@@ -143,7 +217,16 @@ def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
     subject, current = case.subject, case.current
     if held.holding == "differs":
         yield subject.finding("store_differs", f"{held.target} holds {held.fingerprint}, Featurebase {current}")
-    elif held.holding == "padded":
+    yield from about_holding(subject, held)
+    if held.fingerprint in case.leaked and held.fingerprint != current:
+        yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked secret {held.fingerprint}")
+    if held.previous is not None:
+        yield from _about_previous(case, held)
+
+
+def about_holding(subject: Subject, held: HeldByStore) -> Iterator[Finding]:
+    """A finding about what a store holds, unless it matches or holds another secret of ours."""
+    if held.holding == "padded":
         yield subject.finding("store_differs", f"{held.target}: {PADDED}")
     elif held.holding == "absent" and not held.may_be_made:
         yield subject.finding(
@@ -160,10 +243,6 @@ def _about_store(case: Case, held: HeldByStore) -> Iterator[Finding]:
         yield subject.finding("store_foreign", held.problem or f"{held.target} holds a value of unknown origin")
     elif held.holding == "unknown":
         yield subject.finding("store_unreachable", held.problem or f"{held.target} could not be read")
-    if held.fingerprint in case.leaked and held.fingerprint != current:
-        yield subject.finding("leaked_secret_held", f"{held.target} holds the leaked secret {held.fingerprint}")
-    if held.previous is not None:
-        yield from _about_previous(case, held)
 
 
 def _about_previous(case: Case, held: HeldByStore) -> Iterator[Finding]:

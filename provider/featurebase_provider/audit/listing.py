@@ -61,6 +61,8 @@ class Subject:
     :param max_age: the age from which its secret is overdue; None for no limit.
     :param previous_for: how long a store keeps the previous secret.
     :param allow_inactive: whether the webhook is rotated even if it is not active.
+    :param webhook_ids: the ids of both webhooks of a pair, in lower case; None for a single webhook.
+    :param cut_over_for: how long both webhooks of a pair are active at most while a run moves the deliveries.
     """
 
     name: str
@@ -72,10 +74,16 @@ class Subject:
     max_age: timedelta | None = timedelta(days=90)
     previous_for: timedelta = timedelta(hours=8)
     allow_inactive: bool = False
+    webhook_ids: tuple[str, str] | None = None
+    cut_over_for: timedelta = timedelta(hours=1)
 
-    def finding(self, kind: str, detail: str) -> Finding:
-        """A finding about this webhook."""
-        return Finding(kind, detail, webhook=self.name, conn_id=self.conn_id, webhook_id=self.webhook_id)
+    def finding(self, kind: str, detail: str, webhook_id: str | None = None) -> Finding:
+        """A finding about this webhook.
+
+        :param webhook_id: the half of a pair that it is about.
+        """
+        own = webhook_id or self.webhook_id
+        return Finding(kind, detail, webhook=self.name, conn_id=self.conn_id, webhook_id=own)
 
 
 @dataclass
@@ -139,6 +147,11 @@ def find_listed(subject: Subject, listing: Listing) -> Webhook | Finding | None:
         else:
             hint = "; use webhook_id instead" if found else ""
             return subject.finding("webhook_missing", not_one(found, subject.webhook_name) + hint)
+    return find_by_id(subject, webhook_id, listing)
+
+
+def find_by_id(subject: Subject, webhook_id: str, listing: Listing) -> Webhook | Finding | None:
+    """The webhook with this id; see :func:`find_listed`."""
     listed = listing.by_id.get(webhook_id)
     if listed is not None and listed.secret is not None:
         return listed
@@ -151,9 +164,10 @@ def _read_singly(subject: Subject, webhook_id: str, listing: Listing) -> Webhook
     try:
         webhook = listing.client.get_webhook(webhook_id)
     except WebhookNotFound:
-        return subject.finding("webhook_missing", f"webhook {webhook_id} does not exist in Featurebase")
+        detail = f"webhook {webhook_id} does not exist in Featurebase"
+        return subject.finding("webhook_missing", detail, webhook_id)
     except FeaturebaseError as exc:
-        return subject.finding("featurebase_unreachable", str(exc))
+        return subject.finding("featurebase_unreachable", str(exc), webhook_id)
     listing.by_id[webhook.id] = webhook
     listing.now = listing.client.clock.now()
     return webhook

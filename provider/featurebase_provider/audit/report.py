@@ -24,11 +24,22 @@ _LONGEST = 600
 
 
 @dataclass(frozen=True, slots=True)
-class AuditedWebhook:
-    """One webhook of the rotation file.
+class AuditedHalf:
+    """One webhook of a pair, as Featurebase shows it."""
 
+    webhook_id: str
+    status: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedWebhook:
+    """One webhook, or one pair of webhooks, of the rotation file.
+
+    :param webhook_id: of a pair, the live half's, whose status, fingerprint and age follow.
     :param status: its status in Featurebase, or None if the webhook could not be read.
     :param age: the secret's age in words, or None.
+    :param halves: both webhooks of a pair that could be read; empty for a single webhook.
     """
 
     name: str
@@ -38,6 +49,14 @@ class AuditedWebhook:
     fingerprint: str | None
     age: str | None
     stores: tuple[HeldByStore, ...]
+    halves: tuple[AuditedHalf, ...] = ()
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> AuditedWebhook:
+        """Read a row back; older reports have no halves."""
+        stores = tuple(HeldByStore(**held) for held in raw["stores"])
+        halves = tuple(AuditedHalf(**half) for half in raw.get("halves", ()))
+        return cls(**{**raw, "stores": stores, "halves": halves})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +115,7 @@ class AuditReport:
         return cls(
             at=raw["at"],
             connections=raw["connections"],
-            webhooks=tuple(
-                AuditedWebhook(**{**webhook, "stores": tuple(HeldByStore(**held) for held in webhook["stores"])})
-                for webhook in raw.get("webhooks", ())
-            ),
+            webhooks=tuple(AuditedWebhook.from_json(webhook) for webhook in raw.get("webhooks", ())),
             findings=tuple(Finding.from_json(finding) for finding in raw["findings"]),
             seconds=raw["seconds"],
         )
@@ -122,7 +138,8 @@ class AuditReport:
 
 def _webhook_json(webhook: AuditedWebhook) -> dict[str, Any]:
     status = one_line(webhook.status, 20) if webhook.status is not None else None
-    return {**asdict(webhook), "status": status, "stores": [_short(held) for held in webhook.stores]}
+    halves = [{**asdict(half), "status": one_line(half.status, 20)} for half in webhook.halves]
+    return {**asdict(webhook), "status": status, "stores": [_short(held) for held in webhook.stores], "halves": halves}
 
 
 def _short(held: HeldByStore) -> dict[str, Any]:
@@ -142,6 +159,9 @@ def _webhook_table(webhooks: Iterable[AuditedWebhook]) -> Table:
             webhook.age or "",
             escape(_in_short(webhook.stores)),
         )
+        for half in webhook.halves:
+            if half.webhook_id != webhook.webhook_id:
+                table.add_row("  its pair", escape(one_line(half.status, 20)), half.fingerprint or "not read", "", "")
     return table
 
 

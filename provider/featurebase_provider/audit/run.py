@@ -13,19 +13,22 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import Finding
-from featurebase_provider.audit.judge import DRIFTED, Case, judge
+from featurebase_provider.audit.judge import Case
 from featurebase_provider.audit.listing import (
     Listing,
     Subject,
     connection_finding,
+    find_by_id,
     find_listed,
     read_listing,
     unconfigured,
 )
-from featurebase_provider.audit.report import AuditedWebhook, AuditReport
+from featurebase_provider.audit.pair import PairCase
+from featurebase_provider.audit.report import AuditReport
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.check import StoresToRead, in_batches, read_stores
 from featurebase_provider.rotation.errors import MemoryUnknown
+from featurebase_provider.rotation.pair import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.audit.listing import AuditsWebhooks
     from featurebase_provider.rotation.history import History
+    from featurebase_provider.rotation.moves import Moves
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,15 @@ class AuditPorts:
 
     :param open_client: returns a client for a connection id; raises FeaturebaseError if it can't.
     :param history_of: returns what earlier runs recorded about a webhook; raises MemoryUnknown if it can't be read.
+    :param moves_of: returns what earlier runs recorded about the cut-overs of a pair with these ids; raises
+        MemoryUnknown if it can't be read.
     :param say: logs a line of progress for each webhook.
     :param monotonic: a monotonic clock, in seconds.
     """
 
     open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
     history_of: Callable[[Subject, str, str], History]
+    moves_of: Callable[[str, tuple[str, str]], Moves]
     say: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
 
@@ -68,13 +75,13 @@ def run_audit(
     with ExitStack() as clients:
         listings = _listings(subjects, ports, clients)
         cases = _cases(subjects, listings, ports)
-        for batch in in_batches([_to_read(case) for case in cases]):
+        for batch in in_batches([case.to_read for case in cases]):
             names = {wanted.webhook for wanted in batch}
             in_time = ports.monotonic() - started < time_limit
             _audit_stores(
                 [case for case in cases if case.subject.name in names], batch, listings, ports, in_time=in_time
             )
-    configured = {case.webhook.id: case.subject.name for case in cases if case.webhook is not None}
+    configured = {webhook.id: case.subject.name for case in cases for webhook in case.found}
     found = [listing.finding for listing in listings.values() if listing.finding is not None]
     found += [finding for case in cases for finding in case.findings]
     found += unconfigured(listings, configured)
@@ -82,7 +89,7 @@ def run_audit(
     return AuditReport(
         at=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         connections={conn_id: listing.host for conn_id, listing in listings.items()},
-        webhooks=tuple(_row(case) for case in cases),
+        webhooks=tuple(case.row for case in cases),
         findings=tuple(replace(finding, ignored=True) if finding.kind in ignored else finding for finding in found),
         seconds=ports.monotonic() - started,
     )
@@ -109,37 +116,62 @@ def _listings(subjects: Sequence[Subject], ports: AuditPorts, clients: ExitStack
     return listings
 
 
-def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: AuditPorts) -> list[Case]:
-    cases: list[Case] = []
+def _cases(subjects: Sequence[Subject], listings: Mapping[str, Listing], ports: AuditPorts) -> list[Case | PairCase]:
+    cases: list[Case | PairCase] = []
     taken: dict[str, str] = {}
     for subject in subjects:
         listing = listings[subject.conn_id]
-        found = find_listed(subject, listing)
-        case = Case(subject, now=listing.now or datetime.now(tz=timezone.utc), log=listing.log)
-        if isinstance(found, Finding):
-            case.findings.append(found)
-        elif found is not None:
-            case.webhook = found
-            first = taken.setdefault(found.id, subject.name)
+        case = _case(subject, listing) if subject.webhook_ids is None else _pair_case(subject, listing)
+        for webhook in case.found:
+            first = taken.setdefault(webhook.id, subject.name)
             if first != subject.name:
-                detail = f"webhook {found.id} is also the webhook of the entry {first!r}"
-                case.findings.append(subject.finding("webhook_twice", detail))
-        _ask_history(case, listing.host, ports)
+                detail = f"webhook {webhook.id} is also the webhook of the entry {first!r}"
+                case.findings.append(subject.finding("webhook_twice", detail, webhook.id))
+        case.findings += _ask_history(case, listing.host, ports)
         cases.append(case)
     return cases
 
 
-def _ask_history(case: Case, host: str | None, ports: AuditPorts) -> None:
-    if host is None or case.webhook_id is None:
-        return
+def _case(subject: Subject, listing: Listing) -> Case:
+    found = find_listed(subject, listing)
+    case = Case(subject, now=listing.now or datetime.now(tz=timezone.utc), log=listing.log)
+    if isinstance(found, Finding):
+        case.findings.append(found)
+    else:
+        case.webhook = found
+    return case
+
+
+def _pair_case(subject: Subject, listing: Listing) -> PairCase:
+    ids = subject.webhook_ids or ("", "")
+    found = [find_by_id(subject, webhook_id, listing) for webhook_id in ids]
+    findings = [one for one in found if isinstance(one, Finding)]
+    webhooks = [one for one in found if one is not None and not isinstance(one, Finding)]
+    missing = [finding for finding in findings if finding.kind == "webhook_missing"]
+    now = listing.now or datetime.now(tz=timezone.utc)
+    read = len(webhooks) + len(missing) == len(ids)
+    return PairCase(subject, now, Pair.of(ids, webhooks), read, log=listing.log, findings=findings)
+
+
+def _ask_history(case: Case | PairCase, host: str | None, ports: AuditPorts) -> list[Finding]:
+    """Take what earlier runs recorded; a finding if it can't be read."""
+    if host is None:
+        return []
     try:
-        case.history = ports.history_of(case.subject, host, case.webhook_id)
+        if isinstance(case, PairCase):
+            case.histories = {
+                webhook_id: ports.history_of(case.subject, host, webhook_id) for webhook_id in case.pair.ids
+            }
+            case.moves = ports.moves_of(host, case.pair.ids)
+        elif case.webhook_id is not None:
+            case.history = ports.history_of(case.subject, host, case.webhook_id)
     except MemoryUnknown as exc:
-        case.findings.append(case.subject.finding("history_unknown", f"{exc.problem}. {exc.advice}"))
+        return [case.subject.finding("history_unknown", f"{exc.problem}. {exc.advice}")]
+    return []
 
 
 def _audit_stores(
-    cases: Sequence[Case],
+    cases: Sequence[Case | PairCase],
     batch: Sequence[StoresToRead],
     listings: Mapping[str, Listing],
     ports: AuditPorts,
@@ -149,57 +181,32 @@ def _audit_stores(
     """Read the stores of some webhooks, read them again if they differ, and derive the findings."""
     if not in_time:
         for case in cases:
-            case.findings += judge(case)
+            case.findings += case.judge()
             case.findings.append(case.subject.finding("not_audited", "there was no time left to read its stores"))
             ports.say(f"{case.subject.name}: not audited")
         return
     held = read_stores(batch)
     for case in cases:
         case.stores = held[case.subject.name]
-    _look_again([case for case in cases if any(store.holding in DRIFTED for store in case.stores)], listings)
+    _look_again([case for case in cases if case.may_be_passing], listings, ports)
     for case in cases:
-        case.findings += judge(case)
+        case.findings += case.judge()
         kinds = ", ".join(dict.fromkeys(finding.kind for finding in case.findings)) or "well"
         ports.say(f"{case.subject.name}: {kinds}")
 
 
-def _look_again(cases: Sequence[Case], listings: Mapping[str, Listing]) -> None:
-    """Read webhook and stores once more: a running rotation makes them differ for a moment."""
-    again = []
+def _look_again(cases: Sequence[Case | PairCase], listings: Mapping[str, Listing], ports: AuditPorts) -> None:
+    """Read webhooks and stores once more: a running rotation makes them differ for a moment."""
+    again: list[Case | PairCase] = []
     for case in cases:
-        client = listings[case.subject.conn_id].client
-        if case.webhook is None or client is None:
+        listing = listings[case.subject.conn_id]
+        if listing.client is None:
             continue
-        try:
-            case.webhook = client.get_webhook(case.webhook.id)
-        except FeaturebaseError:
-            continue  # what was read before counts
-        again.append(case)
-    held = read_stores([_to_read(case) for case in again])
+        if isinstance(case, PairCase):
+            # First, so that a half whose pausing is recorded is shown as paused. What was read counts if this fails.
+            _ask_history(case, listing.host, ports)
+        if case.read_again(listing.client):
+            again.append(case)
+    held = read_stores([case.to_read for case in again])
     for case in again:
         case.stores = held[case.subject.name]
-
-
-def _to_read(case: Case) -> StoresToRead:
-    subject, history = case.subject, case.history
-    return StoresToRead(
-        subject.name,
-        subject.stores,
-        case.webhook_id or "",
-        case.current,
-        known=frozenset(history.known),
-        leaked=history.leaked,
-    )
-
-
-def _row(case: Case) -> AuditedWebhook:
-    webhook, age = case.webhook, case.age
-    return AuditedWebhook(
-        name=case.subject.name,
-        conn_id=case.subject.conn_id,
-        webhook_id=case.webhook_id,
-        status=webhook.status if webhook is not None else None,
-        fingerprint=case.current,
-        age=str(age) if age is not None else None,
-        stores=case.stores,
-    )

@@ -25,6 +25,7 @@ from featurebase_provider.operators.base import task_errors
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.memory import plan_key, recall
+from featurebase_provider.rotation.moves import Moves, pair_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,6 +80,7 @@ class AuditWebhooksOperator(BaseOperator):
                     plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
                     events=lambda: events_of(report_asset(subject.name), plan_asset(subject.name)),
                 ),
+                moves_of=lambda host, ids: Moves.read(memory_of(context, host, pair_id(ids))),
                 say=self.log.info,
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
@@ -185,6 +187,7 @@ def _report(context: Context, task_id: str) -> AuditReport:
 
 
 def _subject(config: WebhookConfig) -> Subject:
+    ids = config.webhook_ids
     return Subject(
         name=config.name,
         conn_id=config.featurebase_conn_id,
@@ -195,6 +198,8 @@ def _subject(config: WebhookConfig) -> Subject:
         max_age=config.max_age,
         previous_for=config.previous_for,
         allow_inactive=config.allow_inactive,
+        webhook_ids=(ids[0].lower(), ids[1].lower()) if ids is not None else None,
+        cut_over_for=max(config.overlap.first_delivery, config.overlap.pending),
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.store import Store, StoredValue, Writability
+    from featurebase_provider.rotation.two_secrets import PairFingerprints
 
     Holding = Literal[
         "matches", "unfinished", "padded", "differs", "foreign", "absent", "not_readable", "not_compared", "unknown"
@@ -43,11 +44,13 @@ class StoreCheck:
         that follows the write, such as a restart, is not done), ``padded`` (the same with white space around it),
         ``differs`` (another value, which may be replaced), ``foreign`` (a value that must not be replaced), ``absent``,
         ``not_readable``, ``not_compared`` (a value, but Featurebase's secret is unknown), or ``unknown`` (the store
-        could not be read).
+        could not be read). A store of a pair ``matches`` if it holds the secret of every half that needs it, in either
+        slot, and nothing but the halves' secrets.
     :param fingerprint: fingerprint of the value that it holds, if it could be read.
     :param writability: whether a later write would succeed; None if that was not tested, or the test failed.
     :param problem: why a rotation could not write it.
     :param ours: whether its value is known to be one of this webhook's secrets.
+    :param previous: fingerprint of the previous secret beside it, if it holds one.
     """
 
     label: str
@@ -57,6 +60,7 @@ class StoreCheck:
     writability: Writability | None = None
     problem: FeaturebaseError | None = None
     ours: bool = False
+    previous: str | None = None
 
     @property
     def name(self) -> str:
@@ -65,7 +69,12 @@ class StoreCheck:
 
 
 def check_stores(
-    stores: Sequence[Store], rule: WriteRule, *, current: str | None, secret: SigningSecret | None = None
+    stores: Sequence[Store],
+    rule: WriteRule,
+    *,
+    current: str | None,
+    secret: SigningSecret | None = None,
+    pair: PairFingerprints | None = None,
 ) -> tuple[StoreCheck, ...]:
     """Connect to every store, read it, check whose value it holds, and test whether it can be written.
 
@@ -75,6 +84,7 @@ def check_stores(
     :param rule: the rules for writing the stores.
     :param current: fingerprint of Featurebase's current secret; None if unknown: then values are not compared.
     :param secret: a secret that Featurebase has issued for the webhook; stores are tried with a value like it.
+    :param pair: what stores of a pair must hold; None compares their current value only.
     :returns: a row per store, in the order given.
     """
     with arming(stores) as ready:
@@ -91,13 +101,15 @@ def check_stores(
         StoreCheck(
             label,
             store.target,
-            holding_of(ready.held.get(label), current, problems.get(label)),
-            _fingerprint(ready.held.get(label)),
+            holding_of(held, current, problems.get(label), pair),
+            held.current.fingerprint if held is not None and held.current is not None else None,
             proofs.get(label),
             problems.get(label),
-            label in ready.held and is_ours(ready.held[label], rule),
+            held is not None and is_ours(held, rule),
+            held.previous.fingerprint if held is not None and held.previous is not None else None,
         )
         for label, store in ready.stores.items()
+        for held in (ready.held.get(label),)
     )
 
 
@@ -128,12 +140,18 @@ def _prove_writable(
     return sorted_out(run_at_once(jobs))
 
 
-def holding_of(held: StoredValue | None, current: str | None, problem: FeaturebaseError | None) -> Holding:
+def holding_of(
+    held: StoredValue | None,
+    current: str | None,
+    problem: FeaturebaseError | None,
+    pair: PairFingerprints | None = None,
+) -> Holding:
     """Classify what a store holds; see :class:`StoreCheck`.
 
     :param held: what was read, or None if it could not be read.
     :param current: fingerprint of Featurebase's current secret, or None if unknown.
     :param problem: why a rotation could not write it.
+    :param pair: what a store of a pair must hold.
     """
     if held is None:
         return "unknown"
@@ -143,15 +161,13 @@ def holding_of(held: StoredValue | None, current: str | None, problem: Featureba
         return "absent"
     if current is None:
         return "not_compared"
+    if pair is not None:  # both slots count
+        return "foreign" if isinstance(problem, StoreForeignValue) else pair.holding(held)
     if held.current.fingerprint == current:
         return "matches" if held.finished else "unfinished"
     if is_padded(held, current):
         return "padded"
     return "foreign" if isinstance(problem, StoreForeignValue) else "differs"
-
-
-def _fingerprint(held: StoredValue | None) -> str | None:
-    return held.current.fingerprint if held is not None and held.current is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +199,7 @@ class StoresToRead:
     :param current: fingerprint of Featurebase's current secret; None if unknown.
     :param known: fingerprints of this webhook's secrets, from earlier reports.
     :param leaked: fingerprints of this webhook's secrets that were reported leaked.
+    :param pair: what stores of a pair must hold; None for a single webhook.
     """
 
     webhook: str
@@ -191,6 +208,14 @@ class StoresToRead:
     current: str | None
     known: frozenset[str]
     leaked: frozenset[str]
+    pair: PairFingerprints | None = None
+
+    @property
+    def rule(self) -> WriteRule:
+        """Whose values are ours."""
+        halves = frozenset(self.pair.shown if self.pair is not None else ())
+        known = self.known | frozenset(self.pair.shown.values() if self.pair is not None else ())
+        return WriteRule(self.webhook_id, "", known=known, leaked=self.leaked, halves=halves)
 
 
 def in_batches(wanted: Iterable[StoresToRead], at_once: int = AT_ONCE) -> list[list[StoresToRead]]:
@@ -230,12 +255,12 @@ def _held(
 ) -> HeldByStore:
     value, problem = held.get(key), problems.get(key)
     if value is not None and wanted.current is not None:
-        rule = rule_for(store, WriteRule(wanted.webhook_id, "", known=wanted.known, leaked=wanted.leaked))
-        problem = why_foreign(f"{store.label} ({store.target})", value, rule, current=wanted.current)
+        name = f"{store.label} ({store.target})"
+        problem = why_foreign(name, value, rule_for(store, wanted.rule), current=wanted.current)
     return HeldByStore(
         label=store.label,
         target=store.target,
-        holding=holding_of(value, wanted.current, problem),
+        holding=holding_of(value, wanted.current, problem, wanted.pair),
         fingerprint=_shown_fingerprint(value.current if value is not None else None, wanted.leaked),
         previous=_shown_fingerprint(value.previous if value is not None else None, wanted.leaked),
         problem=str(problem) if problem is not None else None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.one_store import check_not_leaked, check_ours
 from featurebase_provider.rotation.store import SecretPair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
@@ -110,3 +112,39 @@ def slots(held: StoredValue, wanted: Sequence[SigningSecret], *, may_empty: bool
 def _is(value: SigningSecret | None, secret: SigningSecret) -> bool:
     """Whether a slot holds the secret, perhaps with white space around it."""
     return value is not None and value.trimmed == secret
+
+
+@dataclass(frozen=True, slots=True)
+class PairFingerprints:
+    """The fingerprints of a pair's secrets, by which it is judged what a store holds.
+
+    :param shown: the fingerprint of each half's secret, by webhook id in lower case.
+    :param needed: ids of the halves whose secret every store must hold: the active ones, or both if none is active.
+    """
+
+    shown: Mapping[str, str]
+    needed: frozenset[str]
+
+    @classmethod
+    def of(cls, halves: Sequence[Webhook]) -> PairFingerprints:
+        """Take them from the halves as Featurebase shows them."""
+        shown = {half.id.lower(): half.fingerprint for half in halves if half.fingerprint is not None}
+        active = {half.id.lower() for half in halves if half.status == ACTIVE}
+        return cls(shown, frozenset((active or shown.keys()) & shown.keys()))
+
+    def lacking(self, *held: str | None) -> tuple[str, ...]:
+        """Ids of the halves whose secret is needed, and is not among these fingerprints."""
+        return tuple(sorted(half for half in self.needed if self.shown[half] not in held))
+
+    def stale(self, *held: str | None) -> tuple[str, ...]:
+        """Those of these fingerprints that are not the current secret of either half."""
+        return tuple(dict.fromkeys(one for one in held if one is not None and one not in self.shown.values()))
+
+    def holding(self, held: StoredValue) -> Literal["matches", "unfinished", "padded", "differs"]:
+        """Classify the values of a store, which are ours; see :class:`~.check.StoreCheck`."""
+        values = [value for value in (held.current, held.previous) if value is not None]
+        exact = [value.fingerprint for value in values]
+        if not self.lacking(*exact) and not self.stale(*exact):
+            return "matches" if held.finished else "unfinished"
+        trimmed = [value.trimmed.fingerprint for value in values]
+        return "differs" if self.lacking(*trimmed) or self.stale(*trimmed) else "padded"

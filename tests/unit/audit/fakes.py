@@ -12,6 +12,7 @@ from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import history_of_events
+from featurebase_provider.rotation.moves import Moves
 from tests.world.fakes import START, a_webhook
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ def a_subject(name: str = "production", conn_id: str = "main", number: int | Non
     return Subject(name, conn_id, f"featurebase_rotate__{name}", **given)
 
 
+def a_pair(name: str = "production", conn_id: str = "main", **facts: Any) -> Subject:
+    """An entry that names the webhooks 1 and 2 as a pair."""
+    given = {"webhook_ids": (webhook_id(1), webhook_id(2)), "stores": (), **facts}
+    return Subject(name, conn_id, f"featurebase_rotate__{name}", **given)
+
+
 @dataclass
 class Auditing:
     """Audits these connections; what was said is kept."""
@@ -92,9 +99,10 @@ class Auditing:
     remembered: list[tuple[str, str, str]] = field(default_factory=list)
     """Of whom earlier runs were asked: entry, host, webhook id."""
     monotonic: Callable[[], float] = lambda: 0.0
+    moves: Moves = field(default_factory=Moves)
 
     def run(self, *subjects: Subject, **how: Any) -> AuditReport:
-        ports = AuditPorts(self._open, self._history, self.said.append, self.monotonic)
+        ports = AuditPorts(self._open, self._history, self._moves, self.said.append, self.monotonic)
         return run_audit(subjects, ports, **{"time_limit": 1800.0, **how})
 
     def _history(self, subject: Subject, host: str, webhook_id: str) -> History:
@@ -102,6 +110,9 @@ class Auditing:
         if self.problem is not None:
             raise self.problem
         return history_of_events(webhook_id, self.reports.get(subject.name, []), self.plans.get(subject.name, []))
+
+    def _moves(self, host: str, ids: tuple[str, str]) -> Moves:
+        return self.moves
 
     @contextmanager
     def _open(self, conn_id: str) -> Iterator[FakeConnection]:

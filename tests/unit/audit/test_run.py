@@ -332,7 +332,7 @@ def test_what_was_found_before_the_time_was_up_is_told() -> None:
 
 def test_an_audit_has_a_clock_of_its_own() -> None:
     nobody: Any = None
-    assert 0 <= run_audit([], AuditPorts(nobody, nobody, nobody), time_limit=1).seconds < 60
+    assert 0 <= run_audit([], AuditPorts(nobody, nobody, nobody, nobody), time_limit=1).seconds < 60
 
 
 def test_an_audit_of_nothing_finds_nothing() -> None:
