@@ -138,10 +138,10 @@ def test_a_change_of_the_previous_secret_alone_is_noticed(case: StoreCase) -> No
     case.put(HELD, HELD_PREVIOUS)
     armed, terms = ready(case.config()), rule(case.config(), HELD, HELD_PREVIOUS)
     held = armed.read()
-    case.put(HELD, NEW)
+    case.put_beside(HELD, NEW)
     assert not converge(armed, needs(OLD, FRESH), terms, held=held)
     held = armed.read()
-    case.put(HELD, THEIRS)
+    case.put_beside(HELD, THEIRS)
     with pytest.raises(StoreConflict):
         converge(armed, needs(FRESH), terms, held=held)
     assert slots(case) == (HELD, THEIRS)
@@ -156,7 +156,7 @@ def test_a_previous_secret_that_is_changed_after_the_write_is_found_by_the_read_
 
     def write_and_lose(pair: SecretPair, **terms: Any) -> None:
         write(pair, **terms)
-        case.put(HELD, THEIRS)
+        case.put_beside(HELD, THEIRS)
 
     monkeypatch.setattr(armed, "write", write_and_lose)
     with pytest.raises(StoreReadBackDiffers, match=f"then showed {fingerprint_of(THEIRS)} beside it"):
