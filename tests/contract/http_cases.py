@@ -93,6 +93,9 @@ class EtcdCase(HttpCase):
             if value:
                 self._put(key, etcd.coded(value))
 
+    def put_beside(self, current: str, previous: str) -> None:
+        self._put(self._names()[1], etcd.coded(previous))
+
     def put_wrong_type(self) -> None:
         self._put(self._names()[0], base64.b64encode(b"\xff\xfe").decode())
 

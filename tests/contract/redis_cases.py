@@ -115,6 +115,9 @@ class RedisStringCase(RedisCase):
         if previous:
             self.admin.set(f"{self.key}:previous", previous)
 
+    def put_beside(self, current: str, previous: str) -> None:
+        self.admin.set(f"{self.key}:previous", previous)
+
     def seen(self) -> Seen | None:
         if not self.admin.exists(self.key):
             return None
@@ -139,6 +142,9 @@ class RedisHashCase(RedisCase):
         self.admin.expireat(self.key, 4102444800)
         if previous:
             self.admin.hset(self.key, "before", previous)
+
+    def put_beside(self, current: str, previous: str) -> None:
+        self.admin.hset(self.key, "before", previous)
 
     def seen(self) -> Seen | None:
         fields = self.admin.hgetall(self.key)

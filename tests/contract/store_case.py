@@ -118,6 +118,13 @@ class StoreCase(ABC):
         """As :meth:`put`, and for good; the same in most stores."""
         self.put(current)
 
+    def put_beside(self, current: str, previous: str) -> None:
+        """As somebody else, change the previous secret and nothing else, where ``current`` lies and stays.
+
+        Where one text or document holds both, that is to put it anew.
+        """
+        self.put(current, previous)
+
     def put_for_a_while(self, current: str) -> str:
         """As somebody else, write a value where none lasts for ever: the day on which it will be gone, as 2026-12-31.
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from requests import Session
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreConflict, StoreForeignValue, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoreMark
+from featurebase_provider.rotation.two_secrets import HalfSecret, TwoSecrets
 from featurebase_provider.stores.http import HttpStore
 from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
 from tests.servers.hosting_apis import (
@@ -121,6 +124,32 @@ def test_the_previous_secret_is_dropped(api: HostingApi, store: Callable[..., Ht
     assert (api.values[api.current], api.values[api.previous]) == (NEW, HELD)
 
 
+def test_a_pair_of_webhooks(api: HostingApi, store: Callable[..., HttpStore]) -> None:
+    """Published beside the live secret, in its place too, and alone; a change of the previous one alone is noticed."""
+    if not api.previous:
+        pytest.skip("the recipe keeps none")
+    armed = ready(config := store(api))
+    live, fresh = HalfSecret(MARK.webhook_id, SigningSecret(HELD)), HalfSecret("f" * 24, SigningSecret(NEW))
+    terms = replace(rule(config, HELD, HELD_PREVIOUS), halves=frozenset({live.webhook_id, fresh.webhook_id}))
+    held = armed.read()
+    api.put(api.previous, THEIRS)
+    with pytest.raises(StoreConflict):
+        converge(armed, TwoSecrets(fresh.secret, (live, fresh)), terms, held=held)
+    with pytest.raises(StoreForeignValue):
+        converge(armed, TwoSecrets(fresh.secret, (live, fresh)), terms)
+    assert (api.values[api.current], api.values[api.previous]) == (HELD, THEIRS)
+    api.put(api.previous, HELD_PREVIOUS)
+    for wanted, current, previous in (
+        (TwoSecrets(fresh.secret, (live, fresh)), HELD, NEW),
+        (TwoSecrets(fresh.secret, (fresh,)), NEW, NEW),
+        (TwoSecrets(fresh.secret, (fresh,), may_empty=True), NEW, None),
+    ):
+        assert converge(armed, wanted, terms)
+        assert (api.values[api.current], api.values.get(api.previous) or None) == (current, previous)
+        assert not converge(armed, wanted, terms)
+    armed.close()
+
+
 def test_a_wrong_token_is_refused_before_the_refresh(api: HostingApi, store: Callable[..., HttpStore]) -> None:
     before = dict(api.values)
     armed = ready(store(api, STRANGER))
@@ -209,14 +238,23 @@ def test_too_many_requests_are_tried_again_later(api: HostingApi, store: Callabl
     assert api.values[api.current] == HELD
 
 
-def test_doppler_compares_in_the_service(store: Callable[..., HttpStore]) -> None:
+def test_doppler_compares_in_the_service(
+    store: Callable[..., HttpStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A write between our last look and ours: it is not overwritten, and the read-back shows that ours was not made."""
     api = served(Doppler)
     api.reset()
     api.values |= {api.current: HELD, "FEATUREBASE_WEBHOOK_SECRET_PREVIOUS": ""}
     armed = ready(store(api))
     held = armed.read()
-    api.values[api.current] = THEIRS
+    send = Session.request
+
+    def overtaken(session: Session, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "POST":
+            api.values[api.current] = THEIRS
+        return send(session, method, *args, **kwargs)
+
+    monkeypatch.setattr(Session, "request", overtaken)
     armed.write(SecretPair(SigningSecret(NEW), SigningSecret(HELD)), held=held, mark=MARK)
     assert api.values[api.current] == THEIRS
     assert armed.read().current == SigningSecret(THEIRS)

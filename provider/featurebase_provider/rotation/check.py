@@ -94,7 +94,7 @@ def check_stores(
         for label, held in ready.held.items():
             trial = trial_like(secret, held.current, held.previous)
             mark = StoreMark(rule.webhook_id, trial.fingerprint, rule.managed_from)
-            tell(ready.armed[label], trial=trial, trial_mark=mark)
+            tell(ready.armed[label], trial=trial, trial_mark=mark, of_pair=bool(rule.halves))
         proofs, unproven = _prove_writable(ready, [label for label in ready.held if label not in problems])
         problems.update(unproven)
     return tuple(

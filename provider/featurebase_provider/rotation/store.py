@@ -110,6 +110,9 @@ class ArmedStore(ABC):
     trial_mark: StoreMark = StoreMark("", trial.fingerprint, "")
     """The mark that goes with it; whoever knows the webhook sets its own. No ``webhook_id``: it is not known."""
 
+    of_pair: bool = False
+    """Whether the secrets are those of a pair of webhooks; :meth:`trials` then holds what a pair's run may write."""
+
     patience: float = 0.0
     """Seconds that :meth:`write` may wait for the steps that follow it, such as a copy. A rotation does not wait, and
     leaves the store unfinished. A push, which delays no other store, sets more."""
@@ -156,6 +159,9 @@ class ArmedStore(ABC):
         A scheduled run keeps the secret that it replaces; a first rotation and an emergency keep none; and a later
         run drops a previous secret whose time is over, beside the same current one.
 
+        A pair's run also writes another secret beside one that stays, and the same secret into both slots, for as long
+        as deliveries that the old one signed may arrive.
+
         :param keeps_previous: whether the store keeps the previous secret beside the current one.
         """
         if not keeps_previous:
@@ -163,6 +169,12 @@ class ArmedStore(ABC):
         pairs = [SecretPair(self.trial, trial_before(self.trial)), SecretPair(self.trial)]
         if held.current is not None and held.previous is not None:
             pairs.append(SecretPair(held.current))
+        if self.of_pair:
+            pairs.append(SecretPair(self.trial, self.trial))
+            if held.current is not None:
+                pairs.append(SecretPair(held.current.trimmed, self.trial))
+            if held.previous is not None:
+                pairs.append(SecretPair(self.trial, held.previous.trimmed))
         return tuple(pairs)
 
     def close(self) -> None:  # noqa: B027 - some stores have nothing to give back

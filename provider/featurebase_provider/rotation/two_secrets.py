@@ -60,7 +60,8 @@ class TwoSecrets:
 
     def check(self, name: str, held: StoredValue, rule: WriteRule) -> None:
         """See :class:`~.one_store.Desired`."""
-        check_ours(name, held, rule, current=self.needed[0].secret.fingerprint)
+        ours = rule.knowing(known=[half.secret.fingerprint for half in self.needed])
+        check_ours(name, held, ours, current=self.needed[0].secret.fingerprint)
         for half in self.needed:
             check_not_leaked(name, held, half.secret, rule)
 

@@ -144,7 +144,8 @@ class HttpValue(ArmedStore):
         if held.readable and held.current == pair.current and held.previous == previous:
             return
         url, headers, body = self._request(pair, found, mark)
-        if held.readable and "version" not in self._write.used:
+        # The service compares a version, if the write names one: of the current secret, not of one that lies beside it.
+        if held.readable and ("version" not in self._write.used or "previous" in self._paths):
             self._check_unchanged(held)
         answer = self._exchange(self._write.method, url, headers, body, "written")
         if answer.status in {409, 412}:

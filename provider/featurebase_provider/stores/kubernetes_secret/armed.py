@@ -105,7 +105,8 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
         changes = {key: value for key, value in wanted.items() if there.get(key) != value}
         due = self._note(secret or {}).get("restart_due") if self._restart else None
         if changes:
-            due = _now() if self._restart and self._key in changes else due
+            # A secret that only goes needs no restart; one that is new in either place does.
+            due = _now() if self._restart and any(changes.values()) else due
             secret = self._put(secret, changes, _note_of(mark, due))
         if due and secret:
             self._restart_all(due, secret)

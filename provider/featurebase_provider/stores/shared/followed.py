@@ -72,6 +72,15 @@ class FollowedArmedStore(ArmedStore):
     def trial_mark(self, mark: StoreMark) -> None:
         self._armed.trial_mark = mark
 
+    @property
+    def of_pair(self) -> bool:
+        """The store's own."""
+        return self._armed.of_pair
+
+    @of_pair.setter
+    def of_pair(self, of_pair: bool) -> None:
+        self._armed.of_pair = of_pair
+
     def connect(self) -> None:
         """Connect the store; followers are connected when they are first asked."""
         self._armed.connect()
