@@ -14,6 +14,13 @@ _OPERATORS = (
     "settle",
     "report",
     "outcome",
+    "pair_preflight",
+    "pair_rotate",
+    "pair_push",
+    "pair_probe",
+    "activate",
+    "cut_over",
+    "pair_report",
     "audit",
     "choose",
     "emergency",
@@ -41,8 +48,12 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("featurebase_provider.hooks.featurebase"),
         "operators": _modules(*(f"featurebase_provider.operators.{name}" for name in _OPERATORS)),
-        "sensors": _modules("featurebase_provider.sensors.webhook_delivery_health"),
-        "triggers": _modules("featurebase_provider.triggers.webhook_delivery_health"),
+        "sensors": _modules(
+            "featurebase_provider.sensors.webhook_delivery_health", "featurebase_provider.sensors.pair_delivery_health"
+        ),
+        "triggers": _modules(
+            "featurebase_provider.triggers.webhook_delivery_health", "featurebase_provider.triggers.cut_over"
+        ),
         "extra-links": ["featurebase_provider.operators.links.FeaturebaseWebhookLink"],
         "cli": ["featurebase_provider.cli.definition.get_featurebase_cli_commands"],
         "connection-types": [

@@ -16,6 +16,13 @@ PUBLIC = {
     "operators.settle": ["SettleWebhookOperator"],
     "operators.report": ["RotationReportOperator"],
     "operators.outcome": ["RotationOutcomeOperator"],
+    "operators.pair_preflight": ["PreflightPairOperator"],
+    "operators.pair_rotate": ["RotatePairOperator"],
+    "operators.pair_push": ["PushPairOperator"],
+    "operators.pair_probe": ["ProbePairOperator"],
+    "operators.activate": ["ActivateStandbyOperator"],
+    "operators.cut_over": ["CutOverOperator"],
+    "operators.pair_report": ["PairReportOperator"],
     "operators.audit": ["AuditWebhooksOperator", "SelectHealsOperator", "AuditFindingsOperator"],
     "operators.choose": ["ChooseWebhooksOperator"],
     "operators.emergency": [
@@ -28,12 +35,15 @@ PUBLIC = {
     "operators.links": ["FeaturebaseWebhookLink"],
     "hooks.featurebase": ["FeaturebaseHook"],
     "sensors.webhook_delivery_health": ["WebhookDeliveryHealthSensor"],
+    "sensors.pair_delivery_health": ["PairDeliveryHealthSensor"],
     "triggers.webhook_delivery_health": ["WebhookDeliveryHealthTrigger"],
+    "triggers.cut_over": ["CutOverTrigger"],
     "dag_factory": ["rotation_dags", "rotation_dag", "rotation_task_group", "audit_dag", "emergency_rotation_dag"],
     "config": [
         "AuditConfig",
         "ConfigError",
         "Fault",
+        "OverlapConfig",
         "ProbeConfig",
         "RightEntries",
         "RotationConfig",
@@ -87,11 +97,17 @@ def test_every_public_name_of_the_client_package_is_there() -> None:
     assert [name for name in found.__all__ if not hasattr(found, name)] == []
 
 
-def test_a_trigger_that_waits_in_airflows_database_is_found_again() -> None:
-    from featurebase_provider.triggers.webhook_delivery_health import WebhookDeliveryHealthTrigger
-
-    path = f"{WebhookDeliveryHealthTrigger.__module__}.{WebhookDeliveryHealthTrigger.__qualname__}"
-    assert path == "featurebase_provider.triggers.webhook_delivery_health.WebhookDeliveryHealthTrigger"
+@pytest.mark.parametrize(
+    "path",
+    [
+        "featurebase_provider.triggers.webhook_delivery_health.WebhookDeliveryHealthTrigger",
+        "featurebase_provider.triggers.cut_over.CutOverTrigger",
+    ],
+)
+def test_a_trigger_that_waits_in_airflows_database_is_found_again(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    trigger = getattr(import_module(module), name)
+    assert f"{trigger.__module__}.{trigger.__qualname__}" == path
 
 
 @pytest.mark.parametrize("script", ["featurebase", "featurebase-sandbox"])

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TASK_REFERENCES = (
-    "plan_task_id", "preflight_task_id", "rotate_task_id", "push_task_ids", "probe_task_id", "verify_task_id",
+    "plan_task_id", "preflight_task_id", "rotate_task_id", "push_task_ids", "distributed_task_id", "probe_task_id",
+    "cut_over_task_id", "verify_task_id", "report_task_id", "task_ids",
 )  # fmt: skip
 SOCKET_EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind")
 

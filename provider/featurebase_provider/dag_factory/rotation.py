@@ -9,7 +9,6 @@ from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
-from featurebase_provider.dag_factory.pair import build_pair
 from featurebase_provider.dag_factory.settings import TAGS, default_args, push_tasks, task_arguments, trigger_form
 from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.distributed import SecretDistributedOperator
@@ -24,7 +23,7 @@ from featurebase_provider.rotation.plan import MODES, PAIR_MODES
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SENSOR_RETRIES = 2
@@ -68,7 +67,7 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
         default_args=default_args(config),
         params=trigger_form(MODES if config.webhook_ids is None else PAIR_MODES),
     ) as dag:
-        build = _build if config.webhook_ids is None else build_pair
+        build = _builder(config)
         build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
     return dag
 
@@ -84,16 +83,26 @@ def rotation_task_group(
 
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
     :param group_id: id of the task group; default: ``rotate_<name>``.
-    :param mode: ``rotate``, ``distribute`` or ``dry_run``. Default: ``mode`` from the run's conf or the Dag's params,
-        or else ``rotate``. If the run's conf asks for a different mode, the run stops and changes nothing. (templated)
+    :param mode: ``rotate``, ``distribute``, ``dry_run``, or ``revert`` for a pair of webhooks. Default: ``mode`` from
+        the run's conf or the Dag's params, or else ``rotate``. If the run's conf asks for a different mode, the run
+        stops and changes nothing. (templated)
     :param reason: the reason, for the report; default: the param ``reason``. (templated)
     """
     config = WebhookConfig.model_validate(webhook)
     arguments: Any = default_args(config)
     with TaskGroup(group_id or f"rotate_{config.name}".replace("-", "_"), default_args=arguments) as group:
-        build = _build if config.webhook_ids is None else build_pair
+        build = _builder(config)
         build(config, mode=mode, reason=reason)
     return group
+
+
+def _builder(config: WebhookConfig) -> Callable[..., None]:
+    """What makes the tasks of this entry."""
+    if config.webhook_ids is None:
+        return _build
+    from featurebase_provider.dag_factory.pair import build_pair  # only files with a pair spend time on it when parsed
+
+    return build_pair
 
 
 def _build(

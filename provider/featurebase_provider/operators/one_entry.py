@@ -38,8 +38,9 @@ def check_only_entry(
 
 
 def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[str], None]) -> bool:
-    if other.webhook_id is not None:
-        return other.webhook_id.lower() == webhook.id.lower()
+    ids = other.webhook_ids or (other.webhook_id and (other.webhook_id,))
+    if ids:
+        return webhook.id.lower() in {webhook_id.lower() for webhook_id in ids}
     if other.webhook_name != webhook.name:
         return False
     if other.featurebase_conn_id == conn_id:
