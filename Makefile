@@ -132,6 +132,11 @@ reliability: setup ## play the whole fault matrix, and write its table into docs
 crash: setup ## kill processes at every step of a rotation; writes crash.json and docs/crash-matrix.md
 	@$(TIMED) $@ env FEATUREBASE_CRASH=$${FEATUREBASE_CRASH:-full} $(PYTEST) -s tests/crash
 
+.PHONY: slow-receivers
+slow-receivers: setup ## both strategies with slow receivers, and how much arrives twice; writes tables of docs/overlap.md
+	@rows=$$(mktemp -d); $(TIMED) $@ env FEATUREBASE_OVERLAP_ROWS=$$rows $(PYTEST) --numprocesses=2 tests/overlap && \
+	    $(BIN)/python -m tests.overlap.page $$rows; status=$$?; rm -rf $$rows; exit $$status
+
 .PHONY: screenshots
 screenshots: setup ## the pictures in docs/images anew
 	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser

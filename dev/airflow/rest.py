@@ -84,9 +84,13 @@ class AirflowApi:
         run = self.call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf or {})})
         return str(run["dag_run_id"])
 
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """A Dag run."""
+        return dict(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """State of a Dag run."""
-        return str(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        return str(self.run(dag_id, run_id)["state"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """All runs of a Dag."""

@@ -1,9 +1,10 @@
-"""The sandbox Featurebase and the sample receiver, with a webhook between them."""
+"""The sandbox Featurebase and sample receivers, with webhooks between them."""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,67 +17,91 @@ if TYPE_CHECKING:
 API_KEY = "sk_sandbox"
 API_VERSION = "2026-01-01.nova"
 SECRET_KEY = "FEATUREBASE_WEBHOOK_SECRET"  # noqa: S105 - the name of an environment variable
-TOPIC = "post.created"
+PREVIOUS_KEY = f"{SECRET_KEY}_PREVIOUS"
+TOPIC, PAIR_TOPIC = "post.created", "post.updated"
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A sample receiver, and the webhooks that deliver to it.
+
+    :param secret_file: the file from which it reads two secrets.
+    :param webhook_ids: the first webhook is active, a second one is paused.
+    :param topic: what its webhooks subscribe to.
+    """
+
+    url: str
+    secret_file: Path
+    webhook_ids: tuple[str, ...]
+    topic: str
 
 
 class World:
-    """What surrounds Airflow: the vendor and the receiver, each a process of its own.
+    """What surrounds Airflow: the vendor and receivers, each a process of its own.
 
-    :param folder: for logs and the receiver's secret file.
+    :param folder: for logs and the receivers' secret files.
     :param python: the interpreter whose sandbox is run.
     """
 
+    single: Receiver
+    """The receiver of a single webhook; there once the world was started."""
+
     def __init__(self, folder: Path, *, python: str = sys.executable) -> None:
         self.folder, self.python = folder.resolve(), python
-        self.sandbox_port, self.receiver_port = free_port(), free_port()
+        self.sandbox_port = free_port()
         self.url = f"http://127.0.0.1:{self.sandbox_port}"
-        self.receiver_url = f"http://127.0.0.1:{self.receiver_port}"
-        self.secret_file = self.folder / "receiver" / "webhook.env"
         self._processes: list[Process] = []
         self._http = httpx.Client(timeout=30, trust_env=False)
-        self.webhook_id = ""
+
+    @property
+    def webhook_id(self) -> str:
+        """The single webhook's id."""
+        return self.single.webhook_ids[0]
+
+    @property
+    def secret_file(self) -> Path:
+        """The file of its receiver."""
+        return self.single.secret_file
 
     def start(self) -> None:
-        """Start both, create the webhook, and give the receiver its secret."""
+        """Start the sandbox, and a receiver with one webhook."""
         self._start("sandbox", "serve", "--port", str(self.sandbox_port), "--api-key", API_KEY)
         wait_for(
             "the sandbox", lambda: self._answers(f"{self.url}/_sandbox/events"), seconds=60, watched=self._processes
         )
-        webhook = self._api(
-            "POST",
-            "/v2/webhooks",
-            json={"name": "Production", "url": f"{self.receiver_url}/webhook", "topics": [TOPIC]},
-        )
-        self.webhook_id = str(webhook["id"])
-        self.secret_file.parent.mkdir(parents=True, exist_ok=True)
-        self.secret_file.touch(mode=0o600)
-        self.secret_file.write_text(
-            f"# what the receiver reads\nRECEIVER_NAME=demo\n{SECRET_KEY}={webhook['secret']}\n"
-        )
-        self._start(
-            "receiver",
-            "receiver",
-            "--port",
-            str(self.receiver_port),
-            "--secret-file",
-            str(self.secret_file),
-            "--key",
-            SECRET_KEY,
-        )
-        wait_for(
-            "the receiver", lambda: self._answers(f"{self.receiver_url}/received"), seconds=60, watched=self._processes
-        )
+        self.single = self._add_receiver("receiver", TOPIC, "Production")
+
+    def add_pair(self) -> Receiver:
+        """Start another receiver, with two webhooks, the second of them paused."""
+        pair = self._add_receiver("receiver-of-the-pair", PAIR_TOPIC, "Pair, first half", "Pair, second half")
+        self._api("PATCH", f"/v2/webhooks/{pair.webhook_ids[1]}", json={"status": "paused"})
+        return pair
+
+    def _add_receiver(self, name: str, topic: str, *webhooks: str) -> Receiver:
+        port = free_port()
+        url, secret_file = f"http://127.0.0.1:{port}", self.folder / name / "webhook.env"
+        made = [
+            self._api("POST", "/v2/webhooks", json={"name": webhook, "url": f"{url}/webhook", "topics": [topic]})
+            for webhook in webhooks
+        ]
+        secret_file.parent.mkdir(parents=True, exist_ok=True)
+        secret_file.touch(mode=0o600)
+        secret_file.write_text(f"# what the receiver reads\nRECEIVER_NAME=demo\n{SECRET_KEY}={made[0]['secret']}\n")
+        keys = ("--key", SECRET_KEY, "--previous-key", PREVIOUS_KEY)
+        self._start(name, "receiver", "--port", str(port), "--secret-file", str(secret_file), *keys)
+        wait_for("the receiver", lambda: self._answers(f"{url}/received"), seconds=60, watched=self._processes)
+        return Receiver(url, secret_file, tuple(str(webhook["id"]) for webhook in made), topic)
 
     def stop(self) -> None:
-        """Stop both."""
+        """Stop all of them."""
         self._http.close()
         for process in reversed(self._processes):
             process.stop()
 
-    def emit(self, *, per_second: float, seconds: float) -> None:
+    def emit(self, *, per_second: float, seconds: float, topic: str = TOPIC) -> None:
         """Have events happen at a steady rate, beginning now."""
         self.control(
-            "POST", "/events", json={"topic": TOPIC, "count": int(per_second * seconds), "per_second": per_second}
+            "POST", "/events", json={"topic": topic, "count": int(per_second * seconds), "per_second": per_second}
         )
 
     def stop_emitting(self) -> None:
@@ -101,14 +126,18 @@ class World:
         """Each API call so far."""
         return list(self.control("GET", "/requests"))
 
+    def received(self, receiver: Receiver) -> list[dict[str, Any]]:
+        """What a receiver has accepted, probes too."""
+        return list(self._http.get(f"{receiver.url}/received").raise_for_status().json())
+
     def refreshes(self) -> list[dict[str, Any]]:
-        """Each refresh that was committed."""
+        """Each refresh of the single webhook that was committed."""
         return [
             call for call in self.requests() if call["committed"] and call["path"].endswith(f"{self.webhook_id}/secret")
         ]
 
     def webhook(self) -> dict[str, Any]:
-        """The webhook as the API shows it, secret included."""
+        """The single webhook as the API shows it, secret included."""
         return dict(self._api("GET", f"/v2/webhooks/{self.webhook_id}"))
 
     def _api(self, method: str, path: str, **kwargs: Any) -> Any:

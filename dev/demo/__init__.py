@@ -1,1 +1,1 @@
-"""The demo: a real Airflow rotates a webhook signing secret of the sandbox Featurebase, and shows what happened."""
+"""The demo: a real Airflow rotates signing secrets of the sandbox Featurebase by both strategies, and compares them."""

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from dotenv import dotenv_values
 
 from dev.airflow.local_airflow import USERNAME, LocalAirflow
-from dev.airflow.processes import DemoError, wait_for
-from dev.airflow.world import API_KEY, World
+from dev.airflow.processes import DemoError
+from dev.airflow.world import API_KEY, SECRET_KEY, World
+from dev.demo.act import SPEED, Act
 from dev.demo.story import Story
-from dev.demo.timeline import make_timeline
 from featurebase_provider.cli.example_dags import DAG_FILES
+
+if TYPE_CHECKING:
+    from dev.airflow.world import Receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".demo"
-DAG_ID = "featurebase_rotate__production"
-EVENTS_PER_SECOND = 20.0
-EVENT_SECONDS = 170.0
-SPEED = 30.0
-RUN_SECONDS = 150.0
+DAG_ID, PAIR_DAG_ID = "featurebase_rotate__production", "featurebase_rotate__pair"
 ROTATION_FILE = """\
 # The rotation file of the demo; every field is described in docs/configuration.md.
 defaults:
@@ -39,6 +41,30 @@ webhooks:
     probe: {{timeout: PT1M, interval: PT1S, steady: PT3S}}
     verify: {{timeout: PT1M, poll_interval: PT1S}}
 """
+PAIR_ENTRY = """\
+  - name: pair
+    strategy: overlap
+    webhook_ids: [{webhook_ids}]
+    stores:
+      - type: airflow_variable
+        name: {variable}
+        format: json
+        key: current
+        previous_key: previous
+      - type: object_storage
+        path: "{secret_file}"
+        format: dotenv
+        key: FEATUREBASE_WEBHOOK_SECRET
+        previous_key: FEATUREBASE_WEBHOOK_SECRET_PREVIOUS
+    probe: {{timeout: PT1M, interval: PT1S, steady: PT3S}}     # left out, steady is PT2M
+    overlap: {{first_delivery: PT1M, pending: PT1M}}           # left out, these are PT5M and PT1H
+    verify: {{timeout: PT1M, poll_interval: PT1S}}             # left out, these are PT15M and PT15S
+"""
+PAIR_VARIABLE = "featurebase_webhook_signing_secrets"
+SHORTENED = (
+    "Waits are shortened, so that the demo fits into 4 minutes: probe.steady is 3 s (2 min by default with overlap), "
+    "overlap.first_delivery 1 min (5 min), verify.poll_interval 1 s (15 s)."
+)
 
 
 def main() -> int:
@@ -53,12 +79,14 @@ def main() -> int:
     world = World(FOLDER)
     airflow: LocalAirflow | None = None
     try:
-        story.step("Starting the sandbox Featurebase and a receiver that verifies signatures")
+        story.step("Starting the sandbox Featurebase and two receivers that verify signatures")
         world.start()
-        airflow = _start_airflow(world, story)
-        succeeded = _rotate(world, airflow, story)
+        pair = world.add_pair()
+        world.control("POST", "/clock", json={"speed": SPEED})
+        airflow = _start_airflow(world, pair, story)
+        succeeded = _rotate(world, pair, airflow, story)
         if keep:
-            _stay(world, airflow, story)
+            _stay(world, pair, airflow, story)
         return 0 if succeeded else 1
     except DemoError as exc:
         story.step(f"[red]Failed:[/red] {exc}")
@@ -73,9 +101,13 @@ def main() -> int:
         world.stop()
 
 
-def _start_airflow(world: World, story: Story) -> LocalAirflow:
+def _start_airflow(world: World, pair: Receiver, story: Story) -> LocalAirflow:
     rotation_file = FOLDER / "rotation.yaml"
-    rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
+    single = ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file)
+    both = PAIR_ENTRY.format(
+        webhook_ids=", ".join(pair.webhook_ids), variable=PAIR_VARIABLE, secret_file=pair.secret_file
+    )
+    rotation_file.write_text(single + both)
     airflow = LocalAirflow(
         FOLDER / "airflow",
         dags=DAG_FILES,
@@ -84,74 +116,46 @@ def _start_airflow(world: World, story: Story) -> LocalAirflow:
     try:
         airflow.start(lambda text: story.step(f"Airflow: {text}"))
         airflow.api.add_connection("featurebase_default", conn_type="featurebase", host=world.url, password=API_KEY)
-        story.step("Airflow: waiting for the rotation Dag")
-        airflow.wait_for_dag(DAG_ID)
+        # A pair's stores hold the live secret before a rotation; mode=distribute would write it, too.
+        live = dotenv_values(pair.secret_file)[SECRET_KEY]
+        airflow.api.set_variable(PAIR_VARIABLE, json.dumps({"current": live}))
+        story.step("Airflow: waiting for the rotation Dags")
+        for dag_id in (DAG_ID, PAIR_DAG_ID):
+            airflow.wait_for_dag(dag_id)
     except BaseException:
         airflow.stop()
         raise
     return airflow
 
 
-def _rotate(world: World, airflow: LocalAirflow, story: Story) -> bool:
-    """Trigger the Dag while events flow, and report; whether all is as it should be."""
-    story.step(f"{EVENTS_PER_SECOND:.0f} events a second flow from Featurebase to the receiver")
-    world.control("POST", "/clock", json={"speed": SPEED})
-    world.emit(per_second=EVENTS_PER_SECOND, seconds=EVENT_SECONDS)
-    airflow.api.unpause(DAG_ID)
-    run_id = airflow.api.trigger(DAG_ID, {"mode": "rotate", "reason": "make demo"})
-    story.step(f"Triggered {DAG_ID} through Airflow's REST API")
-    for task_id, state in airflow.api.follow(DAG_ID, run_id, seconds=RUN_SECONDS):
-        story.task(task_id, state)
-    state = airflow.api.run_state(DAG_ID, run_id)
-    story.step(f"The Dag run ended: {state}")
-    time.sleep(2)
-    world.stop_emitting()
-    wait_for("the delivery of every event", lambda: all(event["delivered"] for event in world.events()), seconds=30)
-    problems = _report(world, airflow, story, run_id)
-    if state != "success":
-        problems.append(f"the Dag run ended as {state}; read {airflow.home}/logs")
+def _rotate(world: World, pair: Receiver, airflow: LocalAirflow, story: Story) -> bool:
+    """Rotate by both strategies, and compare; whether all is as it should be."""
+    acts = [Act("refresh", DAG_ID, world.single), Act("overlap", PAIR_DAG_ID, pair)]
+    played = {act.strategy: act.play(world, airflow, story) for act in acts}
+    story.compare({strategy: figures for strategy, (figures, _) in played.items()})
+    story.step(SHORTENED)
+    problems = [problem for _, found in played.values() for problem in found]
     for problem in problems:
         story.step(f"[red]Not as it should be:[/red] {problem}")
-    _where_to_look(airflow, story)
+    _where_to_look(story)
     return not problems
 
 
-def _report(world: World, airflow: LocalAirflow, story: Story, run_id: str) -> list[str]:
-    """Print the report and return what is not as it should be."""
-    rotation: dict[str, Any] = airflow.api.xcom(DAG_ID, run_id, "report")
-    refreshes = world.refreshes()
-    if len(refreshes) != 1:
-        return [f"the secret was refreshed {len(refreshes)} times, not once; read {airflow.home}/logs"]
-    timeline = make_timeline(
-        world.events(), world.deliveries(), refreshed_at=refreshes[0]["at"], fingerprint=rotation["after"]
-    )
-    story.report(rotation=rotation, timeline=timeline, tasks=airflow.api.tasks(DAG_ID, run_id), speed=SPEED)
-    problems = []
-    if timeline.lost:
-        problems.append(f"{len(timeline.lost)} events were never accepted; read {FOLDER}/logs/receiver.log")
-    if rotation["outcome"] != "rotated":
-        problems.append(f"the outcome is {rotation['outcome']!r}: {rotation['advice']}")
-    if rotation["before"] == rotation["after"]:
-        problems.append("the secret did not change")
-    if any(one["fingerprint"] != rotation["after"] for one in rotation["stores"]):
-        problems.append("a store does not hold the new secret")
-    return problems
-
-
-def _where_to_look(airflow: LocalAirflow, story: Story) -> None:
+def _where_to_look(story: Story) -> None:
     story.console.print(
-        f"\nThe whole report is in the log of the task [bold]report[/bold]: {FOLDER.name}/airflow/logs\n"
+        f"\nThe whole reports are in the logs of the tasks [bold]report[/bold]: {FOLDER.name}/airflow/logs\n"
         f"The rotation file: {FOLDER.name}/rotation.yaml. The same with the UI left running: [bold]make up[/bold]"
     )
 
 
-def _stay(world: World, airflow: LocalAirflow, story: Story) -> None:
+def _stay(world: World, pair: Receiver, airflow: LocalAirflow, story: Story) -> None:
     story.console.rule("Left running")
     story.console.print(
         f"Airflow    {airflow.url}   login [bold]{USERNAME}[/bold]  password [bold]{airflow.password}[/bold]\n"
-        f"Dag        {airflow.url}/dags/{DAG_ID}\n"
+        f"Dags       {airflow.url}/dags/{DAG_ID}\n"
+        f"           {airflow.url}/dags/{PAIR_DAG_ID}\n"
         f"Sandbox    {world.url}   API key {API_KEY}   journal {world.url}/_sandbox/deliveries\n"
-        f"Receiver   {world.receiver_url}/received\n"
+        f"Receivers  {world.single.url}/received  {pair.url}/received\n"
         "Press Ctrl-C to stop all of it."
     )
     while True:

@@ -10,9 +10,12 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dev.demo.figures import Figures
     from dev.demo.timeline import Second, Timeline
 
 AROUND = 3
+FIRST_USE = {"refresh": "the refresh", "overlap": "the moment in which the new webhook was set active"}
+"""From which moment Featurebase signs with the new secret, by strategy."""
 
 
 class Story:
@@ -30,21 +33,55 @@ class Story:
         if state in ("running", "success", "failed", "up_for_retry", "deferred", "skipped", "upstream_failed"):
             self.console.print(f"    {task_id:<24} {state}")
 
+    def act(self, strategy: str) -> None:
+        """Begin a rotation by one strategy."""
+        self.console.rule(f"strategy: {strategy}")
+
     def report(
-        self, *, rotation: Mapping[str, Any], timeline: Timeline, tasks: Mapping[str, Mapping[str, Any]], speed: float
+        self,
+        strategy: str,
+        *,
+        rotation: Mapping[str, Any],
+        timeline: Timeline,
+        figures: Figures,
+        tasks: Mapping[str, Mapping[str, Any]],
+        speed: float,
     ) -> None:
-        """Print the report."""
-        self.console.rule("What happened")
+        """Print the report of one rotation."""
+        self.console.rule(f"What happened with strategy: {strategy}")
         self._secret(rotation)
-        self._seconds(timeline)
-        self._exposure(rotation, timeline)
+        self._seconds(timeline, FIRST_USE[strategy])
+        if strategy == "refresh":
+            self._exposure(rotation, timeline)
         self._tasks(tasks)
-        retries = f"Retries ran {speed:.0f} times faster than Featurebase's (1 min, 1 h, 6 h)."
-        self.console.print(
-            f"\n[bold]{timeline.emitted} events emitted, {timeline.accepted} accepted in the end, "
-            f"{len(timeline.lost)} lost.[/bold] First attempts refused with 401 in the exposure window: "
-            f"{timeline.refused}; accepted when the sandbox retried them. {retries}"
+        retried = (
+            f" Retries ran {speed:.0f} times faster than Featurebase's (1 min, 1 h, 6 h)." if figures.refused else ""
         )
+        self.console.print(
+            f"\n[bold]{figures.happened} events happened, {figures.happened - figures.lost} were accepted in the end, "
+            f"{figures.lost} lost.[/bold] Deliveries refused: {figures.refused}. Duplicates: {figures.duplicates}."
+            f"{retried}"
+        )
+
+    def compare(self, figures: Mapping[str, Figures]) -> None:
+        """Print the strategies side by side."""
+        self.console.rule("Side by side")
+        table = Table()
+        table.add_column("")
+        for strategy in figures:
+            table.add_column(f"strategy: {strategy}", justify="right")
+        rows = {
+            "events that happened": lambda one: str(one.happened),
+            "deliveries refused": lambda one: str(one.refused),
+            "events lost": lambda one: str(one.lost),
+            "duplicates": lambda one: str(one.duplicates),
+            "exposure": lambda one: one.exposure,
+            "API calls": lambda one: str(one.api_calls),
+            "duration of the run": lambda one: f"{one.seconds:.0f} s",
+        }
+        for title, cell in rows.items():
+            table.add_row(title, *(cell(one) for one in figures.values()))
+        self.console.print(table)
 
     def _secret(self, rotation: Mapping[str, Any]) -> None:
         self.console.print(
@@ -56,8 +93,8 @@ class Story:
             if facts:
                 self.console.print(f"{name:<14} {facts.get('result') or facts.get('kind')}: {facts['detail']}")
 
-    def _seconds(self, timeline: Timeline) -> None:
-        table = Table(title="\nEvents, by second from the refresh", title_justify="left", title_style="bold")
+    def _seconds(self, timeline: Timeline, first_use: str) -> None:
+        table = Table(title=f"\nEvents, by second from {first_use}", title_justify="left", title_style="bold")
         for column in ("second", "emitted", "accepted at once", "refused with 401", "retried and accepted"):
             table.add_column(column, justify="right")
         for row in _condensed(timeline.seconds):

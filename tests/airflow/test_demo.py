@@ -12,14 +12,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.airflow
-def test_the_demo_rotates_and_loses_nothing() -> None:
-    """It exits with 0 only if the secret was rotated, is in all stores, and every event was accepted."""
+def test_the_demo_rotates_by_both_strategies_and_loses_nothing() -> None:
+    """It exits with 0 only if both secrets were rotated and are in all stores, every event was accepted, and no
+    delivery was refused with overlap."""
     done = subprocess.run(
-        [sys.executable, "-m", "dev.demo"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "dev.demo"], cwd=ROOT, capture_output=True, text=True, timeout=420, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert " 0 lost." in done.stdout
-    assert "rotated (answered)" in done.stdout
+    assert done.stdout.count(" 0 lost.") == 2
+    assert done.stdout.count("rotated (answered)") == 2
+    rows = {cells[1].strip(): cells[2:4] for line in done.stdout.splitlines() if len(cells := line.split("│")) == 5}
+    refresh, overlap = (cell.strip() for cell in rows["deliveries refused"])
+    assert int(refresh) >= 0
+    assert int(overlap) == 0
+    assert int(rows["duplicates"][1]) > 0, "events flowed while both webhooks were active"
+    assert rows["exposure"][1].strip().startswith("0 (accepted ")
 
 
 @pytest.mark.airflow
