@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from tests.faults.cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED, READ_FAULTS, WRITE_FAULTS, Fault
 
@@ -22,7 +22,6 @@ class PairCall:
     :param when: which rule says how its faults end.
     :param half: whose webhook it is about; ``live`` is the one that delivers before the run.
     :param skip: which of that task's calls with this method and half it is, from 0.
-    :param after: what comes after the task in a run that fails first, where the call is made in failed runs only.
     """
 
     key: str
@@ -33,7 +32,6 @@ class PairCall:
     skip: int = 0
     method: str = "GET"
     suffix: str = ""
-    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def _reads(key: str, words: str, task: str, when: When, skips: tuple[int, int]) -> tuple[PairCall, PairCall]:
@@ -45,12 +43,26 @@ def _reads(key: str, words: str, task: str, when: When, skips: tuple[int, int]) 
     )
 
 
-REFRESH = PairCall("refresh", "rotate refreshes the standby: `POST /v2/webhooks/{standby}/secret`", "rotate", "refresh",
-                   "standby", method="POST", suffix="/secret")
-ACTIVATE = PairCall("activate", "activate sets the standby active: `PATCH /v2/webhooks/{standby}`", "activate",
-                    "activate", "standby", method="PATCH")
-PAUSE = PairCall("pause", "cut_over pauses the old webhook: `PATCH /v2/webhooks/{live}`", "cut_over", "moved", "live",
-                 method="PATCH")
+REFRESH = PairCall(
+    "refresh",
+    "rotate refreshes the standby: `POST /v2/webhooks/{standby}/secret`",
+    "rotate",
+    "refresh",
+    "standby",
+    method="POST",
+    suffix="/secret",
+)
+ACTIVATE = PairCall(
+    "activate",
+    "activate sets the standby active: `PATCH /v2/webhooks/{standby}`",
+    "activate",
+    "activate",
+    "standby",
+    method="PATCH",
+)
+PAUSE = PairCall(
+    "pause", "cut_over pauses the old webhook: `PATCH /v2/webhooks/{live}`", "cut_over", "moved", "live", method="PATCH"
+)
 CALLS = (
     *_reads("plan", "preflight reads the pair", "preflight", "before", (0, 0)),
     PairCall("compare", "rotate compares the standby with the plan: `GET` of the standby", "rotate", "before",
@@ -119,9 +131,3 @@ ALLOWED: dict[When, dict[str, tuple[str, ...]]] = {
 def allowed(call: PairCall, fault: Fault) -> tuple[str, ...]:
     """How the Dag run may end."""
     return (DONE,) if fault.effect == "harmless" else ALLOWED[call.when][fault.effect]
-
-
-def shared_run_of(test_id: str) -> str | None:
-    """The call on whose run this test goes on, where there is one."""
-    call, dash, _ = test_id.partition("test_pair_call[")[2].partition("-")
-    return f"pair {call}" if dash and call in {call.key for call in CALLS if call.task not in FRESH} else None

@@ -12,6 +12,7 @@ from featurebase_provider.featurebase.signing_secret import fingerprint_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from featurebase_provider.sandbox.journal import Attempt
     from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
     from tests.faults.pair_world import FaultyPair
 
@@ -102,23 +103,31 @@ class PairJudge:
         assert self.broken == [], self.broken
         refused = [
             f"{self._name(one.webhook_id)}: {one.status_code or one.error}"
-            for one in self._world.sandbox.state.journal.attempts[self._attempts :]
+            for one in self._tried()
             if one.status_code not in (200, None) and one.fingerprint not in self._theirs
         ]
         assert refused == [], refused
         assert len(self.lost()) <= lost, f"{len(self.lost())} events were lost"
 
     def lost(self) -> set[int]:
-        """The emissions so far of which no event is delivered in the end."""
+        """The emissions so far of which no event is delivered in the end, although it was not a person's doing.
+
+        That is: there was an active webhook, and no attempt was refused after a refresh by hand.
+        """
         events = self._world.sandbox.state.journal.events
         so_far = len(events)
         give_up = time.monotonic() + DELIVERY_SECONDS
         while True:
-            mine = events[self._events : so_far]
-            left = {event.emission for event in mine} - {event.emission for event in mine if event.delivered}
+            refused = {one.event_id for one in self._tried() if one.fingerprint in self._theirs}
+            mine = [one for one in events[self._events : so_far] if one.webhook_id is not None]
+            left = {one.emission for one in mine}
+            left -= {one.emission for one in mine if one.delivered or one.id in refused}
             if not left or time.monotonic() > give_up:
                 return left
             time.sleep(0.02)
+
+    def _tried(self) -> list[Attempt]:
+        return self._world.sandbox.state.journal.attempts[self._attempts :]
 
     def _actives(self) -> list[Webhook]:
         return [webhook for webhook in self._world.sandbox.state.webhooks.all() if webhook.status == "active"]

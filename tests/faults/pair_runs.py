@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.faults.cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED
 from tests.faults.pair_calls import TAKEN_BACK
 from tests.faults.runs import ADVICE, normalised
 
+LONG = timedelta(hours=9)
+"""After this no delivery that was signed before is tried again, and ``previous_for`` is over."""
+
 if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
     from tests.faults.pair_world import FaultyPair
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
@@ -34,7 +40,9 @@ def bring_home(airflow: InProcessAirflow, run: Run, outcome: str) -> None:
     if outcome == TAKEN_BACK:
         airflow.clear(run, ALL_AFTER_PREFLIGHT)
         return
-    airflow.clear(run, [task for task, state in run.states.items() if state in ("failed", "upstream_failed")] + ["report"])
+    airflow.clear(
+        run, [task for task, state in run.states.items() if state in ("failed", "upstream_failed")] + ["report"]
+    )
 
 
 def check_home(run: Run, world: FaultyPair) -> None:
@@ -60,6 +68,17 @@ def check_taken_back(run: Run, world: FaultyPair) -> None:
             assert place.previous == standby
             assert label in said or "may still be in the stores" in said, said
     check_no_secret(run, world)
+
+
+def check_drained(airflow: InProcessAirflow, dag: DAG, world: FaultyPair) -> None:
+    """After the drain no store holds the secret of a half that does not deliver."""
+    (live,) = (webhook for webhook in world.sandbox.state.webhooks.all() if webhook.status == "active")
+    for _ in range(2):
+        world.wait(LONG)
+        run = airflow.start(dag, {"mode": "distribute"})
+        assert run.state == "success", run.errors
+    assert [place.slots for place in world.places] == [(live.secret, None)] * len(world.places)
+    world.judge.check()
 
 
 def check_no_secret(run: Run, world: FaultyPair) -> None:

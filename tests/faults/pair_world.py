@@ -8,11 +8,11 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featurebase_provider.sandbox.behaviour import Behaviour
 from tests.faults.cases import GRACE_SECONDS, TIMEOUT_SECONDS
 from tests.faults.pair_judge import PairJudge
 from tests.faults.store import PLACES, Place, Slots
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 RECORDS = "featurebase_rotation__"
 PER_SECOND = 5.0
-LONG = timedelta(hours=9)
-"""After this no delivery that was signed before is tried again, and ``previous_for`` is over."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class FaultyPair(PairWorld):
         self.judge.watch(self.sandbox.state.webhooks)
         for half in self.ids:
             self.webhook_of(half).timeout_ms = 10_000  # a busy machine must not fail a delivery
-        self.behave(pause_after=0)
-        self.control("POST", "/events", topic=TOPIC, count=100_000, per_second=PER_SECOND)
+        self.behave_as_usual()
+        self.emit_steadily()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,11 +163,26 @@ class FaultyPair(PairWorld):
             self.airflow.delete_variable(key)
         for key, value in state.records.items():
             self.airflow.set_variable(key, value)
+        self.emit_steadily()
         with self.by_hand():
             for place, slots in zip(self.places, state.slots, strict=True):
                 place.put(*slots)
             self.judge.put_back(self.sandbox.state.webhooks, state.webhooks)
         self.judge.begin()
+
+    def act(self, act: str, half: str) -> None:
+        """What a person can do to a half."""
+        path = f"/v2/webhooks/{half}"
+        if act == "refresh":
+            self.api("POST", f"{path}/secret")
+        elif act == "delete":
+            self.api("DELETE", path)
+        else:
+            self.api("PATCH", path, json={"status": {"pause": "paused", "activate": "active"}[act]})
+
+    def behave_as_usual(self) -> None:
+        """Set every switch back."""
+        self.control("POST", "/behaviour", **{**Behaviour().model_dump(mode="json"), "pause_after": 0})
 
     def begin_case(self) -> None:
         """From here on counts what is new."""
@@ -193,12 +206,16 @@ class FaultyPair(PairWorld):
         """Whether the deliveries have begun to move."""
         return self.statuses != ["active", "paused"]
 
+    def emit_steadily(self) -> None:
+        """Let events happen from now on."""
+        self.control("DELETE", "/events")
+        self.control("POST", "/events", topic=TOPIC, count=100_000, per_second=PER_SECOND)
+
     def deliver_late(self) -> None:
         """Let the half that was set active have delivered nothing yet: events take a while from now on."""
-        self.control("DELETE", "/events")
         self.behave(delivery_lag=1.5)
+        self.emit_steadily()
         self.webhook_of(self.standby_id).health.last_success_at_ms = None
-        self.control("POST", "/events", topic=TOPIC, count=100_000, per_second=PER_SECOND)
 
     @contextmanager
     def noting_tasks(self, seen: dict[str, list[tuple[str, str]]]) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,61 +19,30 @@ from tests.faults.pair_runs import (
     outcome_of_pair,
 )
 from tests.faults.pair_store_faults import FAULTS, MEMORY_FAULTS, PairStoreFault
-from tests.faults.pair_world import FaultyPair, State
 from tests.faults.runs import Row, message_of
-from tests.faults.store_faults import STORE_TIMEOUT, late_writers
+from tests.faults.store_faults import late_writers
 from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow.sdk import DAG
-
-    from tests.world.in_process_airflow import InProcessAirflow
+    from tests.faults.pair_stage import PairStage
 
 SHORT = ("theirs_during", "down_activate", "plan_at_rotate", "activated_unwritten", "paused_once")
 
 
-class Shared:
-    """A pair and its Dag, on which the cases follow each other."""
-
-    def __init__(self, world: FaultyPair) -> None:
-        stores = world.entry_of_pair()["stores"]
-        stores[0]["timeout"] = STORE_TIMEOUT
-        self.world = world
-        self.dag: DAG = world.load(stores=stores)
-        self._begin: State = world.snapshot()
-
-    def begin(self) -> FaultyPair:
-        """Bring everything back to what it was at first."""
-        place = self.world.place
-        place.down = place.read_only = False
-        place.shows, place.before, place.after = None, {}, {}
-        self.world.put_back(self._begin)
-        self.world.begin_case()
-        return self.world
-
-
-@pytest.fixture(scope="module")
-def shared(airflow: InProcessAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    with ExitStack() as stack:
-        yield Shared(stack.enter_context(FaultyPair(airflow, tmp_path_factory.mktemp("pair"))))
-
-
 @pytest.mark.parametrize(
-    "fault", [fault for fault in (*FAULTS, *MEMORY_FAULTS) if IS_FULL or fault.key in SHORT], ids=lambda fault: fault.key
+    "fault",
+    [fault for fault in (*FAULTS, *MEMORY_FAULTS) if IS_FULL or fault.key in SHORT],
+    ids=lambda fault: fault.key,
 )
-def test_pair_store_or_memory(
-    airflow: InProcessAirflow, shared: Shared, fault: PairStoreFault | MemoryFault
-) -> None:
+def test_pair_store_or_memory(pair_stage: PairStage, fault: PairStoreFault | MemoryFault) -> None:
     """The rules of a pair hold; the message says what to do, and once the store is mended that brings the run home."""
-    world = shared.begin()
-    run = airflow.start(shared.dag, pause_after=fault.pause_after) if fault.pause_after else None
+    world = pair_stage.begin()
+    run = pair_stage.airflow.start(pair_stage.dag, pause_after=fault.pause_after) if fault.pause_after else None
     if isinstance(fault, PairStoreFault):
         fault.begin(world)
     trouble = outage(fault, world) if isinstance(fault, MemoryFault) else nullcontext()  # type: ignore[arg-type]
     with trouble as asked:
-        run = airflow.go_on(run) if run is not None else airflow.start(shared.dag)
+        run = pair_stage.airflow.go_on(run) if run is not None else pair_stage.airflow.start(pair_stage.dag)
         for thread in late_writers(world.place):
             thread.join(30)
     assert asked is None or asked, "no record was asked for"
@@ -89,7 +58,7 @@ def test_pair_store_or_memory(
     elif outcome == TAKEN_BACK:
         check_taken_back(run, world)
     if outcome in (TAKEN_BACK, BY_HAND):
-        bring_home(airflow, run, outcome)
+        bring_home(pair_stage.airflow, run, outcome)
     if outcome != NOT_STARTED:
         check_home(run, world)
     world.judge.check()
