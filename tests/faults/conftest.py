@@ -12,6 +12,7 @@ from tests.world.airflow_home import own_home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.faults.pair_stage import PairStage
     from tests.faults.runs import FaultyWorld
     from tests.world.in_process_airflow import InProcessAirflow
 
@@ -52,3 +53,14 @@ def world(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[FaultyWorld]:
 
     with FaultyWorld(airflow, tmp_path) as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def pair_stage(airflow: InProcessAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairStage]:
+    """A pair and its Dag, for all cases of a pair."""
+    from tests.faults.pair_stage import PairStage
+    from tests.faults.pair_world import FaultyPair
+    from tests.faults.store_faults import STORE_TIMEOUT
+
+    with FaultyPair(airflow, tmp_path_factory.mktemp("pair")) as world:
+        yield PairStage(airflow, world, timeout=STORE_TIMEOUT)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Operation = Literal["arm", "read", "prove", "write"]
+Slots = tuple[str | None, str | None]
+"""The current and the previous value."""
 
 ENTRY_POINTS = "[featurebase_provider.stores]\nscripted = tests.faults.store:ScriptedStore\n"
 METADATA = "Metadata-Version: 2.1\nName: scripted-store\nVersion: 1.0\n"
@@ -30,38 +32,53 @@ class Place:
     """Where one scripted store writes.
 
     :param conditional: whether a write notices that the value changed since it was read.
+    :param previous: the second slot, where the store keeps two secrets.
     """
 
     value: str | None = None
+    previous: str | None = None
     conditional: bool = True
     version: int = 0
     history: list[str | None] = field(default_factory=list)
     """What the store wrote here, oldest first; not what others put."""
-    shows: Callable[[str | None], str | None] | None = None
-    """What reading shows instead of the value."""
+    on_change: Callable[[Place], None] | None = None
+    """Told of each change, by the store or by others, once it is readable."""
+    theirs: bool = False
+    """Whether the change that :attr:`on_change` is told of was made by others."""
+    shows: Callable[[Slots], Slots] | None = None
+    """What reading shows instead of both slots."""
     down: bool = False
     read_only: bool = False
     before: dict[Operation, deque[Callable[[], None]]] = field(default_factory=dict)
     after: dict[Operation, deque[Callable[[], None]]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, value: str | None) -> None:
+    @property
+    def slots(self) -> Slots:
+        """Both slots."""
+        return self.value, self.previous
+
+    def put(self, value: str | None, previous: str | None = None) -> None:
         """Write, as somebody else would."""
         with self.lock:
-            self._put(value)
+            self.theirs = True
+            self._put(value, previous)
 
-    def put_if(self, value: str | None, held: object) -> bool:
+    def put_if(self, value: str | None, previous: str | None, held: object) -> bool:
         """Write if the place still is as it was read, where it can tell."""
         with self.lock:
             if self.conditional and held != self.version:
                 return False
-            self._put(value)
+            self.theirs = False
             self.history.append(value)
+            self._put(value, previous)
             return True
 
-    def _put(self, value: str | None) -> None:
-        self.value = value
+    def _put(self, value: str | None, previous: str | None) -> None:
+        self.value, self.previous = value, previous
         self.version += 1
+        if self.on_change is not None:
+            self.on_change(self)
 
     def then(self, when: dict[Operation, deque[Callable[[], None]]], operation: Operation) -> None:
         """Do what the script says of this operation's next call."""
@@ -77,14 +94,20 @@ class ScriptedStore(StoreConfig):
     """A place of this process.
 
     :param place: its name in :data:`PLACES`.
+    :param previous_secret: whether it keeps two secrets.
     """
 
     type: Literal["scripted"] = "scripted"
     place: str
+    previous_secret: bool = False
 
     @property
     def target(self) -> str:
         return f"scripted:{self.place}"
+
+    @property
+    def previous_target(self) -> str | None:
+        return f"{self.target}#previous" if self.previous_secret else None
 
     def arm(self) -> ArmedStore:
         return _Armed(self.full_name, PLACES[self.place])
@@ -106,8 +129,9 @@ class _Armed(ArmedStore):
 
     def read(self) -> StoredValue:
         self._begin("read")
-        value = self._place.value if self._place.shows is None else self._place.shows(self._place.value)
-        held = StoredValue(secret_or_none(value), version=self._place.version)
+        slots = self._place.slots if self._place.shows is None else self._place.shows(self._place.slots)
+        value, previous = map(secret_or_none, slots)
+        held = StoredValue(value, previous=previous, version=self._place.version)
         self._end("read")
         return held
 
@@ -115,7 +139,8 @@ class _Armed(ArmedStore):
         self._begin("write")
         if self._place.read_only:
             raise self._refusal()
-        if not self._place.put_if(pair.current.reveal(), held.version):
+        previous = pair.previous.reveal() if pair.previous is not None else None
+        if not self._place.put_if(pair.current.reveal(), previous, held.version):
             raise StoreConflict(self.name, "it changed since it was read; nothing was written", "A retry reads again")
         self._end("write")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.runs import FaultyWorld
-    from tests.faults.store import Place
+    from tests.faults.store import Place, Slots
 
 THEIRS = "whsec_by_somebody_else_00112233445566"
 STORE_TIMEOUT = 0.5 * PACE
@@ -113,23 +113,23 @@ def slow(world: FaultyWorld) -> None:
 def shows_old(world: FaultyWorld) -> None:
     """From now on it shows what it held before the run."""
     first = world.issued[0]
-    world.place.shows = lambda _: first
+    world.place.shows = lambda _: (first, None)
 
 
 def shows_old_twice(world: FaultyWorld) -> None:
     """It shows what it held before the run to the next two reads."""
     first, left = world.issued[0], [2]
 
-    def shown(value: str | None) -> str | None:
+    def shown(slots: Slots) -> Slots:
         left[0] -= 1
-        return first if left[0] >= 0 else value
+        return (first, None) if left[0] >= 0 else slots
 
     world.place.shows = shown
 
 
 def shows_theirs(world: FaultyWorld) -> None:
     """From now on it shows a value of somebody else."""
-    world.place.shows = lambda _: THEIRS
+    world.place.shows = lambda _: (THEIRS, None)
 
 
 def once(when: str, what: Callable[[FaultyWorld], None], times: int = 1) -> Callable[[FaultyWorld], None]:

@@ -114,7 +114,7 @@ class CutOverOperator(FeaturebaseOperator):
         with self.hook.get_conn() as client:
             records = recall_pair(self, context, plan.host, self.webhook_ids)
             watch = self._watch(context, client, plan, records, watched)
-            source = records.source(client, plan, self.previous_for, now=client.clock.now)
+            source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
             steps = CutOverSteps(
                 client, plan, records.memory, source, records.rule(plan), watch, client.clock.now, self.log.info
             )

@@ -73,7 +73,8 @@ class PairReportOperator(RotationReportOperator):
                         now=client.clock.now,
                         say=self.log.warning,
                     )
-                pair = records.source(client, plan, self.previous_for, now=client.clock.now).reader.read()
+                source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
+                pair = source.reader.read()
                 statuses = {webhook.id: one_line(webhook.status, 20) for webhook in pair.webhooks}
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)

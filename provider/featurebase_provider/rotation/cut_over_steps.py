@@ -32,6 +32,11 @@ CONFIRM_SECONDS = 1.0
 
 _BOTH_IN_STORES = "The stores hold both secrets, so no delivery is refused"
 
+_FIND_OUT = (
+    "Find out who intervened. Then set the webhook that is to deliver active, and pause the other one, or trigger the "
+    "Dag with mode=revert or mode=distribute"
+)
+
 
 class MovesDeliveries(ReadsWebhooks, Protocol):
     """The part of the Featurebase client that moves deliveries from one webhook to another."""
@@ -112,9 +117,10 @@ class CutOverSteps:
         if step.kind == "restore_old":
             self._set(self.watch.cut_over.old, "active")
             raise CutOverStopped(
-                self.plan.webhook_id, f"{step.why}. That one was set active again and delivers. {_BOTH_IN_STORES}"
+                self.plan.webhook_id,
+                f"{step.why}. That one was set active again and delivers. {_BOTH_IN_STORES}. {_FIND_OUT}",
             )
-        raise CutOverStopped(self.plan.webhook_id, step.why)
+        raise CutOverStopped(self.plan.webhook_id, f"{step.why}. {_FIND_OUT}")
 
     def result(self, detail: str) -> dict[str, Any]:
         """What the task leaves for the report."""
@@ -130,6 +136,16 @@ class CutOverSteps:
             "polls": watch.polls,
             "refused": watch.refused,
         }
+
+    def _delivers(self, webhook_id: str) -> bool:
+        """Whether a half is active; one read that says no is not believed."""
+        for last in (False, True):
+            shown = self._read().get(webhook_id)
+            if shown is not None and shown.status == ACTIVE:
+                return True
+            if not last:
+                self.clock.sleep(CONFIRM_SECONDS)
+        return False
 
     def _read(self) -> Pair:
         return self.source.reader.read()
@@ -156,14 +172,12 @@ class CutOverSteps:
         keep_move(self.memory, "paused", Move.of(self.plan, old, at, done=False))
         self.watch.paused_by_us = True
         self._set(old, "paused")
-        pair = self._read()
-        shown = pair.get(new)
-        if shown is None or shown.status != ACTIVE:
+        if not self._delivers(new):
             self._set(old, "active")
             raise CutOverStopped(
                 self.plan.webhook_id,
                 f"webhook {new} stopped delivering in the moment in which webhook {old} was paused, so {old} was set "
-                f"active again and delivers. {_BOTH_IN_STORES}",
+                f"active again and delivers. {_BOTH_IN_STORES}. {_FIND_OUT}",
             )
         self._record_paused(old, at)
         return {**self.result(why), "paused_at": at}
@@ -172,8 +186,7 @@ class CutOverSteps:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new
         at = self.now().isoformat()
         self._set(new, "paused")
-        shown = self._read().get(old)
-        if shown is None or shown.status != ACTIVE:
+        if not self._delivers(old):
             self._set(new, "active")
             raise CutOverUnread(
                 self.plan.webhook_id,
@@ -209,6 +222,6 @@ class CutOverSteps:
             state = "gone" if shown is None else repr(shown.status)
             raise CutOverUnread(
                 self.plan.webhook_id,
-                f"{problem}Featurebase shows webhook {webhook_id} as {state} after it was set {status}. A retry looks "
-                "again",
+                f"{problem}Featurebase shows webhook {webhook_id} as {state} after it was set {status}. "
+                f"{_BOTH_IN_STORES}. A retry looks again",
             )

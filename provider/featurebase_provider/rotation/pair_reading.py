@@ -28,18 +28,22 @@ class PairReader:
     :param ids: the ids of both, in the order of the rotation file.
     :param orders: what is known about the order of each half's secrets, by id in lower case. A secret of one half never
         makes a read of the other stale.
+    :param planned: ids in lower case of the halves that the run's plan saw. A single 404 must not make a store lose the
+        secret of a half that delivers, so a planned half that is missing ends the read.
     :param patience: seconds to keep reading while the responses are stale.
     """
 
     api: ReadsWebhooks
     ids: tuple[str, str]
     orders: Mapping[str, SecretOrder]
+    planned: frozenset[str] = frozenset()
     patience: float = 30.0
     clock: Clock = SYSTEM_CLOCK
 
     def read(self) -> Pair:
         """Read both halves; one that no longer exists is missing.
 
+        :raises WebhookNotFound: a half that the plan saw does not exist.
         :raises StaleRead: every response was stale.
         :raises SecretMissing: a response had no secret.
         :raises ApiError: Featurebase could not be read.
@@ -57,7 +61,8 @@ class PairReader:
                     )
                 )
             except WebhookNotFound:
-                continue
+                if webhook_id.lower() in self.planned:
+                    raise
         return Pair.of(self.ids, found)
 
     def take(self, webhook: Webhook) -> None:

@@ -70,7 +70,7 @@ class PairRecords:
         :param now: server time.
         :param patience: see :class:`~.pair_reading.PairReader`.
         """
-        return PairReader(api, self._ids, self.orders(now), patience, self.clock)
+        return PairReader(api, self._ids, self.orders(now), patience=patience, clock=self.clock)
 
     def source(
         self,
@@ -82,6 +82,7 @@ class PairRecords:
         rotated: RotationOutcome | None = None,
         own_order: SecretOrder | None = None,
         take_back: bool = False,
+        may_miss: bool = False,
     ) -> PairSource:
         """What stores must hold by this plan.
 
@@ -89,12 +90,15 @@ class PairRecords:
         :param rotated: rotate's result in this Dag run.
         :param own_order: the order of the secrets of the half that the plan is about, if the caller has its own.
         :param take_back: see :class:`~.pair_reading.PairSource`.
+        :param may_miss: whether the caller decides what it means if a half is missing that the plan saw.
         """
+        tolerant = may_miss or plan.is_emergency or plan.pair is None
+        planned = frozenset(() if tolerant else pair_of(plan).webhooks)
         own, orders = plan.webhook_id.lower(), self.orders(now())
         if own in orders:
             orders[own] = own_order or order_of(plan, rotated, self.histories[own], now())
         return PairSource(
-            PairReader(api, self._ids, orders, clock=self.clock),
+            PairReader(api, self._ids, orders, planned, clock=self.clock),
             plan,
             self.moves,
             previous_for,

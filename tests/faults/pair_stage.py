@@ -1,0 +1,85 @@
+"""A pair and its Dag, on which cases follow each other: before each, everything is as it was before a task of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults.pair_calls import FRESH
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from tests.faults.cases import Fault
+    from tests.faults.pair_calls import PairCall
+    from tests.faults.pair_world import FaultyPair, State
+    from tests.world.in_process_airflow import InProcessAirflow, Run
+
+
+class PairStage:
+    """One pair, one Dag, and one run of it that has ended well, for the cases that go on with its later tasks.
+
+    :param timeout: seconds that a call of the first store may take.
+    """
+
+    def __init__(self, airflow: InProcessAirflow, world: FaultyPair, *, timeout: float) -> None:
+        self.airflow, self.world = airflow, world
+        stores = world.entry_of_pair()["stores"]
+        stores[0]["timeout"] = timeout
+        self.dag: DAG = world.load(stores=stores)
+        self.order = list(self.dag.task_dict)
+        self._begin: State = world.snapshot()
+        self._before: dict[str, State] = {}
+        self._ended: Run | None = None
+
+    def begin(self) -> FaultyPair:
+        """Bring everything back to what it was at first."""
+        return self._put_back(self._begin)
+
+    def play(self, call: PairCall, fault: Fault) -> Run:
+        """A Dag run in which the call goes wrong: before the refresh in every try, later on once."""
+        world = self.world
+        if call.task in FRESH:
+            self.begin()
+            run = self.airflow.start(self.dag, pause_after="preflight") if call.task == "rotate" else None
+            world.begin_case()
+            self._put_up(call, fault)
+            return self.airflow.go_on(run) if run is not None else self.airflow.start(self.dag)
+        ended = self._ended or self._end()
+        self._put_back(self._before[call.task])
+        if call.when == "poll":
+            world.deliver_late()
+        self._put_up(call, fault)
+        changes_what_follows = fault.effect in ("refused", "lost", "late")
+        return self.airflow.clear(ended, self._from(call.task) if changes_what_follows else [call.task])
+
+    def _from(self, task: str) -> list[str]:
+        return self.order[self.order.index(task) :]
+
+    def _end(self) -> Run:
+        """Make the run, and keep what everything was like before each of its tasks."""
+        self.begin()
+        run = self.airflow.start(self.dag, pause_after="preflight")
+        for done, following in zip(self.order, self.order[1:], strict=False):
+            if done != "preflight":
+                self.airflow.go_on(run, pause_after=done)
+            self._before[following] = self.world.snapshot()
+        self.airflow.go_on(run)
+        assert run.state == "success", run.errors
+        self._ended = run
+        return run
+
+    def _put_back(self, state: State) -> FaultyPair:
+        place = self.world.place
+        place.down = place.read_only = False
+        place.shows, place.before, place.after = None, {}, {}
+        self.world.control("DELETE", "/faults")
+        self.world.behave_as_usual()
+        self.world.put_back(state)
+        self.world.begin_case()
+        return self.world
+
+    def _put_up(self, call: PairCall, fault: Fault) -> None:
+        how = {"method": call.method, "half": call.half, "suffix": call.suffix}
+        self.world.put_up(**how, skip=call.skip, **fault.how)
+        if call.when == "before" and fault.effect == "passing":  # the next try's first such call fails too
+            self.world.put_up(**how, **fault.how)

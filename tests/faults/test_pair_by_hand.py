@@ -1,0 +1,114 @@
+"""A person changes a half of a pair between any two tasks of a run: nothing is lost by the run's doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.pair_runs import check_drained, check_no_secret
+from tests.faults.table import IS_FULL
+
+if TYPE_CHECKING:
+    from tests.faults.pair_stage import PairStage
+
+GAPS = ("preflight", "rotate", "distributed", "probe", "activate", "cut_over")
+"""The tasks after which a person does something."""
+ACTS = ("refresh", "pause", "activate", "delete")
+HALVES = ("live", "standby")
+CASES = [(gap, act, half) for gap in GAPS for act in ACTS for half in HALVES]
+SHORT = [("rotate", "refresh", "live"), ("activate", "pause", "standby"), ("distributed", "delete", "live")]
+
+
+@pytest.mark.parametrize(("gap", "act", "half"), CASES if IS_FULL else SHORT)
+def test_a_person_changes_a_half(pair_stage: PairStage, gap: str, act: str, half: str) -> None:
+    """The run breaks no rule; in the end the stores hold the secret of what delivers, and what a person set stays."""
+    world = pair_stage.begin()
+    run = pair_stage.airflow.start(pair_stage.dag, pause_after=gap)
+    with world.by_hand():
+        world.act(act, world.half(half))
+    left = world.statuses
+    pair_stage.airflow.go_on(run)
+
+    world.judge.check()
+    check_no_secret(run, world)
+    assert run.states["report"] == "success", run.errors
+    if "active" not in left:
+        assert "active" not in world.statuses, "what a person paused was set active"
+        assert run.state == "failed"
+    if act == "pause" and left.count("paused") and gap in ("activate", "cut_over"):
+        paused = world.ids.index(world.half(half))
+        assert world.statuses[paused] == "paused", "what a person paused was set active"
+    healing = pair_stage.airflow.start(pair_stage.dag, {"mode": "distribute"})
+    if world.sandbox.state.webhooks.all():
+        assert healing.state == "success", healing.errors
+        needed = {webhook.secret for webhook in world.sandbox.state.webhooks.all() if webhook.status == "active"}
+        for place in world.places:
+            assert needed <= set(place.slots), "a store lacks the secret of a webhook that delivers"
+    world.judge.check()
+    if act == "refresh" and world.statuses.count("active") == 1:
+        check_drained(pair_stage.airflow, pair_stage.dag, world)
+
+
+@pytest.mark.parametrize("gap", [*GAPS, "outcome"] if IS_FULL else ["probe", "cut_over"])
+def test_revert_works_at_any_point(pair_stage: PairStage, gap: str) -> None:
+    """A run that is left where it is can be taken back: the old half delivers, and no delivery is refused."""
+    world = pair_stage.begin()
+    live = world.secret_of(world.webhook_id)
+    run = pair_stage.airflow.start(pair_stage.dag, pause_after=gap)
+    back = pair_stage.airflow.start(pair_stage.dag, {"mode": "revert"})
+    if gap == "preflight":
+        assert run.state == "running"
+    assert back.state == "success", back.errors
+    assert world.statuses == ["active", "paused"]
+    assert [place.value for place in world.places] == [live, live]
+    pair_stage.airflow.go_on(run)
+    assert world.statuses == ["active", "paused"], "a run that was overtaken moved the deliveries"
+    world.judge.check()
+    check_no_secret(back, world)
+    check_drained(pair_stage.airflow, pair_stage.dag, world)
+
+
+SWITCHES = {
+    "event_ids": {"event_ids": "shared"},
+    "delivery_lag": {"delivery_lag": 2.0},
+    "matched": {"delivery_lag": 2.0, "matched": "delivery"},
+    "config_cache": {"config_cache": 4.0},
+    "pausing": {"pausing": "keeps", "delivery_lag": 2.0},
+    "same_url": {"same_url": "refused"},
+    "stays": {"updated_at": "stays", "timestamps": "seconds"},
+    "stale": {"stale_share": 0.3, "seed": 3},
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES if IS_FULL else ["matched", "config_cache"])
+def test_what_featurebase_does_not_document(pair_stage: PairStage, switch: str) -> None:
+    """A run and the way back, whichever way Featurebase works: nothing refused, nothing lost."""
+    world = pair_stage.begin()
+    world.behave(**SWITCHES[switch])
+    try:
+        run = pair_stage.airflow.start(pair_stage.dag)
+        assert run.state == "success", run.errors
+        assert world.statuses == ["paused", "active"]
+        world.judge.check()
+        back = pair_stage.airflow.start(pair_stage.dag, {"mode": "revert"})
+        assert back.state == "success", back.errors
+        assert world.statuses == ["active", "paused"]
+        world.judge.check()
+    finally:
+        world.behave_as_usual()
+
+
+def test_a_paused_webhook_that_can_not_be_refreshed(pair_stage: PairStage) -> None:
+    """Then there is no overlap: the run ends before anything changed, and says so."""
+    world = pair_stage.begin()
+    world.behave(refresh_paused="refused")
+    try:
+        run = pair_stage.airflow.start(pair_stage.dag)
+    finally:
+        world.behave_as_usual()
+    assert run.state == "failed"
+    assert not world.has_changed
+    assert run.report["outcome"] == "nothing_changed"
+    assert "400" in run.error("rotate")
+    world.judge.check()
