@@ -16,7 +16,9 @@ from tests.properties.stepping import Try
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Kind = Literal["normal", "distribute", "emergency"]
+    from featurebase_provider.featurebase.models import Webhook
+
+Kind = Literal["normal", "distribute", "emergency", "revert", "dry_run"]
 
 
 @dataclass
@@ -63,6 +65,7 @@ class TaskTry(Try):
 
     :param orphan: Airflow lost sight of it: it goes on, and its result is looked at by nobody.
     :param read: fingerprint that it read last from Featurebase.
+    :param reads: for a pair, the webhooks as it read them last, by id.
     :param read_stale: whether that was not the truth any more.
     :param unready: a store that it could not arm.
     :param asked_log: whether it has read Featurebase's audit log; ``saw_a_refresh``: since the plan, in that log.
@@ -77,6 +80,7 @@ class TaskTry(Try):
         self.dag_run, self.task = dag_run, task
         self.orphan = False
         self.read: str | None = None
+        self.reads: dict[str, Webhook] = {}
         self.read_stale = False
         self.unready: str | None = None
         self.asked_log = self.saw_a_refresh = False

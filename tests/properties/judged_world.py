@@ -176,6 +176,9 @@ class JudgedStore(MemoryStore):
         if self.arm_script:
             running.unready = self.label
             raise self.arm_script.pop(0)
+        return self.armed_by(running)
+
+    def armed_by(self, running: TaskTry) -> JudgedArmed:
         return JudgedArmed(self, running)
 
     def put(self, value: str | None) -> None:
@@ -229,7 +232,7 @@ class JudgedArmed(ArmedMemory):
         _take(store.write_script)
         if store.conditional and held.version != store.version:
             raise StoreConflict(self.name, "it changed since it was read; nothing was written")
-        self._judge(pair, held)
+        self.judge_write(pair, held)
         if not store.conditional:  # what came after the reading is lost: nothing can tell such a store's writer
             store.judge.foreign.pop(store.label, None)
         store.value, store.previous = pair.current, pair.previous
@@ -244,7 +247,7 @@ class JudgedArmed(ArmedMemory):
     def close(self) -> None:
         self.store.closed += 1
 
-    def _judge(self, pair: SecretPair, held: StoredValue) -> None:
+    def judge_write(self, pair: SecretPair, held: StoredValue) -> None:
         store, judge, running = self.store, self.store.judge, self.running
         assert isinstance(store.featurebase, JudgedFeaturebase)
         age, of_held = store.featurebase.age_of(pair.current), store.featurebase.age_of(held.current)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.all_stores import StoreOutcome, rule_for
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.current import read_current
-from featurebase_provider.rotation.errors import PlanUnreadable, RefreshRefused, StoresNotReady
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
-from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
@@ -27,16 +27,41 @@ from tests.world.fakes import START, WEBHOOK_ID, DictMemory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODES: dict[Kind, Mode] = {"normal": "rotate", "distribute": "distribute", "emergency": "emergency"}
+    from featurebase_provider.rotation.one_store import WriteRule
+
+MODES: dict[Kind, Mode] = {
+    "normal": "rotate",
+    "distribute": "distribute",
+    "emergency": "emergency",
+    "revert": "revert",
+    "dry_run": "dry_run",
+}
 HOST = "https://do.featurebase.app"
 
 
 class SteppedMemory(DictMemory):
-    """Airflow's Variables: others may go on before each read; a write follows its own read at once."""
+    """Airflow's Variables: others may go on before each read and after each write; a write follows its own read.
+
+    :param script: what becomes of the next calls: an outage, or (False) nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script: deque[bool] = deque()
 
     def read(self, name: str) -> str | None:
         stop_here()
+        self._may_fail(name)
         return super().read(name)
+
+    def write(self, name: str, text: str) -> None:
+        self._may_fail(name)
+        super().write(name, text)
+        stop_here()
+
+    def _may_fail(self, name: str) -> None:
+        if current_try() is not None and self.script and self.script.popleft():
+            raise MemoryUnknown(WEBHOOK_ID, name, "could not be read or written: no answer")
 
 
 class Tasks:
@@ -181,14 +206,8 @@ class Tasks:
         return self.reports[-1]
 
     def rule(self, plan: RotationPlan, history: History, *also_known: str) -> WriteRule:
-        return WriteRule(
-            webhook_id=WEBHOOK_ID,
-            managed_from="https://airflow.example",
-            known=frozenset({plan.before, *plan.known, *history.known, *also_known}),
-            previous=plan.previous,
-            replaces=plan.before if plan.refreshes else None,
-            leaked=frozenset(plan.leaked) | history.leaked,
-        )
+        rule = plan.rule("https://airflow.example", also_known=(*history.known, *also_known))
+        return rule.knowing(leaked=history.leaked)
 
     def is_known(self, store: JudgedStore) -> bool:
         """Whether a run that begins now would take the store's value for this webhook's."""

@@ -94,12 +94,15 @@ class FakeFeaturebase:
     """The API of one webhook; every committed state is kept in ``history``.
 
     :param bumps_updated_at: whether a refresh changes ``updatedAt``, which is not documented.
+    :param name: stands in all its secrets.
     """
 
-    def __init__(self, clock: Clock, *, bumps_updated_at: bool = True) -> None:
+    def __init__(self, clock: Clock, *, bumps_updated_at: bool = True, name: str = "", **webhook: Any) -> None:
         self.clock = clock
         self.bumps_updated_at = bumps_updated_at
-        self.history = [a_webhook("whsec_older", updated_at=START - timedelta(days=60)), a_webhook("whsec_0")]
+        self.name = f"whsec_{name}"
+        older = {**webhook, "updated_at": START - timedelta(days=60)}
+        self.history = [a_webhook(f"{self.name}older", **older), a_webhook(f"{self.name}0", **webhook)]
         self.reads = self.posts = self.committed = 0
         self.read_script: deque[Exception | Webhook | Literal["stale"] | None] = deque()
         """What becomes of the next reads: an error, that answer, a stale one, or (None) the truth."""
@@ -136,10 +139,10 @@ class FakeFeaturebase:
         if self.log_lag is not None and not isinstance(self.log, Exception):
             self.log.insert(0, a_logged_refresh(now))
         updated_at = now if self.bumps_updated_at else self.current.updated_at
-        return self.change(secret=SigningSecret(f"whsec_{next(self._numbers)}"), updated_at=updated_at)
+        return self.change(secret=SigningSecret(f"{self.name}{next(self._numbers)}"), updated_at=updated_at)
 
     def get_webhook(self, webhook_id: str) -> Webhook:
-        assert webhook_id == WEBHOOK_ID
+        assert webhook_id == self.current.id
         self.reads += 1
         self.on_read(self.reads)
         answer = self.read_script.popleft() if self.read_script else None
@@ -152,7 +155,7 @@ class FakeFeaturebase:
         return self.current
 
     def refresh_secret(self, webhook_id: str) -> Webhook:
-        assert webhook_id == WEBHOOK_ID
+        assert webhook_id == self.current.id
         self.posts += 1
         self.clock.sleep(0.1)
         fault = self.post_script.popleft() if self.post_script else None

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.stores import this_airflow
-from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.moves import Moves, pair_id
 from featurebase_provider.rotation.pair_records import PairRecords
 
 if TYPE_CHECKING:
@@ -25,14 +23,10 @@ def recall_pair(
     :param strict: True raises an error for a record that can't be read; False logs it and goes on without it.
     :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
     """
-    memory = memory_of(context, host, pair_id(ids))
-    halves = {webhook_id.lower(): memory_of(context, host, webhook_id.lower()) for webhook_id in ids}
-    histories = {webhook_id: task.recall(context, records, strict=strict) for webhook_id, records in halves.items()}
-    try:
-        moves = Moves.read(memory)
-    except MemoryUnknown as exc:
-        if strict:
-            raise
-        task.warn_unknown(exc)
-        moves = Moves()
-    return PairRecords(memory, halves, histories, moves, this_airflow())
+    return PairRecords.read(
+        ids,
+        memory_of=lambda webhook_id: memory_of(context, host, webhook_id),
+        recall=lambda records: task.recall(context, records, strict=strict),
+        managed_from=this_airflow(),
+        tolerate=None if strict else task.warn_unknown,
+    )

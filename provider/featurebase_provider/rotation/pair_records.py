@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
-from featurebase_provider.rotation.errors import PlanUnreadable
+from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable
 from featurebase_provider.rotation.history import order_of
+from featurebase_provider.rotation.moves import Moves, pair_id
 from featurebase_provider.rotation.pair_reading import PairReader, PairSource
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
-    from featurebase_provider.rotation.moves import Moves
     from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.plan import PairBaseline, RotationPlan
     from featurebase_provider.rotation.rotate import RotationOutcome
@@ -39,6 +39,38 @@ class PairRecords:
     moves: Moves
     managed_from: str
     clock: Clock = field(default=SYSTEM_CLOCK)
+
+    @classmethod
+    def read(
+        cls,
+        ids: tuple[str, str],
+        *,
+        memory_of: Callable[[str], WebhookMemory],
+        recall: Callable[[WebhookMemory], History],
+        managed_from: str,
+        tolerate: Callable[[MemoryUnknown], None] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> PairRecords:
+        """Read them.
+
+        :param ids: the ids of both webhooks, in the order of the rotation file.
+        :param memory_of: returns the records of the webhook or pair with this id.
+        :param recall: returns what earlier runs recorded about a half.
+        :param tolerate: called with the error if the pair's records can't be read; they then count as missing.
+            Without it the error is raised.
+        :raises MemoryUnknown: a record can't be read.
+        """
+        memory = memory_of(pair_id(ids))
+        halves = {webhook_id.lower(): memory_of(webhook_id.lower()) for webhook_id in ids}
+        histories = {webhook_id: recall(records) for webhook_id, records in halves.items()}
+        try:
+            moves = Moves.read(memory)
+        except MemoryUnknown as exc:
+            if tolerate is None:
+                raise
+            tolerate(exc)
+            moves = Moves()
+        return cls(memory, halves, histories, moves, managed_from, clock)
 
     @property
     def known(self) -> tuple[str, ...]:
