@@ -238,9 +238,7 @@ def test_too_many_requests_are_tried_again_later(api: HostingApi, store: Callabl
     assert api.values[api.current] == HELD
 
 
-def test_doppler_compares_in_the_service(
-    store: Callable[..., HttpStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doppler_compares_in_the_service(store: Callable[..., HttpStore], monkeypatch: pytest.MonkeyPatch) -> None:
     """A write between our last look and ours: it is not overwritten, and the read-back shows that ours was not made."""
     api = served(Doppler)
     api.reset()

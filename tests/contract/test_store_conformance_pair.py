@@ -92,7 +92,7 @@ def reading(case: StoreCase) -> Iterator[Reader]:
 
 
 def test_a_rotation_shows_no_reader_a_state_without_the_live_secret(case: StoreCase) -> None:
-    """Published beside it, in its place, in both places, alone; each written once, exactly, with its own half's mark."""
+    """Published beside it, in its place, in both places, alone; each written once, with its own half's mark."""
     case.put(HELD)
     before, armed = case.seen(), ready(case.config())
     assert before is not None
