@@ -13,7 +13,7 @@ from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_records import PairRecords, pair_of
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverStopped, CutOverUnread
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.triggers.cut_over import CutOverTrigger
 
@@ -139,7 +139,13 @@ class CutOverOperator(FeaturebaseOperator):
         proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
         old, new = pair_of(plan).was_live, plan.webhook_id.lower()
         activated = records.moves.activated
-        begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
+        if activated is not None and activated.webhook_id.lower() != new:
+            raise CutOverStopped(
+                plan.webhook_id,
+                f"a later run has begun to move the deliveries to webhook {activated.webhook_id}, so this one changed "
+                "nothing. Trigger a new run",
+            )
+        begun = activated.at if activated is not None else None
         cut_over = CutOver(
             old=old,
             new=new,
@@ -152,7 +158,7 @@ class CutOverOperator(FeaturebaseOperator):
         )
         replaced = frozenset({plan.before} if plan.refreshes else ())
         paused = records.moves.paused
-        by_us = paused is not None and paused.is_of(plan)
+        by_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == old
         return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})
 
     def _defer(self, client: Client, watch: CutOverWatch) -> None:

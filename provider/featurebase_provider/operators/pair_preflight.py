@@ -16,7 +16,7 @@ from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.memory import own_plan
-from featurebase_provider.rotation.pair import is_drained, last_signed, roles
+from featurebase_provider.rotation.pair import check_in_time, roles, why_not_drained
 from featurebase_provider.rotation.pair_reading import PairReader
 from featurebase_provider.rotation.plan import (
     PAIR_MODES,
@@ -75,8 +75,9 @@ class PreflightPairOperator(PreflightRotationOperator):
             for webhook in pair.webhooks:
                 self.log.info("Webhook %s, %s, secret %s", webhook.id, webhook.status, webhook.fingerprint)
                 check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
-            if pair.shown:
-                self.found = Found.of(pair.live or pair.webhooks[0], host)
+            if not pair.shown:
+                raise PlanRefused(pair.name, "neither webhook of it exists any more; this try changed nothing")
+            self.found = Found.of(pair.live or pair.webhooks[0], host)
             if kept is None:
                 self._skip_pair(context, client, pair, records, now)
                 plan = self._planned(context, pair, records, host, now, mode)
@@ -114,18 +115,7 @@ class PreflightPairOperator(PreflightRotationOperator):
             return
         self.skip_early(context, client, pair.live, records.histories[pair.live.id.lower()], now)
         if timing.scheduled:
-            self.skip(self._why_not_drained(pair, records, now))
-
-    def _why_not_drained(self, pair: Pair, records: PairRecords, now: datetime) -> str | None:
-        """Why the half that is not live may not be refreshed yet, or None."""
-        signed = last_signed(pair, records.moves)
-        if signed is None or is_drained(pair, records.moves, previous_for=self.previous_for, now=now):
-            return None
-        until = (signed + self.previous_for).isoformat(timespec="seconds")
-        return (
-            f"deliveries that the paused webhook has signed may be retried until {until} (previous_for after it was "
-            "paused), and receivers need its secret until then; nothing was changed"
-        )
+            self.skip(why_not_drained(pair, records.moves, previous_for=self.previous_for, now=now))
 
     def _planned(
         self, context: Context, pair: Pair, records: PairRecords, host: str, now: datetime, mode: Mode
@@ -133,18 +123,7 @@ class PreflightPairOperator(PreflightRotationOperator):
         newest = records.memory.plan(self.plan_key(context))
         before = newest.pair.was_live if newest is not None and newest.pair is not None else None
         chosen = roles(pair, mode, moves=records.moves, leaked=records.leaked, came_from=before)
-        if mode in ("rotate", "dry_run"):
-            early = self._why_not_drained(pair, records, now)
-            if early is not None:
-                raise PlanRefused(pair.name, f"{early}. Trigger the Dag after that time")
-        moved = pair.live is not None and chosen.moves_to != chosen.was_live
-        if mode == "revert" and moved and is_drained(pair, records.moves, previous_for=self.previous_for, now=now):
-            raise PlanRefused(
-                pair.name,
-                f"webhook {chosen.moves_to} has been drained: its secret is kept no longer, so there is no way back to "
-                "it; nothing was changed. Trigger the Dag with mode=rotate, which moves the deliveries to it with a "
-                "new secret",
-            )
+        check_in_time(pair, mode, chosen, moves=records.moves, previous_for=self.previous_for, now=now)
         about = pair.get(chosen.moves_to)
         if about is None:
             raise PlanRefused(pair.name, f"webhook {chosen.moves_to} no longer exists; nothing was changed")

@@ -150,8 +150,8 @@ class CutOverWatch:
             return Step("restore_old", f"{what}, and this run paused webhook {self.cut_over.old}")
         return Step(
             "stopped",
-            f"{what}, and webhook {self.cut_over.old} does not deliver either. Neither was paused by this run, so "
-            "neither is set active",
+            f"{what}, and webhook {self.cut_over.old} does not deliver either: a person or Featurebase did that, so no "
+            "webhook is set active",
         )
 
     def _changed_new(self, new: Webhook, *, old_delivers: bool) -> Step:
