@@ -16,6 +16,7 @@ from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
 from featurebase_provider.rotation.probe import Probe
 
@@ -110,7 +111,7 @@ class ActivateStandbyOperator(FeaturebaseOperator):
             webhook = self._ready_half(context, client, plan, records, source)
             if webhook.status == ACTIVE:
                 self.log.info("Webhook %s is active already", webhook.id)
-            at = self._recorded(client, plan, records)
+            at = self._recorded(client, plan, records, webhook)
             if webhook.status != ACTIVE:
                 self._activate(client, source, webhook)
             return {**result, "at": at}
@@ -190,11 +191,26 @@ class ActivateStandbyOperator(FeaturebaseOperator):
                     "deliveries go on as before. Fix the receiver, then clear probe and all tasks after it",
                 )
 
-    def _recorded(self, client: Client, plan: RotationPlan, records: PairRecords) -> str:
-        """The moment from which deliveries may be signed with the new secret."""
-        earlier = records.moves.activated
+    def _recorded(self, client: Client, plan: RotationPlan, records: PairRecords, webhook: Webhook) -> str:
+        """The moment from which deliveries may be signed with the new secret.
+
+        :raises HalfNotActivated: an earlier try had set the half active, and somebody else has paused it since.
+        """
+        earlier, paused = records.moves.activated, records.moves.paused
         if earlier is not None and earlier.is_of(plan):
-            return earlier.at
+            if webhook.status == ACTIVE:
+                return earlier.at
+            was_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == webhook.id.lower()
+            if not was_us:
+                changed = webhook.updated_at
+                if changed is not None and changed > earlier.moment + CLOCK_STEPS:
+                    raise HalfNotActivated(
+                        webhook.id,
+                        f"this run began to set it active at {earlier.at}, it was changed at {changed.isoformat()}, "
+                        "and it is paused: a person or Featurebase may have paused it, so it stays so. Deliveries go on "
+                        "as before. Trigger a new run",
+                    )
+                return earlier.at
         at = client.clock.now().isoformat()
         keep_move(records.memory, "activated", Move.of(plan, plan.webhook_id, at))
         return at

@@ -84,14 +84,33 @@ class RotatePairOperator(RotateWebhookSecretOperator):
         """Record what became of both halves, and since when the stores hold the live half's secret alone."""
         super().keep_history(context, memory, outcome, previous_in)
         plan = outcome.plan
-        if plan.mode != "distribute" or not all(store.holds_secret for store in outcome.stores.values()):
+        try:
+            self._keep_other_half(context, plan, outcome)
+            if plan.mode == "distribute" and all(store.holds_secret for store in outcome.stores.values()):
+                self._keep_drained(plan, self._records(context, plan), outcome)
+        except MemoryUnknown as exc:
+            self.warn_unknown(exc)
+
+    def _keep_other_half(self, context: Context, plan: RotationPlan, outcome: RotationOutcome) -> None:
+        """Record the secret of the half that this run does not refresh: a person may refresh it later.
+
+        :raises MemoryUnknown: it can't be recorded.
+        """
+        other = next((half for half in self.webhook_ids if half != plan.webhook_id.lower()), None)
+        if other is None or outcome.beside is None:
             return
-        records = self._records(context, plan)
-        if outcome.beside is None and records.moves.drained_to(plan.webhook_id) is None:
-            try:
-                keep_move(records.memory, "drained", Move.of(plan, plan.webhook_id, str(outcome.distributed_at)))
-            except MemoryUnknown as exc:
-                self.warn_unknown(exc)
+        memory = memory_of(context, plan.host, other)
+        history = self.recall(context, memory, strict=True).seeing(outcome.beside, outcome.distributed_at)
+        memory.write("history", history.as_json())
+
+    def _keep_drained(self, plan: RotationPlan, records: PairRecords, outcome: RotationOutcome) -> None:
+        """Record since when the stores hold the live half's secret alone.
+
+        :raises MemoryUnknown: it can't be recorded.
+        """
+        is_new = records.moves.drained_to(plan.webhook_id) is None
+        if outcome.beside is None and (is_new or any(store.result == "written" for store in outcome.stores.values())):
+            keep_move(records.memory, "drained", Move.of(plan, plan.webhook_id, str(outcome.distributed_at)))
 
     def _records(self, context: Context, plan: RotationPlan) -> PairRecords:
         return PairRecords.read(self, context, plan.host, self.webhook_ids)

@@ -114,7 +114,8 @@ class CutOverSteps:
             raise CutOverStopped(
                 self.plan.webhook_id, f"{step.why}. That one was set active again and delivers. {_BOTH_IN_STORES}"
             )
-        return self._stop(step.why)
+        self._stop(step.why)
+        return None
 
     def result(self, detail: str) -> dict[str, Any]:
         """What the task leaves for the report."""
@@ -151,7 +152,11 @@ class CutOverSteps:
             watch.paused_by_us = True
             return
         if self._own_pause(moves, watch.cut_over.new) is not None:
-            why = f"{why} (this run had paused webhook {watch.cut_over.new}, or was about to, since its deliveries failed)"
+            why = (
+                f"webhook {watch.cut_over.new} does not deliver: this run paused it, or was about to, since its "
+                f"deliveries failed. The stores hold the secret of webhook {watch.cut_over.old}. Remove the cause, "
+                "then trigger a new run"
+            )
         raise CutOverStopped(self.plan.webhook_id, why)
 
     def _push(self, stores: Sequence[Store]) -> None:
@@ -203,8 +208,8 @@ class CutOverSteps:
         self._record_paused(new, at)
         raise CutOverStopped(
             self.plan.webhook_id,
-            f"{why}. It was paused again; webhook {old} has delivered all the time and goes on, and the stores hold its "
-            "secret. Remove the cause, then trigger a new run",
+            f"{why}. It was paused again; webhook {old} has delivered all the time and goes on, and the stores hold "
+            "its secret. Remove the cause, then trigger a new run",
         )
 
     def _record_paused(self, webhook_id: str, at: str, *, done: bool = True) -> None:
