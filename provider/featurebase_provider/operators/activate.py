@@ -206,9 +206,9 @@ class ActivateStandbyOperator(FeaturebaseOperator):
                 if changed is not None and changed > earlier.moment + CLOCK_STEPS:
                     raise HalfNotActivated(
                         webhook.id,
-                        f"this run began to set it active at {earlier.at}, it was changed at {changed.isoformat()}, "
-                        "and it is paused: a person or Featurebase may have paused it, so it stays so. Deliveries go on "
-                        "as before. Trigger a new run",
+                        f"this run began to set it active at {earlier.at}, and it was changed after that, at "
+                        f"{changed.isoformat()}. It is paused: a person or Featurebase may have paused it, so it stays "
+                        "so. Deliveries go on as before. Trigger a new run",
                     )
                 return earlier.at
         at = client.clock.now().isoformat()
