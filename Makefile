@@ -132,6 +132,10 @@ reliability: setup ## play the whole fault matrix, and write its table into docs
 crash: setup ## kill processes at every step of a rotation; writes crash.json and docs/crash-matrix.md
 	@$(TIMED) $@ env FEATUREBASE_CRASH=$${FEATUREBASE_CRASH:-full} $(PYTEST) -s tests/crash
 
+.PHONY: pair-states
+pair-states: setup ## all states of a pair, and what a run does in each, into docs/pair-states.md anew
+	$(BIN)/python -m tests.world.pair_states_page
+
 .PHONY: screenshots
 screenshots: setup ## the pictures in docs/images anew
 	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser

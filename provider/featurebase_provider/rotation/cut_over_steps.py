@@ -167,12 +167,13 @@ class CutOverSteps:
                 self.plan.webhook_id, f"a webhook of the pair was refreshed, and stores do not hold its secret: {names}"
             )
         pair, cut_over = self._read(), self.watch.cut_over
-        holds = {half: webhook.fingerprint for half in (cut_over.old, cut_over.new) if (webhook := pair.get(half))}
-        self.watch.cut_over = replace(
-            cut_over,
-            old_holds=holds.get(cut_over.old) or cut_over.old_holds,
-            new_holds=holds.get(cut_over.new) or cut_over.new_holds,
-        )
+        old, new = pair.get(cut_over.old), pair.get(cut_over.new)
+        if old is not None:
+            cut_over = replace(cut_over, old_holds=str(old.fingerprint))
+        if new is not None and (old is None or old.status != ACTIVE):
+            # Beside the old half, a new one whose secret was not probed is paused.
+            cut_over = replace(cut_over, new_holds=str(new.fingerprint))
+        self.watch.cut_over = cut_over
 
     def _pause_old(self, why: str) -> dict[str, Any]:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new
