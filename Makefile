@@ -137,6 +137,10 @@ slow-receivers: setup ## both strategies with slow receivers, and how much arriv
 	@rows=$$(mktemp -d); $(TIMED) $@ env FEATUREBASE_OVERLAP_ROWS=$$rows $(PYTEST) --numprocesses=2 tests/overlap && \
 	    $(BIN)/python -m tests.overlap.page $$rows; status=$$?; rm -rf $$rows; exit $$status
 
+.PHONY: pair-states
+pair-states: setup ## all states of a pair, and what a run does in each, into docs/pair-states.md anew
+	$(BIN)/python -m tests.world.pair_states_page
+
 .PHONY: screenshots
 screenshots: setup ## the pictures in docs/images anew
 	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser

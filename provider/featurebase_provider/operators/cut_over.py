@@ -13,7 +13,7 @@ from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverStopped, CutOverUnread
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.triggers.cut_over import CutOverTrigger
@@ -145,6 +145,13 @@ class CutOverOperator(FeaturebaseOperator):
                 f"the task {self.probe_task_id} left no result for both webhooks (a task that was marked success by "
                 "hand leaves none), so it is unknown which secrets the receiver accepts; nothing was paused. Clear it "
                 "and all tasks after it",
+            )
+        activated = records.moves.activated
+        if activated is not None and activated.webhook_id.lower() != plan.webhook_id.lower():
+            raise CutOverStopped(
+                plan.webhook_id,
+                f"a later run has begun to move the deliveries to webhook {activated.webhook_id}, so this one changed "
+                "nothing. Trigger a new run",
             )
         return watch_of(
             plan,

@@ -12,10 +12,12 @@ from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.moves import pair_id
-from featurebase_provider.rotation.pair_plan import MOVING, check_live_first, is_untouched, plan_pair, why_not_drained
+from featurebase_provider.rotation.pair import why_not_drained
+from featurebase_provider.rotation.pair_plan import MOVING, check_live_first, is_untouched, plan_pair
 from featurebase_provider.rotation.plan import PAIR_MODES, checked_mode
 from featurebase_provider.rotation.schedule import why_late, why_no_backfill
 
@@ -66,8 +68,9 @@ class PreflightPairOperator(PreflightRotationOperator):
             for webhook in pair.webhooks:
                 self.log.info("Webhook %s, %s, secret %s", webhook.id, webhook.status, webhook.fingerprint)
                 check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
-            if pair.shown:
-                self.found = Found.of(pair.live or pair.webhooks[0], host)
+            if not pair.shown:
+                raise PlanRefused(pair.name, "neither webhook of it exists any more; this try changed nothing")
+            self.found = Found.of(pair.live or pair.webhooks[0], host)
             if kept is None:
                 self._skip_pair(context, client, pair, records, now)
                 plan = plan_pair(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_records import recall_pair
@@ -75,12 +76,13 @@ class PairReportOperator(RotationReportOperator):
                     )
                 source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
                 pair = source.reader.read()
-                statuses = {webhook.id: one_line(webhook.status, 20) for webhook in pair.webhooks}
+                statuses = {webhook.id.lower(): one_line(webhook.status, 20) for webhook in pair.webhooks}
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
             records = recall_pair(self, context, plan.host, self.webhook_ids)
         activated, paused = records.moves.activated, records.moves.paused
-        paused_at = paused.at if paused is not None and paused.is_of(plan) else None
+        has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
+        paused_at = paused.at if paused is not None and has_paused else None
         keeps_until = (datetime.fromisoformat(paused_at) + self.previous_for).isoformat() if paused_at else None
         return PairFacts(
             was_live=plan.pair.was_live,

@@ -85,13 +85,27 @@ class RotatePairOperator(RotateWebhookSecretOperator):
     ) -> None:
         """Record what became of both halves, and since when the stores hold the live half's secret alone."""
         super().keep_history(context, memory, outcome, previous_in)
-        records = self._records(context, outcome.plan)
-        drained = drained_by(outcome, records.moves)
-        if drained is not None:
-            try:
+        plan = outcome.plan
+        records = self._records(context, plan)
+        try:
+            self._keep_other_half(context, plan, outcome)
+            drained = drained_by(outcome, records.moves)
+            if drained is not None:
                 keep_move(records.memory, "drained", drained)
-            except MemoryUnknown as exc:
-                self.warn_unknown(exc)
+        except MemoryUnknown as exc:
+            self.warn_unknown(exc)
+
+    def _keep_other_half(self, context: Context, plan: RotationPlan, outcome: RotationOutcome) -> None:
+        """Record the secret of the half that this run does not refresh: a person may refresh it later.
+
+        :raises MemoryUnknown: it can't be recorded.
+        """
+        other = next((half for half in self.webhook_ids if half != plan.webhook_id.lower()), None)
+        if other is None or outcome.beside is None:
+            return
+        memory = memory_of(context, plan.host, other)
+        history = self.recall(context, memory, strict=True).seeing(outcome.beside, outcome.distributed_at)
+        memory.write("history", history.as_json())
 
     def _records(self, context: Context, plan: RotationPlan) -> PairRecords:
         return recall_pair(self, context, plan.host, self.webhook_ids)

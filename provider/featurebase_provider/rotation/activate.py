@@ -10,6 +10,7 @@ from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Activation:
         webhook = self._ready_half()
         if webhook.status == ACTIVE:
             self.say(f"Webhook {webhook.id} is active already")
-        at = self._recorded()
+        at = self._recorded(webhook)
         if webhook.status != ACTIVE:
             self._activate(webhook)
         return at
@@ -142,11 +143,26 @@ class Activation:
         for webhook in pair.webhooks:
             self.probe(webhook)
 
-    def _recorded(self) -> str:
-        """The moment from which deliveries may be signed with the new secret."""
-        plan, earlier = self.rotated.plan, self.records.moves.activated
+    def _recorded(self, webhook: Webhook) -> str:
+        """The moment from which deliveries may be signed with the new secret.
+
+        :raises HalfNotActivated: an earlier try had set the half active, and somebody else has paused it since.
+        """
+        plan, earlier, paused = self.rotated.plan, self.records.moves.activated, self.records.moves.paused
         if earlier is not None and earlier.is_of(plan):
-            return earlier.at
+            if webhook.status == ACTIVE:
+                return earlier.at
+            was_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == webhook.id.lower()
+            if not was_us:
+                changed = webhook.updated_at
+                if changed is not None and changed > earlier.moment + CLOCK_STEPS:
+                    raise HalfNotActivated(
+                        webhook.id,
+                        f"this run began to set it active at {earlier.at}, and it was changed after that, at "
+                        f"{changed.isoformat()}. It is paused: a person or Featurebase may have paused it, so it stays "
+                        "so. Deliveries go on as before. Trigger a new run",
+                    )
+                return earlier.at
         at = self.now().isoformat()
         keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
         return at

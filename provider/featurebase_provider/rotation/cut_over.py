@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from featurebase_provider.featurebase.models import ACTIVE
+from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.current import is_older
 from featurebase_provider.rotation.health import HealthWatch, failed, last_result, result_between
 from featurebase_provider.rotation.pair_records import pair_of
@@ -132,31 +132,37 @@ class CutOverWatch:
         old, new = pair.get(plan.old), pair.get(plan.new)
         old_delivers = old is not None and old.status == ACTIVE
         self._count_failures(pair, now)
+        # A half whose secret is not in the stores must neither go on delivering nor be set active.
+        may_deliver = old_delivers or (old is not None and self._restorable(old, new))
+        if old is not None and may_deliver and old.fingerprint != plan.old_holds:
+            return Step("push", f"the secret of webhook {old.id} was refreshed by somebody else: {old.fingerprint}")
         if new is None or new.status != ACTIVE:
-            return self._without_new(new, old_delivers=old_delivers)
+            return self._without_new(old, new)
         if new.fingerprint != plan.new_holds:
             return self._changed_new(new, old_delivers=old_delivers)
         if old is None or not old_delivers:
             return Step("done", f"only webhook {new.id} delivers")
-        if old.fingerprint != plan.old_holds:
-            return Step("push", f"the secret of webhook {old.id} was refreshed by somebody else: {old.fingerprint}")
         return self._failing(new, now) or self._pause_when_due(old, new, now)
 
-    def _without_new(self, new: Webhook | None, *, old_delivers: bool) -> Step:
+    def _restorable(self, old: Webhook, new: Webhook | None) -> bool:
+        """Whether this run paused the old half, and the new one does not deliver after all."""
+        return self.paused_by_us and old.status == PAUSED and (new is None or new.status != ACTIVE)
+
+    def _without_new(self, old: Webhook | None, new: Webhook | None) -> Step:
         state = "no longer exists" if new is None else f"is {new.status!r}{last_result(new)}"
         what = f"webhook {self.cut_over.new}, which this run had set active, {state}"
-        if old_delivers:
+        if old is not None and old.status == ACTIVE:
             return Step(
                 "stopped",
                 f"{what}: a person or Featurebase did that, so it stays so. Webhook {self.cut_over.old} delivers as "
-                "before, and the stores hold both secrets",
+                "before, and the stores hold its secret",
             )
-        if self.paused_by_us:
+        if old is not None and self._restorable(old, new):
             return Step("restore_old", f"{what}, and this run paused webhook {self.cut_over.old}")
         return Step(
             "stopped",
-            f"{what}, and webhook {self.cut_over.old} does not deliver either. Neither was paused by this run, so "
-            "neither is set active",
+            f"{what}, and webhook {self.cut_over.old} does not deliver either: a person or Featurebase did that, so no "
+            "webhook is set active",
         )
 
     def _changed_new(self, new: Webhook, *, old_delivers: bool) -> Step:
@@ -232,6 +238,7 @@ def watch_of(
         first_delivery=first_delivery.total_seconds(),
         pending=pending.total_seconds(),
     )
-    by_us = moves.paused is not None and moves.paused.is_of(plan)
+    paused = moves.paused
+    by_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == old
     replaced = frozenset({plan.before} if plan.refreshes else ())
     return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})

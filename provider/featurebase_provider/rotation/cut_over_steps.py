@@ -11,8 +11,8 @@ from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks
 from featurebase_provider.rotation.cut_over import CutOverWatch, Step
 from featurebase_provider.rotation.errors import MemoryUnknown, RotationError, StoresLeftOver
-from featurebase_provider.rotation.health import last_result
-from featurebase_provider.rotation.moves import Move, keep_move
+from featurebase_provider.rotation.health import failed, last_result
+from featurebase_provider.rotation.moves import Move, Moves, keep_move
 from featurebase_provider.rotation.push import push_all_until_agreed
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class CutOverSteps:
             step = self.watch.observe(self._read(), now=self.now())
         if step.kind == "wait" and seen == "pause_new":
             new = self._read().get(self.watch.cut_over.new)
-            if new is not None and new.status == ACTIVE:
+            if new is not None and new.status == ACTIVE and new.last_status is not None and failed(new.last_status):
                 return Step("pause_new", f"deliveries of webhook {new.id} fail{last_result(new)}")
         return step
 
@@ -102,8 +102,8 @@ class CutOverSteps:
         """
         self.say(f"{step.kind.replace('_', ' ')}: {step.why}")
         if step.kind == "done":
-            paused = self.source.moves.paused
-            if paused is not None and paused.is_of(self.plan) and not paused.done:
+            paused = self._own_pause(self.source.moves, self.watch.cut_over.old)
+            if paused is not None and not paused.done:
                 self._record_paused(paused.webhook_id, paused.at)
             return self.result(step.why)
         if step.kind == "push":
@@ -120,19 +120,20 @@ class CutOverSteps:
                 self.plan.webhook_id,
                 f"{step.why}. That one was set active again and delivers. {_BOTH_IN_STORES}. {_FIND_OUT}",
             )
-        raise CutOverStopped(self.plan.webhook_id, f"{step.why}. {_FIND_OUT}")
+        self._stop(step.why)
+        return None
 
     def result(self, detail: str) -> dict[str, Any]:
         """What the task leaves for the report."""
         watch = self.watch
-        paused = self.source.moves.paused
+        paused = self._own_pause(self.source.moves, watch.cut_over.old)
         return {
             "moved": True,
             "detail": detail,
             "old": watch.cut_over.old,
             "new": watch.cut_over.new,
             "activated_at": watch.cut_over.activated_at,
-            "paused_at": paused.at if paused is not None and paused.is_of(self.plan) else None,
+            "paused_at": paused.at if paused is not None else None,
             "polls": watch.polls,
             "refused": watch.refused,
         }
@@ -150,6 +151,29 @@ class CutOverSteps:
     def _read(self) -> Pair:
         return self.source.reader.read()
 
+    def _own_pause(self, moves: Moves, webhook_id: str) -> Move | None:
+        """The record that this run paused this half, or was about to."""
+        paused = moves.paused
+        is_own = paused is not None and paused.is_of(self.plan) and paused.webhook_id.lower() == webhook_id
+        return paused if is_own else None
+
+    def _stop(self, why: str) -> None:
+        """End the cut-over, unless the records, read again, show that this run itself paused a half.
+
+        :raises CutOverStopped: they don't.
+        :raises MemoryUnknown: they can't be read; a retry looks again.
+        """
+        moves, watch = Moves.read(self.memory), self.watch
+        if not watch.paused_by_us and self._own_pause(moves, watch.cut_over.old) is not None:
+            watch.paused_by_us = True
+            return
+        if self._own_pause(moves, watch.cut_over.new) is not None:
+            why = (
+                f"webhook {watch.cut_over.new} does not deliver: this run paused it, or was about to, since its "
+                f"deliveries failed. The stores hold the secret of webhook {watch.cut_over.old}"
+            )
+        raise CutOverStopped(self.plan.webhook_id, f"{why}. {_FIND_OUT}")
+
     def _push(self, stores: Sequence[Store]) -> None:
         pushed = push_all_until_agreed(self.source, stores, self.rule)
         if pushed.left:
@@ -158,12 +182,13 @@ class CutOverSteps:
                 self.plan.webhook_id, f"a webhook of the pair was refreshed, and stores do not hold its secret: {names}"
             )
         pair, cut_over = self._read(), self.watch.cut_over
-        holds = {half: webhook.fingerprint for half in (cut_over.old, cut_over.new) if (webhook := pair.get(half))}
-        self.watch.cut_over = replace(
-            cut_over,
-            old_holds=holds.get(cut_over.old) or cut_over.old_holds,
-            new_holds=holds.get(cut_over.new) or cut_over.new_holds,
-        )
+        old, new = pair.get(cut_over.old), pair.get(cut_over.new)
+        if old is not None:
+            cut_over = replace(cut_over, old_holds=str(old.fingerprint))
+        if new is not None and (old is None or old.status != ACTIVE):
+            # Beside the old half, a new one whose secret was not probed is paused.
+            cut_over = replace(cut_over, new_holds=str(new.fingerprint))
+        self.watch.cut_over = cut_over
 
     def _pause_old(self, why: str) -> dict[str, Any]:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new
@@ -185,6 +210,7 @@ class CutOverSteps:
     def _pause_new(self, why: str) -> None:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new
         at = self.now().isoformat()
+        self._record_paused(new, at, done=False)
         self._set(new, "paused")
         if not self._delivers(old):
             self._set(new, "active")
@@ -195,13 +221,13 @@ class CutOverSteps:
         self._record_paused(new, at)
         raise CutOverStopped(
             self.plan.webhook_id,
-            f"{why}. It was paused again; webhook {old} has delivered all the time and goes on. {_BOTH_IN_STORES}. Fix "
-            "the receiver, then trigger a new run",
+            f"{why}. It was paused again; webhook {old} has delivered all the time and goes on, and the stores hold "
+            "its secret. Remove the cause, then trigger a new run",
         )
 
-    def _record_paused(self, webhook_id: str, at: str) -> None:
+    def _record_paused(self, webhook_id: str, at: str, *, done: bool = True) -> None:
         try:
-            keep_move(self.memory, "paused", Move.of(self.plan, webhook_id, at))
+            keep_move(self.memory, "paused", Move.of(self.plan, webhook_id, at, done=done))
         except MemoryUnknown as exc:
             self.say(f"{exc.summary}. The time at which webhook {webhook_id} was paused is then taken from Featurebase")
 

@@ -198,18 +198,36 @@ def _refused(pair: Pair, why: str) -> PlanRefused:
 def last_signed(pair: Pair, moves: Moves) -> datetime | None:
     """The latest time at which the half that is not live may have signed a delivery's first attempt.
 
-    :returns: when it was paused, as a run recorded, else when it was changed last, by Featurebase. None if it never
-        delivered anything, no longer exists, or if there is no live half.
+    :returns: when it was paused, as a run recorded, else when it was changed last, by Featurebase; but not before its
+        latest delivery: a person may have set it active since, and paused it again. None if it never delivered
+        anything, no longer exists, or if there is no live half.
     """
-    if pair.live is None:
-        return None
-    standby = pair.get(pair.other(pair.live.id))
+    standby = _not_live(pair)
     if standby is None:
         return None
+    delivered = last_delivered(pair, moves)
+    if delivered is None or _paused_at(standby, moves) is not None:
+        return delivered
+    return max(delivered, standby.updated_at or delivered)
+
+
+def last_delivered(pair: Pair, moves: Moves) -> datetime | None:
+    """The same, without regard to changes by which the half need not have been paused, such as a refresh."""
+    standby = _not_live(pair)
+    if standby is None:
+        return None
+    result = standby.last_status.timestamp if standby.last_status is not None else None
+    return max((moment for moment in (_paused_at(standby, moves), result) if moment is not None), default=None)
+
+
+def _not_live(pair: Pair) -> Webhook | None:
+    """The half that is not live; None if there is none, or no live one."""
+    return pair.get(pair.other(pair.live.id)) if pair.live is not None else None
+
+
+def _paused_at(webhook: Webhook, moves: Moves) -> datetime | None:
     paused = moves.paused
-    if paused is not None and paused.webhook_id.lower() == standby.id.lower():
-        return paused.moment
-    return None if standby.last_status is None else standby.updated_at
+    return paused.moment if paused is not None and paused.webhook_id.lower() == webhook.id.lower() else None
 
 
 def is_drained(pair: Pair, moves: Moves, *, previous_for: timedelta, now: datetime) -> bool:
@@ -218,10 +236,49 @@ def is_drained(pair: Pair, moves: Moves, *, previous_for: timedelta, now: dateti
     :param previous_for: how long deliveries are retried, at least.
     :param now: server time.
     """
-    if pair.live is None:
-        return False
-    signed = last_signed(pair, moves)
+    return pair.live is not None and _is_over(last_signed(pair, moves), previous_for, now)
+
+
+def never_became_live(pair: Pair, moves: Moves, *, previous_for: timedelta, now: datetime) -> bool:
+    """Whether the half that is not live has delivered nothing lately, so that stores may forget what it was given."""
+    return pair.live is not None and _is_over(last_delivered(pair, moves), previous_for, now)
+
+
+def _is_over(signed: datetime | None, previous_for: timedelta, now: datetime) -> bool:
     return signed is None or now - signed >= previous_for
+
+
+def why_not_drained(pair: Pair, moves: Moves, *, previous_for: timedelta, now: datetime) -> str | None:
+    """Why the half that is not live may not be refreshed yet, or None."""
+    signed = last_signed(pair, moves)
+    if signed is None or _is_over(signed, previous_for, now):
+        return None
+    until = (signed + previous_for).isoformat(timespec="seconds")
+    return (
+        f"deliveries that the paused webhook has signed may be retried until {until} (previous_for after it was "
+        "paused), and receivers need its secret until then; nothing was changed"
+    )
+
+
+def check_in_time(
+    pair: Pair, mode: Mode, chosen: Roles, *, moves: Moves, previous_for: timedelta, now: datetime
+) -> None:
+    """Check that it is neither too early to refresh the standby, nor too late to go back to it.
+
+    :param chosen: what each half does in the run.
+    :raises PlanRefused: it is; nothing was changed.
+    """
+    if mode in ("rotate", "dry_run"):
+        early = why_not_drained(pair, moves, previous_for=previous_for, now=now)
+        if early is not None:
+            raise PlanRefused(pair.name, f"{early}. Trigger the Dag after that time")
+    goes_back = mode == "revert" and chosen.moves_to != chosen.was_live
+    if goes_back and is_drained(pair, moves, previous_for=previous_for, now=now):
+        raise PlanRefused(
+            pair.name,
+            f"webhook {chosen.moves_to} has been drained: its secret is kept no longer, so there is no way back to it; "
+            "nothing was changed. Trigger the Dag with mode=rotate, which moves the deliveries to it with a new secret",
+        )
 
 
 def needed(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.pair import is_drained, last_signed, roles
+from featurebase_provider.rotation.pair import check_in_time, roles
 from featurebase_provider.rotation.plan import HalfBaseline, PairBaseline, make_plan
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from featurebase_provider.rotation.found import FoundStore
-    from featurebase_provider.rotation.moves import Moves
     from featurebase_provider.rotation.pair import Pair
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
@@ -48,18 +47,7 @@ def plan_pair(
     newest = records.memory.plan(plan_key)
     before = newest.pair.was_live if newest is not None and newest.pair is not None else None
     chosen = roles(pair, mode, moves=records.moves, leaked=records.leaked, came_from=before)
-    if mode in ("rotate", "dry_run"):
-        early = why_not_drained(pair, records.moves, previous_for=previous_for, now=now)
-        if early is not None:
-            raise PlanRefused(pair.name, f"{early}. Trigger the Dag after that time")
-    moved = pair.live is not None and chosen.moves_to != chosen.was_live
-    if mode == "revert" and moved and is_drained(pair, records.moves, previous_for=previous_for, now=now):
-        raise PlanRefused(
-            pair.name,
-            f"webhook {chosen.moves_to} has been drained: its secret is kept no longer, so there is no way back to "
-            "it; nothing was changed. Trigger the Dag with mode=rotate, which moves the deliveries to it with a "
-            "new secret",
-        )
+    check_in_time(pair, mode, chosen, moves=records.moves, previous_for=previous_for, now=now)
     about = pair.get(chosen.moves_to)
     if about is None:
         raise PlanRefused(pair.name, f"webhook {chosen.moves_to} no longer exists; nothing was changed")
@@ -79,21 +67,6 @@ def plan_pair(
             chosen.was_live,
             chosen.refreshes if mode == "rotate" else None,
         ),
-    )
-
-
-def why_not_drained(pair: Pair, moves: Moves, *, previous_for: timedelta, now: datetime) -> str | None:
-    """Why the half that is not live may not be refreshed yet, or None.
-
-    :param now: server time.
-    """
-    signed = last_signed(pair, moves)
-    if signed is None or is_drained(pair, moves, previous_for=previous_for, now=now):
-        return None
-    until = (signed + previous_for).isoformat(timespec="seconds")
-    return (
-        f"deliveries that the paused webhook has signed may be retried until {until} (previous_for after it was "
-        "paused), and receivers need its secret until then; nothing was changed"
     )
 
 

@@ -9,7 +9,7 @@ from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.pair import Pair, is_drained, needed
+from featurebase_provider.rotation.pair import Pair, is_drained, needed, never_became_live
 from featurebase_provider.rotation.two_secrets import TwoSecrets
 
 if TYPE_CHECKING:
@@ -120,30 +120,29 @@ class PairSource:
         """See :class:`~.push.Source`."""
         return self.reader.seen
 
-    def _is_drained(self, pair: Pair) -> bool:
-        if self.take_back:
-            return True
-        drained = is_drained(pair, self.moves, previous_for=self.previous_for, now=self.now())
-        if self.plan.mode == "distribute":
-            return drained
-        if self.plan.mode == "revert" and self._stays:
-            return drained or not self._delivered_last(pair)
-        # A run that is cleared long after it ended must not publish again what was drained since.
-        paused = self.moves.paused
-        return drained and paused is not None and paused.done and paused.is_of(self.plan)
-
     @property
     def _stays(self) -> bool:
-        """Whether the run moves no deliveries."""
+        """Whether this run moves no deliveries."""
         return self.plan.pair is not None and self.plan.pair.was_live == self.plan.webhook_id.lower()
 
-    def _delivered_last(self, pair: Pair) -> bool:
-        """Whether the half that is not live is the one that a run set active last."""
-        activated = self.moves.activated
-        return activated is not None and (pair.live is None or activated.webhook_id.lower() != pair.live.id.lower())
+    def _is_drained(self, pair: Pair) -> bool:
+        """Whether stores may forget the half that is not live."""
+        baseline, live = self.plan.pair, pair.live
+        if baseline is None or live is None:
+            return False
+        if self.take_back:
+            return live.id.lower() == baseline.was_live
+        is_own = live.id.lower() == self.plan.webhook_id.lower()
+        if self.plan.mode == "revert" and self._stays:
+            is_over = is_own and never_became_live(pair, self.moves, previous_for=self.previous_for, now=self.now())
+        else:
+            # Once the deliveries have moved, a task that runs again long after must not bring the old secret back.
+            may_be = self.plan.mode == "distribute" or (is_own and not self._stays)
+            is_over = may_be and is_drained(pair, self.moves, previous_for=self.previous_for, now=self.now())
+        return is_over
 
     def _may_empty(self, pair: Pair) -> bool:
-        if self.take_back or self.plan.is_emergency or self.plan.mode == "revert":
+        if self.take_back or self.plan.is_emergency or (self.plan.mode == "revert" and self._stays):
             return True
         drained = self.moves.drained_to(pair.live.id) if pair.live is not None else None
         return drained is not None and self.now() - drained.moment >= self.previous_for

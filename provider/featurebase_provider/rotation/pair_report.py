@@ -20,6 +20,11 @@ NONE_DELIVERS = (
     "No webhook of the pair is active, and this run paused none without another one that delivered. Find out who "
     "paused them, then set one active in Featurebase."
 )
+BOTH_BY_HAND = (
+    "Both webhooks deliver, so each event arrives twice, and no run has begun to move the deliveries. The stores hold "
+    "both secrets. Pause one of the webhooks in Featurebase."
+)
+UNREAD = "Featurebase could not be read at the end, so it is not known which webhook delivers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,15 @@ class PairFacts:
         :param left: stores that are not known to hold what they must.
         """
         fix = f"Fix what failed ({cause.partition(':')[0]}; its message is the cause)." if cause else None
-        if len(self.statuses) > 1 and not self.active:
-            return _joined(NONE_DELIVERS, fix)
-        if outcome in ("rotated", "distributed"):
-            return self._done()
+        if not self.active:
+            return _joined(NONE_DELIVERS if self.statuses else UNREAD, fix)
+        is_done = outcome in ("rotated", "distributed")
         if len(self.active) > 1:
-            return _joined(BOTH_DELIVER, fix)
+            return BOTH_BY_HAND if is_done else _joined(BOTH_DELIVER, fix)
+        if is_done:
+            return self._done()
         moved = self.moves_to in self.active and self.was_live != self.moves_to
-        stays = self.active[0] if self.active else self.was_live
+        stays = self.active[0]
         lacking = f"Not known to hold both secrets: {', '.join(store.label for store in left)}." if left else None
         if moved:
             return _joined(
@@ -94,8 +100,9 @@ class PairFacts:
                 fix,
                 None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
             )
+        as_before = "No delivery was refused:" if self.activated_at is None else "The deliveries did not move:"
         return _joined(
-            f"No delivery was refused: webhook {stays} delivers as before.",
+            f"{as_before} webhook {stays} delivers as before.",
             None if self.taken_back is None else f"{self.taken_back}.",
             lacking if self.taken_back is None else None,
             fix,

@@ -120,12 +120,13 @@ def check_live_first(ready: ArmedStores, pair: Pair, webhook_id: str) -> None:
 
 
 def drained_by(outcome: RotationOutcome, moves: Moves) -> Move | None:
-    """The step to record if this run left the live half's secret alone in all stores, for the first time."""
+    """The step to record if this run left the live half's secret alone in all stores, for the first time or anew."""
     plan = outcome.plan
     stores_hold = all(store.holds_secret for store in outcome.stores.values())
     if plan.mode != "distribute" or not stores_hold or outcome.beside is not None:
         return None
-    if moves.drained_to(plan.webhook_id) is not None:
+    has_written = any(store.result == "written" for store in outcome.stores.values())
+    if moves.drained_to(plan.webhook_id) is not None and not has_written:
         return None
     return Move.of(plan, plan.webhook_id, str(outcome.distributed_at))
 

@@ -51,7 +51,7 @@ def take_back(
         if pair.live is None or standby is None or standby.status != PAUSED:
             return "The stores keep both secrets, since the webhook that was refreshed is not paused any more"
         if standby.fingerprint == plan.before:
-            return "Nothing was refreshed, so the stores are as before"
+            return "The paused webhook's secret is the same as before, so the stores were left as they are"
         pushed = push_all_until_agreed(source, stores, records.rule(plan))
     except FeaturebaseError as exc:
         say(f"The new secret could not be removed from the stores: {exc}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.models import ACTIVE
@@ -62,12 +62,15 @@ class TwoSecrets:
         """See :class:`~.one_store.Desired`."""
         ours = rule.knowing(known=[half.secret.fingerprint for half in self.needed])
         check_ours(name, held, ours, current=self.needed[0].secret.fingerprint)
-        for half in self.needed:
-            check_not_leaked(name, held, half.secret, rule)
+        pair = self._slots(held)
+        # Each slot by itself: a leaked secret that is in one must not come into the other, where more readers see it.
+        check_not_leaked(name, replace(held, previous=None), pair.current, rule)
+        if pair.previous is not None:
+            check_not_leaked(name, replace(held, current=None), pair.previous, rule)
 
     def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
         """See :class:`~.one_store.Desired`."""
-        pair = slots(held, [half.secret for half in self.needed], may_empty=self.may_empty)
+        pair = self._slots(held)
         is_done = (held.current, held.previous) == (pair.current, pair.previous) and held.finished
         return None if is_done else pair
 
@@ -90,6 +93,9 @@ class TwoSecrets:
     def held_by(self, held: StoredValue) -> bool:
         """Whether a store holds every needed secret, in either slot."""
         return {half.secret for half in self.needed} <= {held.current, held.previous}
+
+    def _slots(self, held: StoredValue) -> SecretPair:
+        return slots(held, [half.secret for half in self.needed], may_empty=self.may_empty)
 
 
 def slots(held: StoredValue, wanted: Sequence[SigningSecret], *, may_empty: bool) -> SecretPair:
