@@ -17,7 +17,7 @@ from featurebase_provider.operators.pair_emergency_plan import (
     said_of,
 )
 from featurebase_provider.operators.pair_probe import probe_all
-from featurebase_provider.operators.pair_records import PairRecords
+from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.stores import this_airflow
 from featurebase_provider.rotation.errors import PlanUnreadable
 from featurebase_provider.rotation.history import order_of
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from featurebase_provider.operators.base import FeaturebaseOperator
     from featurebase_provider.operators.emergency_plan import EmergencyPlanner
     from featurebase_provider.rotation.current import SecretOrder
+    from featurebase_provider.rotation.pair_records import PairRecords
 
 
 def replace_pair(
@@ -65,7 +66,7 @@ def replace_pair(
         # The other half could not be read before; nothing is lost by another look.
         planned = plan_both(planner, client)
         planned = PlannedHalves({**given, **planned.plans}, planned.problems)
-    records = PairRecords.read(task, context, planner.host, ids_of(config))
+    records = recall_pair(task, context, planner.host, ids_of(config))
     source, rule = _source(client, planned.plans, {}, records, config)
     later, run = is_later_try(context), this_run(context)
     swaps = [
@@ -195,7 +196,7 @@ def source_after(
     raw: Mapping[str, Any] = (pulled(context, rotate_task_id) or {}).get("halves") or {}
     outcomes = {half: RotationOutcome.from_json(outcome, webhook_id=half) for half, outcome in raw.items()}
     plans = {rotated.plan.webhook_id: rotated.plan, **{half: outcome.plan for half, outcome in outcomes.items()}}
-    records = PairRecords.read(task, context, rotated.plan.host, ids_of(config))
+    records = recall_pair(task, context, rotated.plan.host, ids_of(config))
     return _source(client, plans, outcomes, records, config)
 
 
