@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.rotation.memory import WebhookMemory
 from tests.world.emergency import ALL, load
 from tests.world.expectations import asset
+from tests.world.fakes import DictMemory
 from tests.world.pair import PairWorld
 
 if TYPE_CHECKING:
@@ -192,3 +195,20 @@ def test_an_emergency_in_the_middle_of_a_cut_over(airflow: InProcessAirflow, pai
     assert "refreshed by somebody else" in run.error("cut_over")
     assert pair.statuses == ["active", "paused"]
     assert secrets(pair)[0] in pair.held
+
+
+def test_a_cut_over_does_not_end_at_a_leaked_secret(airflow: InProcessAirflow, pair: PairWorld) -> None:
+    """An emergency has recorded it as leaked, and could not refresh it."""
+    rotation = airflow.load(pair.pair_entry())
+    run = airflow.start(rotation, pause_after="activate")
+    memory = WebhookMemory(DictMemory(), pair.url, pair.standby_id)
+    new = SigningSecret(pair.secret_of(pair.standby_id)).fingerprint
+    memory.add_leaked([new])
+    name = f"{memory.prefix}leaked"
+    airflow.set_variable(name, str(memory.memory.read(name)))
+    with pair.events():
+        airflow.go_on(run)
+    assert run.state == "failed"
+    assert f"the secret of webhook {pair.standby_id} is recorded as leaked" in run.error("cut_over")
+    assert pair.statuses == ["active", "paused"]
+    assert pair.refused == []
