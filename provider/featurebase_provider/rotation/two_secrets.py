@@ -39,19 +39,25 @@ class TwoSecrets:
     :param needed: the secrets that are needed, one or two. A store that holds neither gets the first one as
         ``current``.
     :param may_empty: whether a slot that repeats the other may be emptied.
+    :param spares_leaked: whether a leaked secret that a store lacks is left out, if another one is needed; without it
+        such a store is not written.
     """
 
     about: SigningSecret
     needed: tuple[HalfSecret, ...]
     may_empty: bool = False
+    spares_leaked: bool = False
 
     @classmethod
-    def of(cls, about: Webhook, needed: Sequence[Webhook], *, may_empty: bool = False) -> TwoSecrets:
+    def of(
+        cls, about: Webhook, needed: Sequence[Webhook], *, may_empty: bool = False, spares_leaked: bool = False
+    ) -> TwoSecrets:
         """Take the secrets from what Featurebase shows.
 
         :raises SecretMissing: a response had none.
         """
-        return cls(secret_of(about), tuple(HalfSecret(half.id, secret_of(half)) for half in needed), may_empty)
+        halves = tuple(HalfSecret(half.id, secret_of(half)) for half in needed)
+        return cls(secret_of(about), halves, may_empty, spares_leaked)
 
     @property
     def fingerprint(self) -> str:
@@ -61,12 +67,20 @@ class TwoSecrets:
     def check(self, name: str, held: StoredValue, rule: WriteRule) -> None:
         """See :class:`~.one_store.Desired`."""
         check_ours(name, held, rule, current=self.needed[0].secret.fingerprint)
-        for half in self.needed:
-            check_not_leaked(name, held, half.secret, rule)
+        for secret in self._wanted(held, rule):
+            check_not_leaked(name, held, secret, rule)
+
+    def _wanted(self, held: StoredValue, rule: WriteRule) -> list[SigningSecret]:
+        """The needed secrets, without leaked ones that this store lacks if these are to be left out."""
+        every = [half.secret for half in self.needed]
+        if not self.spares_leaked:
+            return every
+        held_now = (held.current, held.previous)
+        return [secret for secret in every if secret.fingerprint not in rule.leaked or secret in held_now] or every
 
     def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
         """See :class:`~.one_store.Desired`."""
-        pair = slots(held, [half.secret for half in self.needed], may_empty=self.may_empty)
+        pair = slots(held, self._wanted(held, rule), may_empty=self.may_empty)
         is_done = (held.current, held.previous) == (pair.current, pair.previous) and held.finished
         return None if is_done else pair
 
