@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_only_entry(
     webhook: Webhook, conn_id: str, others: Iterable[WebhookConfig], *, say: Callable[[str], None]
 ) -> None:
-    """Check that no other entry of the rotation file means this webhook.
+    """Check that no other entry of the rotation file means this webhook, alone or as a half of a pair.
 
     One entry may use its id and another its name, or they may use different connections, so the file alone does not
     show it. Call this on the task's main thread: it may read other connections.
@@ -38,8 +38,9 @@ def check_only_entry(
 
 
 def _means(other: WebhookConfig, webhook: Webhook, conn_id: str, say: Callable[[str], None]) -> bool:
-    if other.webhook_id is not None:
-        return other.webhook_id.lower() == webhook.id.lower()
+    ids = [webhook_id.lower() for webhook_id in (other.webhook_id, *(other.webhook_ids or ())) if webhook_id]
+    if ids:
+        return webhook.id.lower() in ids
     if other.webhook_name != webhook.name:
         return False
     if other.featurebase_conn_id == conn_id:
