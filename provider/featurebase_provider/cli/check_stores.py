@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from featurebase_provider.cli.webhook_check import WebhookCheck
     from featurebase_provider.config.models import RotationConfig, WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.pair import Pair
 
 FINDINGS = 1
 WRONG_USE = 2
@@ -83,7 +84,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
         undo a write.
     """
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
-    from featurebase_provider.cli.webhook_check import check_webhook
+    from featurebase_provider.cli.webhook_check import check_pair, check_webhook
     from featurebase_provider.operators.assets import plan_asset, report_asset
     from featurebase_provider.operators.memory import PREFLIGHT, memory_of
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
@@ -115,7 +116,12 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
             return History(webhook_id)
 
     with read_only_airflow() as airflow:
-        checks = [check_webhook(webhook, _read, history_of) for webhook in webhooks]
+        checks = [
+            check_webhook(webhook, _read, history_of)
+            if webhook.webhook_ids is None
+            else check_pair(webhook, _read_pair, history_of)
+            for webhook in webhooks
+        ]
     notes += [
         f"{backend} could not be asked for connections and Variables ({error}), so some may appear to be missing"
         for backend, error in airflow.unasked.items()
@@ -136,3 +142,20 @@ def _read(config: WebhookConfig) -> tuple[Webhook, str]:
 
     with FeaturebaseHook(config.featurebase_conn_id).get_conn() as client:
         return find_webhook(client, config.webhook_id or "", config.webhook_name), client.settings.base_url
+
+
+def _read_pair(config: WebhookConfig) -> tuple[Pair, str]:
+    """Both webhooks of a pair, without one that no longer exists, and the base URL of their Featurebase."""
+    from featurebase_provider.featurebase.errors import WebhookNotFound
+    from featurebase_provider.hooks.featurebase import FeaturebaseHook
+    from featurebase_provider.rotation.pair import Pair
+
+    found = []
+    ids = config.webhook_ids or ()
+    with FeaturebaseHook(config.featurebase_conn_id).get_conn() as client:
+        for webhook_id in ids:
+            try:
+                found.append(client.get_webhook(webhook_id))
+            except WebhookNotFound:
+                continue
+        return Pair.of(ids, found), client.settings.base_url

@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -14,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from featurebase_provider.cli.webhook_check import finding
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.errors import StoreForeignValue
 
@@ -64,7 +64,7 @@ def quiet_logs() -> Iterator[None]:
 
 
 def show_json(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: TextIO | None = None) -> None:
-    """Print one JSON object: ``ok``, ``notes`` and ``webhooks``, each with its ``stores``."""
+    """Print one JSON object: ``ok``, ``notes`` and ``webhooks``, each with its ``stores`` and a pair's ``halves``."""
     document = {
         "ok": not any(check.findings for check in checks),
         "notes": list(notes),
@@ -74,7 +74,8 @@ def show_json(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Text
                 "webhook_id": check.webhook_id,
                 "fingerprint": check.fingerprint,
                 "problem": check.problem,
-                "stores": [_as_json(store) for store in check.stores],
+                **_pair_json(check),
+                "stores": [_as_json(check, store) for store in check.stores],
             }
             for check in checks
         ],
@@ -82,7 +83,14 @@ def show_json(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Text
     (out or sys.stdout).write(json.dumps(document, indent=2) + "\n")
 
 
-def _as_json(store: StoreCheck) -> dict[str, Any]:
+def _pair_json(check: WebhookCheck) -> dict[str, Any]:
+    """Both webhooks of a pair; nothing for a single one."""
+    pair = check.pair
+    return {} if pair is None else {"halves": [asdict(half) for half in pair.halves], "problems": list(pair.problems)}
+
+
+def _as_json(check: WebhookCheck, store: StoreCheck) -> dict[str, Any]:
+    slots = {} if check.pair is None else {"previous": store.previous, "slots": check.pair.slots(store)}
     return {
         "store": store.label,
         "target": store.target,
@@ -90,7 +98,8 @@ def _as_json(store: StoreCheck) -> dict[str, Any]:
         "writable_detail": store.writability.detail if store.writability is not None else None,
         "holds": store.holding,
         "fingerprint": store.fingerprint,
-        "problem": finding(store),
+        **slots,
+        "problem": check.finding(store),
     }
 
 
@@ -103,7 +112,8 @@ def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Tex
     for heading in ("Webhook", "Store", "Target", "Writable", "Holds", "Fingerprint"):
         table.add_column(heading, overflow="fold")
     for check in checks:
-        table.add_row(Text(check.name), Text("Featurebase", "dim"), "", "", "", check.fingerprint or "unknown")
+        for name, place, fingerprint in _heads(check):
+            table.add_row(Text(name), Text(place, "dim"), "", "", "", fingerprint or "unknown")
         for store in check.stores:
             writable = _writable(store)
             table.add_row(
@@ -112,7 +122,7 @@ def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Tex
                 Text(one_line(store.target, 500)),
                 Text(writable, _COLOURS.get(writable, "")),
                 Text(_WORDS[store.holding], _COLOURS.get(store.holding, "")),
-                store.fingerprint or "",
+                _held(check, store),
             )
     console.print(table)
     found = [f"{check.name}: {one_line(text, 2000)}" for check in checks for text in check.findings]
@@ -122,6 +132,27 @@ def show_table(checks: Sequence[WebhookCheck], notes: Sequence[str], *, out: Tex
     verdict = _count(len(found), "finding") if found else "no findings"
     summary = f"{_count(len(checks), 'webhook')}, {_count(stores, 'store')}: {verdict}. Nothing was changed."
     console.print(Text(summary), soft_wrap=True)
+
+
+def _heads(check: WebhookCheck) -> Iterator[tuple[str, str, str | None]]:
+    """The first rows of a webhook: what Featurebase shows, of a pair one row for each half."""
+    if check.pair is None:
+        yield check.name, "Featurebase", check.fingerprint
+        return
+    for index, half in enumerate(check.pair.halves):
+        yield "" if index else check.name, f"Featurebase, {half.webhook_id}, {half.status}", half.fingerprint
+
+
+def _held(check: WebhookCheck, store: StoreCheck) -> str:
+    """What a store holds; of a pair, each of both places with whose secret that is."""
+    if check.pair is None:
+        return store.fingerprint or ""
+    whose, held = check.pair.slots(store), {"current": store.fingerprint, "previous": store.previous}
+    return "\n".join(
+        f"{fingerprint} ({slot}, {f'of {whose[slot]}' if whose[slot] else 'of neither'})"
+        for slot, fingerprint in held.items()
+        if fingerprint is not None
+    )
 
 
 def _count(number: int, noun: str) -> str:

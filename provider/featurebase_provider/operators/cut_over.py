@@ -116,7 +116,15 @@ class CutOverOperator(FeaturebaseOperator):
             watch = self._watch(context, client, plan, records, watched)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
             steps = CutOverSteps(
-                client, plan, records.memory, source, records.rule(plan), watch, client.clock.now, self.log.info
+                client,
+                plan,
+                records.memory,
+                source,
+                records.rule(plan),
+                watch,
+                records.leaked_by_now,
+                client.clock.now,
+                self.log.info,
             )
             while True:
                 step = steps.look(seen)

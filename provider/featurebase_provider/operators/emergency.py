@@ -10,18 +10,19 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import is_later_try, this_run
-from featurebase_provider.operators.memory import PREFLIGHT, memory_of
+from featurebase_provider.operators.emergency_plan import EmergencyPlanner
+from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.operators.pair_emergency import probe_both, replace_pair, source_after
+from featurebase_provider.operators.pair_emergency_plan import plan_both
 from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.operators.stores import write_rule
+from featurebase_provider.operators.stores import previous_targets, write_rule
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 from featurebase_provider.rotation.find import find_webhook
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import order_of
-from featurebase_provider.rotation.memory import own_plan, plan_key
-from featurebase_provider.rotation.plan import RotationPlan, make_plan
+from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.push import AllPushed, OneWebhook, push_all_until_agreed
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from featurebase_provider.config import WebhookConfig
-    from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.push import Source
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
@@ -108,89 +110,22 @@ class EmergencyPlanOperator(EmergencyTask):
         self.reason = reason
 
     def run(self, context: Context) -> dict[str, Any]:
-        """Record the plan."""
+        """Record the plan, or the plans of both webhooks of a pair."""
         config = self.chosen()
         with self.hook.get_conn() as client:
+            planner = EmergencyPlanner(
+                self, context, config, client.settings.base_url, self.rotate_task_id, self.reason
+            )
+            if config.webhook_ids is not None:
+                return plan_both(planner, client).as_json()
             webhook = find_webhook(client, config.webhook_id or "", config.webhook_name)
             self.webhook_id = webhook.id
-            host = client.settings.base_url
-            self.found = Found.of(webhook, host)
-            memory = memory_of(context, host, webhook.id)
-            plan = self._own_plan(context, memory)
-            if plan is not None and webhook.fingerprint != plan.before:
-                self.log.warning(
-                    "The secret is %s, no longer the plan's %s. A Dag run refreshes a webhook at most once, even if "
-                    "it is cleared or reset: to refresh again, trigger a new run",
-                    webhook.fingerprint,
-                    plan.before,
-                )
-            if plan is None:
-                plan = self._new_plan(config, context, webhook, host, client.clock.now(), memory)
-        key = self.plan_key(context)
-        try:
-            plan = memory.keep_plan(key, plan)
-            # Not if a later run's plan was kept: then this may be a try that Airflow lost track of, and the secret that
-            # it records as leaked may be the one that the later run has just created.
-            if plan.is_same_as(memory.plan(key)):
-                memory.add_leaked(plan.leaked)
-        except MemoryUnknown as exc:
-            self.log.error(
-                "%s. The emergency continues; a later try may refresh once more, and other runs may not know yet what "
-                "has leaked",
-                exc.summary,
-            )
-        return plan.as_json()
-
-    def _own_plan(self, context: Context, memory: WebhookMemory) -> RotationPlan | None:
-        def of_result() -> RotationPlan | None:
-            return self.plan_left_by_rotate(context, self.rotate_task_id)
-
-        def started() -> bool:
-            return self.rotate_was_started(context, self.rotate_task_id, self.recall(context, memory))
-
-        run = this_run(context)
-        try:
-            plan = own_plan(memory, self.plan_key(context), run, of_result=of_result, rotate_was_started=started)
-        except MemoryUnknown as exc:
-            self.warn_unknown(exc)
-            plan = of_result() if is_later_try(context) else None
-        if plan is not None:
-            self.log.info(
-                "This Dag run already has a plan (secret %s); it is kept, so that the run refreshes at most once",
-                plan.before,
-            )
-        return plan
-
-    def _new_plan(
-        self,
-        config: WebhookConfig,
-        context: Context,
-        webhook: Webhook,
-        host: str,
-        now: datetime,
-        memory: WebhookMemory,
-    ) -> RotationPlan:
-        own = plan_key(config.dag_id, PREFLIGHT)
-        history = self.recall(context, memory, plan_keys=[own])
-        plan = make_plan(
-            webhook,
-            this_run(context),
-            host=host,
-            mode="emergency",
-            planned_at=now.isoformat(),
-            reason=one_line(self.reason, 500),
-            known=history.known,
-            leaked=history.leaked,
-            stores=[store.target for store in config.stores],
-        )
-        self.log.warning(
-            "Webhook %s (%r), %s: secret %s will be replaced at once and removed from all stores",
-            webhook.id,
-            one_line(webhook.name),
-            webhook.status,
-            plan.before,
-        )
-        return plan
+            self.found = Found.of(webhook, planner.host)
+            return planner.plan(
+                webhook,
+                client.clock.now(),
+                of_result=lambda: self.plan_left_by_rotate(context, self.rotate_task_id),
+            ).as_json()
 
 
 class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
@@ -211,7 +146,24 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Refresh and distribute."""
         config = self.chosen()
+        if config.webhook_ids is not None:
+            return self._replace_both(context, config)
         return self.refresh_and_distribute(context, config.stores, config.refresh_grace)
+
+    def _replace_both(self, context: Context, config: WebhookConfig) -> dict[str, Any]:
+        """The same for a pair."""
+        with self.hook.get_conn() as client:
+            host = client.settings.base_url
+
+            def may_post(plan: RotationPlan) -> None:
+                self.check_may_post(context, plan, memory_of(context, host, plan.webhook_id), (), client.clock.now())
+
+            def keep(outcome: RotationOutcome) -> None:
+                memory = memory_of(context, host, outcome.plan.webhook_id)
+                self.keep_history(context, memory, outcome, previous_targets(config.stores))
+
+            planner = EmergencyPlanner(self, context, config, host, context["ti"].task_id, "")
+            return replace_pair(planner, client, may_post=may_post, keep=keep)
 
     def leaked(self, memory: WebhookMemory) -> frozenset[str]:
         """The secrets recorded as leaked by now; nothing beyond the plan's if the record can't be read."""
@@ -263,12 +215,16 @@ class EmergencyPushOperator(EmergencyTask):
         """Update all stores and return what each holds."""
         config = self.chosen()
         rotated = self.rotated(context, self.rotate_task_id)
-        plan = rotated.plan
-        history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-        terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
         with self.hook.get_conn() as client:
-            order = order_of(plan, rotated, history, client.clock.now())
-            pushed = push_all_until_agreed(OneWebhook(client, plan.webhook_id, order), config.stores, terms)
+            source: Source
+            if config.webhook_ids is not None:
+                source, terms = source_after(self, context, client, config, self.rotate_task_id)
+            else:
+                plan = rotated.plan
+                history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
+                terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
+                source = OneWebhook(client, plan.webhook_id, order_of(plan, rotated, history, client.clock.now()))
+            pushed = push_all_until_agreed(source, config.stores, terms)
         outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
@@ -329,9 +285,12 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe as configured."""
-        options = probe_options(self.chosen())
+        config = self.chosen()
+        options = probe_options(config)
         if options is None:
             raise AirflowSkipException("Skipped: no probe is configured for this webhook")
+        if config.webhook_ids is not None:
+            return probe_both(self, context, config, str(self.rotate_task_id), options)
         return self.probe_receiver(context, options)
 
 

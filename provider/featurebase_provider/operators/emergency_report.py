@@ -10,6 +10,7 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import task_errors
 from featurebase_provider.operators.context import result_of
 from featurebase_provider.operators.emergency import EmergencyTask
+from featurebase_provider.operators.pair_emergency import facts_after
 from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.pair_report import PairFacts
+    from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
@@ -41,6 +44,13 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
             raise AirflowSkipException("Skipped: the rotation file has no valid entry of this name")
         self.chosen()
         return super().run(context)
+
+    def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
+        """Both halves of a pair at the end, and which leaked secrets are still valid."""
+        config = self.webhooks[self.display_name]
+        if plan is None or config.webhook_ids is None:
+            return None
+        return facts_after(self, context, config, plan, self.rotate_task_id)
 
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]

@@ -16,7 +16,7 @@ from featurebase_provider.rotation.probe import Probe
 from featurebase_provider.rotation.take_back import take_back
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -67,7 +67,7 @@ class ProbePairOperator(ProbeReceiverOperator):
             about, wanted = source.wanted(pair)
             self.check_distributed(context, about)
             halves = [webhook for half in wanted.needed if (webhook := pair.get(half.webhook_id)) is not None]
-            outcomes = self._probe_all(halves, client, options)
+            outcomes = probe_all(halves, client, options, self.log.info)
             result = {
                 **outcomes.get(about.id, next(iter(outcomes.values()))).as_json(),
                 "receiver_exposure_ms": None,
@@ -93,15 +93,17 @@ class ProbePairOperator(ProbeReceiverOperator):
             self.log.info("Probe passed: %s", outcome.detail)
         return result
 
-    def _probe_all(
-        self, halves: Sequence[Webhook], client: Client, options: Mapping[str, Any]
-    ) -> dict[str, ProbeOutcome]:
-        clock = Clock(wall=lambda: client.clock.now().timestamp())
-        said: list[str] = []
-        probes = [Probe(webhook, say=said.append, clock=clock, **options) for webhook in halves]
-        with ThreadPoolExecutor(len(probes)) as pool:
-            outcomes = pool.map(lambda probe: probe.run(secret_of(probe.webhook)), probes)
-            found = {webhook.id: outcome for webhook, outcome in zip(halves, outcomes, strict=True)}
-        for line in said:
-            self.log.info("%s", line)
-        return found
+
+def probe_all(
+    halves: Sequence[Webhook], client: Client, options: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, ProbeOutcome]:
+    """Probe these halves at the same time; return each one's outcome, by id."""
+    clock = Clock(wall=lambda: client.clock.now().timestamp())
+    said: list[str] = []
+    probes = [Probe(webhook, say=said.append, clock=clock, **options) for webhook in halves]
+    with ThreadPoolExecutor(len(probes)) as pool:
+        outcomes = pool.map(lambda probe: probe.run(secret_of(probe.webhook)), probes)
+        found = {webhook.id: outcome for webhook, outcome in zip(halves, outcomes, strict=True)}
+    for line in said:
+        say(line)
+    return found

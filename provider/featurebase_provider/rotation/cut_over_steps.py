@@ -62,6 +62,7 @@ class CutOverSteps:
     :param memory: the records of the pair.
     :param source: reads both halves, and says what stores must hold.
     :param rule: the rules for writing the stores.
+    :param leaked: returns the fingerprints recorded as leaked by now, or raises MemoryUnknown.
     :param now: returns the server's time.
     :param say: logs a message.
     """
@@ -72,6 +73,7 @@ class CutOverSteps:
     source: PairSource
     rule: WriteRule
     watch: CutOverWatch
+    leaked: Callable[[], frozenset[str]]
     now: Callable[[], datetime]
     say: Callable[[str], None]
     clock: Clock = field(default=SYSTEM_CLOCK)
@@ -192,6 +194,8 @@ class CutOverSteps:
 
     def _pause_old(self, why: str) -> dict[str, Any]:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new
+        if self.watch.cut_over.new_holds in self.leaked():
+            self._leave_leaked()
         at = self.now().isoformat()
         # Recorded first: a later try must know that this run, and no person, paused it.
         keep_move(self.memory, "paused", Move.of(self.plan, old, at, done=False))
@@ -206,6 +210,21 @@ class CutOverSteps:
             )
         self._record_paused(old, at)
         return {**self.result(why), "paused_at": at}
+
+    def _leave_leaked(self) -> None:
+        """Deliveries must not move to a half whose secret has leaked, while this run was under way.
+
+        :raises CutOverStopped: always; the new half is paused, unless the old one's secret has leaked, too.
+        """
+        cut_over = self.watch.cut_over
+        why = f"the secret of webhook {cut_over.new} is recorded as leaked"
+        if cut_over.old_holds not in self.leaked():
+            self._pause_new(why)
+        raise CutOverStopped(
+            self.plan.webhook_id,
+            f"{why}, and so is that of webhook {cut_over.old}; neither was paused, and both deliver. Trigger "
+            "featurebase_emergency_rotation, or clear its failed tasks, then trigger this Dag with mode=distribute",
+        )
 
     def _pause_new(self, why: str) -> None:
         old, new = self.watch.cut_over.old, self.watch.cut_over.new

@@ -113,7 +113,9 @@ class PairSource:
         halves = needed(pair, self.plan.mode, first=first, drained=self._is_drained(pair), leaked=self.leaked)
         own = self.plan.webhook_id.lower()
         about = next((half for half in halves if half.id.lower() == own), halves[0])
-        return about, TwoSecrets.of(about, halves, may_empty=self._may_empty(pair))
+        return about, TwoSecrets.of(
+            about, halves, may_empty=self._may_empty(pair), spares_leaked=self.plan.is_emergency
+        )
 
     @property
     def seen(self) -> frozenset[str]:

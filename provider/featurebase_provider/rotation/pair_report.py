@@ -41,6 +41,7 @@ class PairFacts:
     :param polls: how many reads of both halves this run made while both delivered.
     :param refused: how many failed deliveries those reads saw. Featurebase keeps no log of deliveries.
     :param taken_back: what was done to remove a secret that never signed anything from the stores; None if nothing.
+    :param still_valid: of an emergency: why the leaked secret of a half was not replaced, by id.
     """
 
     was_live: str
@@ -53,10 +54,11 @@ class PairFacts:
     polls: int | None = None
     refused: int | None = None
     taken_back: str | None = None
+    still_valid: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
-        return {**asdict(self), "statuses": dict(self.statuses)}
+        return {**asdict(self), "statuses": dict(self.statuses), "still_valid": dict(self.still_valid)}
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -106,6 +108,22 @@ class PairFacts:
             None if self.taken_back is None else f"{self.taken_back}.",
             lacking if self.taken_back is None else None,
             fix,
+        )
+
+    def warn(self, left: Sequence[StoreOutcome]) -> str:
+        """What to do if the leaked secret of a half was not replaced in an emergency.
+
+        :param left: stores that are not known to hold what they must.
+        """
+        lacking = f"Not known to hold what it must: {', '.join(store.label for store in left)}." if left else None
+        return _joined(
+            *(
+                f"THE LEAKED SECRET OF WEBHOOK {half} IS STILL VALID: {why.rstrip('.')}."
+                for half, why in self.still_valid.items()
+            ),
+            "Fix that (a paused webhook that can't be refreshed can be deleted in Featurebase), then clear rotate and "
+            "all tasks after it.",
+            lacking,
         )
 
     def _done(self) -> str:

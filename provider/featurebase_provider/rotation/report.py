@@ -181,12 +181,15 @@ def make_report(
     webhook_id = plan.webhook_id if plan else found.webhook_id if found else None
     cause = _cause(tasks)
     left = _left(stores, after)
-    if findings.pair is not None and outcome in PAIRS_OWN:
+    emergency = mode == "emergency"
+    if findings.pair is not None and findings.pair.still_valid and outcome in PAIRS_OWN:
+        advice = findings.pair.warn(left)
+    elif findings.pair is not None and outcome in PAIRS_OWN and not emergency:
         advice = findings.pair.advise(outcome, cause=cause, left=left)
     else:
         advice = advise(
             outcome,
-            emergency=mode == "emergency",
+            emergency=emergency,
             mode=mode,
             webhook_id=webhook_id,
             found=found,
@@ -290,6 +293,8 @@ def _outcome(
         return "webhook_gone"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)
+    if findings.pair is not None and findings.pair.still_valid:
+        return "incomplete"
     if _left(stores, after) and (findings.pair is None or findings.pair.taken_back is None):
         return "incomplete"
     if failed:

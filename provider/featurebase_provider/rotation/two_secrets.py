@@ -39,19 +39,25 @@ class TwoSecrets:
     :param needed: the secrets that are needed, one or two. A store that holds neither gets the first one as
         ``current``.
     :param may_empty: whether a slot that repeats the other may be emptied.
+    :param spares_leaked: whether a leaked secret that a store lacks is left out, if another one is needed; without it
+        such a store is not written.
     """
 
     about: SigningSecret
     needed: tuple[HalfSecret, ...]
     may_empty: bool = False
+    spares_leaked: bool = False
 
     @classmethod
-    def of(cls, about: Webhook, needed: Sequence[Webhook], *, may_empty: bool = False) -> TwoSecrets:
+    def of(
+        cls, about: Webhook, needed: Sequence[Webhook], *, may_empty: bool = False, spares_leaked: bool = False
+    ) -> TwoSecrets:
         """Take the secrets from what Featurebase shows.
 
         :raises SecretMissing: a response had none.
         """
-        return cls(secret_of(about), tuple(HalfSecret(half.id, secret_of(half)) for half in needed), may_empty)
+        halves = tuple(HalfSecret(half.id, secret_of(half)) for half in needed)
+        return cls(secret_of(about), halves, may_empty, spares_leaked)
 
     @property
     def fingerprint(self) -> str:
@@ -62,15 +68,23 @@ class TwoSecrets:
         """See :class:`~.one_store.Desired`."""
         ours = rule.knowing(known=[half.secret.fingerprint for half in self.needed])
         check_ours(name, held, ours, current=self.needed[0].secret.fingerprint)
-        pair = self._slots(held)
+        pair = self._slots(held, rule)
         # Each slot by itself: a leaked secret that is in one must not come into the other, where more readers see it.
         check_not_leaked(name, replace(held, previous=None), pair.current, rule)
         if pair.previous is not None:
             check_not_leaked(name, replace(held, current=None), pair.previous, rule)
 
+    def _wanted(self, held: StoredValue, rule: WriteRule) -> list[SigningSecret]:
+        """The needed secrets, without leaked ones that this store lacks if these are to be left out."""
+        every = [half.secret for half in self.needed]
+        if not self.spares_leaked:
+            return every
+        held_now = (held.current, held.previous)
+        return [secret for secret in every if secret.fingerprint not in rule.leaked or secret in held_now] or every
+
     def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
         """See :class:`~.one_store.Desired`."""
-        pair = self._slots(held)
+        pair = self._slots(held, rule)
         is_done = (held.current, held.previous) == (pair.current, pair.previous) and held.finished
         return None if is_done else pair
 
@@ -94,8 +108,8 @@ class TwoSecrets:
         """Whether a store holds every needed secret, in either slot."""
         return {half.secret for half in self.needed} <= {held.current, held.previous}
 
-    def _slots(self, held: StoredValue) -> SecretPair:
-        return slots(held, [half.secret for half in self.needed], may_empty=self.may_empty)
+    def _slots(self, held: StoredValue, rule: WriteRule) -> SecretPair:
+        return slots(held, self._wanted(held, rule), may_empty=self.may_empty)
 
 
 def slots(held: StoredValue, wanted: Sequence[SigningSecret], *, may_empty: bool) -> SecretPair:
