@@ -14,7 +14,7 @@ from featurebase_provider.rotation.memory import recall
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.rotation.store import StoreMark
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
-from tests.properties.judged_world import LONGEST_LAG, Judge, JudgedFeaturebase, JudgedStore, SteppedClock
+from tests.properties.judged_world import LONGEST_LAG, THEIR_TEXT, Judge, JudgedFeaturebase, JudgedStore, SteppedClock
 from tests.properties.tasks import Tasks
 from tests.world.fakes import WEBHOOK_ID, api_unreachable, failing
 
@@ -57,7 +57,7 @@ class OverlappingRuns(RuleBasedStateMachine):
         kinds: dict[str, dict[str, Any]] = {
             "marked": {"marked": True, "keeps_previous": True},
             "plain": {},
-            "text": {"keeps_previous": True, "text": '{"theirs": 1.5, "somebody": {"else\'s": 0}}'},
+            "text": {"keeps_previous": True, "text": THEIR_TEXT},
             "unconditional": {"marked": True, "keeps_previous": True, "conditional": False},
         }
         self.stores = {
