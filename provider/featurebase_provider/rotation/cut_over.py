@@ -112,7 +112,7 @@ class CutOverWatch:
         :param poll_interval: the longest pause.
         """
         doublings = 0 if self.is_unsure else min(self.polls, MOST_DOUBLINGS)
-        return min(CONFIRM_SECONDS * 2**doublings, poll_interval)
+        return min(CONFIRM_SECONDS * 2.0**doublings, poll_interval)
 
     @property
     def state(self) -> dict[str, Any]:
