@@ -288,6 +288,7 @@ class PairTasks:
                 records.source(self.api, plan, PREVIOUS_FOR, now=self.clock.server_now),
                 records.rule(plan),
                 watch,
+                records.leaked_by_now,
                 self.clock.server_now,
                 lambda text: None,
                 self.clock.in_a_try,
