@@ -12,6 +12,7 @@ from tests.world.fakes import START, FakeFeaturebase, a_logged_refresh, api_unre
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from featurebase_provider.featurebase.audit_log import AuditEntry
     from featurebase_provider.featurebase.models import Webhook
@@ -42,11 +43,13 @@ class Half(FakeFeaturebase):
         super().__init__(clock, name=name, id=webhook_id, status=status, **switches)
         self.changed = changed
         self.gone = False
-        self.delivered = True
+        self.delivered = self.is_active
         """Whether it has delivered anything since it was set active."""
         self.late_race = False
         """Whether a person set it active, or it changed after a task had looked and before the task refreshed it."""
         self.times = [0.0, 0.0]
+        if self.delivered:
+            self.history[-1] = self.current.model_copy(update={"last_status": _result(200, START)})
         self.patch_script: deque[PatchFault | float | Exception] = deque()
         """What becomes of the next changes of its status: a fault, an error, or (seconds) lost, and done later."""
 
@@ -120,13 +123,17 @@ class Half(FakeFeaturebase):
         good = code == 200
         failures = 0 if good else (health.consecutive_failures or 0) + 1
         self.change(
-            last_status=LastStatus(code=code, message="", timestamp=now),
+            last_status=_result(code, now),
             health=Health(
                 last_success_at=now if good else health.last_success_at,
                 consecutive_failures=failures,
                 errors_since_last_success=failures,
             ),
         )
+
+
+def _result(code: int, at: datetime) -> LastStatus:
+    return LastStatus(code=code, message="", timestamp=at)
 
 
 def other_status(half: Half) -> str:

@@ -47,7 +47,8 @@ class Judge:
 
     def says(self, violation: str) -> None:
         running = current_try()
-        self.violations.append(f"{running.name if running else 'the world'}: {violation}")
+        if not self.violations:  # what follows from one is no news
+            self.violations.append(f"{running.name if running else 'the world'}: {violation}")
 
 
 class SteppedClock(Clock):
