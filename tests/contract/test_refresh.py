@@ -27,6 +27,7 @@ from featurebase_provider.stores.registry import store_class
 from tests.contract.hashicorp_vault_cases import VaultKv2Case
 from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
+from tests.contract.test_store_conformance_pair import FRESH, OLD, needs, rule
 from tests.servers.dead_servers import silent_server
 from tests.servers.kubernetes_api_server import FakeKubernetes, fake_kubernetes, kube_config
 from tests.servers.local_server import free_port
@@ -178,6 +179,19 @@ def test_a_previous_secret_that_goes_is_told_too(world: World) -> None:
     armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
     armed.write(pair(NEW), held=armed.read(), mark=MARK)
     assert (world.told(), armed.read().finished) == (2, True)
+
+
+def test_a_secret_that_is_new_beside_the_live_one_is_told_and_awaited(world: World) -> None:
+    """The copy's reader needs both before a pair's deliveries move; what was not told is told by the next push."""
+    terms = rule(world.config(), HELD)
+    assert converge(ready(world.vault.config()), needs(OLD, FRESH), terms)
+    armed = ready(world.config())
+    assert armed.read().finished is False
+    armed.patience = 5
+    assert converge(armed, needs(OLD, FRESH), terms) is True
+    assert (world.told(), armed.read().finished) == (1, True)
+    assert converge(armed, needs(FRESH), terms) is True
+    assert (world.told(), armed.read().finished, world.operator.copies[-1]) == (2, True, NEW)
 
 
 def test_a_push_is_done_when_the_copy_is(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dev.airflow.processes import wait_for
@@ -56,10 +55,10 @@ def move(
         wait_for("deliveries", lambda: all(event["delivered"] for event in world.events()), seconds=30)
         refused = [attempt for attempt in world.deliveries() if attempt["statusCode"] != 200]
         assert refused == []
-        facts = run.report["pair"]
-        begun, ended = (datetime.fromisoformat(facts[name]) for name in ("activated_at", "paused_at"))
+        calls = [call for call in world.requests() if call["committed"] and call["method"] == "PATCH"]
+        activated, paused = calls[-2:]
         duplicates = sum(entry["duplicates"] for entry in world.received(pair))
-        return Moved(per_second, first_delivery, poll_interval, (ended - begun).total_seconds(), duplicates)
+        return Moved(per_second, first_delivery, poll_interval, (paused["at"] - activated["at"]) / 1000, duplicates)
     finally:
         world.stop()
 

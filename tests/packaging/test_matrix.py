@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from featurebase_provider import __version__
-from tests.world.wheel_airflow import AUDIT, EMERGENCY, ROTATION, WheelAirflow
+from tests.world.wheel_airflow import AUDIT, EMERGENCY, PAIR, ROTATION, WheelAirflow
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("airflow-*.txt"))
@@ -42,6 +42,7 @@ print(hasattr(ProvidersManager, "cli_command_functions"))
 """
 FIGURES = {
     *("preflight", "rotate", "push", "distributed", "probe", "verify_delivery", "report", "outcome"),
+    *("activate", "cut_over"),
     "store_exposure",
     *("receiver_exposure", "audit.finding", "emergency_plan", "emergency_push"),
 }
@@ -67,7 +68,10 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def test_it_rotates_audits_and_meets_an_emergency(bin_dir: Path, tmp_path: Path) -> None:
-    """With all daemons: each refresh is the only one, the stores hold what it gave, and StatsD hears of each task."""
+    """With all daemons: each refresh is the only one, the stores hold what it gave, and StatsD hears of each task.
+
+    A pair's deliveries move, and none is refused.
+    """
     with WheelAirflow(bin_dir / "python", tmp_path) as real:
         first = real.world.webhook()["secret"]
         rotation = real.run(ROTATION, reason="matrix")
@@ -92,6 +96,18 @@ def test_it_rotates_audits_and_meets_an_emergency(bin_dir: Path, tmp_path: Path)
         assert emergency.state == "success"
         assert (len(real.world.refreshes()), real.held()) == (2, {third})
         assert third not in (first, second)
+
+        old = real.pair.secret_of(real.pair.webhook_id)
+        moved = real.run(PAIR, reason="matrix")
+        assert moved.tasks == dict.fromkeys(moved.tasks, "success")
+        assert moved.state == "success"
+        assert ("cut_over", "deferred") in moved.seen
+        assert real.pair.statuses == ["paused", "active"]
+        assert real.pair.held == (old, real.pair.secret_of(real.pair.standby_id))
+        assert real.pair.refused == []
+        reverted = real.run(PAIR, mode="revert", reason="matrix")
+        assert (reverted.state, real.pair.statuses) == ("success", ["active", "paused"])
+        assert real.pair.refused == []
 
         assert real.stats.names >= FIGURES
 

@@ -30,6 +30,7 @@ class DagRun:
     :param xcom: results of tasks, by task; cleared when a try begins.
     :param commits: refreshes of this run that Featurebase carried out.
     :param commits_late: whether one of them may commit after the grace, or an emergency's be shown after it.
+    :param failed: tasks whose last try failed, as far as Airflow knows.
     :param twins: whether two tries of its rotate were alive at once (a worker that Airflow lost sight of).
     """
 
@@ -43,6 +44,7 @@ class DagRun:
     commits_late: bool = False
     twins: bool = False
     reported: bool = False
+    failed: set[str] = field(default_factory=set)
 
     @property
     def this_run(self) -> ThisRun:
@@ -92,7 +94,12 @@ class TaskTry(Try):
     def record(self) -> None:
         """Airflow takes the result of a try that it still knows."""
         self.recorded = True
-        if self.succeeded and not self.orphan and self.dag_run.tries[self.task] == self.number:
+        if self.orphan or self.dag_run.tries[self.task] != self.number:
+            return
+        if not self.succeeded:
+            self.dag_run.failed.add(self.task)
+        else:
+            self.dag_run.failed.discard(self.task)
             if self.task == "preflight":
                 self.dag_run.plan = RotationPlan.from_json(json.loads(json.dumps(self.result)))
             self.dag_run.xcom[self.task] = json.loads(json.dumps(self.result))

@@ -17,6 +17,7 @@ from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import (
     LAG_OF_WITNESSED,
     LONGEST_LAG,
+    THEIR_TEXT,
     Judge,
     JudgedFeaturebase,
     JudgedStore,
@@ -72,7 +73,7 @@ class OverlappingRuns(RuleBasedStateMachine):
         kinds: dict[str, dict[str, Any]] = {
             "marked": {"marked": True, "keeps_previous": True},
             "plain": {},
-            "text": {"keeps_previous": True, "text": '{"theirs": 1.5, "somebody": {"else\'s": 0}}'},
+            "text": {"keeps_previous": True, "text": THEIR_TEXT},
             "unconditional": {"marked": True, "keeps_previous": True, "conditional": False},
         }
         self.stores = {

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any
 from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.world import API_KEY, SECRET_KEY, World
 from tests.servers.statsd import StatsD
+from tests.world.featurebase import TOPIC
+from tests.world.pair import PairWorld
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Self
 
-ROTATION, AUDIT, EMERGENCY = "featurebase_rotate__production", "featurebase_audit", "featurebase_emergency_rotation"
+ROTATION, PAIR = "featurebase_rotate__production", "featurebase_rotate__pair"
+AUDIT, EMERGENCY = "featurebase_audit", "featurebase_emergency_rotation"
 VARIABLE = "webhook_production"
 START_SECONDS, RUN_SECONDS = 300.0, 600.0
+VERIFY = {"timeout": "PT2M", "poll_interval": "PT10S"}
+"""The first look comes when the executor surely knows of the deferral: up to 5.5 s after it, and a task that goes on
+before that is failed by the scheduler."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Run:
 
 
 class WheelAirflow:
-    """A context manager, with one webhook.
+    """A context manager, with one webhook, and with a pair of webhooks at another Featurebase in the test's process.
 
     :param python: the environment's interpreter.
     :param folder: for everything that it writes.
@@ -48,6 +54,7 @@ class WheelAirflow:
         # What whoever installs the wheel has of the Dag files.
         subprocess.run([python.with_name("featurebase"), "example-dags", folder / "dags"], check=True)
         self.world = World(folder, python=str(python))
+        self.pair = PairWorld(folder / "pair")
         self.stats = StatsD()
         self._airflow = LocalAirflow(
             folder / "airflow",
@@ -68,13 +75,18 @@ class WheelAirflow:
             opened.enter_context(self.stats)
             opened.callback(self.world.stop)
             self.world.start()
-            self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": [self._entry()]}))
+            opened.enter_context(self.pair)
+            entries = [self._entry(), self._pair_entry()]
+            self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
             opened.callback(self._kill)
             self._airflow.start(seconds=START_SECONDS)
             self.api.add_connection(
                 "featurebase_default", conn_type="featurebase", host=self.world.url, password=API_KEY
             )
-            for dag_id in (ROTATION, AUDIT, EMERGENCY):
+            self.api.add_connection(
+                self.pair.conn_id, conn_type="featurebase", host=self.pair.url, password=self.pair.api_key
+            )
+            for dag_id in (ROTATION, PAIR, AUDIT, EMERGENCY):
                 self._airflow.wait_for_dag(dag_id, seconds=START_SECONDS)
             self._opened = opened.pop_all()
         return self
@@ -96,10 +108,12 @@ class WheelAirflow:
             "retries": 0,
             "stores": [{"type": "airflow_variable", "name": VARIABLE}, file],
             "probe": {"timeout": "PT1M", "interval": "PT1S"},
-            # The first look comes when the executor surely knows of the deferral: up to 5.5 s after it, and a task that
-            # goes on before that is failed by the scheduler.
-            "verify": {"timeout": "PT2M", "poll_interval": "PT10S"},
+            "verify": VERIFY,
         }
+
+    def _pair_entry(self) -> dict[str, Any]:
+        probe = {"timeout": "PT1M", "interval": "PT0.5S", "steady": "PT3S"}
+        return self.pair.pair_entry(name="pair", schedule=None, probe=probe, verify=VERIFY)
 
     def run(self, dag_id: str, **conf: Any) -> Run:
         """Run a Dag by hand to its end. Events happen from the moment on in which a task waits for deliveries."""
@@ -110,7 +124,9 @@ class WheelAirflow:
             seen.append((task_id, state))
             if state == "deferred":
                 self.world.emit(per_second=5, seconds=RUN_SECONDS)
+                self.pair.control("POST", "/events", topic=TOPIC, count=10_000, per_second=5)
         self.world.stop_emitting()
+        self.pair.control("DELETE", "/events")
         return Run(run_id, self.api.run_state(dag_id, run_id), dict(seen), seen)
 
     def held(self) -> set[str]:

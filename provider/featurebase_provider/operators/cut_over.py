@@ -49,7 +49,7 @@ class CutOverOperator(FeaturebaseOperator):
     :param first_delivery: how long to wait for the new half's first accepted delivery.
     :param pending: how long to wait for retries of failed deliveries of the old half.
     :param previous_for: how long stores keep the secret of the half that is not live.
-    :param poll_interval: seconds between two reads of Featurebase.
+    :param poll_interval: seconds between two reads of Featurebase, at most; the first ones follow sooner.
     :param deferrable: False polls on the worker.
     :returns: ``moved``, ``detail``, ``activated_at`` and ``paused_at`` (server time, ISO 8601), ``polls``, and
         ``refused``: how many failed deliveries these reads saw.
@@ -136,7 +136,7 @@ class CutOverOperator(FeaturebaseOperator):
                 elif self.deferrable and seen != UNWATCHED:
                     self._defer(client, watch)
                 else:
-                    time.sleep(self.poll_interval)
+                    time.sleep(watch.next_read_in(self.poll_interval))
 
     def _watch(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_only_entry(
     webhook: Webhook, conn_id: str, others: Iterable[WebhookConfig], *, say: Callable[[str], None]
 ) -> None:
-    """Check that no other entry of the rotation file means this webhook.
+    """Check that no other entry of the rotation file means this webhook, alone or as a half of a pair.
 
     One entry may use its id and another its name, or they may use different connections, so the file alone does not
     show it. Call this on the task's main thread: it may read other connections.

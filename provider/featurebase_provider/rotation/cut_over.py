@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 StepKind = Literal["wait", "pause_old", "pause_new", "push", "restore_old", "done", "stopped"]
 READS_THAT_CONFIRM = 2
 """Number of reads in a row that must ask for a step before it is taken."""
+CONFIRM_SECONDS = 1.0
+"""Seconds between the two reads that must agree before a step is taken."""
+MOST_DOUBLINGS = 10
+"""How often the time between two reads is doubled, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,14 @@ class CutOverWatch:
     def is_unsure(self) -> bool:
         """Whether the last read asked for a step that the next read must confirm."""
         return self._asked != "wait"
+
+    def next_read_in(self, poll_interval: float) -> float:
+        """Seconds until the next read. The first ones are short: while both halves deliver, each event comes twice.
+
+        :param poll_interval: the longest pause.
+        """
+        doublings = 0 if self.is_unsure else min(self.polls, MOST_DOUBLINGS)
+        return min(CONFIRM_SECONDS * 2.0**doublings, poll_interval)
 
     @property
     def state(self) -> dict[str, Any]:

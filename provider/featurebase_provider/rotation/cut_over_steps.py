@@ -9,7 +9,7 @@ from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks
-from featurebase_provider.rotation.cut_over import CutOverWatch, Step
+from featurebase_provider.rotation.cut_over import CONFIRM_SECONDS, CutOverWatch, Step
 from featurebase_provider.rotation.errors import MemoryUnknown, RotationError, StoresLeftOver
 from featurebase_provider.rotation.health import failed, last_result
 from featurebase_provider.rotation.moves import Move, Moves, keep_move
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.pair_reading import PairSource
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import Store
-
-CONFIRM_SECONDS = 1.0
-"""Seconds between the two reads that must agree before a step is taken."""
 
 _BOTH_IN_STORES = "The stores hold both secrets, so no delivery is refused"
 

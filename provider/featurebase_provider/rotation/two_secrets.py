@@ -74,6 +74,14 @@ class TwoSecrets:
         if pair.previous is not None:
             check_not_leaked(name, replace(held, current=None), pair.previous, rule)
 
+    def _wanted(self, held: StoredValue, rule: WriteRule) -> list[SigningSecret]:
+        """The needed secrets, without leaked ones that this store lacks if these are to be left out."""
+        every = [half.secret for half in self.needed]
+        if not self.spares_leaked:
+            return every
+        held_now = (held.current, held.previous)
+        return [secret for secret in every if secret.fingerprint not in rule.leaked or secret in held_now] or every
+
     def pair_for(self, held: StoredValue, rule: WriteRule) -> SecretPair | None:
         """See :class:`~.one_store.Desired`."""
         pair = self._slots(held, rule)
@@ -102,14 +110,6 @@ class TwoSecrets:
 
     def _slots(self, held: StoredValue, rule: WriteRule) -> SecretPair:
         return slots(held, self._wanted(held, rule), may_empty=self.may_empty)
-
-    def _wanted(self, held: StoredValue, rule: WriteRule) -> list[SigningSecret]:
-        """The needed secrets, without leaked ones that this store lacks if these are to be left out."""
-        every = [half.secret for half in self.needed]
-        if not self.spares_leaked:
-            return every
-        held_now = (held.current, held.previous)
-        return [secret for secret in every if secret.fingerprint not in rule.leaked or secret in held_now] or every
 
 
 def slots(held: StoredValue, wanted: Sequence[SigningSecret], *, may_empty: bool) -> SecretPair:

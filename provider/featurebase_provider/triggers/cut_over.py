@@ -29,7 +29,7 @@ class CutOverTrigger(BaseTrigger):
     :param cut_over: the fields of :class:`~featurebase_provider.rotation.cut_over.CutOver`.
     :param replaced: fingerprints of replaced secrets.
     :param featurebase_conn_id: id of the Airflow connection to Featurebase.
-    :param poll_interval: seconds between two reads.
+    :param poll_interval: seconds between two reads, at most; the first ones follow sooner.
     :param watched: the state of the watch so far: ``paused_by_us``, ``old_failed``, ``polls`` and ``refused``.
     """
 
@@ -84,7 +84,7 @@ class CutOverTrigger(BaseTrigger):
     async def _wait(self, client: AsyncClient, watch: CutOverWatch) -> str:
         failures = 0
         while True:
-            await asyncio.sleep(self.poll_interval)
+            await asyncio.sleep(watch.next_read_in(self.poll_interval))
             try:
                 pair = await self._read(client)
             except ApiError as exc:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -150,6 +150,15 @@ def test_a_store_is_tried_in_the_name_of_its_webhook_with_a_value_like_its_secre
     (armed,) = tried
     assert len(armed.trial.reveal()) == len(longest.reveal())
     assert armed.trial_mark == StoreMark(WEBHOOK_ID, armed.trial.fingerprint, RULE.managed_from)
+    assert armed.of_pair is False
+
+
+def test_a_pairs_stores_are_told_that_they_keep_the_secrets_of_two_webhooks() -> None:
+    store = MemoryStore(value=OLD)
+    armed = store.arm()
+    store.arm = lambda: armed  # type: ignore[method-assign]
+    check_stores([store], replace(RULE, halves=frozenset({WEBHOOK_ID, "f" * 24})), current=CURRENT.fingerprint)
+    assert armed.of_pair is True
 
 
 class ArmedWithout(ArmedStore):

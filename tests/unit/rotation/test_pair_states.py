@@ -109,9 +109,9 @@ def judge_store(state: State, answer: Answer) -> None:
     before, after = state.slots, answer.slots
     halves = {SECRETS[half] for half, status in statuses(state).items() if status != "gone"}
     live = active(state)
-    needed = {SECRETS[half] for half in live}
-    if state.mode == "emergency":  # the other half's new secret does not wait for one that can't be refreshed
-        needed -= leaked_names(state) - set(before)
+    # In an emergency a leaked secret is not published, even if the half that signs with it could not be refreshed yet.
+    spared = leaked_names(state) - set(before) if state.mode == "emergency" else set()
+    needed = {SECRETS[half] for half in live} - spared
     assert needed <= set(after), "the stores hold the secret of every active half"
     assert set(after) <= halves | {NOTHING}, "and of no webhook that is not one of the two"
     assert FOREIGN not in before, "what is not ours is never overwritten"

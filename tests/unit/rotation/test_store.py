@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from featurebase_provider.rotation.store import MANAGED_BY, StoredValue, StoreMark
+import pytest
+
+from featurebase_provider.featurebase.signing_secret import SigningSecret
+from featurebase_provider.featurebase.trial_secret import trial_before
+from featurebase_provider.rotation.store import MANAGED_BY, SecretPair, StoredValue, StoreMark
+from featurebase_provider.rotation.two_secrets import slots
 from tests.world.fakes import WEBHOOK_ID, MemoryStore, fingerprint, secret
 
 
@@ -29,3 +34,47 @@ def test_our_mark_is_what_other_versions_look_for() -> None:
 def test_a_store_has_the_name_it_is_given_and_works_on_any_thread() -> None:
     armed = MemoryStore(label="a").arm()
     assert (armed.name, type(armed).main_thread_only) == ("a (memory://a)", False)
+
+
+LIVE, OTHER = secret("live"), secret("other")
+HOLDS = [StoredValue(None), StoredValue(LIVE), StoredValue(LIVE, OTHER), StoredValue(LIVE, LIVE)]
+
+
+@pytest.mark.parametrize("held", HOLDS, ids=["nothing", "one", "two", "the same twice"])
+def test_the_trials_of_a_pair_have_the_shape_of_each_write_of_a_pair(held: StoredValue) -> None:
+    """Whichever secrets a run needs: those that are there, one that is issued, or two."""
+    armed = MemoryStore().arm()
+    armed.of_pair = True
+    first, second = armed.trial, trial_before(armed.trial)
+    tried = armed.trials(held, keeps_previous=True)
+    known = [one for one in (held.current, held.previous) if one]
+    needs = [(one,) for one in (first, *known)]
+    needs += [two for one in (second, *known) for two in ((first, one), (one, first))]
+    written = {_shape(slots(held, wanted, may_empty=empty), held) for wanted in needs for empty in (True, False)}
+    there = {_shape(SecretPair(held.current, held.previous), held)} if held.current else set()
+    assert written | {("twice",)} <= {_shape(pair, held) for pair in tried} | there
+
+
+def _shape(pair: SecretPair, held: StoredValue) -> tuple[str, ...]:
+    if pair.current == pair.previous:
+        return ("twice",)
+    names = {held.previous: "old previous", held.current: "old current", None: "nothing"}
+    return tuple(names.get(one, "new") for one in (pair.current, pair.previous))
+
+
+def test_the_trials_of_a_single_webhook_are_three_at_most() -> None:
+    armed = MemoryStore().arm()
+    first, second = armed.trial, trial_before(armed.trial)
+    usual = (SecretPair(first, second), SecretPair(first))
+    assert armed.trials(StoredValue(LIVE), keeps_previous=True) == usual
+    assert armed.trials(StoredValue(LIVE, OTHER), keeps_previous=True) == (*usual, SecretPair(LIVE))
+    assert armed.trials(StoredValue(LIVE, OTHER), keeps_previous=False) == (SecretPair(first),)
+
+
+def test_white_space_around_a_secret_that_stays_is_not_tried() -> None:
+    armed = MemoryStore().arm()
+    armed.of_pair = True
+    tried = armed.trials(StoredValue(SigningSecret("whsec_a "), SigningSecret("whsec_b ")), keeps_previous=True)
+    kept = [pair for pair in tried if armed.trial in (pair.current, pair.previous)]
+    assert SecretPair(SigningSecret("whsec_a"), armed.trial) in kept
+    assert SecretPair(armed.trial, SigningSecret("whsec_b")) in kept

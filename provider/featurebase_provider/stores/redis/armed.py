@@ -175,7 +175,9 @@ class ArmedRedis(ArmedStore):
         wanted = self._wanted(pair, before)
         if wanted == before.values:
             return
-        arguments = [_optional(self._channel), mark.fingerprint, int(before.exists)]
+        # A pair's run leaves the live secret in its place, and puts the new one beside it.
+        fresh = pair.previous if pair.previous and pair.current == held.current else pair.current
+        arguments = [_optional(self._channel), fresh.fingerprint, int(before.exists)]
         for place, value, new in zip(self._places, before.values, wanted, strict=True):
             arguments += [_optional(place.field), _optional(value), _optional(new)]
         with self._translated():
