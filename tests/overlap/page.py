@@ -12,6 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.overlap.slow import RECEIVERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[2] / "docs" / "overlap.md"
 BEGIN, END = "<!-- begin: {}, written by make slow-receivers -->", "<!-- end: {} -->"
-RECEIVERS, DUPLICATES = "slow receivers", "duplicates"
+SLOW, DUPLICATES = "slow receivers", "duplicates"
 ROWS_FOLDER = os.environ.get("FEATUREBASE_OVERLAP_ROWS")
 
 
 def keep(receiver: str, strategy: str, seed: int, played: Played) -> None:
     """Keep what a rotation did for the page."""
     _keep(
-        table=RECEIVERS,
+        table=SLOW,
         receiver=receiver,
         strategy=strategy,
         seed=seed,
@@ -65,7 +67,8 @@ def receivers_table(rows: Iterable[dict[str, Any]]) -> str:
         "| receiver | `overlap`: refused | lost | duplicates | the run | `refresh`: refused | lost | the run |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: | --- |",
     ]
-    for receiver, by_strategy in found.items():
+    for receiver in (kind.words for kind in RECEIVERS):
+        by_strategy = found[receiver]
         cells = [receiver]
         for strategy, fields in (
             ("overlap", ("refused", "lost", "duplicates", "state")),
@@ -96,7 +99,8 @@ def duplicates_table(rows: Iterable[dict[str, Any]]) -> str:
 
 def _side_by_side(rows: Iterable[dict[str, Any]], field: str) -> str:
     values = [str(row[field]) for row in rows]
-    return values[0] if len(set(values)) == 1 and not values[0].isdigit() else ", ".join(values)
+    are_alike = len(set(values)) == 1 and not values[0].isdigit()
+    return values[0] if are_alike else ", ".join(values)
 
 
 def replaced(page: str, name: str, table: str) -> str:
@@ -120,7 +124,7 @@ def main(folder: Path) -> None:
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
     page = PAGE.read_text(encoding="utf-8")
-    for name, table in ((RECEIVERS, receivers_table), (DUPLICATES, duplicates_table)):
+    for name, table in ((SLOW, receivers_table), (DUPLICATES, duplicates_table)):
         page = replaced(page, name, table(row for row in rows if row["table"] == name))
     PAGE.write_text(page, encoding="utf-8")
 
