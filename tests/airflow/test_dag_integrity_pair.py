@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -118,31 +117,6 @@ def test_a_pair_costs_no_time_where_there_is_none(
     file = DAG_FILES / "featurebase_rotation.py"
     assert of_pairs(parsed(tmp_path_factory, dags=file, dag_id="featurebase_rotate__single")) == []
     assert "featurebase_provider.triggers.cut_over" in of_pairs(shipped)
-
-
-def test_trigger_is_found_again_by_what_it_stores() -> None:
-    """The triggerer makes it anew from its class path and arguments, which pass through JSON."""
-    from featurebase_provider.triggers.cut_over import CutOverTrigger
-
-    cut_over = {
-        "old": "a" * 24,
-        "new": "b" * 24,
-        "old_holds": "sha256:0123456789abcdef",
-        "new_holds": "sha256:fedcba9876543210",
-        "planned_at": "2026-01-15T10:30:00+00:00",
-        "activated_at": "2026-01-15T10:31:00+00:00",
-        "first_delivery": 300.0,
-        "pending": 3600.0,
-    }
-    watched = {"paused_by_us": False, "old_failed": True, "polls": 7, "refused": 1}
-    path, arguments = CutOverTrigger(
-        cut_over=cut_over, featurebase_conn_id="featurebase_default", replaced=["sha256:00"], watched=watched
-    ).serialize()
-    module, _, name = path.rpartition(".")
-    again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
-    assert again.serialize() == (path, arguments)
-    assert arguments["cut_over"] == cut_over
-    assert arguments["watched"] == watched
 
 
 def test_a_task_group_in_an_own_dag(tmp_path_factory: pytest.TempPathFactory) -> None:

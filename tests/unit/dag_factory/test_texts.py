@@ -83,6 +83,32 @@ def test_the_emergencys_page_lists_every_webhook() -> None:
     ]
 
 
+PAIR: dict[str, Any] = {
+    "webhook_id": None,
+    "webhook_ids": ["5" * 24, "6" * 24],
+    "strategy": "overlap",
+    "probe": True,
+    "stores": [{"type": "object_storage", "path": "/etc/a_b.env", "key": "A", "previous_key": "B", "label": "fi_le"}],
+}
+
+
+def test_a_pairs_page_says_what_is_safe_and_how_to_go_back() -> None:
+    page = rotation_doc(webhook(**PAIR, previous_for="PT10H"))
+    assert f"Webhooks **{'5' * 24} and {'6' * 24}**, connection `featurebase_other`" in page
+    assert "| fi\\_le | object\\_storage |" in page
+    assert "invalidates the old one" not in page
+    for task_id in ("preflight", "rotate", "push.<store>", "distributed", "probe", "activate", "cut_over"):
+        assert f"| `{task_id}` |" in page
+    assert "mode `revert`" in page
+    assert "for 10 hours after" in page
+
+
+def test_other_pages_name_both_webhooks_of_a_pair() -> None:
+    assert f"| production | {'5' * 24} and {'6' * 24} |" in emergency_doc([webhook(**PAIR)], {})
+    config = RotationConfig.model_validate({"path": "x", "webhooks": (webhook(**PAIR),)})
+    assert audit_doc(config).startswith("### Compares 2 webhooks and 1 stores")
+
+
 def test_only_what_looks_like_a_template_is_spelled_out() -> None:
     """In the file's own letters where they are harmless, so that a rendered field can be read."""
     assert template_safe("a {b} 50%") == "a {b} 50%"
