@@ -63,6 +63,7 @@ class PairJudge:
         webhooks._before_change.clear()
         for webhook in webhooks.all():
             webhooks.touch(webhook)
+            webhooks._issue(webhook, by="a test")
 
     def begin(self) -> None:
         """Forget what was, and judge what happens from now on."""

@@ -7,12 +7,13 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from featurebase_provider.sandbox.behaviour import Behaviour
+from featurebase_provider.sandbox.webhooks import new_signing_secret
 from tests.faults.cases import GRACE_SECONDS, TIMEOUT_SECONDS
 from tests.faults.pair_judge import PairJudge
 from tests.faults.store import PLACES, Place, Slots
@@ -157,17 +158,30 @@ class FaultyPair(PairWorld):
         webhooks = {half: copy.deepcopy(self.webhook_of(half)) for half in self.ids}
         return State(webhooks, tuple(place.slots for place in self.places), self.records())
 
+    def start_anew(self, state: State) -> None:
+        """Bring everything back to what it was, but with new secrets: Airflow's asset events name the old ones."""
+        secrets = {half: new_signing_secret() for half in self.ids}
+        self.put_back(
+            replace(state, webhooks={half: replace(one, secret=secrets[half]) for half, one in state.webhooks.items()})
+        )
+        with self.by_hand():
+            self.issued[:] = [self.secret]
+            for place in self.places:
+                place.put(self.secret)
+        self.judge.begin()
+
     def put_back(self, state: State) -> None:
         """Bring everything back to what it was, as if the run had not gone on."""
         for key in self.records():
             self.airflow.delete_variable(key)
         for key, value in state.records.items():
             self.airflow.set_variable(key, value)
-        self.emit_steadily()
+        self.stop_events()
         with self.by_hand():
             for place, slots in zip(self.places, state.slots, strict=True):
                 place.put(*slots)
             self.judge.put_back(self.sandbox.state.webhooks, state.webhooks)
+        self.emit_steadily()
         self.judge.begin()
 
     def act(self, act: str, half: str) -> None:
@@ -205,6 +219,14 @@ class FaultyPair(PairWorld):
     def has_moved(self) -> bool:
         """Whether the deliveries have begun to move."""
         return self.statuses != ["active", "paused"]
+
+    def stop_events(self) -> None:
+        """Let no more events happen, and wait for the end of every attempt to deliver one."""
+        self.control("DELETE", "/events")
+        give_up = time.monotonic() + 30
+        while any(one.status_code is None and one.error is None for one in self.sandbox.state.journal.attempts):
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
 
     def emit_steadily(self) -> None:
         """Let events happen from now on."""
