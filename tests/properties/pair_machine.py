@@ -219,7 +219,7 @@ class PairRuns(RuleBasedStateMachine):
 
     @rule(half=sampled_from(IDS), really=integers(0, 9))
     def somebody_deletes_a_half(self, half: str, really: int) -> None:
-        if really == 7:
+        if really == 7 and not any(one.gone for one in self.world.halves.values()):
             self.world.a_person_deletes(self.world.halves[half])
 
     @rule(
