@@ -17,7 +17,7 @@ from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMEST
 from featurebase_provider.sandbox.inbox import Inbox
 from featurebase_provider.sandbox.secret_file import SecretFile
 
-CLOCK_TIMEOUT = 2.0
+CLOCK_TIMEOUT = 10.0
 """Seconds."""
 
 
