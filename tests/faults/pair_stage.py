@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.faults.pair_calls import FRESH
+from tests.faults.pair_world import FaultyPair
+from tests.faults.store_faults import STORE_TIMEOUT
 
 if TYPE_CHECKING:
+    import pytest
     from airflow.sdk import DAG
 
     from tests.faults.cases import Fault
     from tests.faults.pair_calls import PairCall
-    from tests.faults.pair_world import FaultyPair, State
+    from tests.faults.pair_world import State
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
@@ -89,3 +93,24 @@ class PairStage:
         self.world.put_up(**how, skip=call.skip, **fault.how)
         if call.when == "before" and fault.effect == "passing":  # the next try's first such call fails too
             self.world.put_up(**how, **fault.how)
+
+
+class PairStages:
+    """The stage of this process, and a new one once Featurebase's clock was moved on, which nothing moves back."""
+
+    def __init__(self, airflow: InProcessAirflow, factory: pytest.TempPathFactory) -> None:
+        self._airflow, self._factory = airflow, factory
+        self._open = ExitStack()
+        self._stage: PairStage | None = None
+
+    def current(self) -> PairStage:
+        """The stage, made when it is first needed."""
+        if self._stage is None or self._stage.world.sandbox.state.clock.ahead:
+            self.close()
+            world = self._open.enter_context(FaultyPair(self._airflow, self._factory.mktemp("pair")))
+            self._stage = PairStage(self._airflow, world, timeout=STORE_TIMEOUT)
+        return self._stage
+
+    def close(self) -> None:
+        """End what surrounds it."""
+        self._open.close()

@@ -59,7 +59,7 @@ def test_revert_works_at_any_point(pair_stage: PairStage, gap: str) -> None:
     back = pair_stage.airflow.start(pair_stage.dag, {"mode": "revert"})
     if gap == "preflight":
         assert run.state == "running"
-    assert back.state == "success", back.errors
+    assert back.state == "success", (run.errors, back.errors)
     assert world.statuses == ["active", "paused"]
     assert [place.value for place in world.places] == [live, live]
     pair_stage.airflow.go_on(run)
