@@ -29,6 +29,7 @@ class PairStage:
         self.airflow, self.world = airflow, world
         stores = world.entry_of_pair()["stores"]
         stores[0]["timeout"] = timeout
+        self._stores = stores
         self.dag: DAG = world.load(stores=stores)
         self.order = list(self.dag.task_dict)
         self._begin: State = world.snapshot()
@@ -41,6 +42,10 @@ class PairStage:
         self.world.start_anew(self._begin)
         self.world.begin_case()
         return self.world
+
+    def run(self, mode: str) -> Run:
+        """A whole run in another mode; of a Dag of its own, since a run in this process leaves its mode in the Dag."""
+        return self.airflow.start(self.world.load(stores=self._stores), {"mode": mode})
 
     def play(self, call: PairCall, fault: Fault) -> Run:
         """A Dag run in which the call goes wrong: before the refresh in every try, later on once."""
