@@ -12,7 +12,7 @@ from tests.world.airflow_home import own_home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.pair_stage import PairStage
+    from tests.faults.pair_stage import PairStage, PairStages
     from tests.faults.runs import FaultyWorld
     from tests.world.in_process_airflow import InProcessAirflow
 
@@ -56,11 +56,16 @@ def world(airflow: InProcessAirflow, tmp_path: Path) -> Iterator[FaultyWorld]:
 
 
 @pytest.fixture(scope="session")
-def pair_stage(airflow: InProcessAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairStage]:
-    """A pair and its Dag, for all cases of a pair."""
-    from tests.faults.pair_stage import PairStage
-    from tests.faults.pair_world import FaultyPair
-    from tests.faults.store_faults import STORE_TIMEOUT
+def pair_stages(airflow: InProcessAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairStages]:
+    """The pair for all cases of a pair."""
+    from tests.faults.pair_stage import PairStages
 
-    with FaultyPair(airflow, tmp_path_factory.mktemp("pair")) as world:
-        yield PairStage(airflow, world, timeout=STORE_TIMEOUT)
+    stages = PairStages(airflow, tmp_path_factory)
+    yield stages
+    stages.close()
+
+
+@pytest.fixture
+def pair_stage(pair_stages: PairStages) -> PairStage:
+    """A pair and its Dag."""
+    return pair_stages.current()

@@ -15,8 +15,7 @@ LONG = timedelta(hours=9)
 """After this no delivery that was signed before is tried again, and ``previous_for`` is over."""
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
+    from tests.faults.pair_stage import PairStage
     from tests.faults.pair_world import FaultyPair
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
@@ -70,12 +69,13 @@ def check_taken_back(run: Run, world: FaultyPair) -> None:
     check_no_secret(run, world)
 
 
-def check_drained(airflow: InProcessAirflow, dag: DAG, world: FaultyPair) -> None:
+def check_drained(stage: PairStage) -> None:
     """After the drain no store holds the secret of a half that does not deliver."""
+    world = stage.world
     (live,) = (webhook for webhook in world.sandbox.state.webhooks.all() if webhook.status == "active")
     for _ in range(2):
         world.wait(LONG)
-        run = airflow.start(dag, {"mode": "distribute"})
+        run = stage.run("distribute")
         assert run.state == "success", run.errors
     assert [place.slots for place in world.places] == [(live.secret, None)] * len(world.places)
     world.judge.check()

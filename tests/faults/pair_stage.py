@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.faults.pair_calls import FRESH
+from tests.faults.pair_world import FaultyPair
+from tests.faults.store_faults import STORE_TIMEOUT
 
 if TYPE_CHECKING:
+    import pytest
     from airflow.sdk import DAG
 
     from tests.faults.cases import Fault
     from tests.faults.pair_calls import PairCall
-    from tests.faults.pair_world import FaultyPair, State
+    from tests.faults.pair_world import State
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
@@ -25,6 +29,7 @@ class PairStage:
         self.airflow, self.world = airflow, world
         stores = world.entry_of_pair()["stores"]
         stores[0]["timeout"] = timeout
+        self._stores = stores
         self.dag: DAG = world.load(stores=stores)
         self.order = list(self.dag.task_dict)
         self._begin: State = world.snapshot()
@@ -37,6 +42,10 @@ class PairStage:
         self.world.start_anew(self._begin)
         self.world.begin_case()
         return self.world
+
+    def run(self, mode: str) -> Run:
+        """A whole run in another mode; of a Dag of its own, since a run in this process leaves its mode in the Dag."""
+        return self.airflow.start(self.world.load(stores=self._stores), {"mode": mode})
 
     def play(self, call: PairCall, fault: Fault) -> Run:
         """A Dag run in which the call goes wrong: before the refresh in every try, later on once."""
@@ -89,3 +98,24 @@ class PairStage:
         self.world.put_up(**how, skip=call.skip, **fault.how)
         if call.when == "before" and fault.effect == "passing":  # the next try's first such call fails too
             self.world.put_up(**how, **fault.how)
+
+
+class PairStages:
+    """The stage of this process, and a new one once Featurebase's clock was moved on, which nothing moves back."""
+
+    def __init__(self, airflow: InProcessAirflow, factory: pytest.TempPathFactory) -> None:
+        self._airflow, self._factory = airflow, factory
+        self._open = ExitStack()
+        self._stage: PairStage | None = None
+
+    def current(self) -> PairStage:
+        """The stage, made when it is first needed."""
+        if self._stage is None or self._stage.world.sandbox.state.clock.ahead:
+            self.close()
+            world = self._open.enter_context(FaultyPair(self._airflow, self._factory.mktemp("pair")))
+            self._stage = PairStage(self._airflow, world, timeout=STORE_TIMEOUT)
+        return self._stage
+
+    def close(self) -> None:
+        """End what surrounds it."""
+        self._open.close()

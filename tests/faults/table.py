@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED
+from tests.faults.pair_calls import TAKEN_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from tests.faults.runs import Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability-matrix.md"
-OUTCOMES = (DONE, NOT_STARTED, BY_AIRFLOW, BY_HAND)
+OUTCOMES = (DONE, NOT_STARTED, TAKEN_BACK, BY_AIRFLOW, BY_HAND)
 BEGIN, END = "<!-- begin: the fault matrix, written by make reliability -->", "<!-- end: the fault matrix -->"
+PAIR_BEGIN = "<!-- begin: the fault matrix of a pair, written by make reliability -->"
+PAIR_END = "<!-- end: the fault matrix of a pair -->"
 IS_FULL = os.environ.get("FEATUREBASE_FAULTS") == "full"
 ROWS_FOLDER = os.environ.get("FEATUREBASE_FAULT_ROWS")
 
@@ -46,7 +49,8 @@ def documented() -> dict[tuple[str, str], tuple[str, str]]:
     """Outcome and message of every case, as the page has them."""
     found = {}
     section = ""
-    for line in between_marks(PAGE.read_text(encoding="utf-8")).splitlines():
+    page = PAGE.read_text(encoding="utf-8")
+    for line in [*between_marks(page).splitlines(), *between_marks(page, PAIR_BEGIN, PAIR_END).splitlines()]:
         if line.startswith("### "):  # above the first of them are the counts
             section = line.removeprefix("### ")
         elif match := re.fullmatch(r"\| (.+?) \| (.+?) \| (.*) \|", line):
@@ -55,9 +59,9 @@ def documented() -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
-def between_marks(page: str) -> str:
-    """The part of the page that is generated."""
-    return page.partition(BEGIN)[2].partition(END)[0]
+def between_marks(page: str, begin: str = BEGIN, end: str = END) -> str:
+    """A part of the page that is generated."""
+    return page.partition(begin)[2].partition(end)[0]
 
 
 def cell(text: str) -> str:
@@ -102,8 +106,8 @@ def _lines(grouped: dict[str, dict[tuple[str, str], list[str]]], sections: Itera
 
 
 def main(folder: Path) -> None:
-    """Put the rows of a run into the page."""
-    from tests.faults import memory_faults, store_faults
+    """Put the rows of a run into the page: of single webhooks, of a pair, or of both."""
+    from tests.faults import memory_faults, pair_calls, pair_store_faults, store_faults
     from tests.faults.cases import CALLS, faults_of
     from tests.faults.runs import Row
 
@@ -114,14 +118,24 @@ def main(folder: Path) -> None:
             rows[row.section, row.fault] = row
     order = [(call.words, fault.words) for call in CALLS for fault in faults_of(call)]
     order += memory_faults.ordered_faults() + store_faults.ordered_faults()
-    missing = [key for key in order if key not in rows]
+    of_pair = [(call.words, fault.words) for call in pair_calls.CALLS for fault in pair_calls.faults_of(call)]
+    of_pair += pair_store_faults.ordered_faults()
+    played = [part for part in (order, of_pair) if any(key in rows for key in part)]
+    missing = [key for part in played for key in part if key not in rows]
     if missing:
         raise SystemExit(f"the run left out {missing}")
+    if order in played:
+        sections = [*(call.words for call in CALLS), *memory_faults.SECTIONS, *store_faults.SECTIONS]
+        _renew(rendered((rows[key] for key in order), sections), BEGIN, END)
+    if of_pair in played:
+        sections = [*(call.words for call in pair_calls.CALLS), *pair_store_faults.SECTIONS]
+        _renew(rendered((rows[key] for key in of_pair), sections), PAIR_BEGIN, PAIR_END)
+
+
+def _renew(table: str, begin: str, end: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    sections = [*(call.words for call in CALLS), *memory_faults.SECTIONS, *store_faults.SECTIONS]
-    table = rendered((rows[key] for key in order), sections)
-    head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+    head, tail = page.partition(begin)[0], page.partition(end)[2]
+    PAGE.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_a_person_changes_a_half(pair_stage: PairStage, gap: str, act: str, half
     if act == "pause" and left.count("paused") and gap in ("activate", "cut_over"):
         paused = world.ids.index(world.half(half))
         assert world.statuses[paused] == "paused", "what a person paused was set active"
-    healing = pair_stage.airflow.start(pair_stage.dag, {"mode": "distribute"})
+    healing = pair_stage.run("distribute")
     if world.sandbox.state.webhooks.all():
         assert healing.state == "success", healing.errors
         needed = {webhook.secret for webhook in world.sandbox.state.webhooks.all() if webhook.status == "active"}
@@ -47,7 +47,7 @@ def test_a_person_changes_a_half(pair_stage: PairStage, gap: str, act: str, half
             assert needed <= set(place.slots), "a store lacks the secret of a webhook that delivers"
     world.judge.check()
     if act == "refresh" and world.statuses.count("active") == 1:
-        check_drained(pair_stage.airflow, pair_stage.dag, world)
+        check_drained(pair_stage)
 
 
 @pytest.mark.parametrize("gap", [*GAPS, "outcome"] if IS_FULL else ["probe", "cut_over"])
@@ -56,17 +56,17 @@ def test_revert_works_at_any_point(pair_stage: PairStage, gap: str) -> None:
     world = pair_stage.begin()
     live = world.secret_of(world.webhook_id)
     run = pair_stage.airflow.start(pair_stage.dag, pause_after=gap)
-    back = pair_stage.airflow.start(pair_stage.dag, {"mode": "revert"})
+    back = pair_stage.run("revert")
     if gap == "preflight":
         assert run.state == "running"
-    assert back.state == "success", back.errors
+    assert back.state == "success", (run.errors, back.errors)
     assert world.statuses == ["active", "paused"]
     assert [place.value for place in world.places] == [live, live]
     pair_stage.airflow.go_on(run)
     assert world.statuses == ["active", "paused"], "a run that was overtaken moved the deliveries"
     world.judge.check()
     check_no_secret(back, world)
-    check_drained(pair_stage.airflow, pair_stage.dag, world)
+    check_drained(pair_stage)
 
 
 SWITCHES = {
@@ -91,7 +91,7 @@ def test_what_featurebase_does_not_document(pair_stage: PairStage, switch: str) 
         assert run.state == "success", run.errors
         assert world.statuses == ["paused", "active"]
         world.judge.check()
-        back = pair_stage.airflow.start(pair_stage.dag, {"mode": "revert"})
+        back = pair_stage.run("revert")
         assert back.state == "success", back.errors
         assert world.statuses == ["active", "paused"]
         world.judge.check()

@@ -80,4 +80,6 @@ def test_every_call_of_a_run_is_in_the_matrix(pair_stage: PairStage) -> None:
         for method, half in set(seen[task]):
             made = seen[task].count((method, half))
             listed = [call for call in CALLS if (call.task, call.method, call.half) == (task, method, half)]
-            assert made == len({call.skip for call in listed}), (task, method, half)
+            polls = task in ("cut_over", "verify_delivery")  # how often depends on the machine
+            expected = len({call.skip for call in listed})
+            assert made == expected or (polls and made > expected), (task, method, half)
