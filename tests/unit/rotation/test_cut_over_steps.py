@@ -195,6 +195,21 @@ def test_records_that_fail_do_not_keep_a_failing_half_active(cut: Cut) -> None:
     assert cut.pair.statuses == ("active", "paused")
 
 
+def test_a_try_after_a_crash_knows_that_this_run_paused_the_new_half(cut: Cut) -> None:
+    cut.pair.delivered(B, 401, failures=3)
+
+    def die(half: str, status: str) -> None:
+        raise KeyboardInterrupt
+
+    cut.pair.on_patch = die
+    with pytest.raises(KeyboardInterrupt):
+        cut.steps().take(Step("pause_new", "they fail"), [])
+    cut.pair.on_patch = lambda half, status: None
+    with pytest.raises(CutOverStopped, match="this run paused it, or was about to"):
+        cut.run()
+    assert cut.pair.statuses == ("active", "paused")
+
+
 def test_a_changed_old_half_is_pushed_first(cut: Cut) -> None:
     cut.pair.refresh(A)
     cut.pair.delivered(B)
@@ -271,9 +286,9 @@ def test_the_trigger_knows_that_deliveries_fail(cut: Cut) -> None:
     """It has watched for longer; but what has recovered since is believed."""
     cut.pair.delivered(B, 401, failures=1)
     assert cut.steps().look(seen="pause_new").kind == "pause_new"
-    cut.pair.delivered(B, 401, failures=1)
-    cut.pair.halves[B].change(last_status=None)
-    assert cut.steps().look(seen="pause_new").kind == "wait"
+    cut.pair.delivered(A, 500, failures=1)
+    cut.pair.delivered(B)
+    assert cut.steps().look(seen="pause_new").kind == "wait", "the old half's retries are waited for"
 
 
 def test_a_refusal_of_featurebase_ends_the_try(cut: Cut) -> None:
