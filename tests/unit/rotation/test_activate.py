@@ -1,0 +1,173 @@
+"""What must hold before the refreshed half is set active, and what becomes of it if something happens meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from featurebase_provider.rotation.activate import Activation, ActivationUnknown, HalfNotActivated
+from featurebase_provider.rotation.errors import MemoryUnknown, StoresDisagree, StoresUnread, StoreUnreachable
+from featurebase_provider.rotation.plan import RotationPlan
+from featurebase_provider.rotation.rotate import RotationOutcome
+from tests.world.fake_pair import PREVIOUS_FOR, FakePair
+from tests.world.fakes import failing
+from tests.world.pair_states import A, B
+
+KEY = "key"
+
+
+@pytest.fixture
+def pair() -> FakePair:
+    return FakePair()
+
+
+@pytest.fixture
+def plan(pair: FakePair) -> RotationPlan:
+    plan = pair.plan(mode="revert")
+    return pair.records().memory.keep_plan(KEY, plan)
+
+
+def activation(pair: FakePair, plan: RotationPlan, **changes: Any) -> Activation:
+    records = pair.records()
+    facts: dict[str, Any] = {
+        "api": pair,
+        "rotated": RotationOutcome(plan, "not_asked", str(pair.halves[B].current.fingerprint)),
+        "records": records,
+        "source": records.source(pair, plan, PREVIOUS_FOR, now=pair.now),
+        "stores": [pair.store],
+        "plan_key": KEY,
+        "proven": pair.halves[B].current.fingerprint,
+        "probe": lambda webhook: None,
+        "now": pair.now,
+        "say": lambda text: None,
+    }
+    return Activation(**{**facts, **changes})
+
+
+def test_the_moment_is_recorded_before_the_half_is_set_active(pair: FakePair, plan: RotationPlan) -> None:
+    seen = []
+    pair.on_patch = lambda half, status: seen.append(pair.records().moves.activated)
+    probed: list[str] = []
+    at = activation(pair, plan, probe=lambda webhook: probed.append(webhook.id)).run()
+    assert [move.at for move in seen if move is not None] == [at]
+    assert pair.statuses == ("active", "active")
+    assert probed == [A, B]
+
+
+def test_a_second_try_keeps_the_moment(pair: FakePair, plan: RotationPlan) -> None:
+    at = activation(pair, plan).run()
+    pair.clock.sleep(60)
+    assert activation(pair, plan).run() == at
+    assert pair.patches == [(B, "active")]
+
+
+@pytest.mark.parametrize("fault", ["lost_before", "lost_after"])
+def test_an_answer_that_is_lost(pair: FakePair, plan: RotationPlan, fault: Any) -> None:
+    pair.patch_script.append(fault)
+    if fault == "lost_before":
+        with pytest.raises(ActivationUnknown, match="does not show it active"):
+            activation(pair, plan).run()
+    activation(pair, plan).run()
+    assert pair.statuses == ("active", "active")
+    assert pair.patches == [(B, "active")]
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended"])
+def test_a_half_that_was_paused_after_an_earlier_try_stays_so(pair: FakePair, plan: RotationPlan, status: str) -> None:
+    activation(pair, plan).run()
+    pair.clock.sleep(60)
+    pair.set(B, status)
+    with pytest.raises(HalfNotActivated, match="so it stays so|is 'suspended'"):
+        activation(pair, plan).run()
+    assert pair.statuses == ("active", status)
+
+
+def test_what_this_run_paused_itself_may_be_set_active_again(pair: FakePair, plan: RotationPlan) -> None:
+    """Its deliveries failed; the receiver was repaired, and the tasks from the probe on were cleared."""
+    at = activation(pair, plan).run()
+    pair.clock.sleep(60)
+    pair.set(B, "paused")
+    pair.record("paused", plan, B)
+    pair.clock.sleep(60)
+    assert activation(pair, plan).run() > at
+    assert pair.records().moves.open is not None
+
+
+def test_a_plan_that_was_replaced_moves_nothing(pair: FakePair, plan: RotationPlan) -> None:
+    pair.clock.sleep(60)
+    pair.records().memory.forget_plan(KEY)
+    with pytest.raises(HalfNotActivated, match="another run's plan has replaced it"):
+        activation(pair, plan).run()
+    assert pair.patches == []
+
+
+def test_records_that_can_not_be_written_or_read_move_nothing(pair: FakePair, plan: RotationPlan) -> None:
+    """The leaks are read, too."""
+    ready = activation(pair, plan)
+    for reads in range(3):
+        left = reads
+
+        def problem(name: str) -> str | None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise MemoryUnknown(B, name, "can't be read")
+            return pair.kept.records.get(name)
+
+        pair.kept.read = problem  # type: ignore[method-assign]
+        with pytest.raises(MemoryUnknown):
+            ready.run()
+    assert pair.patches == []
+
+
+@pytest.mark.parametrize("half", [A, B])
+def test_a_refresh_by_hand_since_the_probe_is_noticed(pair: FakePair, plan: RotationPlan, half: str) -> None:
+    ready = activation(pair, plan)
+    pair.refresh(half)
+    with pytest.raises(StoresDisagree, match="not every store holds the secrets of both"):
+        ready.run()
+    pair.store.value, pair.store.previous = pair.halves[A].secret, pair.halves[B].secret
+    if half == B:
+        with pytest.raises(HalfNotActivated, match="was refreshed again"):
+            ready.run()
+        assert pair.patches == []
+
+
+def test_a_store_that_can_not_be_read(pair: FakePair, plan: RotationPlan) -> None:
+    pair.store.read_script.append(failing(StoreUnreachable("memory", "no answer", "A retry reads again")))
+    with pytest.raises(StoresUnread, match="no answer"):
+        activation(pair, plan).run()
+    assert pair.patches == []
+
+
+@pytest.mark.parametrize("half", [A, B])
+def test_a_half_that_was_deleted(pair: FakePair, plan: RotationPlan, half: str) -> None:
+    ready = activation(pair, plan)
+    pair.gone.add(half)
+    with pytest.raises(Exception, match="no longer exists|does not exist|not found|404"):
+        ready.run()
+    assert pair.patches == []
+
+
+def test_a_leaked_secret_is_never_set_active(pair: FakePair, plan: RotationPlan) -> None:
+    pair.records().halves[B].add_leaked([str(pair.halves[B].current.fingerprint)])
+    with pytest.raises(HalfNotActivated, match="leaked"):
+        activation(pair, plan).run()
+    assert pair.patches == []
+
+
+def test_it_waits_for_a_refresh_that_may_be_late(pair: FakePair, plan: RotationPlan) -> None:
+    """If it takes effect meanwhile, the half is left paused."""
+    until = pair.now().timestamp() + 300
+    rotated = RotationOutcome(
+        plan,
+        "found_after_lost_answer",
+        str(pair.halves[B].current.fingerprint),
+        waits_until=pair.now().fromtimestamp(until, tz=pair.now().tzinfo).isoformat(),
+    )
+    pair.clock.at(200, lambda: pair.halves[B].rotated())
+    with pytest.raises(StoresDisagree):
+        activation(pair, plan, rotated=rotated).run()
+    assert pair.now().timestamp() >= until
+    assert pair.patches == []
