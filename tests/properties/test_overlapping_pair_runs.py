@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PARTS = 4
-STORIES = 100
+STORIES = 60
 """Of each part."""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.moves import Moves, pair_id
+from featurebase_provider.rotation.moves import Move, Moves, pair_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -206,18 +206,22 @@ def last_signed(pair: Pair, moves: Moves) -> datetime | None:
     if standby is None:
         return None
     delivered = last_delivered(pair, moves)
-    if delivered is None or _paused_at(standby, moves) is not None:
+    if delivered is None or _moment_of(moves.paused, standby) is not None:
         return delivered
     return max(delivered, standby.updated_at or delivered)
 
 
 def last_delivered(pair: Pair, moves: Moves) -> datetime | None:
-    """The same, without regard to changes by which the half need not have been paused, such as a refresh."""
+    """The same, without regard to changes by which the half need not have been paused, such as a refresh.
+
+    A run that was to set the half active counts too: the change may have taken effect unseen, or may do so late.
+    """
     standby = _not_live(pair)
     if standby is None:
         return None
     result = standby.last_status.timestamp if standby.last_status is not None else None
-    return max((moment for moment in (_paused_at(standby, moves), result) if moment is not None), default=None)
+    moments = (_moment_of(moves.activated, standby), _moment_of(moves.paused, standby), result)
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _not_live(pair: Pair) -> Webhook | None:
@@ -225,9 +229,9 @@ def _not_live(pair: Pair) -> Webhook | None:
     return pair.get(pair.other(pair.live.id)) if pair.live is not None else None
 
 
-def _paused_at(webhook: Webhook, moves: Moves) -> datetime | None:
-    paused = moves.paused
-    return paused.moment if paused is not None and paused.webhook_id.lower() == webhook.id.lower() else None
+def _moment_of(move: Move | None, webhook: Webhook) -> datetime | None:
+    """When a run took this step with the webhook; None if the step is about the other half."""
+    return move.moment if move is not None and move.webhook_id.lower() == webhook.id.lower() else None
 
 
 def is_drained(pair: Pair, moves: Moves, *, previous_for: timedelta, now: datetime) -> bool:
