@@ -21,7 +21,7 @@ def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirfl
     """Airflow with all its daemons and logs at DEBUG, and a webhook for each story that is told with it."""
     from tests.leaks import plugin
     from tests.leaks.real_airflow import RealAirflow
-    from tests.leaks.stories import entries
+    from tests.leaks.stories import entries, pair_entries
 
     talking = {"timeout": "PT60S", "poll_interval": "PT0.5S"}
     missed = datetime.now(tz=timezone.utc) - timedelta(hours=2)
@@ -36,7 +36,7 @@ def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirfl
     plugin.install(plugins)
     stories.update(entries(folder))
     path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
-    with RealAirflow(folder, DAG_FILES, stories, settings={"PYTHONPATH": path}) as real:
+    with RealAirflow(folder, DAG_FILES, stories, pairs=pair_entries(folder), settings={"PYTHONPATH": path}) as real:
         yield real
 
 

@@ -10,6 +10,7 @@ from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.processes import DemoError
 from tests.leaks.processes import ProcessWatch
 from tests.world.featurebase import FeaturebaseWorld
+from tests.world.pair import PairWorld
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,12 @@ RUN_SECONDS = 400.0
 
 
 class RealAirflow:
-    """A context manager; rotates one webhook per world.
+    """A context manager; rotates one webhook, or one pair, per world.
 
     :param folder: for everything that it writes.
     :param dags: the Dags folder.
     :param entries: by name, what differs from the usual rotation file entry.
+    :param pairs: the same for pairs of webhooks.
     :param settings: further environment variables.
     """
 
@@ -36,10 +38,13 @@ class RealAirflow:
         dags: Path,
         entries: Mapping[str, Mapping[str, Any]],
         *,
+        pairs: Mapping[str, Mapping[str, Any]] | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.worlds = {name: FeaturebaseWorld(folder / name) for name in entries}
-        self._entries, self._open = entries, ExitStack()
+        self._entries, self._pair_entries, self._open = entries, pairs or {}, ExitStack()
+        self.pairs = {name: PairWorld(folder / name) for name in self._pair_entries}
+        self.worlds = {**{name: FeaturebaseWorld(folder / name) for name in entries}, **self.pairs}
+        """All worlds, those of pairs too."""
         self._rotation_file = folder / "rotation.yaml"
         self.temporary = folder / "tmp"
         """The folder for temporary files of all its processes."""
@@ -62,10 +67,10 @@ class RealAirflow:
         """What its processes showed of themselves, from the start on."""
 
     def __enter__(self) -> RealAirflow:
-        entries = []
-        for name, world in self.worlds.items():
+        for world in self.worlds.values():
             self._open.enter_context(world)
-            entries.append(world.entry(**{**self._entries[name], "name": name}))
+        entries = [self.worlds[name].entry(**changes, name=name) for name, changes in self._entries.items()]
+        entries += [self.pairs[name].pair_entry(**changes, name=name) for name, changes in self._pair_entries.items()]
         self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
         self._open.callback(self._kill)
         self._open.enter_context(self.processes)

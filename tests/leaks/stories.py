@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import uuid
 from contextlib import suppress
@@ -16,7 +17,7 @@ from dev.airflow.processes import wait_for
 from tests.leaks.echo import EchoingFeaturebase
 from tests.leaks.real_airflow import RUN_SECONDS
 from tests.servers import consul_kv
-from tests.world.featurebase import HEADER_VALUE
+from tests.world.featurebase import HEADER_VALUE, KEY
 from tests.world.recipes import recipe
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
     from tests.leaks.real_airflow import RealAirflow
     from tests.world.featurebase import FeaturebaseWorld
+    from tests.world.pair import PairWorld
 
 HTTP_CONN, DOWN_CONN = "config_service", "config_service_down"
 HTTP_KEY = f"leaks/{uuid.uuid4().hex}"
 FOREIGN = "foreign_signing_token"
 DEAD = "http://127.0.0.1:9"
 EMERGENCY, AUDIT = "featurebase_emergency_rotation", "featurebase_audit"
+PAIR, PAIR_REFUSED, REVERT = "pair", "pair-refused", "pair, revert"
 OUTCOMES = {
     "flowing": "success",
     "broken": "failed",
@@ -41,6 +44,9 @@ OUTCOMES = {
     "deliveries-fail": "failed",
     "careless": "failed",
     "crash": "success",
+    PAIR: "success",
+    PAIR_REFUSED: "failed",
+    REVERT: "success",
     EMERGENCY: "success",
     AUDIT: "failed",
 }
@@ -54,6 +60,9 @@ SAYS = {
     "echo": ("rotate", "answered 500"),
     "deliveries-fail": ("verify_delivery", "deliveries fail since the push"),
     "careless": ("push.careless", "unexpected CarelessVendorError"),
+    PAIR: ("cut_over", "has delivered"),
+    PAIR_REFUSED: ("probe", "No delivery was refused: deliveries have not moved. "),
+    REVERT: ("cut_over", "has delivered"),
     AUDIT: ("findings", "careless"),
 }
 """A task of a story and what its log says, so that the story is known to have been told."""
@@ -82,6 +91,25 @@ def entries(folder: Path) -> dict[str, dict[str, Any]]:
     return {name: {"schedule": None, **changes} for name, changes in differing.items()}
 
 
+def pair_entries(folder: Path) -> dict[str, dict[str, Any]]:
+    """The same for pairs: one whose deliveries move, and one whose receiver knows one secret only."""
+    file = {"type": "object_storage", "path": str(folder / PAIR_REFUSED / "receiver" / "webhook.env"), "key": KEY}
+    probe = {"interval": "PT0.1S", "steady": "PT0S"}
+    return {
+        PAIR: {
+            "schedule": None,
+            "probe": {**probe, "timeout": "PT60S"},
+            "overlap": {"first_delivery": "PT10M"},
+            "verify": {"timeout": "PT60S", "poll_interval": "PT0.5S"},
+        },
+        PAIR_REFUSED: {
+            "schedule": None,
+            "probe": {**probe, "timeout": "PT2S"},
+            "stores": [{**file, "format": "dotenv", "previous_key": "NOBODY_READS_THIS"}],
+        },
+    }
+
+
 class LeakStories:
     """Tells all stories at once.
 
@@ -98,6 +126,8 @@ class LeakStories:
         }
         self.runs: dict[str, str] = {}
         self.states: dict[str, str] = {}
+        self.deferred = b""
+        """What the REST API showed of the pair's cut_over while the triggerer waited in it, its trigger included."""
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -114,15 +144,19 @@ class LeakStories:
             for name in sorted(rotations, key=lambda name: name != "crash"):  # that one takes longest
                 self.runs[name] = self._real.trigger(name, reason="leak test")
             self._crash(self._real.worlds["crash"])
-            failing.join()
-            self._wait(*rotations)
-            self._run_whole(EMERGENCY, webhooks=["flowing"], reason="leak test")
+            self._wait_for_the_triggerer(self._real.pairs[PAIR])
+            with self._real.pairs[PAIR].events(per_second=5):
+                failing.join()
+                self._wait(*rotations)
+                self.runs[REVERT] = self._real.trigger(PAIR, mode="revert", reason="leak test")
+                self._run_whole(EMERGENCY, webhooks=["flowing"], reason="leak test")
+                self._wait(REVERT)
             self._run_whole(AUDIT)
         self._real.worlds["flowing"].control("DELETE", "/events")
 
     def dag_id(self, name: str) -> str:
         """The Dag of a story."""
-        return name if name in (EMERGENCY, AUDIT) else self._real.dag_id(name)
+        return name if name in (EMERGENCY, AUDIT) else self._real.dag_id(PAIR if name == REVERT else name)
 
     def log(self, name: str, task_id: str) -> str:
         """The log of a task's first try."""
@@ -158,6 +192,18 @@ class LeakStories:
         worlds["receiver-down"].move(f"{DEAD}/webhook")
         worlds["careless"].secret_file.write_text(worlds["careless"].secret)
         worlds["crash"].fault("hang", commit=True)
+
+    def _wait_for_the_triggerer(self, world: PairWorld) -> None:
+        """Until it reads the pair. No event has happened before, so the cut-over can't have ended on the worker."""
+
+        def deferred() -> bool:
+            task = self._real.airflow.api.tasks(self.dag_id(PAIR), self.runs[PAIR])["cut_over"]
+            self.deferred = json.dumps(task).encode()
+            return bool(task["state"] == "deferred" and task["trigger"])
+
+        wait_for("the cut-over's deferral", deferred, seconds=RUN_SECONDS)
+        seen = world.calls("GET")
+        wait_for("a read by the triggerer", lambda: world.calls("GET") > seen, seconds=60)
 
     def _fail_deliveries(self, world: FeaturebaseWorld) -> None:
         """Once the secret is new, show failures, whose message quotes what the receiver was sent."""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from tests.leaks import report
 from tests.leaks.api import crawl
 from tests.leaks.controls import copy_database, plant_in_every_column
 from tests.leaks.scanner import LeakScanner, table_names
-from tests.leaks.stories import FOREIGN, OUTCOMES, SAYS, LeakStories
+from tests.leaks.stories import FOREIGN, OUTCOMES, PAIR, PAIR_REFUSED, SAYS, LeakStories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ def inspection(real_airflow: RealAirflow) -> Inspection:
     stories.tell()
     scanner = LeakScanner(stories.secrets)
     shown = crawl(real_airflow.airflow, scanner)
+    scanner.scan_data("deferred task", "cut_over", stories.deferred)
     scanner.scan_sqlite(real_airflow.airflow.database)
     scanner.scan_folder(real_airflow.airflow.home, kind=kind_of)
     scanner.scan_folder(real_airflow.temporary, kind="temporary file")
@@ -81,6 +83,25 @@ def test_every_story_ended_as_it_should(inspection: Inspection, record_property:
         inspection.real.airflow.api.tasks(inspection.real.dag_id("crash"), runs["crash"])["rotate"]["try_number"] == 2
     )
     assert inspection.real.worlds["crash"].refreshes() == 1
+
+
+def test_deliveries_of_a_pair_moved_and_moved_back(inspection: Inspection) -> None:
+    """None was refused; where the probe was refused, none moved, and the store forgot the new secret."""
+    pair, refused = inspection.real.pairs[PAIR], inspection.real.pairs[PAIR_REFUSED]
+    old, new = (pair.secret_of(webhook_id) for webhook_id in pair.ids)
+    assert (pair.statuses, pair.held, pair.refused) == (["active", "paused"], (old, new), [])
+    report = inspection.real.report(PAIR, inspection.stories.runs[PAIR])
+    assert report["pair"]["statuses"] == dict(zip(pair.ids, ["paused", "active"], strict=True))
+    assert (refused.statuses, refused.refused) == (["active", "paused"], [])
+    assert refused.secret_of(refused.standby_id) not in refused.secret_file.read_text()
+    assert [pair.refreshes(), refused.refreshes()] == [1, 1]
+
+
+def test_no_secret_in_what_the_triggerer_gets(inspection: Inspection) -> None:
+    """The arguments of the cut-over's trigger, decrypted: fingerprints of both secrets, and neither secret."""
+    assert inspection.leaks("deferred task") == []
+    for fingerprint in map(fingerprint_of, map(inspection.real.pairs[PAIR].secret_of, inspection.real.pairs[PAIR].ids)):
+        assert fingerprint.encode() in inspection.stories.deferred
 
 
 def test_no_secret_in_the_database(inspection: Inspection) -> None:
