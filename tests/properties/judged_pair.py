@@ -128,8 +128,10 @@ class JudgedPair:
             self.judge.says("paused a half although it did not read that the other one is active")
 
         def commit() -> Webhook:
-            was_active = bool(self.active)
+            was_active, looked = bool(self.active), running.reads.get(webhook_id)
             self.before_status(half, status)
+            if looked is None or looked.secret != half.secret:  # refreshed since the task has looked
+                self.excuse(half.secret.fingerprint)
             webhook = half.set_status(status)
             if was_active and not self.active:
                 self.none_by = running, self.persons_acts
@@ -286,7 +288,7 @@ class PairStore(JudgedStore):
 
     def a_person_puts(self, current: SigningSecret | None, previous: SigningSecret | None) -> None:
         self.pair.persons_acts += 1
-        needed = {half.secret.fingerprint for half in self.pair.active} | set(self.pair.owed)
+        needed = self.pair.secrets | set(self.pair.owed)
         self.excused |= needed
         self.receiver.excuse(needed)
         self.value, self.previous, self.mark = current, previous, None

@@ -24,6 +24,7 @@ from tests.world.fakes import api_unreachable, failing
 LABELS = ("marked", "plain", "text")
 TASKS = ("preflight", "rotate", *(f"push.{label}" for label in LABELS), "probe", "activate", "cut_over", "report")
 MOST_RUNS = 4
+TRIES = 2
 STEPS = one_of(integers(0, 25), just(5000))
 LATE = [1.0, 39.0, 70.0, 200.0]
 POSTS = ["lost_before", "lost_after", "old_answer", "old_answer_after", "no_secret_after", *LATE]
@@ -102,11 +103,22 @@ class PairRuns(RuleBasedStateMachine):
                 self.is_over(run)
         run = DagRun(kind, f"{kind}__{len(self.runs)}", self.due())
         self.runs.append(run)
+        self.comes_to(run, upto, steps)
+
+    @precondition(lambda self: self.runs)
+    @rule(upto=integers(0, len(TASKS)), steps=STEPS)
+    def the_run_goes_on(self, upto: int, steps: int) -> None:
+        """Its tasks that are not done are tried again, one after the other, as Airflow's retries do."""
+        self.comes_to(self.runs[-1], upto, steps)
+
+    def comes_to(self, run: DagRun, upto: int, steps: int) -> None:
+        """The first tasks run through, with one retry, and the next one begins."""
         for task in TASKS[:upto]:
-            one = self.begin(run, task)
-            one.finish()
-            self.record()
-            if not one.succeeded:
+            for _ in range(TRIES):
+                if task not in run.xcom:
+                    self.begin(run, task).finish()
+                    self.record()
+            if task not in run.xcom:
                 return
         if upto < len(TASKS):
             self.begin(run, TASKS[upto]).advance(steps)

@@ -11,13 +11,19 @@ from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, 
 from featurebase_provider.rotation.activate import Activation
 from featurebase_provider.rotation.all_stores import StoreOutcome, rule_for
 from featurebase_provider.rotation.check import check_stores
-from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
 from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
-from featurebase_provider.rotation.errors import MemoryUnknown, ProbeFailed, RefreshRefused, StoresNotReady
+from featurebase_provider.rotation.errors import (
+    MemoryUnknown,
+    PlanUnreadable,
+    ProbeFailed,
+    RefreshRefused,
+    StoresNotReady,
+)
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
-from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
 from featurebase_provider.rotation.moves import Moves, keep_move, pair_id
 from featurebase_provider.rotation.pair import Pair
@@ -83,7 +89,8 @@ class PairTasks:
         if task == "rotate":
             return self.rotate(run, run.plan, number)
         rotated = run.outcome
-        assert rotated is not None
+        if rotated is None:
+            raise PlanUnreadable(run.plan.webhook_id, "rotate left no result")
         if task == "probe":
             return self.probe(rotated)
         if task == "activate":
@@ -331,15 +338,26 @@ class PairTasks:
             records = self.records()
             if records.moves.activated is None or not records.moves.activated.is_of(plan):
                 self.taken_back[run.run_id] = self.take_back(plan, records)
+        rotated = run.outcome
+        if rotated is not None and rotated.plan.webhook_id != plan.webhook_id:
+            return {}  # as the operator, which refuses results of another half
+        memory = self.memory_of(plan.webhook_id)
         report = make_report(
-            RunFacts(plan=plan, rotation=run.outcome, pushed=run.pushed(), current=None),
+            RunFacts(plan=plan, rotation=rotated, pushed=run.pushed(), current=self.current(plan, rotated)),
             webhook="production",
             dag_id=run.kind,
             run_id=run.run_id,
             at=self.clock.server_now().isoformat(),
             mode=run.kind,
         )
-        memory = self.memory_of(plan.webhook_id)
         mark = run.this_run.mark if run.tries["rotate"] else None
         self.keep_history(memory, recall(memory).after_report(report, run=mark))
         return {"taken_back": self.taken_back.get(run.run_id)}
+
+    def current(self, plan: RotationPlan, rotated: RotationOutcome | None) -> str | None:
+        """Fingerprint of the half's secret at the end; None if it can't be read, which does not fail the report."""
+        order = order_of(plan, rotated, recall(self.memory_of(plan.webhook_id)), self.clock.server_now())
+        try:
+            return read_current(self.api, plan.webhook_id, order, patience=15.0, clock=self.clock.in_a_try).fingerprint
+        except FeaturebaseError:
+            return None

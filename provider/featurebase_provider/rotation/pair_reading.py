@@ -111,8 +111,8 @@ class PairSource:
         baseline = self.plan.pair
         first = baseline.was_live if baseline is not None else None
         halves = needed(pair, self.plan.mode, first=first, drained=self._is_drained(pair), leaked=self.leaked)
-        own = self.plan.webhook_id.lower()
-        about = next((half for half in halves if half.id.lower() == own), halves[0])
+        # Its own half even if stores may forget that one's secret: the history of a half is about that half only.
+        about = pair.get(self.plan.webhook_id) or halves[0]
         return about, TwoSecrets.of(
             about, halves, may_empty=self._may_empty(pair), spares_leaked=self.plan.is_emergency
         )
