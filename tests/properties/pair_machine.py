@@ -185,9 +185,13 @@ class PairRuns(RuleBasedStateMachine):
         """Its last try has ended, or Airflow gives it up; the report is written."""
         for one in self.alive:
             one.orphan |= one.dag_run is run
-        self.begin(run, "report").finish()
+        report = self.begin(run, "report")
+        report.finish()
         self.record()
         run.reported = True
+        if report.succeeded and self.is_fresh(report) and "alone" in str(report.result["taken_back"]):
+            (live,) = self.world.active
+            assert all(store.held == {live.secret.fingerprint} for store in self.stores.values())
 
     def record(self) -> None:
         for one in self.tries:
@@ -196,7 +200,7 @@ class PairRuns(RuleBasedStateMachine):
                 self.judge_result(one)
 
     def judge_result(self, one: TaskTry) -> None:
-        fresh = all(webhook == self.world.halves[half].current for half, webhook in one.reads.items())
+        fresh = self.is_fresh(one)
         by, acts = self.world.none_by or (None, 0)
         if by is one and acts == self.world.persons_acts and fresh and not one.died:
             assert one.error is not None, "none is active, and the task says that all is well"
@@ -207,9 +211,10 @@ class PairRuns(RuleBasedStateMachine):
             store = self.stores[one.task.removeprefix("push.")]
             assert {half.secret.fingerprint for half in self.world.active} <= store.held
             assert store.held <= self.world.secrets
-        if one.task == "report" and "alone" in str(one.result.get("taken_back")):
-            (live,) = self.world.active
-            assert all(store.held == {live.secret.fingerprint} for store in self.stores.values())
+
+    def is_fresh(self, one: TaskTry) -> bool:
+        """Whether both halves are as the try has read them last."""
+        return all(webhook == self.world.halves[half].current for half, webhook in one.reads.items())
 
     # What else happens in the world.
 

@@ -70,8 +70,6 @@ class PairTasks:
         self.stores: Sequence[Store] = list(api.stores.values())
         self.variables = SteppedMemory()
         self.key = plan_key("rotation", "preflight")
-        self.taken_back: dict[str, str] = {}
-        """What the report of each run says of the stores, by run id."""
         aside = DictMemory()
         aside.records = self.variables.records
         self.aside = aside
@@ -331,16 +329,17 @@ class PairTasks:
                 return step.kind
 
     def report(self, run: DagRun) -> dict[str, Any]:
+        taken_back: dict[str, Any] = {"taken_back": None}
         if run.plan is None:
-            return {}
+            return taken_back
         plan = run.plan
         if run.failed and plan.pair is not None and plan.pair.refreshes is not None:
             records = self.records()
             if records.moves.activated is None or not records.moves.activated.is_of(plan):
-                self.taken_back[run.run_id] = self.take_back(plan, records)
+                taken_back["taken_back"] = self.take_back(plan, records)
         rotated = run.outcome
         if rotated is not None and rotated.plan.webhook_id != plan.webhook_id:
-            return {}  # as the operator, which refuses results of another half
+            return taken_back  # as the operator, which refuses results of another half
         memory = self.memory_of(plan.webhook_id)
         report = make_report(
             RunFacts(plan=plan, rotation=rotated, pushed=run.pushed(), current=self.current(plan, rotated)),
@@ -352,7 +351,7 @@ class PairTasks:
         )
         mark = run.this_run.mark if run.tries["rotate"] else None
         self.keep_history(memory, recall(memory).after_report(report, run=mark))
-        return {"taken_back": self.taken_back.get(run.run_id)}
+        return taken_back
 
     def current(self, plan: RotationPlan, rotated: RotationOutcome | None) -> str | None:
         """Fingerprint of the half's secret at the end; None if it can't be read, which does not fail the report."""

@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import ApiError
+from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.rotation.all_stores import arming, distribute
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.moves import Move
+from featurebase_provider.rotation.pair import why_not_drained
 from featurebase_provider.rotation.rotate import Guard, RotationOutcome, leaked_by_now
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def rotate_pair(
             guard.rule = guard.rule.knowing(known=source.seen)
             guard.check()
             check_live_first(ready, pair, plan.webhook_id)
+            check_still_standby(pair, source, server_now())
             may_post()
 
         refreshed = swap.run(last_look)
@@ -117,6 +120,24 @@ def check_live_first(ready: ArmedStores, pair: Pair, webhook_id: str) -> None:
             f"the current value of a store is not the secret of the live webhook {live.id} ({live.fingerprint}): "
             f"{'; '.join(others)}. Nothing was refreshed. Trigger the Dag with mode=distribute first",
         )
+
+
+def check_still_standby(pair: Pair, source: PairSource, now: datetime) -> None:
+    """Check that nobody depends on the half that is about to be refreshed, whatever happened since the plan.
+
+    :param now: server time.
+    :raises RefreshRefused: it is not paused, was refreshed, or delivered something lately; nothing was refreshed.
+    """
+    plan = source.plan
+    half = pair.get(plan.webhook_id)
+    if half is None or half.status != PAUSED or half.fingerprint != plan.before:
+        state = "no longer exists" if half is None else f"is {half.status!r} now, with the secret {half.fingerprint}"
+        raise RefreshRefused(
+            plan.webhook_id, f"it {state}: it was changed in this moment, so it was not refreshed. Trigger a new run"
+        )
+    early = why_not_drained(pair, source.moves, previous_for=source.previous_for, now=now)
+    if early is not None:
+        raise RefreshRefused(plan.webhook_id, f"{early}. It was set active after the plan was made. Trigger a new run")
 
 
 def drained_by(outcome: RotationOutcome, moves: Moves) -> Move | None:
