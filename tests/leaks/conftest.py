@@ -26,9 +26,13 @@ def real_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirfl
     talking = {"timeout": "PT60S", "poll_interval": "PT0.5S"}
     missed = datetime.now(tz=timezone.utc) - timedelta(hours=2)
     stories: dict[str, dict[str, Any]] = {
-        "flowing": {"verify": talking, "probe": {"timeout": "PT60S", "interval": "PT0.2S", "steady": "PT1S"}},
-        "broken": {"stores": [{"type": "airflow_variable", "name": "broken_signing_secret"}]},
-        "restarted": {"verify": talking, "probe": None},
+        "flowing": {
+            "schedule": None,
+            "verify": talking,
+            "probe": {"timeout": "PT60S", "interval": "PT0.2S", "steady": "PT1S"},
+        },
+        "broken": {"schedule": None, "stores": [{"type": "airflow_variable", "name": "broken_signing_secret"}]},
+        "restarted": {"schedule": None, "verify": talking, "probe": None},
         "missed": {"schedule": f"{missed.minute} {missed.hour} * * *"},
     }
     folder = tmp_path_factory.mktemp("real")

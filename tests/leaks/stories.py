@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import secrets
+import sqlite3
 import uuid
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -126,8 +126,8 @@ class LeakStories:
         }
         self.runs: dict[str, str] = {}
         self.states: dict[str, str] = {}
-        self.deferred = b""
-        """What the REST API showed of the pair's cut_over while the triggerer waited in it, its trigger included."""
+        self.trigger = b""
+        """The arguments of the trigger of the pair's cut-over, as the database had them."""
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -197,11 +197,13 @@ class LeakStories:
         """Until it reads the pair. No event has happened before, so the cut-over can't have ended on the worker."""
 
         def deferred() -> bool:
-            task = self._real.airflow.api.tasks(self.dag_id(PAIR), self.runs[PAIR])["cut_over"]
-            self.deferred = json.dumps(task).encode()
-            return bool(task["state"] == "deferred" and task["trigger"])
+            return self._real.states(PAIR, self.runs[PAIR])["cut_over"] == "deferred"
 
         wait_for("the cut-over's deferral", deferred, seconds=RUN_SECONDS)
+        with closing(sqlite3.connect(self._real.airflow.database)) as connection:
+            select = "SELECT kwargs FROM trigger WHERE classpath LIKE '%.CutOverTrigger'"
+            ((arguments,),) = connection.execute(select).fetchall()
+        self.trigger = arguments.encode()
         seen = world.calls("GET")
         wait_for("a read by the triggerer", lambda: world.calls("GET") > seen, seconds=60)
 
