@@ -248,6 +248,11 @@ class Receiver:
         self.excused = (self._excusable | self.store.excused) - self.accepts
         self.store.pair.check()
 
+    def settle(self) -> None:
+        """Read the second slot, if the first one was read: that takes less time than a task."""
+        if self._first is not None:
+            self.step()
+
     def excuse(self, secrets: set[str]) -> None:
         """It can't accept these until it has read both slots again."""
         self.excused |= secrets - self.accepts
@@ -308,6 +313,8 @@ class PairArmed(JudgedArmed):
             if value is not None and value not in (held.current, held.previous) and value.fingerprint not in shown:
                 world.judge.says(f"{store.label} was given {value.fingerprint}, which Featurebase did not show it last")
         live = [half.secret for half in world.active]
+        if any(webhook.secret != world.halves[webhook_id].secret for webhook_id, webhook in running.reads.items()):
+            store.excused |= {one.fingerprint for one in live if one not in (pair.current, pair.previous)}
         if held.current in live and pair.current != store.value and not stale:
             world.judge.says(f"the live half's secret was moved from its place in {store.label}")
         if store.label in world.judge.foreign:

@@ -174,6 +174,8 @@ class PairRuns(RuleBasedStateMachine):
             if (other.dag_run, other.task) == (run, task):
                 other.orphan = True
                 run.twins |= task == "rotate"
+        for store in self.stores.values():
+            store.receiver.settle()
         one = TaskTry(run, task, lambda: self.tasks.run(run, task, one.number))
         self.tries.append(one)
         return one
@@ -368,6 +370,7 @@ class PairRuns(RuleBasedStateMachine):
 
     def everything_converges(self) -> None:
         self.a_person_looks_after_the_pair()
+        self.world.an_event_happens()  # so that the figures tell of receivers that answer again
         self.goes_through("distribute")
         for store in self.stores.values():
             assert {half.secret.fingerprint for half in self.world.active} <= store.held <= self.world.secrets
