@@ -268,11 +268,13 @@ class PairStore(JudgedStore):
     """A store that keeps two secrets, and the receiver that reads it.
 
     :param excused: secrets of active halves that it lacks because of what a person did.
+    :param by_hand: how often a person has changed it.
     """
 
     keeps_previous: bool = True
     pair: JudgedPair = field(kw_only=True)
     excused: set[str] = field(default_factory=set)
+    by_hand: int = 0
 
     def __post_init__(self) -> None:
         self.value = self.pair.halves[FIRST].secret
@@ -293,6 +295,7 @@ class PairStore(JudgedStore):
 
     def a_person_puts(self, current: SigningSecret | None, previous: SigningSecret | None) -> None:
         self.pair.persons_acts += 1
+        self.by_hand += 1
         needed = self.pair.secrets | set(self.pair.owed)
         self.excused |= needed
         self.receiver.excuse(needed)
