@@ -68,6 +68,7 @@ class TaskTry(Try):
     :param orphan: Airflow lost sight of it: it goes on, and its result is looked at by nobody.
     :param read: fingerprint that it read last from Featurebase.
     :param reads: for a pair, the webhooks as it read them last, by id.
+    :param by_hand: how often a person had changed each store of a pair when it began.
     :param read_stale: whether that was not the truth any more.
     :param unready: a store that it could not arm.
     :param asked_log: whether it has read Featurebase's audit log; ``saw_a_refresh``: since the plan, in that log.
@@ -83,6 +84,7 @@ class TaskTry(Try):
         self.orphan = False
         self.read: str | None = None
         self.reads: dict[str, Webhook] = {}
+        self.by_hand: dict[str, int] = {}
         self.read_stale = False
         self.unready: str | None = None
         self.asked_log = self.saw_a_refresh = False

@@ -248,6 +248,11 @@ class Receiver:
         self.excused = (self._excusable | self.store.excused) - self.accepts
         self.store.pair.check()
 
+    def settle(self) -> None:
+        """Read the second slot, if the first one was read: that takes less time than a task."""
+        if self._first is not None:
+            self.step()
+
     def excuse(self, secrets: set[str]) -> None:
         """It can't accept these until it has read both slots again."""
         self.excused |= secrets - self.accepts
@@ -263,11 +268,13 @@ class PairStore(JudgedStore):
     """A store that keeps two secrets, and the receiver that reads it.
 
     :param excused: secrets of active halves that it lacks because of what a person did.
+    :param by_hand: how often a person has changed it.
     """
 
     keeps_previous: bool = True
     pair: JudgedPair = field(kw_only=True)
     excused: set[str] = field(default_factory=set)
+    by_hand: int = 0
 
     def __post_init__(self) -> None:
         self.value = self.pair.halves[FIRST].secret
@@ -288,6 +295,7 @@ class PairStore(JudgedStore):
 
     def a_person_puts(self, current: SigningSecret | None, previous: SigningSecret | None) -> None:
         self.pair.persons_acts += 1
+        self.by_hand += 1
         needed = self.pair.secrets | set(self.pair.owed)
         self.excused |= needed
         self.receiver.excuse(needed)
@@ -308,6 +316,8 @@ class PairArmed(JudgedArmed):
             if value is not None and value not in (held.current, held.previous) and value.fingerprint not in shown:
                 world.judge.says(f"{store.label} was given {value.fingerprint}, which Featurebase did not show it last")
         live = [half.secret for half in world.active]
+        if any(webhook.secret != world.halves[webhook_id].secret for webhook_id, webhook in running.reads.items()):
+            store.excused |= {one.fingerprint for one in live if one not in (pair.current, pair.previous)}
         if held.current in live and pair.current != store.value and not stale:
             world.judge.says(f"the live half's secret was moved from its place in {store.label}")
         if store.label in world.judge.foreign:

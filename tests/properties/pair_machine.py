@@ -174,7 +174,10 @@ class PairRuns(RuleBasedStateMachine):
             if (other.dag_run, other.task) == (run, task):
                 other.orphan = True
                 run.twins |= task == "rotate"
+        for store in self.stores.values():
+            store.receiver.settle()
         one = TaskTry(run, task, lambda: self.tasks.run(run, task, one.number))
+        one.by_hand = {label: store.by_hand for label, store in self.stores.items()}
         self.tries.append(one)
         return one
 
@@ -209,12 +212,15 @@ class PairRuns(RuleBasedStateMachine):
             return
         if one.task.startswith("push."):
             store = self.stores[one.task.removeprefix("push.")]
+            if one.by_hand[store.label] != store.by_hand:
+                return
             assert {half.secret.fingerprint for half in self.world.active} <= store.held
             assert store.held <= self.world.secrets
 
     def is_fresh(self, one: TaskTry) -> bool:
         """Whether both halves are as the try has read them last."""
-        return all(webhook == self.world.halves[half].current for half, webhook in one.reads.items())
+        halves = self.world.halves
+        return all(webhook == halves[half].current and not halves[half].gone for half, webhook in one.reads.items())
 
     # What else happens in the world.
 
@@ -415,6 +421,8 @@ class PairRuns(RuleBasedStateMachine):
         run = DagRun(kind, f"{kind}__{len(self.runs)}", self.due())
         self.runs.append(run)
         for task in TASKS:
+            if task == "cut_over":
+                self.world.an_event_happens()  # so that the figures tell of receivers that answer again
             one = self.begin(run, task)
             one.finish()
             self.record()
