@@ -85,6 +85,7 @@ class CutOverWatch:
     :param polls: number of reads so far.
     :param refused: number of failed deliveries that these reads saw. Featurebase shows only the last one of each half,
         so there may have been more.
+    :param activated_at: from when an earlier watch counted; default: as the cut-over says.
     """
 
     cut_over: CutOver
@@ -93,10 +94,12 @@ class CutOverWatch:
     old_failed: bool = False
     polls: int = 0
     refused: int = 0
+    activated_at: str = ""
     _asked: StepKind = field(default="wait", init=False)
     _times: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        self.activated_at = self.activated_at or self.cut_over.activated_at
         self._watch = HealthWatch(datetime.fromisoformat(self.cut_over.activated_at))
         self._newest: dict[str, datetime] = {}
         self._failures: set[tuple[str, datetime]] = set()
@@ -117,7 +120,8 @@ class CutOverWatch:
     @property
     def state(self) -> dict[str, Any]:
         """What a watch that goes on in another process needs to know; JSON-ready."""
-        return {name: getattr(self, name) for name in ("paused_by_us", "old_failed", "polls", "refused")}
+        names = ("paused_by_us", "old_failed", "polls", "refused", "activated_at")
+        return {name: getattr(self, name) for name in names}
 
     def observe(self, pair: Pair, *, now: datetime) -> Step:
         """Evaluate one read of both halves.
@@ -246,7 +250,8 @@ def watch_of(
         old_holds=str(proven.get(old)),
         new_holds=str(proven.get(new)),
         planned_at=plan.planned_at,
-        activated_at=begun or now.isoformat(),
+        # Without a record, the first watch counts from now, and a later one goes on: the wait must end.
+        activated_at=watched.get("activated_at") or begun or now.isoformat(),
         first_delivery=first_delivery.total_seconds(),
         pending=pending.total_seconds(),
     )

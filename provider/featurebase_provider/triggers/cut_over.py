@@ -30,7 +30,7 @@ class CutOverTrigger(BaseTrigger):
     :param replaced: fingerprints of replaced secrets.
     :param featurebase_conn_id: id of the Airflow connection to Featurebase.
     :param poll_interval: seconds between two reads, at most; the first ones follow sooner.
-    :param watched: the state of the watch so far: ``paused_by_us``, ``old_failed``, ``polls`` and ``refused``.
+    :param watched: the state of the watch so far: see ``CutOverWatch.state``.
     """
 
     def __init__(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from featurebase_provider.featurebase.models import LastStatus, Webhook
+from featurebase_provider.rotation.cut_over import watch_of
 from featurebase_provider.rotation.errors import PlanRefused, RefreshRefused
 from featurebase_provider.rotation.moves import Move, Moves
 from featurebase_provider.rotation.pair import Pair, check_in_time, last_signed, never_became_live, roles
@@ -112,3 +114,27 @@ def test_a_result_is_about_the_runs_own_half_even_if_stores_may_forget_it() -> N
     assert about.id == WEBHOOK_ID
     assert wanted.fingerprint == paused.fingerprint
     assert [half.webhook_id for half in wanted.needed] == [STANDBY_ID]
+
+
+def test_the_wait_for_a_first_delivery_ends_though_no_record_says_when_it_began() -> None:
+    """The record is unread or another run's, and a worker and the triggerer go on with the watch in turns."""
+    pair = Pair.of(IDS, (a_webhook(), a_webhook("whsec_new", id=STANDBY_ID)))
+    plan, now = a_pair_plan(a_pair()), START
+    watched: dict[str, Any] = {}
+    proven = {half.id: str(half.fingerprint) for half in pair.webhooks}
+
+    for _ in range(3):
+        watch = watch_of(
+            plan,
+            Moves(),
+            proven,
+            now=now,
+            first_delivery=timedelta(minutes=5),
+            pending=timedelta(hours=1),
+            watched=json.loads(json.dumps(watched)),
+        )
+        now += timedelta(minutes=3)
+        steps = [watch.observe(pair, now=now).kind for _ in range(2)]
+        watched = watch.state
+
+    assert steps == ["wait", "pause_old"]
