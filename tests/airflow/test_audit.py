@@ -83,7 +83,7 @@ def date_back(airflow: InProcessAirflow, world: FeaturebaseWorld, webhook_id: st
     name = f"{WebhookMemory(DictMemory(), world.url, webhook_id).prefix}history"
     record = json.loads(airflow.variables(name)[name])
     for one in record["secrets"]:
-        moments = {key: text for key, text in one.items() if key != "fingerprint"}
+        moments = {key: text for key, text in one.items() if key.endswith(("_at", "_seen"))}
         one |= {key: (datetime.fromisoformat(text) - by).isoformat() for key, text in moments.items()}
     airflow.set_variable(name, json.dumps(record))
 
