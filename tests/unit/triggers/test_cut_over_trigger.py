@@ -105,7 +105,8 @@ def test_it_ends_when_a_step_is_due(pair: FakePair) -> None:
 def test_the_state_of_the_watch_goes_on(pair: FakePair) -> None:
     made = trigger(pair, watched={"polls": 7, "refused": 2, "old_failed": False, "paused_by_us": False})
     pair.delivered(B)
-    assert event(made)["watched"] == {"polls": 9, "refused": 2, "old_failed": False, "paused_by_us": False}
+    watched = {"polls": 9, "refused": 2, "old_failed": False, "paused_by_us": False}
+    assert event(made)["watched"] == {**watched, "activated_at": made.cut_over.activated_at}
 
 
 @pytest.mark.parametrize("half", [A, B])
