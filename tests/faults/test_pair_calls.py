@@ -13,10 +13,11 @@ from tests.faults.pair_runs import (
     check_home,
     check_pair_message,
     check_taken_back,
+    message_of_pair,
     normalised_pair,
     outcome_of_pair,
 )
-from tests.faults.runs import Row, message_of
+from tests.faults.runs import Row
 from tests.faults.table import IS_FULL, settle_with_table
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_pair_call(pair_stage: PairStage, call: PairCall, fault: Fault) -> None:
     """The rules of a pair hold, the message says what to do, and that brings the run home."""
     world = pair_stage.world
     run = pair_stage.play(call, fault)
-    outcome, text = outcome_of_pair(run, world), message_of(run, call.task)
+    outcome, text = outcome_of_pair(run, world), message_of_pair(run, call.task)
     assert world.control("GET", "/faults") == [], "the call never came"
     world.judge.check()
     if outcome == NOT_STARTED:

@@ -15,11 +15,12 @@ from tests.faults.pair_runs import (
     check_home,
     check_pair_message,
     check_taken_back,
+    message_of_pair,
     normalised_pair,
     outcome_of_pair,
 )
 from tests.faults.pair_store_faults import FAULTS, MEMORY_FAULTS, PairStoreFault
-from tests.faults.runs import Row, message_of
+from tests.faults.runs import Row
 from tests.faults.store_faults import late_writers
 from tests.faults.table import IS_FULL, settle_with_table
 
@@ -46,7 +47,7 @@ def test_pair_store_or_memory(pair_stage: PairStage, fault: PairStoreFault | Mem
         for thread in late_writers(world.place):
             thread.join(30)
     assert asked is None or asked, "no record was asked for"
-    outcome, text = outcome_of_pair(run, world), message_of(run, str(fault.task))
+    outcome, text = outcome_of_pair(run, world), message_of_pair(run, str(fault.task))
     row = Row(fault.section, fault.words, outcome, normalised_pair(text, world))
     if isinstance(fault, PairStoreFault):
         with world.by_hand():
