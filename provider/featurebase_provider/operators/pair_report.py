@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.store import Store
@@ -64,7 +63,7 @@ class PairReportOperator(RotationReportOperator):
         try:
             with self.hook.get_conn() as client:
                 records = recall_pair(self, context, plan.host, self.webhook_ids)
-                if failed and plan.pair.refreshes is not None and not _was_activated(plan, records):
+                if failed and plan.pair.refreshes is not None and records.moves.activated_by(plan) is None:
                     back = take_back(
                         client,
                         plan,
@@ -80,7 +79,7 @@ class PairReportOperator(RotationReportOperator):
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
             records = recall_pair(self, context, plan.host, self.webhook_ids)
-        activated, paused = records.moves.activated, records.moves.paused
+        activated, paused = records.moves.activated_by(plan), records.moves.paused
         has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
         paused_at = paused.at if paused is not None and has_paused else None
         keeps_until = (datetime.fromisoformat(paused_at) + self.previous_for).isoformat() if paused_at else None
@@ -89,15 +88,10 @@ class PairReportOperator(RotationReportOperator):
             moves_to=plan.webhook_id.lower(),
             mode=plan.mode,
             statuses=statuses,
-            activated_at=activated.at if activated is not None and activated.is_of(plan) else None,
+            activated_at=activated.at if activated is not None else None,
             paused_at=paused_at,
             keeps_until=keeps_until,
             polls=moved.get("polls"),
             refused=moved.get("refused"),
             taken_back=back,
         )
-
-
-def _was_activated(plan: RotationPlan, records: PairRecords) -> bool:
-    activated = records.moves.activated
-    return activated is not None and activated.is_of(plan)

@@ -148,12 +148,12 @@ class Activation:
 
         :raises HalfNotActivated: an earlier try had set the half active, and somebody else has paused it since.
         """
-        plan, earlier, paused = self.rotated.plan, self.records.moves.activated, self.records.moves.paused
-        if earlier is not None and earlier.is_of(plan):
+        plan, moves = self.rotated.plan, self.records.moves
+        earlier = moves.activated_by(plan)
+        if earlier is not None:
             if webhook.status == ACTIVE:
                 return earlier.at
-            was_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == webhook.id.lower()
-            if not was_us:
+            if moves.paused_by(plan, webhook.id) is None:
                 changed = webhook.updated_at
                 if changed is not None and changed > earlier.moment + CLOCK_STEPS:
                     raise HalfNotActivated(

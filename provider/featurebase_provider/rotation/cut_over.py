@@ -255,7 +255,6 @@ def watch_of(
         first_delivery=first_delivery.total_seconds(),
         pending=pending.total_seconds(),
     )
-    paused = moves.paused
-    by_us = paused is not None and paused.is_of(plan) and paused.webhook_id.lower() == old
+    by_us = moves.paused_by(plan, old) is not None
     replaced = frozenset({plan.before} if plan.refreshes else ())
     return CutOverWatch(cut_over, replaced, **{"paused_by_us": by_us, **watched})

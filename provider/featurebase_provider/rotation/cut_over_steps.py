@@ -101,7 +101,7 @@ class CutOverSteps:
         """
         self.say(f"{step.kind.replace('_', ' ')}: {step.why}")
         if step.kind == "done":
-            paused = self._own_pause(self.source.moves, self.watch.cut_over.old)
+            paused = self.source.moves.paused_by(self.plan, self.watch.cut_over.old)
             if paused is not None and not paused.done:
                 self._record_paused(paused.webhook_id, paused.at)
             return self.result(step.why)
@@ -125,7 +125,7 @@ class CutOverSteps:
     def result(self, detail: str) -> dict[str, Any]:
         """What the task leaves for the report."""
         watch = self.watch
-        paused = self._own_pause(self.source.moves, watch.cut_over.old)
+        paused = self.source.moves.paused_by(self.plan, watch.cut_over.old)
         return {
             "moved": True,
             "detail": detail,
@@ -150,12 +150,6 @@ class CutOverSteps:
     def _read(self) -> Pair:
         return self.source.reader.read()
 
-    def _own_pause(self, moves: Moves, webhook_id: str) -> Move | None:
-        """The record that this run paused this half, or was about to."""
-        paused = moves.paused
-        is_own = paused is not None and paused.is_of(self.plan) and paused.webhook_id.lower() == webhook_id
-        return paused if is_own else None
-
     def _stop(self, why: str) -> None:
         """End the cut-over, unless the records, read again, show that this run itself paused a half.
 
@@ -163,10 +157,10 @@ class CutOverSteps:
         :raises MemoryUnknown: they can't be read; a retry looks again.
         """
         moves, watch = Moves.read(self.memory), self.watch
-        if not watch.paused_by_us and self._own_pause(moves, watch.cut_over.old) is not None:
+        if not watch.paused_by_us and moves.paused_by(self.plan, watch.cut_over.old) is not None:
             watch.paused_by_us = True
             return
-        if self._own_pause(moves, watch.cut_over.new) is not None:
+        if moves.paused_by(self.plan, watch.cut_over.new) is not None:
             why = (
                 f"webhook {watch.cut_over.new} does not deliver: this run paused it, or was about to, since its "
                 f"deliveries failed. The stores hold the secret of webhook {watch.cut_over.old}"

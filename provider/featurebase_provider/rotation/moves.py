@@ -75,6 +75,16 @@ class Moves:
             return None
         return begun
 
+    def activated_by(self, plan: RotationPlan) -> Move | None:
+        """The step with which a run by this plan set a half active, or was about to."""
+        return self.activated if self.activated is not None and self.activated.is_of(plan) else None
+
+    def paused_by(self, plan: RotationPlan, webhook_id: str) -> Move | None:
+        """The step with which a run by this plan paused this half, or was about to."""
+        step = self.paused
+        is_own = step is not None and step.is_of(plan) and step.webhook_id.lower() == webhook_id.lower()
+        return step if is_own else None
+
     def drained_to(self, webhook_id: str) -> Move | None:
         """The step with which the stores forgot all but this half's secret, if deliveries have not moved since."""
         step = self.drained

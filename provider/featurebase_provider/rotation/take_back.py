@@ -41,8 +41,7 @@ def take_back(
     """
     if plan.pair is None or plan.pair.refreshes is None:
         return "The stores keep both secrets, which both are valid"
-    activated = records.moves.activated
-    if activated is not None and activated.is_of(plan):
+    if records.moves.activated_by(plan) is not None:
         return "The stores keep both secrets, since this run had begun to move the deliveries"
     try:
         source = records.source(api, plan, previous_for, now=now, take_back=True)
