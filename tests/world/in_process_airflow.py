@@ -12,8 +12,11 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pendulum
+
+from featurebase_provider.triggers import first_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -319,7 +322,8 @@ class InProcessAirflow:
             ti.try_number += 1
             ti.state = TaskInstanceState.SCHEDULED
             session.commit()
-            result = _run_task(ti=ti, task=run.dag.task_dict[ti.task_id], run_triggerer=True)
+            with patch.object(first_pause, "SCHEDULER_LAG", 0.0):  # there is none
+                result = _run_task(ti=ti, task=run.dag.task_dict[ti.task_id], run_triggerer=True)
             if result is not None and result.error is not None and not _is_skip(result):
                 run.errors.setdefault(_key(ti), []).append(str(result.error))
             session.commit()

@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
 """How long after the end of the wait Airflow still waits for the trigger's event."""
+WATCHES_FIRST = 20.0
+"""Seconds in which the worker itself watches at first. Where events are frequent, the new half's first delivery comes
+sooner than a deferral and the way back from it take, and until the old half is paused each event comes twice."""
 UNWATCHED = "unwatched"
 """The event of a triggerer that could not start to watch."""
 
 
 class CutOverOperator(FeaturebaseOperator):
-    """Wait for the new half's first accepted delivery, then pause the old half, without holding a worker.
+    """Wait for the new half's first accepted delivery, then pause the old half.
+
+    It watches on the worker for its first seconds (:data:`WATCHES_FIRST`), then from the triggerer.
 
     The old half is paused once the new one has delivered (or ``first_delivery`` is over) and no delivery of the old one
     failed since the plan (or ``pending`` is over), and two reads show the new one active with the secret that was
@@ -126,6 +131,7 @@ class CutOverOperator(FeaturebaseOperator):
                 client.clock.now,
                 self.log.info,
             )
+            defers_from = time.monotonic() + (0 if watched else WATCHES_FIRST)
             while True:
                 step = steps.look(seen)
                 if step.kind != "wait":
@@ -133,7 +139,7 @@ class CutOverOperator(FeaturebaseOperator):
                     result = steps.take(step, resolve_stores(self.stores))
                     if result is not None:
                         return result
-                elif self.deferrable and seen != UNWATCHED:
+                elif self.deferrable and seen != UNWATCHED and time.monotonic() >= defers_from:
                     self._defer(client, watch)
                 else:
                     time.sleep(watch.next_read_in(self.poll_interval))

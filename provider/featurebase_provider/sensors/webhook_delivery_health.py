@@ -20,6 +20,7 @@ from featurebase_provider.rotation.errors import RotationError, StoresDisagree, 
 from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.one_store import is_padded
+from featurebase_provider.triggers import first_pause
 from featurebase_provider.triggers.webhook_delivery_health import DeliveryHealthEvent, WebhookDeliveryHealthTrigger
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     :param rotate_task_id: the rotate task of the same Dag run, or None to count from now.
     :param push_task_ids: its push tasks.
     :param probe_task_id: its probe task, or None.
-    :param deferrable: False polls on the worker.
+    :param deferrable: False polls on the worker; so does True where the wait is shorter than a deferral takes.
     :returns: ``kind`` and ``detail`` of the verdict, and ``stores_hold``: fingerprint of the secret that every readable
         store holds.
     :raises ValueError: an argument of Airflow's sensors is given that this one does not support (:data:`UNUSED`).
@@ -131,11 +132,11 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             wait = self._wait_for(client, counts_from, self._until(context, pushed, now))
             self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
             end: WaitEnd | None = wait.take(webhook)
-            if end is None and not self.deferrable:
+            left = wait.until - client.clock.now()
+            if end is None and (not self.deferrable or left.total_seconds() <= first_pause.SCHEDULER_LAG):
                 end = self._poll(client, wait)
             if end is not None:
                 return self._conclude(context, client, end, counts_from)
-            left = wait.until - client.clock.now()
         self.defer(
             trigger=WebhookDeliveryHealthTrigger(
                 webhook_id=self.webhook_id,

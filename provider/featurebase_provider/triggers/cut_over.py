@@ -13,6 +13,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.pair import Pair
+from featurebase_provider.triggers.first_pause import first_pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 class CutOverTrigger(BaseTrigger):
     """Poll both halves until a step is due. It changes nothing: a worker takes the step.
 
+    The first read comes when the scheduler has taken note of the deferral: see
+    :data:`~featurebase_provider.triggers.first_pause.SCHEDULER_LAG`.
+
     The triggerer's own clock is not used: it may be hours off. All arguments are stored in the metadata database: they
     are only ids, fingerprints, times and counts.
 
     :param cut_over: the fields of :class:`~featurebase_provider.rotation.cut_over.CutOver`.
     :param replaced: fingerprints of replaced secrets.
     :param featurebase_conn_id: id of the Airflow connection to Featurebase.
-    :param poll_interval: seconds between two reads, at most; the first ones follow sooner.
+    :param poll_interval: seconds between two reads, at most; the first ones may follow sooner.
     :param watched: the state of the watch so far: see ``CutOverWatch.state``.
     """
 
@@ -74,7 +78,7 @@ class CutOverTrigger(BaseTrigger):
                 type(exc).__name__,
                 self.featurebase_conn_id,
             )
-            await asyncio.sleep(self.poll_interval)
+            await asyncio.sleep(first_pause(self.poll_interval))
             yield _event("unwatched", watch)
             return
         async with client:
@@ -83,8 +87,9 @@ class CutOverTrigger(BaseTrigger):
 
     async def _wait(self, client: AsyncClient, watch: CutOverWatch) -> str:
         failures = 0
+        pause = first_pause(watch.next_read_in(self.poll_interval))
         while True:
-            await asyncio.sleep(watch.next_read_in(self.poll_interval))
+            await asyncio.sleep(pause)
             try:
                 pair = await self._read(client)
             except ApiError as exc:
@@ -92,11 +97,12 @@ class CutOverTrigger(BaseTrigger):
                 self.log.warning("read %d of %d failed: %s", failures, MAX_POLL_FAILURES, exc)
                 if failures >= MAX_POLL_FAILURES or not exc.retry_helps:
                     return "unreadable"
-                continue
-            failures = 0
-            step = watch.observe(pair, now=client.clock.now())
-            if step.kind != "wait":
-                return step.kind
+            else:
+                failures = 0
+                step = watch.observe(pair, now=client.clock.now())
+                if step.kind != "wait":
+                    return step.kind
+            pause = watch.next_read_in(self.poll_interval)
 
     async def _read(self, client: AsyncClient) -> Pair:
         found = []

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch, WaitEnd
+from featurebase_provider.triggers.first_pause import first_pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,8 +35,8 @@ class DeliveryHealthEvent(TypedDict):
 class WebhookDeliveryHealthTrigger(BaseTrigger):
     """Poll the webhook until its deliveries give a verdict, or until the deadline.
 
-    The sensor has just read the webhook, so the first read comes one interval later. An earlier event would do harm: if
-    the scheduler has not yet recorded the deferral, Airflow (3.3) counts the task as failed.
+    The sensor has just read the webhook, so the first read comes one interval later, and not sooner than the scheduler
+    has taken note of the deferral: see :data:`~featurebase_provider.triggers.first_pause.SCHEDULER_LAG`.
 
     The triggerer's own clock is not used: it may be hours off.
 
@@ -89,7 +90,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
                 type(exc).__name__,
                 self.featurebase_conn_id,
             )
-            await asyncio.sleep(self.poll_interval)
+            await asyncio.sleep(first_pause(self.poll_interval))
             yield self._event("unwatched")
             return
         async with client:
@@ -108,11 +109,12 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
             clock=client.clock,
             say=self.log.warning,
         )
+        await asyncio.sleep(first_pause(wait.pause))
         while True:
-            await asyncio.sleep(wait.pause)
             try:
                 end: WaitEnd | None = wait.take(await client.get_webhook(self.webhook_id))
             except ApiError as exc:
                 end = wait.fail(exc)
             if end is not None:
                 return end
+            await asyncio.sleep(wait.pause)

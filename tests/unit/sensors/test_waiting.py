@@ -22,6 +22,7 @@ from featurebase_provider.sensors.webhook_delivery_health import (
     DeliveryHealthUnreadable,
     WebhookDeliveryHealthSensor,
 )
+from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
 from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, a_webhook, secret
 from tests.world.one_task import OneFeaturebase, OneTask, seconds_after_start
 
@@ -138,8 +139,16 @@ def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase
 
 
 def test_the_first_read_of_the_trigger_is_not_later_than_the_wait(featurebase: OneFeaturebase) -> None:
-    arguments = trigger_arguments(a_sensor(poll_interval=60.0, wait=timedelta(seconds=8)), OneTask())
-    assert arguments["poll_interval"] == 8.0
+    arguments = trigger_arguments(a_sensor(poll_interval=60.0, wait=timedelta(seconds=28)), OneTask())
+    assert arguments["poll_interval"] == 28.0
+
+
+def test_a_wait_shorter_than_a_deferral_is_spent_on_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trigger's event would come before the scheduler knows of the deferral, or after the wait."""
+    slept, _ = polling(monkeypatch, NEW)
+    wait = timedelta(seconds=SCHEDULER_LAG)
+    result = a_sensor(wait=wait, **IN_A_ROTATION).execute(OneTask(left_behind(**PASSED)).context)
+    assert (result["kind"], sum(slept.seconds)) == ("quiet", pytest.approx(SCHEDULER_LAG, abs=0.1))
 
 
 @pytest.mark.parametrize("hours", [3, -3])
