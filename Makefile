@@ -153,6 +153,19 @@ matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel in every supported Airfl
 	scripts/matrix_venv.sh $(BIN)/uv "$$($(BIN)/python -c 'import sys; print(sys.executable)')" $* .matrix/$* dist/*.whl
 	@touch $@
 
+.PHONY: docs
+docs: $(VENV)/.docs ## the documentation site into build/docs; warnings are errors
+	@$(TIMED) $@ scripts/temp_airflow.sh $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto -c docs . build/docs
+	@echo "build/docs/index.html"
+
+.PHONY: docs-links
+docs-links: $(VENV)/.docs ## whether the pages' links to other sites work; needs the internet
+	scripts/temp_airflow.sh $(BIN)/sphinx-build --quiet -b linkcheck -c docs . build/docs-links
+
+$(VENV)/.docs: $(SETUP)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group docs
+	@touch $@
+
 .PHONY: wheel
 wheel: $(WHEEL) ## build sdist and wheel into dist/
 
@@ -176,8 +189,9 @@ mutants: setup ## changes of the code that no test notices; MUTANTS="rotation/pl
 	scripts/temp_airflow.sh $(BIN)/python -m dev.mutants $(MUTANTS)
 
 .PHONY: schema
-schema: setup ## write the rotation file's JSON Schema anew
+schema: setup ## write the rotation file's JSON Schema, and the page of its fields, anew
 	$(BIN)/python -m featurebase_provider.config.schema
+	$(BIN)/python -m dev.docs.configuration
 
 .PHONY: lock
 lock: setup ## pin versions in the constraints files: today's newest, and for each Airflow of the matrix those of its time
