@@ -58,7 +58,7 @@ test: setup ## what to run before a commit: every quick check, and one rotation 
 
 .PHONY: proofs
 proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; at most 30 minutes
-	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage contract-rest matrix $(LATE_SUITES))
+	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage docs contract-rest matrix $(LATE_SUITES))
 
 .PHONY: lint
 lint: setup ## style, spelling, shell syntax, workflows

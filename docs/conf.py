@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "provider"))
 from featurebase_provider import __version__  # noqa: E402 - the path comes first
 
 project = "airflow-provider-featurebase"
-author = copyright = "The authors of airflow-provider-featurebase"  # noqa: A001 - Sphinx's name for it
+author = copyright = "The authors of airflow-provider-featurebase"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]

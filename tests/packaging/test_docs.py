@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,10 +18,21 @@ import yaml
 from featurebase_provider.config import load_rotation_config
 from featurebase_provider.stores.registry import BUILT_IN
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROOT = Path(__file__).resolve().parents[2]
+START = ROOT / "docs" / "start.md"
 PLUGIN_PAGE = ROOT / "docs" / "writing-a-store.md"  # tests/contract/test_plugin_store.py runs that one
-DAG_PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "local-files.md", "operators.md"))]
+DAG_PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("alerts", "local-files", "operators", "own-dags", "start")),
+]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TAKEN_FROM_THE_PAGE = {"go", "javascript", "py"}
+"""Samples that other tests run: tests/contract/test_receiver_samples.py."""
+NOT_PARSED = {"", "hcl", "sql", "text"}
+"""What is shown to be read, commands of many kinds, and policies and tables that the contract tests use themselves."""
 
 
 def blocks(language: str, pages: list[Path]) -> list[Any]:
@@ -42,6 +55,29 @@ def test_every_rotation_file_loads(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rotation.yaml"
     path.write_text(text)
     assert load_rotation_config(path).webhooks
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    "ini": lambda text: ConfigParser().read_string(text),
+    "json": json.loads,
+    "python": lambda text: compile(text, "block", "exec"),
+    "shell": lambda text: subprocess.run(["bash", "-n"], input=text, text=True, check=True, capture_output=True),
+    "toml": lambda text: pytest.importorskip("tomllib", reason="Python 3.10 has no TOML reader").loads(text),
+    "yaml": lambda text: list(yaml.safe_load_all(text)),
+}
+
+
+@pytest.mark.parametrize("language", sorted(PARSERS))
+def test_every_block_can_be_parsed(language: str) -> None:
+    shown = blocks(language, PAGES)
+    assert shown
+    for block in shown:
+        PARSERS[language](block.values[0])
+
+
+def test_every_language_is_parsed_or_run() -> None:
+    used = {name for page in PAGES for name in re.findall(r"^```([a-z]*)$", page.read_text(), flags=re.MULTILINE)}
+    assert used <= PARSERS.keys() | NOT_PARSED | TAKEN_FROM_THE_PAGE
 
 
 CLIENTS = (
@@ -68,6 +104,8 @@ def test_reading_rotation_files_of_every_store_type_loads_no_client(tmp_path: Pa
     """What a Dag file reads at parse time costs no store's client."""
     files = []
     for page in sorted((ROOT / "docs" / "stores").glob("*.md")):
+        if page.stem == "index":
+            continue
         text = next(param.values[0] for param in blocks("yaml", [page]) if "webhooks:" in str(param.values[0]))
         files.append(tmp_path / f"{page.stem}.yaml")
         files[-1].write_text(str(text))
@@ -102,8 +140,8 @@ def test_links_and_images_exist(page: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("text", [one for one in blocks("", [ROOT / "README.md"]) if "--constraint" in one.values[0]])
-def test_the_readme_installs_a_checkout(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [one for one in blocks("", [START]) if "--constraint" in one.values[0]])
+def test_the_first_page_installs_a_checkout(text: str, tmp_path: Path) -> None:
     """Into a bare environment. uv finds all that is needed under the constraints; pip, which takes long, only ours."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
@@ -127,3 +165,21 @@ def test_the_commands_of_the_readme_are_make_targets() -> None:
 @pytest.mark.parametrize("type_name", sorted(BUILT_IN))
 def test_every_store_has_a_page(type_name: str) -> None:
     assert (ROOT / "docs" / "stores" / f"{type_name}.md").read_text().startswith("# ")
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
+
+
+def test_each_release_keeps_its_pages(tmp_path: Path) -> None:
+    """The newest first; a release that is built again replaces its own pages only."""
+    for version, text in (("0.9.0", "old"), ("0.10.0", "new"), ("0.9.0", "built again")):
+        built = tmp_path / "built"
+        (built / "docs").mkdir(parents=True, exist_ok=True)
+        (built / "docs" / "index.html").write_text(text)
+        (tmp_path / "site").mkdir(exist_ok=True)
+        command = [ROOT / "scripts" / "add_docs_version.sh", built, tmp_path / "site", version]
+        subprocess.run(command, check=True)
+    assert (tmp_path / "site" / "0.9.0" / "docs" / "index.html").read_text() == "built again"
+    listed = re.findall(r'href="([^"]+)"', (tmp_path / "site" / "index.html").read_text())
+    assert listed == ["0.10.0/docs/index.html", "0.9.0/docs/index.html"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import BaseOperator
 
+from dev.docs import configuration
 from featurebase_provider.featurebase import settings
 from featurebase_provider.get_provider_info import get_provider_info
 from featurebase_provider.operators.base import FeaturebaseOperator
@@ -130,12 +131,20 @@ def test_page_has_every_figure_with_its_unit_and_tags() -> None:
     assert {found for found in re.findall(r"`(featurebase\.[\w.]+)`", page("alerts"))} <= figures()
 
 
+def test_page_of_all_fields_is_what_the_models_say() -> None:
+    """`make schema` writes it."""
+    assert configuration.PAGE.read_text() == configuration.page()
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
+    """By links, and by the site's lists of pages."""
     seen: set[Path] = set()
     ahead = [ROOT / "README.md"]
     while ahead:
         here = ahead.pop()
         seen.add(here)
         links = re.findall(r"\]\(([^)#]+\.md)", here.read_text())
+        for listed in re.findall(r"```\{toctree\}\n(.*?)```", here.read_text(), flags=re.DOTALL):
+            links += [f"{name}.md" for name in listed.split() if not name.startswith(":")]
         ahead += [path for link in links if (path := (here.parent / link).resolve()) not in seen and path.exists()]
     assert set((ROOT / "docs").rglob("*.md")) <= seen

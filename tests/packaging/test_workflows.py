@@ -58,13 +58,18 @@ def test_what_is_run_is_there(path: Path) -> None:
 def test_a_release_is_tested_built_attested_and_then_published() -> None:
     """What can sign runs nothing of this repository; what is published is what was attested."""
     release = jobs(ROOT / ".github" / "workflows" / RELEASE)
-    assert list(release) == ["test", "build", "attest", "publish"]
-    assert [job.get("needs") for job in release.values()] == [None, "test", "build", "attest"]
+    assert list(release) == ["test", "build", "attest", "publish", "docs", "pages"]
+    assert [job.get("needs") for job in release.values()] == [
+        *(None, "test", "build", "attest"),
+        *("test", ["publish", "docs"]),
+    ]
     assert [writes(job) for job in release.values()] == [
         set(),
         set(),
         {"attestations", "id-token"},
         {"id-token"},
+        set(),
+        {"contents"},
     ]
     for name in ("attest", "publish"):
         assert [step["uses"].partition("@")[0] for step in release[name]["steps"]][0] == "actions/download-artifact"
