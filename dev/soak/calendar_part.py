@@ -111,7 +111,7 @@ class _Playing:
         elif happening.what == "triggered":
             await self._run(turn, webhook, DagRun(f"manual__{happening.name}"))
         else:
-            self._world.api("POST", webhook.refresh_path).raise_for_status()
+            self._world.refresh(webhook)
             self._clock.to(happening.at + timedelta(minutes=5))
             self._emit(webhook, fails=(0, 0))
             if happening.what == "at Featurebase, then distributed":

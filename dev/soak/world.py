@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dev.soak.faults import Fault
 
 HICCUPS = 0.05
+PAIR_RELOAD_SECONDS = 1.0
+"""How long a receiver of a pair goes without reading its file: it may be slow to know a new secret."""
+READS_WHERE_STALE = 6
 DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
 """The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
 
@@ -56,26 +59,58 @@ class SoakedWebhook:
         return tuple(fingerprint_of(value) if value else None for value in values)  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class SoakedPair:
+    """Two webhooks of one receiver, which accepts the secrets of both. At first, the first one is active."""
+
+    halves: tuple[SoakedWebhook, SoakedWebhook]
+
+    @property
+    def name(self) -> str:
+        """Of the pair and of its receiver."""
+        return self.halves[0].name
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Of both webhooks."""
+        return self.halves[0].id, self.halves[1].id
+
+    def stored(self) -> tuple[str | None, str | None]:
+        """Fingerprints of the two secrets in the file."""
+        return self.halves[0].stored()
+
+
 class SoakWorld:
     """Two processes: the sandbox, and all receivers.
 
     Automatic pausing is off: how many failures pause a webhook is not documented, and what a paused webhook misses
     is not a rotation's doing.
 
+    :param webhooks: how many receivers there are, with one webhook each, or a pair.
+    :param pairs: whether each has a pair.
     :param moves_clock: whether the sandbox's clock is moved on, so that the receivers must follow it.
     """
 
     def __init__(
-        self, folder: Path, combination: Combination, *, webhooks: int, seed: int, moves_clock: bool = False
+        self,
+        folder: Path,
+        combination: Combination,
+        *,
+        webhooks: int,
+        seed: int,
+        pairs: bool = False,
+        moves_clock: bool = False,
     ) -> None:
         self.folder, self.combination = folder.resolve(), combination
         self.url = f"http://127.0.0.1:{free_port()}"
         self._receivers_url = f"http://127.0.0.1:{free_port()}"
-        self._names = [f"webhook-{number}" for number in range(webhooks)]
+        self._names = [f"{'pair' if pairs else 'webhook'}-{number}" for number in range(webhooks)]
+        self._pairs = pairs
         self._seed, self._moves_clock = seed, moves_clock
         self._processes: list[Process] = []
         self._http: tuple[int, httpx.Client] | None = None
         self.webhooks: list[SoakedWebhook] = []
+        self.pairs: list[SoakedPair] = []
 
     def start(self) -> None:
         """Start both without waiting for them."""
@@ -86,28 +121,45 @@ class SoakWorld:
         serve = ("serve", "--port", port, "--api-key", API_KEY, "--retry-signing", signing, "--pause-after", "0")
         self._run("sandbox", "featurebase_provider.sandbox.cli", *serve)
         more = ["--previous"] if self.combination.keeps_previous else []
+        more += ["--reload-seconds", str(PAIR_RELOAD_SECONDS)] if self._pairs else []
         more += ["--clock-url", f"{self.url}/_sandbox/clock"] if self._moves_clock else ["--hiccups", str(HICCUPS)]
         port = self._receivers_url.rpartition(":")[2]
         where = ("--port", port, "--folder", str(secrets), "--names", ",".join(self._names))
         self._run("receivers", "dev.soak.receivers", *where, "--seed", str(self._seed), *more)
 
     def settle(self, *, speed: float) -> None:
-        """Wait until both answer, make the webhooks and give each receiver its secret."""
+        """Wait until both answer, make the webhooks and give each receiver its secret.
+
+        :param speed: of the sandbox's retries.
+        """
         for url in (f"{self.url}/_sandbox/faults", f"{self._receivers_url}/{self._names[0]}/received"):
             wait_for(f"an error of{url}", lambda url=url: self._answers(url), seconds=90, watched=self._processes)  # type: ignore[misc]
         self.control("POST", "/clock", {"speed": speed})
         for name, topic in zip(self._names, sorted(KNOWN_TOPICS), strict=False):
-            body = {
-                "name": name,
-                "url": f"{self._receivers_url}/{name}/webhook",
-                "topics": [topic],
-                "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
-            }
-            made = self.api("POST", "/v2/webhooks", json=body).json()
             secret_file = self.folder / "secrets" / f"{name}.env"
+            webhook, secret = self._make(name, topic, secret_file)
             secret_file.touch(mode=0o600)
-            secret_file.write_text(f"# read by {name}\n{KEY}={made['secret']}\n")
-            self.webhooks.append(SoakedWebhook(name, str(made["id"]), topic, secret_file))
+            secret_file.write_text(f"# read by {name}\n{KEY}={secret}\n")
+            self.webhooks.append(webhook)
+            if self._pairs:
+                standby, _ = self._make(name, topic, secret_file)
+                self.set_status(standby, "paused")
+                self.pairs.append(SoakedPair((webhook, standby)))
+        switches = dict(self.combination.switches)
+        if "delivery_lag" in switches:
+            switches["delivery_lag"] = float(switches["delivery_lag"]) * speed
+        self.control("POST", "/behaviour", switches)
+
+    def _make(self, name: str, topic: str, secret_file: Path) -> tuple[SoakedWebhook, str]:
+        """Make a webhook; returns it and its secret."""
+        body = {
+            "name": name,
+            "url": f"{self._receivers_url}/{name}/webhook",
+            "topics": [topic],
+            "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
+        }
+        made = self.api("POST", "/v2/webhooks", json=body).raise_for_status().json()
+        return SoakedWebhook(name, str(made["id"]), topic, secret_file), str(made["secret"])
 
     def stop(self) -> None:
         """Stop both."""
@@ -136,15 +188,42 @@ class SoakWorld:
 
     def current(self, webhook: SoakedWebhook) -> str:
         """Fingerprint of the secret that Featurebase holds now, by a read that meets no fault."""
-        return fingerprint_of(str(self.api("GET", webhook.path).raise_for_status().json()["secret"]))
+        return fingerprint_of(str(self._shown(webhook)["secret"]))
 
-    def use_up_read_faults(self, webhook: SoakedWebhook, ids: set[int]) -> None:
-        """Read the webhook until none of these faults waits for a read of it any more."""
-        while ids & self.waiting_faults():
-            try:
-                self.api("GET", webhook.path, timeout=0.1)
-            except httpx.HTTPError:
-                continue
+    def status(self, webhook: SoakedWebhook) -> str:
+        """Its status now, by a read that meets no fault."""
+        return str(self._shown(webhook)["status"])
+
+    def set_status(self, webhook: SoakedWebhook, status: str) -> None:
+        """Set it active or paused, as a person does."""
+        self.api("PATCH", webhook.path, json={"status": status}).raise_for_status()
+
+    def refresh(self, webhook: SoakedWebhook) -> None:
+        """Refresh its secret, as a person does."""
+        self.api("POST", webhook.refresh_path).raise_for_status()
+
+    def _shown(self, webhook: SoakedWebhook) -> dict[str, Any]:
+        """The webhook as it is; where reads may be stale, the newest state that several reads show."""
+        times = READS_WHERE_STALE if "stale_share" in self.combination.switches else 1
+        found = [self.api("GET", webhook.path).raise_for_status().json() for _ in range(times)]
+        return max(found, key=lambda document: str(document["updatedAt"]))
+
+    def remove_fault(self, fault_id: int) -> None:
+        """Let no call meet a fault any more, if none has met it."""
+        self.control("DELETE", f"/faults/{fault_id}")
+
+    def audit_log(self) -> list[dict[str, Any]]:
+        """Everything that was done to webhooks, oldest first, whatever the switches say of the log."""
+        self.control("POST", "/behaviour", {"audit_log": "available", "audit_log_lag": 0})
+        entries: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            where = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+            page = self.api("GET", "/v2/audit-logs", params=where).raise_for_status().json()
+            entries += page["data"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return entries[::-1]
 
     def received(self, webhook: SoakedWebhook) -> set[str]:
         """Ids of the events that the receiver has accepted."""
