@@ -28,6 +28,7 @@ from dev.soak.calendar import LANES, MONTHS, year
 from dev.soak.calendar_part import CalendarPart
 from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, retry_span
 from dev.soak.core_part import CorePart
+from dev.soak.pair_calendar import PairCalendarPart
 from dev.soak.pair_part import PairPart
 from dev.soak.report import renew, table
 from dev.soak.world import SoakWorld
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from dev.soak.calendar_findings import CalendarFigures
     from dev.soak.combinations import Combination
     from dev.soak.findings import Figures
+    from dev.soak.pair_calendar_findings import PairCalendarFigures
     from dev.soak.pair_findings import PairFigures
     from dev.soak.report import Part
 
@@ -70,6 +72,7 @@ class Soak:
                 ("core", options.rotations, self._core),
                 ("calendar", options.months, self._calendar),
                 ("pair", options.pair_rotations, self._pair),
+                ("pair calendar", options.pair_months, self._pair_calendar),
                 ("airflow", options.airflow_rotations, self._airflow),
             ):
                 if asked:
@@ -129,6 +132,16 @@ class Soak:
         figures = Apart(CalendarPart(months), title="calendar", steps=happenings, until=self._until, say=self.say).run(
             worlds
         )
+        self._stop()
+        return figures
+
+    def _pair_calendar(self) -> list[PairCalendarFigures]:
+        months = self._options.pair_months
+        worlds = self._make_worlds("pair-calendar", PAIR_COMBINATIONS, len(LANES), pairs=True, moves_clock=True)
+        happenings = len(year(datetime.now(tz=timezone.utc), months=months))
+        self.say(f"pair calendar: {months:g} months, {happenings} happenings in each combination")
+        part = PairCalendarPart(months)
+        figures = Apart(part, title="pair-calendar", steps=happenings, until=self._until, say=self.say).run(worlds)
         self._stop()
         return figures
 
@@ -210,10 +223,11 @@ TITLES = {
     "calendar": "A year in the calendar",
     "airflow": "In a real Airflow",
     "pair": "Pairs, without Airflow's daemons",
+    "pair calendar": "A year in the calendar with pairs",
 }
 ASKED = (
     "seed", "rotations", "webhooks", "events", "speed", "at_once", "months", "airflow_rotations", "pairs",
-    "pair_rotations", "limit",
+    "pair_rotations", "pair_months", "limit",
 )  # fmt: skip
 
 
@@ -250,6 +264,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--pair-rotations", type=int, default=8, help="in each of the pairs' four combinations (%(default)s)"
     )
+    parser.add_argument("--pair-months", type=float, default=float(MONTHS), help="likewise, of pairs (%(default)s)")
     parser.add_argument("--airflow-rotations", type=int, default=20, help="in all, in a real Airflow (%(default)s)")
     parser.add_argument("--limit", type=float, default=570.0, help="seconds after which to give up (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("soak.json"), help="where figures go (%(default)s)")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dev.soak.findings import ACCEPTED, percentiles, where_of
+from dev.soak.findings import percentiles, where_of
 from dev.soak.judging import attempts_end, what_happened
-from dev.soak.timeline import RACE_MS, Change, Timeline, Written, changes_of
+from dev.soak.pair_deliveries import Deliveries, count_deliveries
+from dev.soak.timeline import Change, Timeline, Written, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dev.soak.findings import Rotation
     from dev.soak.world import SoakedPair, SoakWorld
-
-REFUSED = 401
 
 
 @dataclass
@@ -40,18 +39,12 @@ class PairNotes:
 
 
 @dataclass
-class PairFigures:
+class PairFigures(Deliveries):
     """What one combination's pairs came to.
 
-    :param refused: deliveries that a receiver refused, probes not counted; ``refused_by_hand`` those of a secret that
-        a person made valid or invalid at once.
-    :param lost: events that nobody received in the end; without those of which a person, the pause of the old half
-        after a failed first attempt, or the absence of an active webhook deprived the receiver.
-    :param twice: events that were delivered by both halves.
     :param both_ms: for how long both halves were active in the rotations that moved the deliveries.
     """
 
-    combination: str
     rotations: int = 0
     undisturbed: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -66,25 +59,8 @@ class PairFigures:
     refreshes: dict[int, int] = field(default_factory=dict)
     changes: int = 0
     writes: int = 0
-    emitted: int = 0
-    attempts: int = 0
-    refused: int = 0
-    refused_by_hand: int = 0
-    failed_otherwise: int = 0
-    accepted: int = 0
-    twice: int = 0
-    lost: int = 0
-    lost_by_hand: int = 0
-    lost_by_pause: int = 0
-    told_to_nobody: int = 0
     both_ms: dict[str, int | None] = field(default_factory=dict)
-    seconds: float = 0.0
-    broken: list[str] = field(default_factory=list)
     explained: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """For soak.json."""
-        return asdict(self)
 
 
 def judge_pairs(world: SoakWorld, notes: Sequence[PairNotes], *, seconds: float) -> PairFigures:
@@ -136,13 +112,8 @@ def sum_up_pairs(
             figures.broken += [f"{one.pair.name}, run {rotation.run_id}: {text}" for text in rotation.problems]
         figures.explained += one.explained
     figures.both_ms = percentiles(both)
-    _count_attempts(figures, deliveries, theirs)
-    judging = _Events([one.pair for one in notes], changes, deliveries, theirs, drops=drops)
-    judging.count(figures, events)
-    if {event["id"] for event in events if event["delivered"]} - received:
-        figures.broken.append("events count as delivered, and no receiver has them")
-    if not events:
-        figures.broken.append("no event was emitted")
+    pairs = [one.pair for one in notes]
+    count_deliveries(figures, pairs, changes, theirs, events, deliveries, received, drops=drops)
     return figures
 
 
@@ -190,84 +161,3 @@ def _both_active(changes: Sequence[Change]) -> list[int]:
                 spans.append(change.at - since.at)
             since = None
     return spans
-
-
-def _count_attempts(figures: PairFigures, deliveries: Sequence[Mapping[str, Any]], theirs: set[str]) -> None:
-    figures.attempts = len(deliveries)
-    refused = [one for one in deliveries if one["statusCode"] == REFUSED]
-    figures.refused_by_hand = sum(one["fingerprint"] in theirs for one in refused)
-    figures.refused = len(refused) - figures.refused_by_hand
-    figures.failed_otherwise = sum(one["statusCode"] not in (*ACCEPTED, REFUSED) for one in deliveries)
-    for one in [one for one in refused if one["fingerprint"] not in theirs][:3]:
-        figures.broken.append(f"a delivery was refused: {one}")
-
-
-class _Events:
-    """Judges what became of each event, whichever half told of it."""
-
-    def __init__(
-        self,
-        pairs: Sequence[SoakedPair],
-        changes: Sequence[Change],
-        deliveries: Sequence[Mapping[str, Any]],
-        theirs: set[str],
-        *,
-        drops: bool,
-    ) -> None:
-        self._theirs, self._drops = theirs, drops
-        self._others = {one: other for pair in pairs for one, other in (pair.ids, pair.ids[::-1])}
-        self._changes: dict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            self._changes[change.webhook_id].append(change)
-        self._attempts: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-        for attempt in deliveries:
-            self._attempts[attempt["eventId"], attempt["webhookId"]].append(attempt)
-
-    def count(self, figures: PairFigures, events: Sequence[Mapping[str, Any]]) -> None:
-        by_emission: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-        for event in events:
-            by_emission[event["emission"]].append(event)
-        figures.emitted = len(by_emission)
-        for told in by_emission.values():
-            delivered = sum(event["delivered"] for event in told)
-            figures.accepted += delivered > 0
-            figures.twice += delivered > 1
-            if delivered:
-                continue
-            if all(event["webhookId"] is None for event in told):
-                figures.told_to_nobody += 1
-            elif any(self._is_a_persons_doing(event) for event in told):
-                figures.lost_by_hand += 1
-            elif self._drops and any(self._was_dropped(event) for event in told):
-                figures.lost_by_pause += 1
-            else:
-                figures.lost += 1
-                attempts = [attempt for event in told for attempt in self._of(event)]
-                figures.broken.append(f"an event was lost: {told}, {attempts}")
-
-    def _of(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        return self._attempts[event["id"], str(event["webhookId"])]
-
-    def _is_a_persons_doing(self, event: Mapping[str, Any]) -> bool:
-        if any(attempt["fingerprint"] in self._theirs for attempt in self._of(event)):
-            return True
-        paused = self._paused_after(event, RACE_MS)
-        return self._drops and paused is not None and paused.by_hand
-
-    def _was_dropped(self, event: Mapping[str, Any]) -> bool:
-        """Its first attempt failed before the other half was set active, and its webhook was paused after that."""
-        paused = self._paused_after(event)
-        first = next(iter(self._of(event)), None)
-        if paused is None or first is None or first["statusCode"] in (*ACCEPTED, REFUSED):
-            return False
-        activated = [
-            change.at
-            for change in self._changes[self._others[event["webhookId"]]]
-            if change.activated and change.at <= paused.at
-        ]
-        return bool(activated) and first["at"] <= max(activated)
-
-    def _paused_after(self, event: Mapping[str, Any], tolerance: int = 0) -> Change | None:
-        """The pause of the event's webhook that came next."""
-        own, since = self._changes[str(event["webhookId"])], event["emittedAt"] - tolerance
-        return next((change for change in own if change.paused and change.at >= since), None)

@@ -9,13 +9,16 @@ from rich.table import Table
 
 from dev.soak.calendar_findings import CalendarFigures
 from dev.soak.findings import Figures
+from dev.soak.pair_calendar_findings import PairCalendarFigures
 from dev.soak.pair_findings import PairFigures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-Part = Sequence[Figures] | Sequence[CalendarFigures] | Sequence[PairFigures]
+    from dev.soak.pair_deliveries import Deliveries
+
+Part = Sequence[Figures] | Sequence[CalendarFigures] | Sequence[PairFigures] | Sequence[PairCalendarFigures]
 """What one part of the soak came to, a column for each combination."""
 
 
@@ -58,11 +61,24 @@ def _rows(columns: Part) -> Iterator[tuple[str, ...]]:
     yield from _calendar_rows([one for one in columns if isinstance(one, CalendarFigures)])
     yield from _rotation_rows([one for one in columns if isinstance(one, Figures)])
     yield from _pair_rows([one for one in columns if isinstance(one, PairFigures)])
+    yield from _pair_calendar_rows([one for one in columns if isinstance(one, PairCalendarFigures)])
 
 
 def _calendar_rows(columns: Sequence[CalendarFigures]) -> Iterator[tuple[str, ...]]:
     if not columns:
         return
+    yield from _year_rows(columns)
+    yield _row("previous secret kept", [one.previous_kept for one in columns])
+    yield _row("  until all retries were over", [one.previous_kept_through_retries for one in columns])
+    yield _row("  dropped after its time", [one.previous_dropped for one in columns])
+    yield _row("events emitted", [one.emitted for one in columns])
+    yield _row("  attempts refused (401)", [one.refused for one in columns])
+    yield _row("  accepted, signed with a replaced secret", [one.accepted_with_replaced for one in columns])
+    yield _row("  lost", [one.lost for one in columns])
+    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
+
+
+def _year_rows(columns: Sequence[CalendarFigures] | Sequence[PairCalendarFigures]) -> Iterator[tuple[str, ...]]:
     yield _row("days", [f"{one.days:.0f}" for one in columns])
     yield _row("Dag runs", [one.runs for one in columns])
     yield _row("rotations", [sum(one.rotations.values()) for one in columns])
@@ -74,14 +90,6 @@ def _calendar_rows(columns: Sequence[CalendarFigures]) -> Iterator[tuple[str, ..
     yield _row("audits", [one.audits for one in columns])
     for name in sorted({name for one in columns for name in one.healed}):
         yield _row(f"  {name} found and mended", [one.healed.get(name, 0) for one in columns])
-    yield _row("previous secret kept", [one.previous_kept for one in columns])
-    yield _row("  until all retries were over", [one.previous_kept_through_retries for one in columns])
-    yield _row("  dropped after its time", [one.previous_dropped for one in columns])
-    yield _row("events emitted", [one.emitted for one in columns])
-    yield _row("  attempts refused (401)", [one.refused for one in columns])
-    yield _row("  accepted, signed with a replaced secret", [one.accepted_with_replaced for one in columns])
-    yield _row("  lost", [one.lost for one in columns])
-    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
 
 
 def _disturbance_rows(columns: Sequence[Figures] | Sequence[PairFigures]) -> Iterator[tuple[str, ...]]:
@@ -115,6 +123,25 @@ def _pair_rows(columns: Sequence[PairFigures]) -> Iterator[tuple[str, ...]]:
     yield _row("moments judged", [one.changes + one.writes for one in columns])
     yield _row("  changes of a webhook", [one.changes for one in columns])
     yield _row("  writes of a store", [one.writes for one in columns])
+    yield from _delivery_rows(columns)
+    for mark in ("p50", "p90", "p99", "max"):
+        yield _row(f"both webhooks active {mark}, ms", [_shown(one.both_ms, mark) for one in columns])
+    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
+
+
+def _pair_calendar_rows(columns: Sequence[PairCalendarFigures]) -> Iterator[tuple[str, ...]]:
+    if not columns:
+        return
+    yield from _year_rows(columns)
+    yield _row("both secrets kept", [one.both_kept for one in columns])
+    yield _row("  until all retries were over", [one.both_kept_through_retries for one in columns])
+    yield _row("  then the new one in both places", [one.half_drained for one in columns])
+    yield _row("  then the new one alone", [one.drained for one in columns])
+    yield from _delivery_rows(columns)
+    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
+
+
+def _delivery_rows(columns: Sequence[Deliveries]) -> Iterator[tuple[str, ...]]:
     yield _row("events emitted", [one.emitted for one in columns])
     yield _row("  delivered", [one.accepted for one in columns])
     yield _row("  delivered by both webhooks", [one.twice for one in columns])
@@ -126,9 +153,7 @@ def _pair_rows(columns: Sequence[PairFigures]) -> Iterator[tuple[str, ...]]:
     yield _row("  refused (401)", [one.refused for one in columns])
     yield _row("  refused (401) by a person's doing", [one.refused_by_hand for one in columns])
     yield _row("  failed otherwise (503)", [one.failed_otherwise for one in columns])
-    for mark in ("p50", "p90", "p99", "max"):
-        yield _row(f"both webhooks active {mark}, ms", [_shown(one.both_ms, mark) for one in columns])
-    yield _row("seconds", [f"{one.seconds:.0f}" for one in columns])
+    yield _row("  accepted although the webhook was paused", [one.accepted_while_paused for one in columns])
 
 
 def _rotation_rows(columns: Sequence[Figures]) -> Iterator[tuple[str, ...]]:

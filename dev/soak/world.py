@@ -52,6 +52,11 @@ class SoakedWebhook:
         """Its refresh."""
         return f"{self.path}/secret"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its id alone; see :class:`SoakedPair`."""
+        return (self.id,)
+
     def stored(self) -> tuple[str | None, str | None]:
         """Fingerprints of the current and the previous secret in the file."""
         found = dotenv_values(self.secret_file, interpolate=False)
@@ -69,6 +74,11 @@ class SoakedPair:
     def name(self) -> str:
         """Of the pair and of its receiver."""
         return self.halves[0].name
+
+    @property
+    def topic(self) -> str:
+        """That of both webhooks."""
+        return self.halves[0].topic
 
     @property
     def ids(self) -> tuple[str, str]:
