@@ -98,14 +98,18 @@ class Timeline:
     broken: list[str] = field(default_factory=list)
 
     def judge(self) -> Timeline:
-        """Go through all moments."""
+        """Go through all moments, from when the pair is complete: both halves were made, and one was paused."""
         halves: dict[str, Change] = {}
         excused: set[str] = set()
+        complete = False
         for at, change in self._moments():
             was_active = any(half.status == "active" for half in halves.values())
             if change is not None:
                 halves[change.webhook_id] = change
+                complete = complete or change.paused
                 self._note(change)
+            if not complete:
+                continue
             excused -= self._certainly(at)
             for half in halves.values():
                 lacks = half.status == "active" and half.fingerprint not in self._possibly(at) | excused
@@ -131,9 +135,9 @@ class Timeline:
         yield from sorted(moments, key=lambda moment: (moment[0], moment[1] is not None))
 
     def _note(self, change: Change) -> None:
-        if change.by_hand and change.was is not None:
+        if change.by_hand:
             if change.refreshed:
-                self.theirs |= {change.fingerprint, change.was[1]}
+                self.theirs |= {change.fingerprint, *([change.was[1]] if change.was else [])}
             if change.activated and change.fingerprint not in self._certainly(change.at):
                 self.theirs.add(change.fingerprint)
 

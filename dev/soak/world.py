@@ -236,9 +236,10 @@ class SoakWorld:
                 return entries[::-1]
 
     def received(self, webhook: SoakedWebhook) -> set[str]:
-        """Ids of the events that the receiver has accepted."""
+        """Ids of the events that the receiver has accepted, told again or not."""
         answer = self._client.get(f"{self._receivers_url}/{webhook.name}/received")
-        return {str(event["id"]) for event in answer.raise_for_status().json()}
+        accepted = answer.raise_for_status().json()
+        return {str(told["id"]) for event in accepted for told in (event, *event["repeats"])}
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the sandbox's own control."""
