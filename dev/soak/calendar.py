@@ -75,7 +75,13 @@ class Happening:
         return f"{self.lane.replace(' ', '-')}__{self.at:%Y-%m-%dT%H}"
 
 
-def year(begin: datetime, *, months: float = MONTHS, by_hand: Sequence[What] = BY_HAND) -> list[Happening]:
+def year(
+    begin: datetime,
+    *,
+    months: float = MONTHS,
+    by_hand: Sequence[What] = BY_HAND,
+    between: timedelta = timedelta(days=1),
+) -> list[Happening]:
     """What happens in the twelve months that begin with the next one, in order.
 
     A webhook that is rotated on the first of each month; one that is rotated daily for a while, twice; one that
@@ -83,12 +89,13 @@ def year(begin: datetime, *, months: float = MONTHS, by_hand: Sequence[What] = B
 
     :param months: leave out what happens after so many.
     :param by_hand: what happens to the webhook that people rotate, month by month.
+    :param between: the time between the rotations of the one that is rotated daily.
     """
     firsts = [_first_of_month(begin, number) + FIRST_OF_MONTH for number in range(1, MONTHS + 1)]
     happenings = [
         *_monthly(firsts),
         *(
-            Happening(firsts[first] + timedelta(days=9 + day), "daily", "on schedule")
+            Happening(firsts[first] + timedelta(days=9) + day * between, "daily", "on schedule")
             for first in (1, 6)
             for day in range(DAYS_IN_A_ROW)
         ),

@@ -28,7 +28,7 @@ class Turn:
     :param before: fingerprint that Featurebase held; ``after`` likewise.
     :param previous_before: the previous secret that the store still kept when it began.
     :param when_written: what the store held directly after the run that wrote it, or, where nothing may change, before.
-    :param half_drained: what a pair's store held after the first of the two steps in which it forgets a secret.
+    :param drain: what a pair's store held after each audit that was to let it forget a secret.
     :param held_by: state of preflight where the run must be held.
     :param healed: kinds of the findings for which audits had the stores mended.
     """
@@ -40,7 +40,7 @@ class Turn:
     refreshes: int = 0
     when_written: Held = (None, None)
     when_retries_are_over: Held = (None, None)
-    half_drained: Held = (None, None)
+    drain: list[Held] = field(default_factory=list)
     at_the_end: Held = (None, None)
     held_by: str | None = None
     audits: int = 0

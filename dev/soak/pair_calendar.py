@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dev.soak.calendar import PAIR_BY_HAND, year
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
+    from dev.soak.calendar import Happening
     from dev.soak.calendar_findings import Turn
     from dev.soak.pair_calendar_findings import PairCalendarFigures
     from dev.soak.world import SoakedWebhook, SoakWorld
 
 PENDING = timedelta(seconds=3)
 """The tasks wait in real time, in which nobody moves the clock."""
+MORE_AUDITS = 2
 LOST_TASKS = ("cut_over", "verify_delivery", "report", "outcome")
 
 
@@ -47,11 +49,16 @@ class PairCalendarPart:
         writes = {pair.name: [Written(0, 0, pair.stored())] for pair in world.pairs}
         playing = _PlayingPairs(world)
         playing.writes = writes
-        asyncio.run(playing.run(year(playing.clock.now(), months=self.months, by_hand=PAIR_BY_HAND), step))
+        asyncio.run(playing.run(pair_year(playing.clock.now(), self.months), step))
         figures = judge_pair_calendar(world, playing.turns, writes)
         figures.days, figures.runs = round(playing.days, 1), playing.runs
         figures.seconds = round(time.monotonic() - began, 1)
         return figures
+
+
+def pair_year(begin: datetime, months: float) -> list[Happening]:
+    """What happens to pairs. Two rotations of a pair are further apart, so that its stores are drained in between."""
+    return year(begin, months=months, by_hand=PAIR_BY_HAND, between=timedelta(days=2))
 
 
 class _PlayingPairs(Playing[SoakedPair]):
@@ -72,12 +79,17 @@ class _PlayingPairs(Playing[SoakedPair]):
         return next(half for half in subject.halves if self.world.status(half) == "active")
 
     async def rotate(self, turn: Turn) -> None:
-        """After ``previous_for`` both places hold the live secret; after another one, the second is empty."""
+        """After ``previous_for`` both places hold the live secret; after another one, the second is empty.
+
+        ``previous_for`` begins with the last delivery of the paused half, which may be a retry hours after the pause.
+        """
         await super().rotate(turn)
-        turn.half_drained = turn.at_the_end
-        self.clock.to(self.clock.now() + PREVIOUS_OVER)
-        await self.audit(turn, healing=True)
-        turn.at_the_end = self._lanes[turn.happening.lane].stored()
+        turn.drain.append(turn.at_the_end)
+        for _ in range(MORE_AUDITS):
+            self.clock.to(self.clock.now() + PREVIOUS_OVER)
+            await self.audit(turn, healing=True)
+            turn.drain.append(self._lanes[turn.happening.lane].stored())
+        turn.at_the_end = turn.drain[-1]
 
     async def refresh(self, turn: Turn, webhook: SoakedPair) -> None:
         what, live = turn.happening.what, self.live(webhook)

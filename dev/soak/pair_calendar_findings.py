@@ -107,12 +107,15 @@ def _judge_turn(figures: PairCalendarFigures, turn: Turn) -> None:
 
 
 def _judge_drain(figures: PairCalendarFigures, turn: Turn, live: str | None) -> None:
-    first: Held = (live, live if turn.happening.what in MOVES else None)
-    if turn.half_drained == first:
-        figures.half_drained += turn.happening.what in MOVES
-    else:
-        turn.problems.append(f"after previous_for the store held {turn.half_drained}, not {first}")
+    """First both secrets, then perhaps the live one in both places, then it alone: never back, and never half-way."""
+    steps: list[Held] = [turn.when_written, (live, live), (live, None)]
+    seen = [step for step in steps if step in turn.drain]
+    if turn.drain != sorted(turn.drain, key=lambda held: steps.index(held) if held in steps else -1):
+        turn.problems.append(f"the stores forgot in a strange order: {turn.drain}")
+    if not set(turn.drain) <= set(seen) or (turn.happening.what in MOVES and (live, live) not in seen):
+        turn.problems.append(f"while it was drained, the store held {turn.drain}, live is {live}")
+    figures.half_drained += (live, live) in seen
     if turn.at_the_end == (live, None):
         figures.drained += turn.happening.what in HOLDS_BOTH
     else:
-        turn.problems.append(f"after twice previous_for the store held {turn.at_the_end}, live is {live}")
+        turn.problems.append(f"the store was not drained: it held {turn.at_the_end}, live is {live}")

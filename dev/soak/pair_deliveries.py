@@ -106,6 +106,7 @@ class _Events:
         drops: bool,
     ) -> None:
         self._theirs, self._drops = theirs, drops
+        self._topics = {half.id: half.topic for pair in pairs for half in pair.halves}
         self._others = {one: other for pair in pairs for one, other in (pair.ids, pair.ids[::-1])}
         self._changes: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
@@ -127,6 +128,7 @@ class _Events:
                 continue
             if all(event["webhookId"] is None for event in told):
                 figures.told_to_nobody += 1
+                figures.broken += self._why_not_told(told[0])
             elif any(self._is_a_persons_doing(event) for event in told):
                 figures.lost_by_hand += 1
             elif self._drops and any(self._was_dropped(event) for event in told):
@@ -157,6 +159,13 @@ class _Events:
             if change.activated and change.at <= paused.at
         ]
         return bool(activated) and first["at"] <= max(activated)
+
+    def _why_not_told(self, event: Mapping[str, Any]) -> list[str]:
+        """That is a person's doing only if the pair had no active half then."""
+        ids = {half for half, topic in self._topics.items() if topic == event["topic"]}
+        if any(self.status_of(half, event["emittedAt"]) == "active" for half in ids):
+            return [f"an event was told to nobody, although a webhook was active: {event}"]
+        return []
 
     def status_of(self, webhook_id: str, at: int) -> str | None:
         """A webhook's status at that moment."""

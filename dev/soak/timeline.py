@@ -111,22 +111,31 @@ class Timeline:
             if not complete:
                 continue
             excused -= self._certainly(at)
-            for half in halves.values():
-                lacks = half.status == "active" and half.fingerprint not in self._possibly(at) | excused
-                if lacks and self._person_before(at):
-                    excused.add(half.fingerprint)
-                    self.theirs.add(half.fingerprint)
-                elif lacks:
-                    self._break(at, f"the store lacked the secret {half.fingerprint} of the active {half.webhook_id}")
-                    excused.add(half.fingerprint)
+            excused |= self._lacking(at, halves.values(), excused)
             ended = was_active and not any(half.status == "active" for half in halves.values())
             if ended and not self._person_before(at):
                 self._break(at, "a run left no webhook of the pair active")
+        self._judge_writes()
+        return self
+
+    def _lacking(self, at: int, halves: Iterable[Change], excused: set[str]) -> set[str]:
+        """The secrets of active halves that the store lacks, but for those of which that is known."""
+        found = set()
+        for half in halves:
+            if half.status != "active" or half.fingerprint in self._possibly(at) | excused:
+                continue
+            found.add(half.fingerprint)
+            if self._person_before(at):
+                self.theirs.add(half.fingerprint)
+            else:
+                self._break(at, f"the store lacked the secret {half.fingerprint} of the active {half.webhook_id}")
+        return found
+
+    def _judge_writes(self) -> None:
         for before, write in zip(self.writes, self.writes[1:], strict=False):
             for value in set(write.held) - set(before.held) - {None}:
                 if value not in self._valid(write.began - RACE_MS, write.ended):
                     self._break(write.ended, f"the store was given {value}, a secret of neither webhook")
-        return self
 
     def _moments(self) -> Iterator[tuple[int, Change | None]]:
         """Each change, and each write once it has ended, in order; of the same moment, the write first."""

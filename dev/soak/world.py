@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ HICCUPS = 0.05
 PAIR_RELOAD_SECONDS = 1.0
 """How long a receiver of a pair goes without reading its file: it may be slow to know a new secret."""
 READS_WHERE_STALE = 6
+CHANGES_APART = 1.1
+"""Seconds, so that ``updatedAt`` tells two changes apart, whatever its precision."""
 DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
 """The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
 
@@ -155,6 +158,11 @@ class SoakWorld:
                 standby, _ = self._make(name, topic, secret_file)
                 self.set_status(standby, "paused")
                 self.pairs.append(SoakedPair((webhook, standby)))
+        if self._pairs:
+            time.sleep(CHANGES_APART)
+        for pair in self.pairs:
+            # Its last change must not be its pause: a stale read would show for months that it is active.
+            self.api("PATCH", pair.halves[1].path, json={"description": "standby"}).raise_for_status()
         switches = dict(self.combination.switches)
         if "delivery_lag" in switches:
             switches["delivery_lag"] = float(switches["delivery_lag"]) * speed
