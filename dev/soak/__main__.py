@@ -26,8 +26,10 @@ from dev.soak.airflow_part import AirflowPart
 from dev.soak.apart import Apart
 from dev.soak.calendar import LANES, MONTHS, year
 from dev.soak.calendar_part import CalendarPart
-from dev.soak.combinations import COMBINATIONS, retry_span
+from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, retry_span
 from dev.soak.core_part import CorePart
+from dev.soak.pair_calendar import PairCalendarPart, pair_year
+from dev.soak.pair_part import PairPart
 from dev.soak.report import renew, table
 from dev.soak.world import SoakWorld
 from featurebase_provider.cli.example_dags import DAG_FILES
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from dev.soak.calendar_findings import CalendarFigures
     from dev.soak.combinations import Combination
     from dev.soak.findings import Figures
+    from dev.soak.pair_calendar_findings import PairCalendarFigures
+    from dev.soak.pair_findings import PairFigures
     from dev.soak.report import Part
 
 
@@ -64,12 +68,15 @@ class Soak:
         results: dict[str, Part] = {}
         broken = []
         try:
-            if options.rotations:
-                results["core"] = self._core()
-            if options.months:
-                results["calendar"] = self._calendar()
-            if options.airflow_rotations:
-                results["airflow"] = self._airflow()
+            for title, asked, part in (
+                ("core", options.rotations, self._core),
+                ("calendar", options.months, self._calendar),
+                ("pair", options.pair_rotations, self._pair),
+                ("pair calendar", options.pair_months, self._pair_calendar),
+                ("airflow", options.airflow_rotations, self._airflow),
+            ):
+                if asked:
+                    results[title] = part()
         except (DemoError, httpx.HTTPError) as exc:
             broken.append(f"the soak did not end: {exc or type(exc).__name__}")
         finally:
@@ -84,8 +91,9 @@ class Soak:
         for one in figures:
             for text in one.explained:
                 self._console.print(escape(f"explained: {one.combination}: {text}"), soft_wrap=True)
-        if options.page is not None and len(results) == len(TITLES):
-            renew(options.page, [(TITLES[name], part) for name, part in results.items()], seed=options.seed)
+        made = f"Seed {options.seed}, {datetime.now(tz=timezone.utc):%Y-%m-%d}."
+        for title, part in results.items() if options.page is not None else ():
+            renew(options.page, title, TITLES[title], part, made=made)
         self.say(f"wrote {options.output}; {'something is broken' if broken else 'nothing is broken'}")
         return 1 if broken else 0
 
@@ -127,6 +135,29 @@ class Soak:
         self._stop()
         return figures
 
+    def _pair_calendar(self) -> list[PairCalendarFigures]:
+        months = self._options.pair_months
+        worlds = self._make_worlds("pair-calendar", PAIR_COMBINATIONS, len(LANES), pairs=True, moves_clock=True)
+        happenings = len(pair_year(datetime.now(tz=timezone.utc), months))
+        self.say(f"pair calendar: {months:g} months, {happenings} happenings in each combination")
+        part = PairCalendarPart(months)
+        figures = Apart(part, title="pair-calendar", steps=happenings, until=self._until, say=self.say).run(worlds)
+        self._stop()
+        return figures
+
+    def _pair(self) -> list[PairFigures]:
+        options = self._options
+        self.say(f"pair: {options.pair_rotations} rotations of {options.pairs} pairs in each of 4 combinations")
+        figures = []
+        for first in range(0, len(PAIR_COMBINATIONS), options.at_once):
+            some = PAIR_COMBINATIONS[first : first + options.at_once]
+            worlds = self._make_worlds("pair", some, options.pairs, pairs=True)
+            part = PairPart(options.pair_rotations, options.speed, options.seed, options.events)
+            steps = options.pair_rotations
+            figures += Apart(part, title="pair", steps=steps, until=self._until, say=self.say).run(worlds)
+            self._stop()
+        return figures
+
     def _airflow(self) -> list[Figures]:
         options = self._options
         worlds = self._make_worlds("airflow", COMBINATIONS, 1)
@@ -144,12 +175,19 @@ class Soak:
         return part.run(events_per_second=options.events)
 
     def _make_worlds(
-        self, part: str, combinations: Sequence[Combination], webhooks: int, *, moves_clock: bool = False
+        self,
+        part: str,
+        combinations: Sequence[Combination],
+        webhooks: int,
+        *,
+        pairs: bool = False,
+        moves_clock: bool = False,
     ) -> list[SoakWorld]:
         seed, speed = self._options.seed, 1.0 if moves_clock else self._options.speed
         for combination in combinations:
             folder = self._folder / part / combination.name
-            self._worlds.append(SoakWorld(folder, combination, webhooks=webhooks, seed=seed, moves_clock=moves_clock))
+            world = SoakWorld(folder, combination, webhooks=webhooks, seed=seed, pairs=pairs, moves_clock=moves_clock)
+            self._worlds.append(world)
         for world in self._worlds:
             world.start()
         for world in self._worlds:
@@ -180,8 +218,17 @@ class Soak:
         options.output.write_text(json.dumps(facts, indent=2) + "\n")
 
 
-TITLES = {"core": "Without Airflow's daemons", "calendar": "A year in the calendar", "airflow": "In a real Airflow"}
-ASKED = ("seed", "rotations", "webhooks", "events", "speed", "at_once", "months", "airflow_rotations", "limit")
+TITLES = {
+    "core": "Without Airflow's daemons",
+    "calendar": "A year in the calendar",
+    "airflow": "In a real Airflow",
+    "pair": "Pairs, without Airflow's daemons",
+    "pair calendar": "A year in the calendar with pairs",
+}
+ASKED = (
+    "seed", "rotations", "webhooks", "events", "speed", "at_once", "months", "airflow_rotations", "pairs",
+    "pair_rotations", "pair_months", "limit",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -213,6 +260,11 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=float, default=20.0, help="a second, in each combination (%(default)s)")
     parser.add_argument("--speed", type=float, default=2400.0, help="of the sandbox's retries (%(default)s)")
     parser.add_argument("--months", type=float, default=float(MONTHS), help="of the calendar (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=4, choices=range(1, 6), metavar="N", help="(%(default)s)")
+    parser.add_argument(
+        "--pair-rotations", type=int, default=8, help="in each of the pairs' four combinations (%(default)s)"
+    )
+    parser.add_argument("--pair-months", type=float, default=float(MONTHS), help="likewise, of pairs (%(default)s)")
     parser.add_argument("--airflow-rotations", type=int, default=20, help="in all, in a real Airflow (%(default)s)")
     parser.add_argument("--limit", type=float, default=570.0, help="seconds after which to give up (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("soak.json"), help="where figures go (%(default)s)")

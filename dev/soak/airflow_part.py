@@ -14,10 +14,11 @@ from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.processes import DemoError
 from dev.airflow.rest import FINAL_STATES
 from dev.soak.combinations import retry_span
-from dev.soak.core_part import MARGIN, MOST_CLEARS, connection, entry_for
+from dev.soak.core_part import MARGIN, connection, entry_for
 from dev.soak.faults import draw
 from dev.soak.findings import Figures, Injected, Rotation
 from dev.soak.judging import judge
+from dev.soak.rotating import MOST_CLEARS
 from featurebase_provider.config.models import DAG_ID_PREFIX
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class AirflowPart:
         waiting = lane.world.waiting_faults()
         for injected in rotation.injected:
             injected.met = injected.id not in waiting
-        lane.world.use_up_read_faults(webhook, {one.id for one in rotation.injected if one.method == "GET"})
+            if injected.method == "GET":
+                lane.world.remove_fault(injected.id)
         if state == "failed":
             rotation.problems.append(f"the run {run_id} failed in spite of {rotation.clears} clears")
         else:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Lane = Literal["monthly", "daily", "by hand"]
 LANES: tuple[Lane, ...] = ("monthly", "daily", "by hand")
@@ -18,6 +21,10 @@ What = Literal[
     "tick came late",
     "tick while the webhook was paused",
     "older run cleared",
+    "triggered, then reverted",
+    "standby refreshed at Featurebase",
+    "both set active at Featurebase",
+    "run lost after activate",
 ]
 HELD: frozenset[What] = frozenset({"tick came late", "tick while the webhook was paused", "older run cleared"})
 """What must refresh nothing and change no store."""
@@ -32,6 +39,17 @@ BY_HAND: tuple[What, ...] = (
     "at Featurebase, found by the audit",
     "older run cleared",
 )
+PAIR_BY_HAND: tuple[What, ...] = (
+    "triggered",
+    "triggered, then reverted",
+    "standby refreshed at Featurebase",
+    "at Featurebase, then distributed",
+    "older run cleared",
+    "run lost after activate",
+    "both set active at Featurebase",
+    "at Featurebase, found by the audit",
+)
+"""What people do with a pair, and what befalls it."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +75,32 @@ class Happening:
         return f"{self.lane.replace(' ', '-')}__{self.at:%Y-%m-%dT%H}"
 
 
-def year(begin: datetime, *, months: float = MONTHS) -> list[Happening]:
+def year(
+    begin: datetime,
+    *,
+    months: float = MONTHS,
+    by_hand: Sequence[What] = BY_HAND,
+    between: timedelta = timedelta(days=1),
+) -> list[Happening]:
     """What happens in the twelve months that begin with the next one, in order.
 
     A webhook that is rotated on the first of each month; one that is rotated daily for a while, twice; one that
     people rotate, in each way that they can.
 
     :param months: leave out what happens after so many.
+    :param by_hand: what happens to the webhook that people rotate, month by month.
+    :param between: the time between the rotations of the one that is rotated daily.
     """
     firsts = [_first_of_month(begin, number) + FIRST_OF_MONTH for number in range(1, MONTHS + 1)]
     happenings = [
         *_monthly(firsts),
         *(
-            Happening(firsts[first] + timedelta(days=9 + day), "daily", "on schedule")
+            Happening(firsts[first] + timedelta(days=9) + day * between, "daily", "on schedule")
             for first in (1, 6)
             for day in range(DAYS_IN_A_ROW)
         ),
         *(
-            Happening(month + timedelta(days=19), "by hand", BY_HAND[number % len(BY_HAND)])
+            Happening(month + timedelta(days=19), "by hand", by_hand[number % len(by_hand)])
             for number, month in enumerate(firsts[:MONTHS_BY_HAND])
         ),
     ]

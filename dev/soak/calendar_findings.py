@@ -28,6 +28,7 @@ class Turn:
     :param before: fingerprint that Featurebase held; ``after`` likewise.
     :param previous_before: the previous secret that the store still kept when it began.
     :param when_written: what the store held directly after the run that wrote it, or, where nothing may change, before.
+    :param drain: what a pair's store held after each audit that was to let it forget a secret.
     :param held_by: state of preflight where the run must be held.
     :param healed: kinds of the findings for which audits had the stores mended.
     """
@@ -39,6 +40,7 @@ class Turn:
     refreshes: int = 0
     when_written: Held = (None, None)
     when_retries_are_over: Held = (None, None)
+    drain: list[Held] = field(default_factory=list)
     at_the_end: Held = (None, None)
     held_by: str | None = None
     audits: int = 0
@@ -109,8 +111,10 @@ def sum_up_calendar(
     """
     figures = CalendarFigures(combination.title)
     for turn in turns:
-        judge_turn = _judge_rotation if turn.happening.rotates else _judge_held
-        judge_turn(figures, turn, keeps=combination.keeps_previous)
+        if turn.happening.rotates:
+            _judge_rotation(figures, turn, keeps=combination.keeps_previous)
+        else:
+            judge_held(turn)
         figures.broken += [f"{turn.happening.name} ({turn.happening.what}): {problem}" for problem in turn.problems]
     rotating = [turn for turn in turns if turn.happening.rotates]
     figures.rotations = dict(Counter(turn.happening.what for turn in rotating))
@@ -144,7 +148,8 @@ def _judge_rotation(figures: CalendarFigures, turn: Turn, *, keeps: bool) -> Non
         turn.problems.append("the previous secret was kept for longer than previous_for, an audit notwithstanding")
 
 
-def _judge_held(figures: CalendarFigures, turn: Turn, *, keeps: bool) -> None:
+def judge_held(turn: Turn) -> None:
+    """Find what a run changed that had to be held back."""
     if turn.refreshes or turn.before != turn.after:
         turn.problems.append("the secret was refreshed")
     if turn.when_written != turn.at_the_end:

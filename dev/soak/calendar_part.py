@@ -6,9 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dev.soak.calendar import LANES, year
+from dev.soak.calendar import LANES, Lane, year
 from dev.soak.calendar_findings import Turn, judge_calendar
 from dev.soak.core_part import entry_for, prepare_process
 from dev.soak.dag_run import DagRun, SmallAirflow
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
+    from dev.soak.calendar import Happening
     from dev.soak.calendar_findings import CalendarFigures
-    from dev.soak.world import SoakedWebhook, SoakWorld
+    from dev.soak.world import SoakedPair, SoakedWebhook, SoakWorld
 
 CHANGES: dict[str, Any] = {
     "verify": {"timeout": "PT20S", "poll_interval": "PT0.2S"},
@@ -31,6 +32,8 @@ RETRIES_OVER = timedelta(hours=7, minutes=15)
 """After this no delivery that was signed before a refresh is tried any more."""
 PREVIOUS_OVER = timedelta(hours=9)
 """After this a kept previous secret has had its time (``previous_for`` is PT8H)."""
+
+SubjectT = TypeVar("SubjectT", bound="SoakedWebhook | SoakedPair")
 
 
 @dataclass(frozen=True)
@@ -46,112 +49,138 @@ class CalendarPart:
         """Play it in this process, and judge when the last retry of the last event is over."""
         prepare_process(world)
         began = time.monotonic()
-        playing = _Playing(world)
-        asyncio.run(playing.run(self.months, step))
+        playing = Playing(world)
+        asyncio.run(playing.run(year(playing.clock.now(), months=self.months), step))
         return judge_calendar(
             world, playing.turns, days=playing.days, runs=playing.runs, seconds=time.monotonic() - began
         )
 
 
-class _Playing:
+class Playing(Generic[SubjectT]):
+    """Plays what happens to the webhooks of a world, one after the other."""
+
+    older_run_ends_well = True
+    """Whether a cleared run ends well although the secret was refreshed since."""
+
     def __init__(self, world: SoakWorld) -> None:
-        self._world = world
-        self._clock = _Clock(world)
+        self.world, self.clock = world, Clock(world)
         variables = Variables(world.folder / "variables")
-        self._webhooks = dict(zip(LANES, world.webhooks, strict=True))
-        entries = [entry_for(webhook, world.combination, **CHANGES) for webhook in world.webhooks]
-        self._airflows = {
-            webhook.name: SmallAirflow(_rotation_dag(entry), world.folder / f"{webhook.name}.log", variables)
-            for webhook, entry in zip(world.webhooks, entries, strict=True)
+        subjects = self.subjects()
+        self._lanes: dict[Lane, SubjectT] = dict(zip(LANES, subjects, strict=True))
+        entries = [self.entry(subject) for subject in subjects]
+        self.airflows = {
+            subject.name: SmallAirflow(self.dag(entry), world.folder / f"{subject.name}.log", variables)
+            for subject, entry in zip(subjects, entries, strict=True)
         }
         self._audits = SmallAirflow(_audit_dag(entries), world.folder / "audit.log", variables)
-        self._past: dict[str, list[DagRun]] = {webhook.name: [] for webhook in world.webhooks}
+        self._past: dict[str, list[DagRun]] = {subject.name: [] for subject in subjects}
         self.turns: list[Turn] = []
         self.runs = 0
         self.days = 0.0
 
-    async def run(self, months: float, step: Callable[[], None]) -> None:
-        begin = self._clock.now()
-        for happening in year(begin, months=months):
+    def subjects(self) -> Sequence[SubjectT]:
+        """The webhooks, or the pairs, one for each lane."""
+        return self.world.webhooks  # type: ignore[return-value]
+
+    def entry(self, subject: SubjectT) -> dict[str, Any]:
+        """Its entry in the rotation file."""
+        return entry_for(self.live(subject), self.world.combination, **CHANGES)
+
+    def dag(self, entry: dict[str, Any]) -> DAG:
+        """The entry's Dag."""
+        from featurebase_provider.dag_factory import rotation_dag
+
+        return rotation_dag(entry)
+
+    def live(self, subject: SubjectT) -> SoakedWebhook:
+        """The webhook that delivers."""
+        return subject  # type: ignore[return-value]
+
+    async def run(self, happenings: Sequence[Happening], step: Callable[[], None]) -> None:
+        """Play it."""
+        begin = self.clock.now()
+        for happening in happenings:
             turn = Turn(happening)
             if happening.rotates:
-                await self._rotate(turn)
+                await self.rotate(turn)
             else:
                 await self._hold(turn)
             self.turns.append(turn)
             step()
-        self.days = (self._clock.now() - begin).total_seconds() / 86_400
+        self.days = (self.clock.now() - begin).total_seconds() / 86_400
 
-    async def _rotate(self, turn: Turn) -> None:
+    async def rotate(self, turn: Turn) -> None:
         """Let events happen that are in the midst of their retries when the secret is refreshed; then look on."""
-        at, webhook = turn.happening.at, self._webhooks[turn.happening.lane]
-        self._clock.to(at - timedelta(minutes=50))
-        self._emit(webhook, fails=(0, 2, 2, 3, 3))
-        self._clock.to(at - timedelta(seconds=30))
-        self._emit(webhook, fails=(0, 2, 3, 3))
-        self._clock.to(at)
-        turn.before, (_, turn.previous_before) = self._world.current(webhook), webhook.stored()
+        at, webhook = turn.happening.at, self._lanes[turn.happening.lane]
+        self.clock.to(at - timedelta(minutes=50))
+        self.emit(webhook, fails=(0, 2, 2, 3, 3))
+        self.clock.to(at - timedelta(seconds=30))
+        self.emit(webhook, fails=(0, 2, 3, 3))
+        self.clock.to(at)
+        turn.before, (_, turn.previous_before) = self.world.current(self.live(webhook)), webhook.stored()
         refreshes = self._refreshes(webhook)
-        await self._refresh(turn, webhook)
+        await self.refresh(turn, webhook)
         turn.refreshes = self._refreshes(webhook) - refreshes
-        turn.after, turn.when_written = self._world.current(webhook), webhook.stored()
-        written = self._clock.now()
-        self._clock.to(written + timedelta(hours=1))
-        await self._audit(turn, healing=False)
-        self._clock.to(max(at + RETRIES_OVER, self._clock.now()))
+        turn.after, turn.when_written = self.world.current(self.live(webhook)), webhook.stored()
+        written = self.clock.now()
+        self.clock.to(written + timedelta(hours=1))
+        await self.audit(turn, healing=False)
+        self.clock.to(max(at + RETRIES_OVER, self.clock.now()))
         turn.when_retries_are_over = webhook.stored()
-        self._clock.to(written + PREVIOUS_OVER)
-        await self._audit(turn, healing=True)
+        self.clock.to(written + PREVIOUS_OVER)
+        await self.audit(turn, healing=True)
         turn.at_the_end = webhook.stored()
 
-    async def _refresh(self, turn: Turn, webhook: SoakedWebhook) -> None:
+    async def refresh(self, turn: Turn, webhook: SubjectT) -> None:
+        """Do what is to happen."""
         happening = turn.happening
         if happening.what == "on schedule":
-            await self._run(turn, webhook, DagRun(f"scheduled__{happening.name}", due=happening.at))
+            await self.run_dag(turn, webhook, DagRun(f"scheduled__{happening.name}", due=happening.at))
         elif happening.what == "triggered":
-            await self._run(turn, webhook, DagRun(f"manual__{happening.name}"))
+            await self.run_dag(turn, webhook, DagRun(f"manual__{happening.name}"))
         else:
-            self._world.api("POST", webhook.refresh_path).raise_for_status()
-            self._clock.to(happening.at + timedelta(minutes=5))
-            self._emit(webhook, fails=(0, 0))
+            self.world.refresh(self.live(webhook))
+            self.clock.to(happening.at + timedelta(minutes=5))
+            self.emit(webhook, fails=(0, 0))
             if happening.what == "at Featurebase, then distributed":
-                self._clock.to(happening.at + timedelta(minutes=20))
-                await self._run(turn, webhook, DagRun(f"manual__{happening.name}", mode="distribute"))
+                self.clock.to(happening.at + timedelta(minutes=20))
+                await self.run_dag(turn, webhook, DagRun(f"manual__{happening.name}", mode="distribute"))
             else:
-                self._clock.to(happening.at + timedelta(hours=3))
-                await self._audit(turn, healing=True)
+                self.clock.to(happening.at + timedelta(hours=3))
+                await self.audit(turn, healing=True)
 
     async def _hold(self, turn: Turn) -> None:
-        happening, webhook = turn.happening, self._webhooks[turn.happening.lane]
+        happening, webhook = turn.happening, self._lanes[turn.happening.lane]
+        live = self.live(webhook)
         if happening.what == "tick while the webhook was paused":
-            self._clock.to(happening.at - timedelta(days=1))
-            self._world.api("PATCH", webhook.path, json={"status": "paused"}).raise_for_status()
-        self._clock.to(happening.at)
-        turn.before, turn.when_written = self._world.current(webhook), webhook.stored()
+            self.clock.to(happening.at - timedelta(days=1))
+            self.world.set_status(live, "paused")
+        self.clock.to(happening.at)
+        turn.before, turn.when_written = self.world.current(live), webhook.stored()
         refreshes = self._refreshes(webhook)
         if happening.what == "older run cleared":
             run = self._past[webhook.name][-1]
-            self._airflows[webhook.name].clear(run)
-            await self._run(turn, webhook, run)
+            self.airflows[webhook.name].clear(run)
+            await self.run_dag(turn, webhook, run, ends_well=self.older_run_ends_well)
         else:
             run = DagRun(f"scheduled__{happening.name}", due=happening.due or happening.at)
-            await self._run(turn, webhook, run, ends_well=False)
+            await self.run_dag(turn, webhook, run, ends_well=False)
             turn.held_by = run.states["preflight"]
         turn.refreshes = self._refreshes(webhook) - refreshes
-        turn.after, turn.at_the_end = self._world.current(webhook), webhook.stored()
+        turn.after, turn.at_the_end = self.world.current(live), webhook.stored()
         if happening.what == "tick while the webhook was paused":
-            self._clock.to(happening.at + timedelta(days=1))
-            self._world.api("PATCH", webhook.path, json={"status": "active"}).raise_for_status()
+            self.clock.to(happening.at + timedelta(days=1))
+            self.world.set_status(live, "active")
 
-    async def _run(self, turn: Turn, webhook: SoakedWebhook, run: DagRun, *, ends_well: bool = True) -> None:
+    async def run_dag(self, turn: Turn, webhook: SubjectT, run: DagRun, *, ends_well: bool = True) -> None:
         """Run a webhook's Dag while events happen, and count what it did."""
-        airflow, told = self._airflows[webhook.name], len(run.told)
-        airflow.ahead = self._clock.ahead
+        airflow, told = self.airflows[webhook.name], len(run.told)
+        airflow.ahead = self.clock.ahead
         if ends_well:
             body = {"topic": webhook.topic, "count": 1_000_000, "per_second": EVENTS_PER_SECOND}
-            self._world.control("POST", "/events", body)
+            self.world.control("POST", "/events", body)
         await airflow.run(run)
-        self._world.stop_emitting()
+        self.world.stop_emitting()
         self.runs += 1
         if run not in self._past[webhook.name] and run.mode == "rotate" and ends_well:
             self._past[webhook.name].append(run)
@@ -159,12 +188,12 @@ class _Playing:
         if ends_well and run.failed:
             turn.problems.append(f"the run did not end well: {run.errors[-3:]}")
 
-    async def _audit(self, turn: Turn, *, healing: bool) -> None:
+    async def audit(self, turn: Turn, *, healing: bool) -> None:
         """Audit everything, and have mended what can be mended, or find it a problem."""
         from featurebase_provider.audit.report import AuditReport
 
-        run = DagRun(f"audit__{self._clock.now():%Y-%m-%dT%H%M}")
-        self._audits.ahead = self._clock.ahead
+        run = DagRun(f"audit__{self.clock.now():%Y-%m-%dT%H%M}")
+        self._audits.ahead = self.clock.ahead
         await self._audits.run(run)
         self.runs += 1
         if run.failed or run.crashes:
@@ -177,20 +206,20 @@ class _Playing:
             return
         turn.healed += [one.kind for one in found]
         for name in dict.fromkeys(str(one.webhook) for one in found):
-            webhook = next(one for one in self._world.webhooks if one.name == name)
-            await self._run(turn, webhook, DagRun(f"{run.run_id}__heal", mode="distribute"))
+            webhook = next(one for one in self._lanes.values() if one.name == name)
+            await self.run_dag(turn, webhook, DagRun(f"{run.run_id}__heal", mode="distribute"))
 
-    def _emit(self, webhook: SoakedWebhook, *, fails: Sequence[int]) -> None:
+    def emit(self, webhook: SubjectT, *, fails: Sequence[int]) -> None:
         """Let events happen the first attempts of which fail that often, whatever they are signed with."""
         for often in fails:
             item = {"object": "post", "id": "1", "fails": often}
-            self._world.control("POST", "/events", {"topic": webhook.topic, "item": item})
+            self.world.control("POST", "/events", {"topic": webhook.topic, "item": item})
 
-    def _refreshes(self, webhook: SoakedWebhook) -> int:
-        return sum(line["webhookId"] == webhook.id for line in self._world.control("GET", "/secrets"))
+    def _refreshes(self, webhook: SubjectT) -> int:
+        return sum(line["webhookId"] in webhook.ids for line in self.world.control("GET", "/secrets"))
 
 
-class _Clock:
+class Clock:
     """The world's time."""
 
     def __init__(self, world: SoakWorld) -> None:
@@ -198,18 +227,13 @@ class _Clock:
         self.ahead = 0.0
 
     def now(self) -> datetime:
+        """The moment that it is there."""
         return datetime.now(tz=timezone.utc) + timedelta(seconds=self.ahead)
 
     def to(self, moment: datetime) -> None:
         """Move it on to this moment; what comes due before then is delivered first. One that has passed is now."""
         seconds = max(0.0, (moment - self.now()).total_seconds())
         self.ahead = float(self._world.control("POST", "/clock", {"advance": seconds})["ahead"])
-
-
-def _rotation_dag(entry: dict[str, Any]) -> DAG:
-    from featurebase_provider.dag_factory import rotation_dag
-
-    return rotation_dag(entry)
 
 
 def _audit_dag(entries: Sequence[dict[str, Any]]) -> DAG:

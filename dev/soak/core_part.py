@@ -14,8 +14,9 @@ from dev.airflow.world import API_KEY
 from dev.soak.combinations import KEY, PREVIOUS_KEY, retry_span
 from dev.soak.dag_run import DagRun, SmallAirflow
 from dev.soak.faults import draw
-from dev.soak.findings import Injected, Rotation
+from dev.soak.findings import Rotation
 from dev.soak.judging import judge
+from dev.soak.rotating import Rotating, now_ms
 from dev.soak.task_process import watch_http
 from dev.soak.variables import Variables
 
@@ -40,8 +41,6 @@ ENTRY: dict[str, Any] = {
     "verify": {"timeout": "PT20S", "poll_interval": "PT0.3S"},
 }
 MARGIN = 1.5
-MOST_CLEARS = 8
-PERSON_SECONDS = 0.3
 
 
 def entry_for(webhook: SoakedWebhook, combination: Combination, **changes: Any) -> dict[str, Any]:
@@ -122,90 +121,50 @@ class _World:
             await asyncio.sleep(max(0.0, quiet_from - time.time()))
 
 
-class _Rotating:
+class _Rotating(Rotating):
     """One rotation with everything that goes wrong in it, until it is over."""
 
     def __init__(
         self, world: SoakWorld, webhook: SoakedWebhook, airflow: SmallAirflow, plan: Disturbance, run_id: str
     ) -> None:
-        self._world, self._webhook, self._airflow, self._plan = world, webhook, airflow, plan
+        super().__init__(world, airflow, Rotation(webhook.id, run_id, began=now_ms(), quiet=plan.is_quiet))
+        self._webhook, self._plan = webhook, plan
         self._dag_run = DagRun(run_id)
-        self._rotation = Rotation(webhook.id, run_id, began=_now_ms(), quiet=plan.is_quiet)
 
     async def run(self) -> Rotation:
-        rotation, run = self._rotation, self._dag_run
+        rotation, run = self.rotation, self._dag_run
         for fault in self._plan.faults:
-            fault_id = self._world.inject(self._webhook, fault)
-            rotation.injected.append(Injected(fault_id, fault.method, fault.name, _now_ms(), fault.delay))
-        await self._airflow.run(run, kill=self._plan.kill)
-        await self._bring_home(run)
+            self.inject(self._webhook, fault)
+        await self.airflow.run(run, kill=self._plan.kill)
+        await self.bring_home(run)
         if self._plan.clear_all:
-            self._airflow.clear(run)
-            await self._airflow.run(run)
-            await self._bring_home(run)
-            rotation.cleared_again = True
-        self._take(run)
-        await self._settle_late_commits()
+            await self.clear_all(run)
+        self.take(run)
+        await self.settle_faults("GET")
         await self._audit()
         if run.failed:
             rotation.problems.append(f"the run did not end well: {run.errors[-3:]}")
         rotation.outcome = str((run.xcoms.get("report") or {}).get("outcome"))
         rotation.after, rotation.previous = self._webhook.stored()
-        rotation.ended = _now_ms()
+        rotation.ended = now_ms()
         return rotation
 
-    async def _bring_home(self, run: DagRun) -> None:
-        """Do what the last message asks for: clear the failed tasks, or the push tasks."""
-        for _ in range(MOST_CLEARS):
-            if not run.failed:
-                return
-            await asyncio.sleep(PERSON_SECONDS)
-            last = [error for error in run.errors if not error.startswith("outcome")][-1:]
-            late = run.failed == ["outcome"] or any("Clear the" in error and "push" in error for error in last)
-            pushes = [task_id for task_id in self._airflow.dag.task_dict if task_id.startswith("push.")]
-            self._airflow.clear(run, pushes if late else run.failed)
-            run.clears += 1
-            await self._airflow.run(run)
-
-    async def _settle_late_commits(self) -> None:
-        """Wait until no refresh can commit any more, and no read is spoilt."""
-        waiting = self._world.waiting_faults()
-        for injected in self._rotation.injected:
-            injected.met = injected.id not in waiting
-        last = max(self._rotation.commits_expected, default=0) / 1000
-        await asyncio.sleep(max(0.0, last + 0.1 - time.time()))
-        self._world.use_up_read_faults(
-            self._webhook, {one.id for one in self._rotation.injected if one.method == "GET"}
-        )
+    def to_clear(self, run: DagRun) -> list[str]:
+        """What the last message asks to be cleared: the failed tasks, or the push tasks."""
+        last = [error for error in run.errors if not error.startswith("outcome")][-1:]
+        late = run.failed == ["outcome"] or any("Clear the" in error and "push" in error for error in last)
+        return self.pushes if late else run.failed
 
     async def _audit(self) -> None:
         """Compare as the daily audit does, and have a store that differs brought up to date."""
-        rotation = self._rotation
-        for number in range(3):
-            current = self._world.current(self._webhook)
+        rotation = self.rotation
+        for _ in range(3):
+            current = self.world.current(self._webhook)
             stored, previous = self._webhook.stored()
             if stored == current:
                 if previous == current:
                     rotation.problems.append("the previous secret is the current one")
                 return
-            healing = DagRun(f"{self._dag_run.run_id}__heal{number}", mode="distribute")
-            await self._airflow.run(healing)
-            await self._bring_home(healing)
+            await self.distribute("heal")
             rotation.healed += 1
-            self._take(healing)
-            if healing.failed:
-                rotation.problems.append(f"distribute did not end well: {healing.errors[-3:]}")
         rotation.problems.append("the store differs from Featurebase at the end")
-
-    def _take(self, run: DagRun) -> None:
-        rotation = self._rotation
-        rotation.kills += run.kills
-        rotation.clears += run.clears
-        rotation.errors += run.errors
-        rotation.problems += [f"a task crashed: {error}" for error in run.crashes]
-        rotation.sent += [int(line["at"]) for line in run.told if line["kind"] == "sent"]
-        rotation.writes += [(int(line["at"]), line["fingerprint"]) for line in run.told if line["kind"] == "wrote"]
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

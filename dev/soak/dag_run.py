@@ -21,12 +21,13 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.featurebase.errors import FeaturebaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from airflow.sdk import DAG
 
     from dev.soak.faults import Kill
+    from dev.soak.task_process import Meanwhile
     from dev.soak.variables import Variables
 
 RESULT = "return_value"
@@ -98,11 +99,15 @@ class SmallAirflow:
             if hasattr(task, "deferrable"):
                 task.deferrable = False  # there is no triggerer
 
-    async def run(self, run: DagRun, *, kill: Kill | None = None) -> None:
+    async def run(
+        self, run: DagRun, *, kill: Kill | None = None, meanwhile: Mapping[str, Meanwhile] | None = None
+    ) -> None:
         """Run every task that has no state yet, in order, with its retries.
 
         :param kill: kills the first try of its task that comes to the step.
+        :param meanwhile: what somebody else does while the first try of a task is at some step, by task.
         """
+        acts = dict(meanwhile or {})
         run.made = run.made or self._now()
         run.started = run.started or self._now()
         for task_id, task in self.dag.task_dict.items():
@@ -114,7 +119,7 @@ class SmallAirflow:
                 continue
             for left in reversed(range(int(task.retries or 0) + 1)):
                 fatal = kill.step if kill is not None and kill.task_id == task_id and not run.kills else None
-                if await self._try(run, task_id, fatal, last=left == 0):
+                if await self._try(run, task_id, fatal, acts.pop(task_id, None), last=left == 0):
                     break
                 await asyncio.sleep(RETRY_DELAY)
 
@@ -132,13 +137,20 @@ class SmallAirflow:
     def _now(self) -> datetime:
         return datetime.now(tz=timezone.utc) + timedelta(seconds=self.ahead)
 
-    async def _try(self, run: DagRun, task_id: str, fatal: int | None, *, last: bool) -> bool:
+    async def _try(
+        self, run: DagRun, task_id: str, fatal: int | None, meanwhile: Meanwhile | None, *, last: bool
+    ) -> bool:
         """Run one try; whether the task has its final state."""
         run.tries[task_id] += 1
         for key in [key for key in run.xcoms if key.partition(" ")[0] == task_id]:
             run.xcoms.pop(key)
         told = await run_in_process(
-            lambda: self._work(run, task_id), fatal=fatal, log=self._log, seconds=TRY_SECONDS, ahead=self.ahead
+            lambda: self._work(run, task_id),
+            fatal=fatal,
+            log=self._log,
+            seconds=TRY_SECONDS,
+            ahead=self.ahead,
+            meanwhile=meanwhile,
         )
         result = next((line for line in told if line["kind"] == "result"), None)
         run.told += [line for line in told if line is not result]

@@ -80,8 +80,8 @@ def draw(rng: random.Random, *, kills: bool = True, later: bool = True) -> Distu
     :param kills: whether processes may die and runs may be cleared.
     :param later: whether a refresh may commit so late that a second one is sent.
     """
-    refreshes = [_refresh_fault(rng, later) for _ in range(rng.choices((0, 1, 2), (50, 40, 10))[0])]
-    reads = [_read_fault(rng) for _ in range(rng.choices((0, 1, 2, 3), (60, 20, 12, 8))[0])]
+    refreshes = [change_fault(rng, later=later) for _ in range(rng.choices((0, 1, 2), (50, 40, 10))[0])]
+    reads = [read_fault(rng) for _ in range(rng.choices((0, 1, 2, 3), (60, 20, 12, 8))[0])]
     very_late = any(fault.how["kind"] == "late_commit" and fault.delay > LATE_IN_WATCH[1] for fault in refreshes)
     kill = None
     # A secret that only a killed process saw, replaced by a late commit, is in no store: what was signed with it is
@@ -91,7 +91,11 @@ def draw(rng: random.Random, *, kills: bool = True, later: bool = True) -> Distu
     return Disturbance((*refreshes, *reads), kill, clear_all=kills and rng.random() < 0.1)
 
 
-def _refresh_fault(rng: random.Random, later: bool) -> Fault:
+def change_fault(rng: random.Random, *, method: str = "POST", later: bool = True) -> Fault:
+    """What goes wrong with a call that changes something.
+
+    :param later: whether it may take effect so late that a second one is sent.
+    """
     kind = rng.choice(("status", "reset", "hang", "drop_response", "late_commit", "malformed", "latency"))
     how: dict[str, Any] = {"kind": kind}
     if kind in ("status", "reset", "hang", "latency"):
@@ -105,10 +109,11 @@ def _refresh_fault(rng: random.Random, later: bool) -> Fault:
     elif kind == "late_commit":
         how["seconds"] = round(rng.uniform(*(LATE_AFTER_WATCH if later and rng.random() < 0.4 else LATE_IN_WATCH)), 2)
         how["status"] = 504
-    return Fault("POST", how)
+    return Fault(method, how)
 
 
-def _read_fault(rng: random.Random) -> Fault:
+def read_fault(rng: random.Random) -> Fault:
+    """What goes wrong with a read."""
     kind = rng.choice(("status", "reset", "hang", "drop_response", "stale_read", "malformed", "latency"))
     how: dict[str, Any] = {"kind": kind}
     if kind == "status":

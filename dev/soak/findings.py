@@ -220,7 +220,7 @@ def _count_what_happened(figures: Figures, rotations: Sequence[Rotation]) -> Non
     figures.undisturbed = sum(rotation.quiet for rotation in rotations)
     met = Counter(one.name for rotation in rotations for one in rotation.injected if one.met)
     figures.faults = dict(sorted(met.items()))
-    figures.kills = dict(sorted(Counter(_where(step) for rotation in rotations for step in rotation.kills).items()))
+    figures.kills = dict(sorted(Counter(where_of(step) for rotation in rotations for step in rotation.kills).items()))
     figures.clears_of_failed_tasks = sum(rotation.clears for rotation in rotations)
     figures.runs_cleared_whole = sum(rotation.cleared_again for rotation in rotations)
     figures.healed_by_distribute = sum(rotation.healed for rotation in rotations)
@@ -260,13 +260,15 @@ def _judge_the_end(figures: Figures, rotations: Sequence[Rotation], current: Map
             figures.broken.append(f"{_name(rotation)}: the store does not hold Featurebase's secret at the end")
 
 
-def _where(step: str) -> str:
+def where_of(step: str) -> str:
     """A step without the ids in it."""
     words = step.split("/")
     if len(words) == 1:
         return step
     if "v2" not in words:
         return f"{words[0]}the receiver"
+    if words[0].endswith("PATCH "):
+        return f"{words[0]}a webhook"
     return f"{words[0]}the refresh" if words[-1] == "secret" else f"{words[0]}a read"
 
 

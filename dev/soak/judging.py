@@ -8,7 +8,7 @@ from dev.airflow.processes import wait_for
 from dev.soak.findings import Figures, sum_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dev.soak.findings import Rotation
     from dev.soak.world import SoakWorld
@@ -32,17 +32,24 @@ def judge(world: SoakWorld, rotations: Sequence[Rotation], *, seconds: float) ->
     )
 
 
-def what_happened(world: SoakWorld) -> dict[str, Any]:
+def events_end(world: SoakWorld) -> bool:
+    """Whether each event is delivered or given up."""
+    return all(event["delivered"] or event["attempts"] == 4 for event in world.control("GET", "/events"))
+
+
+def attempts_end(world: SoakWorld) -> bool:
+    """Whether no attempt is under way; a paused webhook's events may never be delivered nor given up."""
+    return all(one["statusCode"] is not None or one["error"] is not None for one in world.control("GET", "/deliveries"))
+
+
+def what_happened(world: SoakWorld, *, over: Callable[[SoakWorld], bool] = events_end) -> dict[str, Any]:
     """Events, attempts to deliver them, and the ids of those that the receivers have, once all deliveries are over.
 
+    :param over: says whether they are.
     :raises DemoError: they go on for longer than they can.
     """
     world.control("DELETE", "/faults")
-
-    def over() -> bool:
-        return all(event["delivered"] or event["attempts"] == 4 for event in world.control("GET", "/events"))
-
-    wait_for("the end of all deliveries", over, seconds=DELIVERY_SECONDS)
+    wait_for("the end of all deliveries", lambda: over(world), seconds=DELIVERY_SECONDS)
     return {
         "events": world.control("GET", "/events"),
         "deliveries": world.control("GET", "/deliveries"),

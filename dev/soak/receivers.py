@@ -1,7 +1,7 @@
 """Several sample receivers in one process, each with its own secret file, and with the hiccups that real ones have.
 
 Usage: python -m dev.soak.receivers --port N --folder PATH --names a,b,c --seed S [--hiccups SHARE] [--previous]
-       [--clock-url URL]
+       [--clock-url URL] [--reload-seconds S]
 """
 
 from __future__ import annotations
@@ -86,7 +86,13 @@ def main() -> int:
     for name in options.names.split(","):
         previous = PREVIOUS_KEY if options.previous else None
         file = options.folder / f"{name}.env"
-        receiver = create_receiver(file, key=KEY, previous_key=previous, clock_url=options.clock_url)
+        receiver = create_receiver(
+            file,
+            key=KEY,
+            previous_key=previous,
+            reload_seconds=options.reload_seconds,
+            clock_url=options.clock_url,
+        )
         app.mount(f"/{name}", Hiccups(receiver, seed=options.seed, share=options.hiccups))
     server.serve(app, server.open_socket(server.LOOPBACK, options.port), lambda: None)
     return 0
@@ -101,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hiccups", type=float, default=0.0, help="share of events whose first attempts get a 503")
     parser.add_argument("--previous", action="store_true", help="accept the previous secret too")
     parser.add_argument("--clock-url", default=None, help="the sandbox's clock, to follow it")
+    parser.add_argument("--reload-seconds", type=float, default=0.0, help="how long what was read counts")
     return parser.parse_args()
 
 

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,17 +25,27 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.store import SecretPair, Store, StoredValue, StoreMark, Writability
 
-KILLED, CRASHED = "killed", "crashed"
+KILLED, CRASHED, MEANWHILE = "killed", "crashed", "meanwhile"
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """What somebody else does while a task is at one of its steps."""
+
+    step: int
+    act: Callable[[], object]
 
 
 class Steps:
     """Counts the steps of this process (before and after each call), and dies at the chosen one.
 
     :param out: where to tell what happens, one JSON text a line: a line survives the process that wrote it.
+    :param meanwhile: what somebody else does when the process is at some step, if anything.
     """
 
-    def __init__(self, out: int, fatal: int | None) -> None:
+    def __init__(self, out: int, fatal: int | None, meanwhile: Meanwhile | None = None) -> None:
         self._out, self._fatal, self._count = out, fatal, 0
+        self._meanwhile = meanwhile
 
     def tell(self, kind: str, **facts: Any) -> None:
         """Write a line, with the time in Unix milliseconds."""
@@ -45,10 +56,22 @@ class Steps:
 
     def step(self, where: str) -> None:
         """Be at a step; the process may end here, without cleaning up."""
+        if self._meanwhile is not None and self._count == self._meanwhile.step:
+            self._do_meanwhile(self._meanwhile, where)
         if self._count == self._fatal:
             self.tell(KILLED, where=where)
             os.kill(os.getpid(), signal.SIGKILL)
         self._count += 1
+
+    def _do_meanwhile(self, meanwhile: Meanwhile, where: str) -> None:
+        """Its calls are no steps of the task."""
+        global _steps
+        self._meanwhile, _steps = None, None
+        try:
+            meanwhile.act()
+        finally:
+            _steps = self
+        self.tell(MEANWHILE, where=where)
 
 
 _steps: Steps | None = None
@@ -115,9 +138,11 @@ class _WatchedArmed(ArmedStore):
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         step("before the write")
+        began = int(time.time() * 1000)
         self._armed.write(pair, held=held, mark=mark)
         if _steps is not None:
-            _steps.tell("wrote", fingerprint=pair.current.fingerprint)
+            previous = pair.previous.fingerprint if pair.previous is not None else None
+            _steps.tell("wrote", began=began, fingerprint=pair.current.fingerprint, previous=previous)
         step("after the write")
 
     def close(self) -> None:
@@ -125,7 +150,13 @@ class _WatchedArmed(ArmedStore):
 
 
 async def run_in_process(
-    work: Callable[[], dict[str, Any]], *, fatal: int | None, log: Path, seconds: float, ahead: float = 0.0
+    work: Callable[[], dict[str, Any]],
+    *,
+    fatal: int | None,
+    log: Path,
+    seconds: float,
+    ahead: float = 0.0,
+    meanwhile: Meanwhile | None = None,
 ) -> list[dict[str, Any]]:
     """Fork, do the work there, and return the lines that the process told; the last one is its result, if it lived.
 
@@ -135,12 +166,13 @@ async def run_in_process(
     :param log: takes its output.
     :param seconds: when it is killed, as a task that runs into its execution timeout.
     :param ahead: by how many seconds its clock is ahead of the real one.
+    :param meanwhile: what somebody else does when it is at some step.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _be_the_task(work, Steps(writing, fatal), log, ahead)
+        _be_the_task(work, Steps(writing, fatal, meanwhile), log, ahead)
     os.close(writing)
     told = bytearray()
     loop = asyncio.get_running_loop()

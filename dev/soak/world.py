@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from dev.soak.faults import Fault
 
 HICCUPS = 0.05
+PAIR_RELOAD_SECONDS = 1.0
+"""How long a receiver of a pair goes without reading its file: it may be slow to know a new secret."""
+READS_WHERE_STALE = 6
+CHANGES_APART = 1.1
+"""Seconds, so that ``updatedAt`` tells two changes apart, whatever its precision."""
 DELIVERY_TIMEOUT_MS, SHORTEST_TIMEOUT_MS = 2000, 1000
 """The shorter one is the API's least: runs wait for deliveries that are later than it, and the calendar has many."""
 
@@ -49,11 +55,42 @@ class SoakedWebhook:
         """Its refresh."""
         return f"{self.path}/secret"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its id alone; see :class:`SoakedPair`."""
+        return (self.id,)
+
     def stored(self) -> tuple[str | None, str | None]:
         """Fingerprints of the current and the previous secret in the file."""
         found = dotenv_values(self.secret_file, interpolate=False)
         values = (found.get(KEY), found.get(PREVIOUS_KEY))
         return tuple(fingerprint_of(value) if value else None for value in values)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class SoakedPair:
+    """Two webhooks of one receiver, which accepts the secrets of both. At first, the first one is active."""
+
+    halves: tuple[SoakedWebhook, SoakedWebhook]
+
+    @property
+    def name(self) -> str:
+        """Of the pair and of its receiver."""
+        return self.halves[0].name
+
+    @property
+    def topic(self) -> str:
+        """That of both webhooks."""
+        return self.halves[0].topic
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Of both webhooks."""
+        return self.halves[0].id, self.halves[1].id
+
+    def stored(self) -> tuple[str | None, str | None]:
+        """Fingerprints of the two secrets in the file."""
+        return self.halves[0].stored()
 
 
 class SoakWorld:
@@ -62,20 +99,31 @@ class SoakWorld:
     Automatic pausing is off: how many failures pause a webhook is not documented, and what a paused webhook misses
     is not a rotation's doing.
 
+    :param webhooks: how many receivers there are, with one webhook each, or a pair.
+    :param pairs: whether each has a pair.
     :param moves_clock: whether the sandbox's clock is moved on, so that the receivers must follow it.
     """
 
     def __init__(
-        self, folder: Path, combination: Combination, *, webhooks: int, seed: int, moves_clock: bool = False
+        self,
+        folder: Path,
+        combination: Combination,
+        *,
+        webhooks: int,
+        seed: int,
+        pairs: bool = False,
+        moves_clock: bool = False,
     ) -> None:
         self.folder, self.combination = folder.resolve(), combination
         self.url = f"http://127.0.0.1:{free_port()}"
         self._receivers_url = f"http://127.0.0.1:{free_port()}"
-        self._names = [f"webhook-{number}" for number in range(webhooks)]
+        self._names = [f"{'pair' if pairs else 'webhook'}-{number}" for number in range(webhooks)]
+        self._pairs = pairs
         self._seed, self._moves_clock = seed, moves_clock
         self._processes: list[Process] = []
         self._http: tuple[int, httpx.Client] | None = None
         self.webhooks: list[SoakedWebhook] = []
+        self.pairs: list[SoakedPair] = []
 
     def start(self) -> None:
         """Start both without waiting for them."""
@@ -86,28 +134,50 @@ class SoakWorld:
         serve = ("serve", "--port", port, "--api-key", API_KEY, "--retry-signing", signing, "--pause-after", "0")
         self._run("sandbox", "featurebase_provider.sandbox.cli", *serve)
         more = ["--previous"] if self.combination.keeps_previous else []
+        more += ["--reload-seconds", str(PAIR_RELOAD_SECONDS)] if self._pairs else []
         more += ["--clock-url", f"{self.url}/_sandbox/clock"] if self._moves_clock else ["--hiccups", str(HICCUPS)]
         port = self._receivers_url.rpartition(":")[2]
         where = ("--port", port, "--folder", str(secrets), "--names", ",".join(self._names))
         self._run("receivers", "dev.soak.receivers", *where, "--seed", str(self._seed), *more)
 
     def settle(self, *, speed: float) -> None:
-        """Wait until both answer, make the webhooks and give each receiver its secret."""
+        """Wait until both answer, make the webhooks and give each receiver its secret.
+
+        :param speed: of the sandbox's retries.
+        """
         for url in (f"{self.url}/_sandbox/faults", f"{self._receivers_url}/{self._names[0]}/received"):
             wait_for(f"an error of{url}", lambda url=url: self._answers(url), seconds=90, watched=self._processes)  # type: ignore[misc]
         self.control("POST", "/clock", {"speed": speed})
         for name, topic in zip(self._names, sorted(KNOWN_TOPICS), strict=False):
-            body = {
-                "name": name,
-                "url": f"{self._receivers_url}/{name}/webhook",
-                "topics": [topic],
-                "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
-            }
-            made = self.api("POST", "/v2/webhooks", json=body).json()
             secret_file = self.folder / "secrets" / f"{name}.env"
+            webhook, secret = self._make(name, topic, secret_file)
             secret_file.touch(mode=0o600)
-            secret_file.write_text(f"# read by {name}\n{KEY}={made['secret']}\n")
-            self.webhooks.append(SoakedWebhook(name, str(made["id"]), topic, secret_file))
+            secret_file.write_text(f"# read by {name}\n{KEY}={secret}\n")
+            self.webhooks.append(webhook)
+            if self._pairs:
+                standby, _ = self._make(name, topic, secret_file)
+                self.set_status(standby, "paused")
+                self.pairs.append(SoakedPair((webhook, standby)))
+        if self._pairs:
+            time.sleep(CHANGES_APART)
+        for pair in self.pairs:
+            # Its last change must not be its pause: a stale read would show for months that it is active.
+            self.api("PATCH", pair.halves[1].path, json={"description": "standby"}).raise_for_status()
+        switches = dict(self.combination.switches)
+        if "delivery_lag" in switches:
+            switches["delivery_lag"] = float(switches["delivery_lag"]) * speed
+        self.control("POST", "/behaviour", switches)
+
+    def _make(self, name: str, topic: str, secret_file: Path) -> tuple[SoakedWebhook, str]:
+        """Make a webhook; returns it and its secret."""
+        body = {
+            "name": name,
+            "url": f"{self._receivers_url}/{name}/webhook",
+            "topics": [topic],
+            "requestConfig": {"timeoutMs": SHORTEST_TIMEOUT_MS if self._moves_clock else DELIVERY_TIMEOUT_MS},
+        }
+        made = self.api("POST", "/v2/webhooks", json=body).raise_for_status().json()
+        return SoakedWebhook(name, str(made["id"]), topic, secret_file), str(made["secret"])
 
     def stop(self) -> None:
         """Stop both."""
@@ -136,20 +206,48 @@ class SoakWorld:
 
     def current(self, webhook: SoakedWebhook) -> str:
         """Fingerprint of the secret that Featurebase holds now, by a read that meets no fault."""
-        return fingerprint_of(str(self.api("GET", webhook.path).raise_for_status().json()["secret"]))
+        return fingerprint_of(str(self._shown(webhook)["secret"]))
 
-    def use_up_read_faults(self, webhook: SoakedWebhook, ids: set[int]) -> None:
-        """Read the webhook until none of these faults waits for a read of it any more."""
-        while ids & self.waiting_faults():
-            try:
-                self.api("GET", webhook.path, timeout=0.1)
-            except httpx.HTTPError:
-                continue
+    def status(self, webhook: SoakedWebhook) -> str:
+        """Its status now, by a read that meets no fault."""
+        return str(self._shown(webhook)["status"])
+
+    def set_status(self, webhook: SoakedWebhook, status: str) -> None:
+        """Set it active or paused, as a person does."""
+        self.api("PATCH", webhook.path, json={"status": status}).raise_for_status()
+
+    def refresh(self, webhook: SoakedWebhook) -> None:
+        """Refresh its secret, as a person does."""
+        self.api("POST", webhook.refresh_path).raise_for_status()
+
+    def _shown(self, webhook: SoakedWebhook) -> dict[str, Any]:
+        """The webhook as it is; where reads may be stale, the newest state that several reads show."""
+        times = READS_WHERE_STALE if "stale_share" in self.combination.switches else 1
+        found = [self.api("GET", webhook.path).raise_for_status().json() for _ in range(times)]
+        return max(found, key=lambda document: str(document["updatedAt"]))
+
+    def remove_fault(self, fault_id: int) -> None:
+        """Let no call meet a fault any more, if none has met it."""
+        self.control("DELETE", f"/faults/{fault_id}")
+
+    def audit_log(self) -> list[dict[str, Any]]:
+        """Everything that was done to webhooks, oldest first, whatever the switches say of the log."""
+        self.control("POST", "/behaviour", {"audit_log": "available", "audit_log_lag": 0})
+        entries: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            where = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+            page = self.api("GET", "/v2/audit-logs", params=where).raise_for_status().json()
+            entries += page["data"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return entries[::-1]
 
     def received(self, webhook: SoakedWebhook) -> set[str]:
-        """Ids of the events that the receiver has accepted."""
+        """Ids of the events that the receiver has accepted, told again or not."""
         answer = self._client.get(f"{self._receivers_url}/{webhook.name}/received")
-        return {str(event["id"]) for event in answer.raise_for_status().json()}
+        accepted = answer.raise_for_status().json()
+        return {str(told["id"]) for event in accepted for told in (event, *event["repeats"])}
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the sandbox's own control."""

@@ -89,6 +89,25 @@ def test_the_stores_forget_the_old_half_after_a_while(airflow: InProcessAirflow,
     assert pair.refused == []
 
 
+def test_a_finished_run_can_be_cleared_after_the_drain(airflow: InProcessAirflow, pair: PairWorld) -> None:
+    """Every task finds its work done, although the receiver does not accept the old half's secret any more."""
+    dag = airflow.load(pair.pair_entry())
+    with pair.events():
+        run = airflow.start(dag)
+        assert run.state == "success", run.errors
+        new = pair.secret_of(pair.standby_id)
+        for _ in range(2):
+            pair.wait(timedelta(hours=9))
+            assert airflow.start(dag, {"mode": "distribute"}).state == "success"
+        assert pair.held == (new, None)
+        airflow.clear(run)
+    assert run.state == "success", run.errors
+    assert (pair.statuses, pair.held) == (["paused", "active"], (new, None))
+    assert pair.secret_of(pair.standby_id) == new
+    assert pair.refused == []
+    assert "both secrets" not in run.report["advice"], "they are kept no longer"
+
+
 def test_revert_goes_back_and_forth(airflow: InProcessAirflow, pair: PairWorld) -> None:
     dag = airflow.load(pair.pair_entry())
     old = pair.secret_of(pair.webhook_id)

@@ -35,7 +35,8 @@ class ProbePairOperator(ProbeReceiverOperator):
     :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :param stores: the stores, from which a secret that was refused is removed.
     :param previous_for: how long stores keep the secret of the half that is not live.
-    :returns: the outcome for the half to which deliveries move, and ``halves``: the outcome of each half, by id.
+    :returns: the outcome for the half to which deliveries move, and ``halves``: the outcome of each half, by id; None
+        for one that was not probed, since the stores need not hold its secret any more.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class ProbePairOperator(ProbeReceiverOperator):
             result = {
                 **outcomes.get(about.id, next(iter(outcomes.values()))).as_json(),
                 "receiver_exposure_ms": None,
-                "halves": {webhook_id: outcome.as_json() for webhook_id, outcome in outcomes.items()},
+                "halves": {
+                    webhook.id: outcomes[webhook.id].as_json() if webhook.id in outcomes else None
+                    for webhook in pair.webhooks
+                },
             }
             context["ti"].xcom_push(key="return_value", value=result)
             for webhook_id, outcome in outcomes.items():

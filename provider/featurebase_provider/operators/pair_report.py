@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
@@ -60,6 +60,7 @@ class PairReportOperator(RotationReportOperator):
         failed = any(row.state in ("failed", "upstream_failed") for row in tasks)
         statuses: dict[str, str] = {}
         back = None
+        now = datetime.now(tz=timezone.utc)
         try:
             with self.hook.get_conn() as client:
                 records = recall_pair(self, context, plan.host, self.webhook_ids)
@@ -75,6 +76,7 @@ class PairReportOperator(RotationReportOperator):
                     )
                 source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
                 pair = source.reader.read()
+                now = client.clock.now()
                 statuses = {webhook.id.lower(): one_line(webhook.status, 20) for webhook in pair.webhooks}
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
@@ -82,7 +84,7 @@ class PairReportOperator(RotationReportOperator):
         activated, paused = records.moves.activated_by(plan), records.moves.paused
         has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
         paused_at = paused.at if paused is not None and has_paused else None
-        keeps_until = (datetime.fromisoformat(paused_at) + self.previous_for).isoformat() if paused_at else None
+        keeps_until = datetime.fromisoformat(paused_at) + self.previous_for if paused_at else None
         return PairFacts(
             was_live=plan.pair.was_live,
             moves_to=plan.webhook_id.lower(),
@@ -90,7 +92,7 @@ class PairReportOperator(RotationReportOperator):
             statuses=statuses,
             activated_at=activated.at if activated is not None else None,
             paused_at=paused_at,
-            keeps_until=keeps_until,
+            keeps_until=keeps_until.isoformat() if keeps_until is not None and keeps_until > now else None,
             polls=moved.get("polls"),
             refused=moved.get("refused"),
             taken_back=back,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.cut_over_steps import MovesDeliveries
-    from featurebase_provider.rotation.pair import Pair
     from featurebase_provider.rotation.pair_reading import PairSource
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.rotate import RotationOutcome
@@ -124,7 +123,10 @@ class Activation:
                 f"not every store can be read: {unread}. The webhook was not set active; a retry reads again",
             )
         self._check_proven(webhook)
-        self._probe_both(pair)
+        for half in pair.webhooks:
+            # A half that was drained, long after this run has moved the deliveries, is accepted by nobody.
+            if half is webhook or half.id in {one.webhook_id for one in wanted.needed}:
+                self.probe(half)
         return webhook
 
     def _check_proven(self, webhook: Webhook) -> None:
@@ -138,10 +140,6 @@ class Activation:
             raise HalfNotActivated(
                 webhook.id, "its secret is recorded as leaked, so it was not set active. Trigger a new run"
             )
-
-    def _probe_both(self, pair: Pair) -> None:
-        for webhook in pair.webhooks:
-            self.probe(webhook)
 
     def _recorded(self, webhook: Webhook) -> str:
         """The moment from which deliveries may be signed with the new secret.

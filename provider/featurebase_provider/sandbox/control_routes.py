@@ -181,6 +181,11 @@ def _add_fault_routes(router: APIRouter, state: SandboxState) -> None:
     async def list_faults() -> list[dict[str, Any]]:
         return [fault.as_json() for fault in state.faults.waiting()]
 
+    @router.delete("/faults/{fault_id}")
+    async def remove_fault(fault_id: int) -> dict[str, int]:
+        """Drop one fault that waits for calls; the calls that it holds stay held."""
+        return {"cleared": int(state.faults.remove(fault_id))}
+
     @router.delete("/faults")
     async def clear_faults() -> dict[str, int]:
         """Drop the faults and release the calls that they hold. Pending late commits still happen."""

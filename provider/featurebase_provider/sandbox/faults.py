@@ -125,6 +125,13 @@ class FaultBook:
                 return fault.wanted
         return None
 
+    def remove(self, fault_id: int) -> bool:
+        """Drop one fault; returns whether it still waited for calls."""
+        left = [fault for fault in self._faults if fault.id != fault_id]
+        was_waiting = len(left) < len(self._faults)
+        self._faults = left
+        return was_waiting
+
     def clear(self) -> None:
         """Drop all faults and release the calls that they hold."""
         self._faults.clear()

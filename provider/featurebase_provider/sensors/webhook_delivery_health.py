@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
 UNWATCHED: Final = "unwatched"
 """The event of a triggerer that could not start to watch."""
+CONTRADICTION = (
+    "one read of Featurebase showed that the webhook is not active, and the next one that it is: one of them is stale, "
+    "or somebody set it active in between. Its deliveries were not checked; a retry reads again"
+)
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
 """How long after the end of the wait Airflow still waits for the trigger's event."""
 UNUSED: Mapping[str, tuple[Any, str]] = {
@@ -56,7 +60,7 @@ class DeliveriesFail(RotationError):
 
 
 class DeliveryHealthUnreadable(RotationError):
-    """Too many reads of Featurebase failed in a row, so the deliveries were not checked."""
+    """The deliveries were not checked: too many reads of Featurebase failed in a row, or two contradict each other."""
 
 
 class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
@@ -222,6 +226,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             if kind in ("quiet", "unreadable") and newer is not None and newer.kind == "healthy":
                 kind = "healthy"
         detail = sentence(kind, webhook, probed=probed, delivered=delivered)
+        if kind == "inactive" and webhook.status == "active":
+            kind, detail = "unreadable", CONTRADICTION
         result = {"kind": kind, "detail": detail}
         context["ti"].xcom_push(key="return_value", value=result)
         self._compare_stores(webhook)

@@ -55,6 +55,19 @@ def test_the_moment_is_recorded_before_the_half_is_set_active(pair: FakePair, pl
     assert probed == [A, B]
 
 
+def test_a_half_that_was_drained_is_not_probed(pair: FakePair, plan: RotationPlan) -> None:
+    """Long after the cut-over somebody clears the whole run: no receiver accepts the old half's secret any more."""
+    at = activation(pair, plan).run()
+    pair.set(A, "paused")
+    pair.record("paused", plan, A)
+    pair.store.previous = None
+    pair.store.value = pair.halves[B].secret
+    pair.clock.sleep(2 * PREVIOUS_FOR.total_seconds())
+    probed: list[str] = []
+    assert activation(pair, plan, probe=lambda webhook: probed.append(webhook.id)).run() == at
+    assert probed == [B]
+
+
 def test_a_second_try_keeps_the_moment(pair: FakePair, plan: RotationPlan) -> None:
     at = activation(pair, plan).run()
     pair.clock.sleep(60)

@@ -287,6 +287,14 @@ def test_bad_news_fails_the_task_for_good(monkeypatch: pytest.MonkeyPatch, kind:
     assert (task.pushed["return_value"]["kind"], task.pushed["return_value"]["stores_hold"]) == (kind, NEW.fingerprint)
 
 
+def test_a_webhook_that_only_a_stale_read_shows_inactive_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    OneFeaturebase(shown(200, -1)).behind(monkeypatch)
+    task = OneTask(left_behind(**PASSED))
+    with pytest.raises(DeliveryHealthUnreadable, match=f"{WEBHOOK_ID}: .*not active.*one of them is stale.*a retry"):
+        a_sensor(**IN_A_ROTATION).execute_complete(task.context, {"webhook_id": WEBHOOK_ID, "kind": "inactive"})
+    assert task.pushed["return_value"]["kind"] == "unreadable"
+
+
 def test_a_webhook_that_was_inactive_before_the_rotation_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     paused = NEW.model_copy(update={"status": "paused"})
     plan = a_plan(a_webhook("whsec_0", status="paused"))
