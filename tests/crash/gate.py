@@ -28,7 +28,7 @@ class Visit:
     answered: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class GateHold:
     """Calls that are held until they are let go or the client has left.
 
@@ -78,6 +78,12 @@ class Gate:
         """Answer 503 to the next such call, which takes no effect."""
         self._refusals.append((method, path))
 
+    def drop(self, hold: GateHold) -> None:
+        """Forget one hold, and let its calls go on."""
+        if hold in self._holds:
+            self._holds.remove(hold)
+        hold.release()
+
     def open(self) -> None:
         """Forget holds and refusals, and let everything go on."""
         holds, self._holds = self._holds, []
@@ -104,7 +110,7 @@ class Gate:
         if hold is not None and hold.when == "before" and not await self._wait(hold, visit, receive):
             return
         answer: list[Message] = []
-        await self._app(scope, _replay(body), _into(answer))
+        await self._app(scope, _replay(body, receive), _into(answer))
         visit.committed = True
         if hold is not None and hold.when == "after" and not await self._wait(hold, visit, receive):
             return
@@ -113,7 +119,7 @@ class Gate:
         visit.answered = True
 
     def _taken(self, method: str, path: str, body: bytes) -> GateHold | None:
-        for hold in self._holds:
+        for hold in [*self._holds]:
             if hold.count and hold.matches(method, path, body):
                 hold.count -= 1
                 return hold
@@ -147,13 +153,13 @@ async def _body(receive: Receive) -> bytes:
             return body
 
 
-def _replay(body: bytes) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive() -> Message:
-        return messages.pop() if messages else {"type": "http.disconnect"}
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return receive
+    return replayed
 
 
 def _into(answer: list[Message]) -> Send:
