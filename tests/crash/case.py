@@ -50,13 +50,13 @@ class Case:
     @property
     def by_hand(self) -> bool:
         """Whether it is played where tasks have no retries."""
-        return self.home != "retry" and self.orphan != "after the pushes"
+        return self.home != "retry" and self.orphan != "after the pushes" and self.point.strategy == "refresh"
 
     @property
     def clears(self) -> tuple[Home, ...]:
         """What a person does after the case."""
         if self.point.strategy == "overlap":
-            return ("clear task",) if self.way == "task" else ("clear run",)
+            return ("clear task",) if self.way in ("task", "supervisor") else ("clear run",)
         return ("clear task", "clear run") if self.way == "task" else ("clear run",)
 
     @property

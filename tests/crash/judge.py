@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tests.crash.case import Case, Result
     from tests.crash.points import Mode
 
+UNABLE = 503
+"""What a receiver answers that is unable to serve, whatever the signature."""
+
 
 class Judge:
     """Judges a case with one webhook, whose secret is refreshed."""
@@ -125,7 +128,7 @@ class PairRunJudge(Judge):
         return [
             f"{self.world.name_of(one.webhook_id)}: {one.status_code}"
             for one in tried
-            if one.status_code not in (None, 200)
+            if one.status_code not in (None, 200, UNABLE)
         ]
 
     def count(self, result: Result) -> None:

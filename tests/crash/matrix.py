@@ -88,6 +88,8 @@ _PAIR: tuple[Case, ...] = (
     Case(pair_points.SAW_PAUSED, "both"),
     Case(pair_points.PAUSED, "both"),
     Case(pair_points.PAUSED_KEPT, "task"),
+    Case(pair_points.TAKE_BACK, "both"),
+    Case(pair_points.TAKEN_BACK, "both", home="clear run"),
     Case(pair_points.DRAIN, "both"),
     Case(pair_points.DRAINED, "both"),
     Case(pair_points.DRAINED_KEPT, "task"),

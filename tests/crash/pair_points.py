@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.rotation.signed_event import ID_PREFIX
 from tests.crash import points
 from tests.crash.pair_world import PairCrashWorld
 from tests.crash.points import Condition, Point, Script, Stage
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tests.crash.gate import When
 
 ABOUT_TO = b'\\"done\\": false'
+PROBE_ID = ID_PREFIX.encode()
 DONE = b'\\"done\\": true'
 
 
@@ -80,6 +82,17 @@ def _rotates_record(what: str, when: When, of: Callable[[PairCrashWorld], str]) 
     return script
 
 
+def _fails(*, commit: bool) -> Script:
+    """The receiver takes none of the new half's deliveries, so that one is paused again."""
+
+    def script(stage: Stage) -> Iterator[Condition]:
+        new = pair_in(stage).webhook_id.encode()
+        stage.world.service.gate.fail(lambda _method, _path, body: new in body and PROBE_ID not in body)
+        yield stage.hold_call("PATCH", commit=commit, after=1)  # it is set active first
+
+    return script
+
+
 def _watched(stage: Stage) -> Iterator[Condition]:
     """The triggerer watches both halves."""
     world = pair_in(stage)
@@ -122,6 +135,8 @@ SAW_PAUSED = _point("pause, answered", "cut_over", _changed(_old))
 PAUSED = _point("paused, before it is recorded as done", "cut_over", _record("paused", "before", part=DONE))
 PAUSED_KEPT = _point("paused, recorded as done", "cut_over", _record("paused", "after", part=DONE))
 WATCHED = _point("the triggerer watches the cut-over", "cut_over", _watched, quiet=True)
+TAKE_BACK = _point("the new half fails: pause, sent, not committed", "cut_over", _fails(commit=False))
+TAKEN_BACK = _point("the new half fails: pause, committed, not answered", "cut_over", _fails(commit=True))
 DRAIN = _point("drain, inside a store write", "rotate", points.INSIDE.script, mode="distribute", refreshes=0)
 DRAINED = _point(
     "drained, before it is recorded", "rotate", _record("drained", "before"), mode="distribute", refreshes=0

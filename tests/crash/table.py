@@ -55,9 +55,10 @@ The receiver accepts both secrets. Both webhooks and both stores are looked at w
   or was an active webhook's secret missing in a store; no store was ever given a secret of neither webhook; everything
   that happened meanwhile reached the receiver from one of the webhooks.
 
-After each a person clears the whole run, or the task where only the task died: that ends well, refreshes nothing more
-and changes no status. A case that *reverts* begins after a whole run, and one that *drains* long after one. *Then
-reverted*: a run with `mode=revert` follows, and moves the deliveries back.
+After each a person clears the whole run, or where only the task or its supervisor died that task and all after it: that
+ends well, refreshes nothing more and changes no status. A case that *reverts* begins after a whole run, and one that
+*drains* long after one. *Then reverted*: a run with `mode=revert` follows, and moves the deliveries back. *Clear run*:
+the run ends as failed, as it must, and a person clears it once the receiver works again.
 
 Where a record is held and only the task dies, its supervisor still has the record written.
 """,
@@ -124,8 +125,7 @@ def _kept(strategy: Strategy, page: str) -> str:
     """The part of a page about a strategy."""
     heading = PARTS[strategy].partition("\n")[0]
     _, found, rest = page.partition(f"{heading}\n")
-    part, more, _ = rest.partition("\n## ")
-    return found + part + ("\n" if more else "")
+    return found + rest.partition("\n## ")[0]
 
 
 def _part(strategy: Strategy, rows: Sequence[Result]) -> str:
@@ -148,7 +148,6 @@ def _part(strategy: Strategy, rows: Sequence[Result]) -> str:
 
 def _cells(row: Result) -> list[str]:
     died = f"{row.killed}; the orphan {row.orphan}" if row.orphan else row.killed
-    then = ", then reverted" if row.went_back else ""
     home = row.home if row.killed != "nothing" else "nobody"
     figures = [str(row.tries), str(row.refreshes)]
     ends = [
@@ -156,5 +155,7 @@ def _cells(row: Result) -> list[str]:
         "all" if row.converged and row.events == row.accepted else f"{row.accepted} of {row.events}",
     ]
     if row.strategy == "overlap":
-        return [row.point, died + then, *figures, str(row.changes), str(row.refused), *ends]
+        died += f"; {row.home}" if row.home != "retry" else ""
+        died += "; then reverted" if row.went_back else ""
+        return [row.point, died, *figures, str(row.changes), str(row.refused), *ends]
     return [row.point, died, home, *figures, *ends]
