@@ -56,7 +56,7 @@ class Case:
     def clears(self) -> tuple[Home, ...]:
         """What a person does after the case."""
         if self.point.strategy == "overlap":
-            return ("clear task",) if self.way in ("task", "supervisor") else ("clear run",)
+            return ("clear task",) if self.way in ("task", "both") else ("clear run",)
         return ("clear task", "clear run") if self.way == "task" else ("clear run",)
 
     @property

@@ -55,10 +55,10 @@ The receiver accepts both secrets. Both webhooks and both stores are looked at w
   or was an active webhook's secret missing in a store; no store was ever given a secret of neither webhook; everything
   that happened meanwhile reached the receiver from one of the webhooks.
 
-After each a person clears the whole run, or where only the task or its supervisor died that task and all after it: that
-ends well, refreshes nothing more and changes no status. A case that *reverts* begins after a whole run, and one that
-*drains* long after one. *Then reverted*: a run with `mode=revert` follows, and moves the deliveries back. *Clear run*:
-the run ends as failed, as it must, and a person clears it once the receiver works again.
+After each a person clears the task that died, with its supervisor or alone, and all after it, or else the whole run:
+that ends well, refreshes nothing more and changes no status. A case that *reverts* begins after a whole run, and one
+that *drains* long after one. *Then reverted*: a run with `mode=revert` follows, and moves the deliveries back. *Clear
+run*: the run ends as failed, as it must, and a person clears it once the receiver works again.
 
 Where a record is held and only the task dies, its supervisor still has the record written.
 """,
