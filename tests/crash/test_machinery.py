@@ -48,8 +48,9 @@ def test_a_call_to_airflow_is_held_before_it_takes_effect_and_after() -> None:
     with AppServer(app) as behind, ExecutionApi(behind.url) as before:
         url = f"{before.url}/execution/variables/a%20name?x=%2B"
 
-        def put_it(**how: float) -> httpx.Response:
-            return httpx.put(url, json={"value": 1}, headers={"Authorization": "Bearer it"}, trust_env=False, **how)
+        def put_it(timeout: float = 30) -> httpx.Response:
+            headers = {"Authorization": "Bearer it"}
+            return httpx.put(url, json={"value": 1}, headers=headers, trust_env=False, timeout=timeout)
 
         answer = put_it()
         assert (answer.status_code, answer.json(), len(taken)) == (201, {"of": "x=%2B"}, 1)
