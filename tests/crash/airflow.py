@@ -13,6 +13,7 @@ import psutil
 from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.processes import DemoError, wait_for
 from dev.airflow.rest import FINAL_STATES
+from tests.crash.execution_api import ExecutionApi
 from tests.servers import postgres
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
+    # A worker must not send a call again that is held from outside.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "100",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     # More than the API server has threads: one that waits for a connection must not keep another from giving its back.
@@ -63,10 +66,13 @@ class CrashAirflow:
         }
         self.airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings, api_timeout=120)
         self.api = self.airflow.api
+        self.execution_api = ExecutionApi(self.airflow.url)
 
     def __enter__(self) -> CrashAirflow:
         self._rotation_file.write_text(json.dumps({"webhooks": [world.entry() for world in self.worlds]}))
         with ExitStack() as opening:
+            opening.enter_context(self.execution_api)
+            self.airflow.env["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{self.execution_api.url}/execution/"
             opening.callback(self._kill_all)
             self.airflow.start(seconds=START_SECONDS)
             for world in self.worlds:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 IS_FULL = os.environ.get("FEATUREBASE_CRASH", "short") == "full"
-CASES = FULL if IS_FULL else SHORT
+ONLY = os.environ.get("FEATUREBASE_CRASH_STRATEGY")
+"""The one strategy whose cases are played; without it, those of both are."""
+CASES = tuple(
+    case
+    for case in (FULL if IS_FULL else SHORT)
+    if ONLY in (None, case.point.strategy) and os.environ.get("CRASH_K", "") in case.id
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,7 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """What came of each case, by its id; the full matrix also writes crash.json and the documentation's page."""
     folder, start = tmp_path_factory.mktemp("crash"), time.monotonic()
     with ExitStack() as opened:
-        lanes = FULL_LANES if IS_FULL else SHORT_LANES
+        lanes = [lane for lane in (FULL_LANES if IS_FULL else SHORT_LANES) if ONLY in (None, lane.strategy)]
         worlds = [opened.enter_context(lane.world(folder)) for lane in lanes]
         airflow = opened.enter_context(CrashAirflow(folder, DAG_FILES, worlds))
         found = Matrix(airflow, CASES).play()
@@ -43,7 +49,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     if IS_FULL:
         write_json(ROOT / "crash.json", rows, seconds=time.monotonic() - start)
         if all(row.converged for row in rows):
-            (ROOT / "docs" / "crash-matrix.md").write_text(as_page(rows))
+            page = ROOT / "docs" / "crash-matrix.md"
+            page.write_text(as_page(rows, page.read_text()))
     return found
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 When = Literal["before", "after"]
+Matches = Callable[[str, str, bytes], bool]
+"""Told method, path and body of a call."""
 POLL_SECONDS = 0.02
 
 
@@ -28,16 +29,16 @@ class Visit:
     answered: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class GateHold:
     """Calls that are held until they are let go or the client has left.
 
-    :param matches: told method, path and body of a call.
+    :param matches: which calls.
     :param when: held before the call takes effect, or after it and before its answer.
     :param count: how many calls are held; later ones pass.
     """
 
-    matches: Callable[[str, str, bytes], bool]
+    matches: Matches
     when: When
     count: int = 1
     held: threading.Event = field(default_factory=threading.Event)
@@ -61,6 +62,7 @@ class Gate:
         self.visits: list[Visit] = []
         self._holds: list[GateHold] = []
         self._refusals: list[tuple[str, str]] = []
+        self._failures: list[Matches] = []
         self._app: ASGIApp | None = None
 
     def around(self, app: ASGIApp) -> Gate:
@@ -68,7 +70,7 @@ class Gate:
         self._app = app
         return self
 
-    def hold(self, matches: Callable[[str, str, bytes], bool], when: When = "before", *, count: int = 1) -> GateHold:
+    def hold(self, matches: Matches, when: When = "before", *, count: int = 1) -> GateHold:
         """Hold the next matching calls."""
         hold = GateHold(matches, when, count)
         self._holds.append(hold)
@@ -78,10 +80,21 @@ class Gate:
         """Answer 503 to the next such call, which takes no effect."""
         self._refusals.append((method, path))
 
+    def fail(self, matches: Matches) -> None:
+        """Answer 503 to all such calls, which take no effect."""
+        self._failures.append(matches)
+
+    def drop(self, hold: GateHold) -> None:
+        """Forget one hold, and let its calls go on."""
+        if hold in self._holds:
+            self._holds.remove(hold)
+        hold.release()
+
     def open(self) -> None:
-        """Forget holds and refusals, and let everything go on."""
+        """Forget holds, refusals and failures, and let everything go on."""
         holds, self._holds = self._holds, []
         self._refusals.clear()
+        self._failures.clear()
         for hold in holds:
             hold.release()
 
@@ -95,8 +108,10 @@ class Gate:
         visit = Visit(method, path)
         self.visits.append(visit)
         body = await _body(receive)
-        if (method, path) in self._refusals:
+        refused = (method, path) in self._refusals
+        if refused:
             self._refusals.remove((method, path))
+        if refused or any(matches(method, path, body) for matches in [*self._failures]):
             visit.answered = True
             await Response(status_code=503)(scope, receive, send)
             return
@@ -104,7 +119,7 @@ class Gate:
         if hold is not None and hold.when == "before" and not await self._wait(hold, visit, receive):
             return
         answer: list[Message] = []
-        await self._app(scope, _replay(body), _into(answer))
+        await self._app(scope, _replay(body, receive), _into(answer))
         visit.committed = True
         if hold is not None and hold.when == "after" and not await self._wait(hold, visit, receive):
             return
@@ -113,7 +128,7 @@ class Gate:
         visit.answered = True
 
     def _taken(self, method: str, path: str, body: bytes) -> GateHold | None:
-        for hold in self._holds:
+        for hold in [*self._holds]:
             if hold.count and hold.matches(method, path, body):
                 hold.count -= 1
                 return hold
@@ -147,13 +162,13 @@ async def _body(receive: Receive) -> bytes:
             return body
 
 
-def _replay(body: bytes) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive() -> Message:
-        return messages.pop() if messages else {"type": "http.disconnect"}
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return receive
+    return replayed
 
 
 def _into(answer: list[Message]) -> Send:

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.crash import points
-from tests.crash.case import Case, CaseRun, Result
+from tests.crash import pair_points, points
+from tests.crash.case import Case, Result
+from tests.crash.pair_world import PairCrashWorld
+from tests.crash.play import CaseRun
 from tests.crash.world import CrashWorld
 
 if TYPE_CHECKING:
@@ -41,7 +43,55 @@ TOO_LATE = Case(
     points.NOT_COMMITTED, "supervisor", home="clear run", orphan="after the pushes", says="It was refreshed again"
 )
 
-SHORT: tuple[Case, ...] = (
+SHORT_PAIR: tuple[Case, ...] = (
+    Case(pair_points.IS_ACTIVE, "both"),
+    Case(pair_points.SET_PAUSED, "supervisor"),
+    Case(pair_points.ACTIVATED_KEPT, "task"),
+    Case(pair_points.WATCHED, "triggerer"),
+)
+_PAIR: tuple[Case, ...] = (
+    *SHORT_PAIR,
+    Case(pair_points.IS_PAUSED, "both", goes_back=True),
+    Case(pair_points.REVERT_ACTIVE, "both"),
+    Case(pair_points.REVERT_PAUSED, "task"),
+    Case(pair_points.PLAN, "task"),
+    Case(pair_points.PLANNED, "both"),
+    Case(pair_points.NOT_COMMITTED, "both"),
+    Case(pair_points.NOT_ANSWERED, "task"),
+    Case(pair_points.FIRST_STORE, "both"),
+    Case(pair_points.BETWEEN, "task"),
+    Case(pair_points.INSIDE, "both"),
+    Case(pair_points.INSIDE, "supervisor"),
+    Case(pair_points.HISTORY, "both"),
+    Case(pair_points.HISTORY_KEPT, "task"),
+    Case(pair_points.OTHERS, "both"),
+    Case(pair_points.PUSH, "supervisor"),
+    Case(pair_points.PUSH_INSIDE, "both"),
+    Case(pair_points.PROBE, "task"),
+    Case(pair_points.ACTIVATED, "both"),
+    Case(pair_points.SET_ACTIVE, "task"),
+    Case(pair_points.SET_ACTIVE, "supervisor"),
+    Case(pair_points.SET_ACTIVE_LATE, "both"),
+    Case(pair_points.IS_ACTIVE, "supervisor"),
+    Case(pair_points.SAW_ACTIVE, "both"),
+    Case(pair_points.ABOUT_TO_PAUSE, "both"),
+    Case(pair_points.WILL_PAUSE, "both"),
+    Case(pair_points.SET_PAUSED, "both"),
+    Case(pair_points.SET_PAUSED_LATE, "both"),
+    Case(pair_points.IS_PAUSED, "supervisor"),
+    Case(pair_points.SAW_PAUSED, "both"),
+    Case(pair_points.PAUSED, "both"),
+    Case(pair_points.PAUSED_KEPT, "task"),
+    Case(pair_points.TAKE_BACK, "both"),
+    Case(pair_points.TAKEN_BACK, "both", home="clear run"),
+    Case(pair_points.DRAIN, "both"),
+    Case(pair_points.DRAINED, "both"),
+    Case(pair_points.DRAINED_KEPT, "task"),
+    Case(pair_points.WATCHED, "scheduler"),
+    Case(pair_points.IS_ACTIVE, "machine"),
+    Case(pair_points.IS_PAUSED, "machine"),
+)
+_SHORT: tuple[Case, ...] = (
     SECOND_REFRESH,
     Case(points.NOT_ANSWERED, "both"),
     Case(points.NOT_COMMITTED, "supervisor"),
@@ -51,7 +101,7 @@ SHORT: tuple[Case, ...] = (
     Case(points.WAITING, "triggerer"),
 )
 _FULL: tuple[Case, ...] = (
-    *SHORT,
+    *_SHORT,
     TOO_LATE,
     *(Case(point, way) for way in WAYS for point in POINTS),
     Case(points.LATE, "both"),
@@ -68,7 +118,8 @@ _FULL: tuple[Case, ...] = (
     Case(points.NOT_ANSWERED, "machine"),
     Case(points.NOT_ANSWERED, "task", purged=True),
 )
-FULL = tuple(dict.fromkeys(_FULL))
+SHORT = (*_SHORT, *SHORT_PAIR)
+FULL = tuple(dict.fromkeys((*_FULL, *_PAIR)))
 
 
 @dataclass(frozen=True)
@@ -77,14 +128,18 @@ class Lane:
 
     :param plain: without Variable and probe.
     :param retries: of its tasks; 0 leaves it to a person.
+    :param strategy: ``overlap``: with a pair of webhooks.
     """
 
     name: str
     plain: bool = False
     retries: int = 3
+    strategy: points.Strategy = "refresh"
 
     def world(self, folder: Path) -> CrashWorld:
         """What surrounds the lane's Dag."""
+        if self.strategy == "overlap":
+            return PairCrashWorld(folder / self.name, self.name, retries=self.retries)
         return CrashWorld(folder / self.name, self.name, plain=self.plain, retries=self.retries)
 
 
@@ -92,19 +147,23 @@ FULL_LANES = (
     *(Lane(f"lane-{number}") for number in range(1, 5)),
     *(Lane(f"plain-{number}", plain=True) for number in range(1, 4)),
     Lane("by-hand", plain=True, retries=0),
+    *(Lane(f"pair-{number}", strategy="overlap") for number in range(1, 6)),
 )
 SHORT_LANES = (
     *(Lane(f"lane-{number}") for number in range(1, 4)),
     *(Lane(f"plain-{number}", plain=True) for number in range(1, 3)),
     Lane("by-hand", plain=True, retries=0),
+    *(Lane(f"pair-{number}", strategy="overlap") for number in range(1, 4)),
 )
 
 
 def fits(case: Case, world: CrashWorld) -> bool:
     """Whether a lane can play a case."""
+    if case.point.strategy != world.strategy:
+        return False
     if case.by_hand != (world.retries == 0):
         return False
-    return case.plain == world.plain
+    return world.strategy == "overlap" or case.plain == world.plain
 
 
 class Matrix:
@@ -132,7 +191,9 @@ class Matrix:
                 self._lane(world)
             unfit += self._left
         for case in unfit:
-            self.results[case.id] = Result(case.point.name, case.way, case.home, problem="no lane could play it")
+            self.results[case.id] = Result(
+                case.point.name, case.way, case.home, case.point.strategy, problem="no lane could play it"
+            )
         return self.results
 
     def _lane(self, world: CrashWorld) -> None:

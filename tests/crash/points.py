@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tests.crash.gate import GateHold
+    from tests.crash.gate import Gate, GateHold, When
     from tests.crash.world import CrashWorld
 
+Strategy = Literal["refresh", "overlap"]
+Mode = Literal["rotate", "distribute", "revert"]
 Way = Literal["task", "supervisor", "both", "triggerer", "scheduler", "machine", "nothing"]
 """What dies. ``both``: the task process and its supervisor; ``machine``: these and the scheduler."""
 ORPHAN_STAYS: frozenset[Way] = frozenset({"supervisor", "nothing"})
@@ -24,29 +26,36 @@ class Stage:
     :param way: which process dies; where an orphan stays, its call must be able to go on.
     :param state: the state of a task of the run.
     :param emergency: triggers an emergency rotation of the webhook; tells whether that has ended well.
+    :param execution_gate: where workers call Airflow's API server; other lanes' do, too.
     """
 
     world: CrashWorld
     way: Way
     state: Callable[[str], str | None]
     emergency: Callable[[], Condition]
+    execution_gate: Gate
+    _held_there: list[GateHold] = field(default_factory=list)
 
-    def hold_call(self, method: str, suffix: str = "", *, commit: bool = False, after: int = 0) -> Condition:
+    def hold_call(
+        self, method: str, suffix: str = "", *, of: str = "", commit: bool = False, after: int = 0, late: bool = False
+    ) -> Condition:
         """Hold a call of Featurebase's API; later ``after`` such calls have passed.
 
+        :param of: the webhook's id; default: the one that the run is about.
+        :param late: whether the call takes effect once it is let go, although its sender has died.
         :returns: whether the sandbox's journal shows the call, unanswered, and committed or not as asked for.
         """
         world = self.world
-        kind = "latency" if commit or method == "GET" or self.way in ORPHAN_STAYS else "hang"
-        fault = {"method": method, "path": world.path(suffix)}
+        kind = "latency" if commit or late or method == "GET" or self.way in ORPHAN_STAYS else "hang"
+        fault = {"method": method, "path": world.path(suffix, of=of)}
         if after:
             world.control("POST", "/faults", kind="latency", seconds=0, count=after, **fault)
         how = {"seconds": 3600, "commit": commit} if kind == "latency" else {}
         world.control("POST", "/faults", kind=kind, **fault, **how)
-        seen = len(world.calls(method, suffix))
+        seen = len(world.calls(method, suffix, of=of))
 
         def reached() -> bool:
-            new = world.calls(method, suffix)[seen + after :]
+            new = world.calls(method, suffix, of=of)[seen + after :]
             return any(call.status is None and call.committed == commit for call in new) and not self._faults_wait()
 
         return reached
@@ -70,10 +79,29 @@ class Stage:
         """Stall the receiver at the next probe events."""
         return self.world.service.gate.hold(lambda _method, _path, body: b"notif_probe_" in body, count=count)
 
+    def hold_record(self, name: str, when: When = "before", *, part: bytes = b"") -> GateHold:
+        """Hold the writing of a record into Airflow's Variables.
+
+        :param name: begins the record's name.
+        :param part: of what is written.
+        """
+
+        def matches(method: str, path: str, body: bytes) -> bool:
+            return method == "PUT" and path.startswith(f"/execution/variables/{name}") and part in body
+
+        self._held_there.append(self.execution_gate.hold(matches, when))
+        return self._held_there[-1]
+
     def wrote(self, *stores: str) -> bool:
-        """Whether the stores' own journal ends with Featurebase's current secret."""
-        current = self.world.fingerprint
-        return all(self.world.service.history[store][-1] == current for store in stores)
+        """Whether the stores hold what the run brings to them."""
+        return all(self.world.has_written(store) for store in stores)
+
+    def let_go(self) -> None:
+        """Let every held call of the lane go on, and forget what was prepared."""
+        self.world.let_go()
+        for hold in self._held_there:
+            self.execution_gate.drop(hold)
+        self._held_there.clear()
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,8 @@ class Point:
     :param quiet: whether events begin only afterwards.
     :param plain: whether it is played where all stores can be held, and no probe is configured.
     :param refreshes: how many there are, the one of an emergency included.
+    :param is_late: whether the held call takes effect after its sender's death.
+    :param mode: of the run. One that reverts follows another one.
     """
 
     name: str
@@ -94,6 +124,9 @@ class Point:
     quiet: bool = False
     plain: bool = False
     refreshes: int = 1
+    is_late: bool = False
+    strategy: Strategy = "refresh"
+    mode: Mode = "rotate"
 
 
 def _before_the_refresh(stage: Stage) -> Iterator[Condition]:
@@ -110,11 +143,7 @@ def _not_committed(stage: Stage) -> Iterator[Condition]:
 
 def _late(stage: Stage) -> Iterator[Condition]:
     """Sent, and committed only when the sender is dead."""
-    world = stage.world
-    path = world.path("/secret")
-    world.control("POST", "/faults", kind="latency", method="POST", path=path, seconds=3600)
-    seen = len(world.calls("POST", "/secret"))
-    yield lambda: [(one.status, one.committed) for one in world.calls("POST", "/secret")[seen:]] == [(None, False)]
+    yield stage.hold_call("POST", "/secret", late=True)
 
 
 def _not_answered(stage: Stage) -> Iterator[Condition]:
@@ -234,7 +263,7 @@ def _verify_compare(stage: Stage) -> Iterator[Condition]:
 
 BEFORE = Point("before the refresh is sent", "rotate", _before_the_refresh)
 NOT_COMMITTED = Point("sent, not committed", "rotate", _not_committed, plain=True)
-LATE = Point("sent, commits when the sender is dead", "rotate", _late, plain=True)
+LATE = Point("sent, commits when the sender is dead", "rotate", _late, plain=True, is_late=True)
 NOT_ANSWERED = Point("committed, not answered", "rotate", _not_answered, plain=True)
 FIRST_STORE = Point("answered, before the first store", "rotate", _before_the_first_store, plain=True)
 BETWEEN = Point("between two stores", "rotate", _between_stores)

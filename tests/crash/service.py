@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -27,20 +30,25 @@ class CrashService(AppServer):
     The receiver below ``/receiver`` verifies with the value of ``alpha``, which the service hands to it as a file.
 
     :param folder: for that file.
+    :param accepts_previous: whether the receiver accepts the value before that, too.
+    :param now: the receiver's clock, in Unix seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, accepts_previous: bool = False, now: Callable[[], float] = time.time) -> None:
         self.gate = Gate()
         self.values: dict[str, dict[str, Any]] = {}
         self.history: dict[str, list[str]] = {}
         """Fingerprints that each value was set to, in order."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each change, once it can be read."""
         self._file = folder / "receiver-secret"
         self._file.touch(mode=0o600)
         self._lock = threading.Lock()
         app = FastAPI(openapi_url=None)
         app.add_api_route("/store/{name}", self._get, methods=["GET"])
         app.add_api_route("/store/{name}", self._put, methods=["PUT"])
-        app.mount(RECEIVER, create_receiver(self._file))
+        previous_key = "previous" if accepts_previous else None
+        app.mount(RECEIVER, create_receiver(self._file, key="value", previous_key=previous_key, now=now))
         app.add_middleware(lambda inner: self.gate.around(inner))
         super().__init__(app)
 
@@ -52,8 +60,14 @@ class CrashService(AppServer):
             self.history.setdefault(name, []).append(fingerprint_of(secret))
             if name == FEEDS_RECEIVER:
                 fresh = self._file.with_suffix(".new")
-                fresh.write_text(secret)
+                fresh.write_text(json.dumps({"value": secret, "previous": previous}))
                 os.replace(fresh, self._file)
+            self.on_change()
+
+    def slots(self, name: str) -> tuple[str | None, str | None]:
+        """What a store holds: the value, and the one before it."""
+        held = self.values.get(name, {})
+        return held.get("value"), held.get("previous")
 
     async def _get(self, name: str) -> Any:
         return self.values.get(name) or JSONResponse({}, 404)

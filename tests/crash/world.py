@@ -6,7 +6,7 @@ import secrets
 import time
 from contextlib import ExitStack
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -18,7 +18,8 @@ from tests.world.featurebase import API_VERSION, TOPIC
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from featurebase_provider.sandbox.journal import Call
+    from featurebase_provider.sandbox.journal import Call, Event
+    from tests.crash.points import Strategy
 
 EVENTS_PER_SECOND = 2
 RETRY_SPEED = 20_000.0
@@ -33,6 +34,10 @@ class CrashWorld:
     :param retries: of each task.
     """
 
+    strategy: ClassVar[Strategy] = "refresh"
+    timeout_ms: ClassVar[int] = 2000
+    """How long Featurebase waits for the receiver."""
+
     def __init__(self, folder: Path, name: str, *, plain: bool = False, retries: int = 3) -> None:
         self.name, self.plain, self.retries = name, plain, retries
         self.dag_id = f"featurebase_rotate__{name}"
@@ -41,7 +46,7 @@ class CrashWorld:
         self.api_key = f"sk_{secrets.token_hex(16)}"
         folder.mkdir(parents=True)
         self.sandbox = SandboxServer(self.api_key, pause_after=0)
-        self.service = CrashService(folder)
+        self.service = self.make_service(folder)
         self.webhook_id = ""
         self._open = ExitStack()
         # No connection is kept: the sandbox closes idle ones after as many seconds as httpx keeps them.
@@ -51,16 +56,7 @@ class CrashWorld:
         self._open.callback(self._http.close)
         self._open.enter_context(self.sandbox)
         self._open.enter_context(self.service)
-        webhook = self.api(
-            "POST",
-            "/v2/webhooks",
-            json={
-                "name": self.name,
-                "url": f"{self.service.url}{RECEIVER}/webhook",
-                "topics": [TOPIC],
-                "requestConfig": {"timeoutMs": 2000, "headers": {}},
-            },
-        )
+        webhook = self.create_webhook()
         self.webhook_id = webhook["id"]
         for store in STORES:
             self.service.put(store, webhook["secret"])
@@ -68,6 +64,20 @@ class CrashWorld:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def make_service(self, folder: Path) -> CrashService:
+        """The stores and the receiver."""
+        return CrashService(folder)
+
+    def create_webhook(self) -> dict[str, Any]:
+        """Make a webhook whose deliveries the receiver gets."""
+        body = {
+            "name": self.name,
+            "url": f"{self.service.url}{RECEIVER}/webhook",
+            "topics": [TOPIC],
+            "requestConfig": {"timeoutMs": self.timeout_ms, "headers": {}},
+        }
+        return self.api("POST", "/v2/webhooks", json=body)
 
     def api(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Call the API as its owner would."""
@@ -82,9 +92,12 @@ class CrashWorld:
         answer.raise_for_status()
         return answer.json()
 
-    def path(self, suffix: str = "") -> str:
-        """The webhook's path in the API."""
-        return f"/v2/webhooks/{self.webhook_id}{suffix}"
+    def path(self, suffix: str = "", *, of: str = "") -> str:
+        """The path of a webhook in the API.
+
+        :param of: its id; default: the webhook that the run is about.
+        """
+        return f"/v2/webhooks/{of or self.webhook_id}{suffix}"
 
     def emit(self, *, seconds: int = 3600) -> None:
         """Let events happen at an even pace."""
@@ -102,9 +115,9 @@ class CrashWorld:
         health = {"consecutiveFailures": 7, "errorsSinceLastSuccess": 7}
         self.control("POST", f"/webhooks/{self.webhook_id}", status="paused", lastStatus=failed, health=health)
 
-    def calls(self, method: str, suffix: str = "") -> list[Call]:
-        """The API calls on the webhook."""
-        path = self.path(suffix)
+    def calls(self, method: str, suffix: str = "", *, of: str = "") -> list[Call]:
+        """The API calls on a webhook; see :meth:`path`."""
+        path = self.path(suffix, of=of)
         return [call for call in self.sandbox.state.journal.calls if (call.method, call.path) == (method, path)]
 
     def refreshes(self) -> int:
@@ -123,23 +136,34 @@ class CrashWorld:
         """Its fingerprint."""
         return fingerprint_of(self.secret)
 
+    def has_written(self, store: str) -> bool:
+        """Whether a store holds what the run brings to it; its own journal shows it."""
+        return self.service.history[store][-1] == self.fingerprint
+
     def let_go(self) -> None:
         """Let every held call go on, and forget what was prepared."""
         self.control("DELETE", "/faults")
         self.service.gate.open()
 
-    def events_accepted(self, *, seconds: float = 60) -> tuple[int, int]:
-        """Run Featurebase's delivery retries fast until each event was accepted; events and accepted ones."""
+    def events_accepted(self, since: int, *, seconds: float = 60) -> tuple[int, int]:
+        """Run Featurebase's delivery retries fast until each event was accepted; events and accepted ones.
+
+        :param since: how many events its journal had when the case began.
+        """
         self.stop_emitting()
         self.control("POST", "/clock", speed=RETRY_SPEED)
         deadline = time.monotonic() + seconds
         while True:
-            events = [event for event in self.sandbox.state.journal.events if event.webhook_id == self.webhook_id]
-            accepted = sum(event.delivered for event in events)
-            if accepted == len(events) or time.monotonic() > deadline:
+            events, accepted = self.counted(self.sandbox.state.journal.events[since:])
+            if accepted == events or time.monotonic() > deadline:
                 self.control("POST", "/clock", speed=1.0)
-                return len(events), accepted
+                return events, accepted
             time.sleep(0.1)
+
+    def counted(self, events: list[Event]) -> tuple[int, int]:
+        """How many of these somebody was to be told of, and how many were accepted."""
+        mine = [event for event in events if event.webhook_id is not None]
+        return len(mine), sum(event.delivered for event in mine)
 
     def entry(self) -> dict[str, Any]:
         """The webhook's entry in the rotation file."""

@@ -15,10 +15,10 @@ import pytest
 from featurebase_provider.sandbox.behaviour import Behaviour
 from featurebase_provider.sandbox.webhooks import new_signing_secret
 from tests.faults.cases import GRACE_SECONDS, TIMEOUT_SECONDS
-from tests.faults.pair_judge import PairJudge
 from tests.faults.store import PLACES, Place, Slots
 from tests.world.featurebase import KEY, TOPIC
 from tests.world.pair import PREVIOUS_KEY, PairWorld
+from tests.world.pair_judge import PairJudge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,11 @@ class FaultyPair(PairWorld):
             PLACES.pop(f"{self.name}-{number}")
         super().__exit__()
 
+    @property
+    def slots(self) -> tuple[Slots, ...]:
+        """What each store holds now."""
+        return tuple(place.slots for place in self.places)
+
     def _changed(self, place: Place) -> None:
         self._write_through(place)
         self.judge.look(by_us=not place.theirs)
@@ -137,6 +142,10 @@ class FaultyPair(PairWorld):
         """The id of the half that was ``live`` at first, or of the ``standby``."""
         return self.webhook_id if which == "live" else self.standby_id
 
+    def name_of(self, half: str) -> str:
+        """Names a half: ``live`` or ``standby``, as it was at first."""
+        return "live" if half == self.webhook_id else "standby"
+
     def put_up(self, *, method: str, half: str, suffix: str = "", **how: Any) -> None:
         """Let calls of one half go wrong."""
         self.control("POST", "/faults", method=method, path=f"/v2/webhooks/{self.half(half)}{suffix}", **how)
@@ -156,7 +165,7 @@ class FaultyPair(PairWorld):
     def snapshot(self) -> State:
         """Everything that a run changes, as it is now."""
         webhooks = {half: copy.deepcopy(self.webhook_of(half)) for half in self.ids}
-        return State(webhooks, tuple(place.slots for place in self.places), self.records())
+        return State(webhooks, self.slots, self.records())
 
     def start_anew(self, state: State) -> None:
         """Bring everything back to what it was, but with new secrets: Airflow's asset events name the old ones."""

@@ -90,8 +90,10 @@ class Activation:
 
     def _wait(self) -> None:
         """Wait while a refresh that failed ambiguously may still take effect."""
-        until = self.rotated.waits_until
-        left = (datetime.fromisoformat(until) - self.now()).total_seconds() if until is not None else 0.0
+        if self.rotated.waits_until is None:
+            return
+        self.source.reader.read()  # the server's time is not known before its first response
+        left = (datetime.fromisoformat(self.rotated.waits_until) - self.now()).total_seconds()
         if left > 0:
             self.say(
                 "A refresh of this run failed ambiguously and may still take effect, so the webhook is not set active "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fake_pair import PREVIOUS_FOR, FakePair
 from tests.world.fakes import failing
 from tests.world.pair_states import A, B
+
+if TYPE_CHECKING:
+    from featurebase_provider.featurebase.models import Webhook
 
 KEY = "key"
 
@@ -184,3 +188,28 @@ def test_it_waits_for_a_refresh_that_may_be_late(pair: FakePair, plan: RotationP
         activation(pair, plan, rotated=rotated).run()
     assert pair.now().timestamp() >= until
     assert pair.patches == []
+
+
+@pytest.mark.parametrize("hours", [-9, 9])
+def test_it_waits_by_featurebases_clock_however_wrong_the_workers_is(
+    pair: FakePair, plan: RotationPlan, hours: int
+) -> None:
+    """The server's time is not known before its first response."""
+    reads, began = [], pair.now()
+    until = began + timedelta(seconds=300)
+    rotated = RotationOutcome(
+        plan, "already_done", str(pair.halves[B].current.fingerprint), waits_until=until.isoformat()
+    )
+    read = pair.get_webhook
+
+    def now() -> datetime:
+        return pair.now() if reads else pair.now() + timedelta(hours=hours)
+
+    def get_webhook(webhook_id: str) -> Webhook:
+        reads.append(webhook_id)
+        return read(webhook_id)
+
+    pair.get_webhook = get_webhook  # type: ignore[method-assign]
+    activation(pair, plan, rotated=rotated, now=now).run()
+    assert until <= pair.now() < until + timedelta(seconds=60)
+    assert pair.patches == [(B, "active")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 
@@ -13,11 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from featurebase_provider.sandbox.journal import Attempt
+    from featurebase_provider.sandbox.server import SandboxServer
     from featurebase_provider.sandbox.webhooks import Webhook, Webhooks
-    from tests.faults.pair_world import FaultyPair
 
 DELIVERY_SECONDS = 3.0
 """Longer than any attempt of a delivery lasts that is under way."""
+
+
+class JudgedWorld(Protocol):
+    """A Featurebase with a pair of webhooks, and its stores."""
+
+    @property
+    def sandbox(self) -> SandboxServer:
+        """The Featurebase."""
+
+    @property
+    def slots(self) -> tuple[tuple[str | None, str | None], ...]:
+        """What each store holds now: the current and the previous secret."""
+
+    def name_of(self, half: str) -> str:
+        """Names a half in messages."""
 
 
 class PairJudge:
@@ -28,7 +43,7 @@ class PairJudge:
     both secrets would accept is refused, and no event is lost.
     """
 
-    def __init__(self, world: FaultyPair) -> None:
+    def __init__(self, world: JudgedWorld) -> None:
         self._world = world
         self._lock = threading.RLock()
         self._missing: frozenset[tuple[int, str]] = frozenset()
@@ -72,15 +87,15 @@ class PairJudge:
             self._attempts, self._events = len(journal.attempts), len(journal.events)
             self._theirs.clear()
             self.broken.clear()
-            self._missing, self._slots, self._active = self._lacking(), self._held(), len(self._actives())
+            self._missing, self._slots, self._active = self._lacking(), self._world.slots, len(self._actives())
 
     def look(self, *, by_us: bool) -> None:
         """Compare with the last look."""
         with self._lock:
-            missing, slots, active = self._lacking(), self._held(), len(self._actives())
+            missing, slots, active = self._lacking(), self._world.slots, len(self._actives())
             if by_us:
                 self.broken += [
-                    f"store {number} lacks the secret of the active webhook {self._name(half)}"
+                    f"store {number} lacks the secret of the active webhook {self._world.name_of(half)}"
                     for number, half in sorted(missing - self._missing)
                 ]
                 if not active and self._active:
@@ -103,7 +118,7 @@ class PairJudge:
         """
         assert self.broken == [], self.broken
         refused = [
-            f"{self._name(one.webhook_id)}: {one.status_code or one.error}"
+            f"{self._world.name_of(one.webhook_id)}: {one.status_code or one.error}"
             for one in self._tried()
             if one.status_code not in (200, None) and one.fingerprint not in self._theirs
         ]
@@ -133,17 +148,11 @@ class PairJudge:
     def _actives(self) -> list[Webhook]:
         return [webhook for webhook in self._world.sandbox.state.webhooks.all() if webhook.status == "active"]
 
-    def _held(self) -> tuple[tuple[str | None, str | None], ...]:
-        return tuple(place.slots for place in self._world.places)
-
     def _lacking(self) -> frozenset[tuple[int, str]]:
         """Which store lacks the secret of which active half."""
         return frozenset(
             (number, webhook.id)
-            for number, slots in enumerate(self._held())
+            for number, slots in enumerate(self._world.slots)
             for webhook in self._actives()
             if webhook.secret not in slots
         )
-
-    def _name(self, half: str) -> str:
-        return "live" if half == self._world.webhook_id else "standby"
