@@ -15,7 +15,10 @@ FeaturebaseError
 │   └── ApiUnreachable         no answer at all                                  retry
 │       └── CertificateRefused the server's certificate can't be verified        retry
 ├── RotationError              (``rotation.errors``) a rotation failed
+├── EmergencyNotDone           (``rotation.errors``) an emergency run has not done everything
 ├── StoreError                 (``rotation.errors``) a config store failed
+├── UnknownStoreType           (``stores.registry``) no store type has this name
+├── StorePluginBroken          (``stores.registry``) a plug-in's store type can't be used
 └── ConfigError                (``config``) the rotation file is wrong
 
 Facts are kept in ``args``, so that an error survives pickling between processes; the words are made

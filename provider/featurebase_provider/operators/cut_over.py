@@ -13,7 +13,8 @@ from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_records import recall_pair
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverStopped, CutOverUnread
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps
+from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.triggers.cut_over import CutOverTrigger

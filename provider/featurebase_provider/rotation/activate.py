@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
 
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
-
-
-class HalfNotActivated(RotationError):
-    """The refreshed half of a pair must not be set active; deliveries go on as before."""
-
-    retry_helps = False
-
-
-class ActivationUnknown(RotationError):
-    """Featurebase does not show whether the half was set active; a retry looks again."""
 
 
 @dataclass

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.activate import Activation, ActivationUnknown, HalfNotActivated
-from featurebase_provider.rotation.errors import MemoryUnknown, StoresDisagree, StoresUnread, StoreUnreachable
+from featurebase_provider.rotation.activate import Activation
+from featurebase_provider.rotation.errors import (
+    ActivationUnknown,
+    HalfNotActivated,
+    MemoryUnknown,
+    StoresDisagree,
+    StoresUnread,
+    StoreUnreachable,
+)
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fake_pair import PREVIOUS_FOR, FakePair
