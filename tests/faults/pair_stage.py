@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tests.world.in_process_airflow import InProcessAirflow, Run
 
 
+NOT_DONE = ("failed", "upstream_failed")
+"""Task states that an earlier case may have left."""
+
+
 class PairStage:
     """One pair, one Dag, and one run of it that has ended well, for the cases that go on with its later tasks.
 
@@ -62,7 +66,10 @@ class PairStage:
             world.deliver_late()
         self._put_up(call, fault)
         changes_what_follows = fault.effect in ("refused", "lost", "late")
-        return self.airflow.clear(ended, self._from(call.task) if changes_what_follows else [call.task])
+        was_left_failed = any(state in NOT_DONE for state in ended.states.values())
+        return self.airflow.clear(
+            ended, self._from(call.task) if changes_what_follows or was_left_failed else [call.task]
+        )
 
     def _from(self, task: str) -> list[str]:
         return self.order[self.order.index(task) :]
