@@ -25,13 +25,16 @@ ALL_AFTER_PREFLIGHT = (
 )  # fmt: skip
 
 
-def outcome_of_pair(run: Run, world: FaultyPair) -> str:
-    """How a run ended whose fault is over."""
+def outcome_of_pair(run: Run, world: FaultyPair, *, refreshed: bool) -> str:
+    """How a run ended whose fault is over.
+
+    :param refreshed: whether it had refreshed before the case began.
+    """
     if "failed" not in run.states.values():
         return BY_AIRFLOW if run.errors else DONE
-    if not world.has_changed:
+    if not refreshed and not world.has_changed:
         return NOT_STARTED
-    return TAKEN_BACK if not world.has_moved else BY_HAND
+    return BY_HAND if world.has_begun_to_move else TAKEN_BACK
 
 
 def message_of_pair(run: Run, task: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from featurebase_provider.operators import cut_over
+from featurebase_provider.triggers.cut_over import CutOverTrigger
 from tests.faults.pair_calls import FRESH
 from tests.faults.pair_world import FaultyPair
 from tests.faults.store_faults import STORE_TIMEOUT
 
 if TYPE_CHECKING:
-    import pytest
     from airflow.sdk import DAG
 
     from tests.faults.cases import Fault
@@ -64,12 +67,26 @@ class PairStage:
         self._put_back(self._before[call.task])
         if call.when == "poll":
             world.deliver_late()
+            return self._play_poll(ended, call, fault)
         self._put_up(call, fault)
         changes_what_follows = fault.effect in ("refused", "lost", "late")
         was_left_failed = any(state in NOT_DONE for state in ended.states.values())
         return self.airflow.clear(
             ended, self._from(call.task) if changes_what_follows or was_left_failed else [call.task]
         )
+
+    def _play_poll(self, ended: Run, call: PairCall, fault: Fault) -> Run:
+        """Let the call go wrong once the triggerer watches, not the worker."""
+        wait = CutOverTrigger._wait
+
+        async def beginning(trigger: CutOverTrigger, *args: Any) -> str:
+            self._put_up(call, fault)
+            return await wait(trigger, *args)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cut_over, "WATCHES_FIRST", 0.0)
+            patch.setattr(CutOverTrigger, "_wait", beginning)
+            return self.airflow.clear(ended, self._from(call.task))
 
     def _from(self, task: str) -> list[str]:
         return self.order[self.order.index(task) :]

@@ -216,9 +216,10 @@ class FaultyPair(PairWorld):
         return committed or [place.version for place in self.places] != self._slots
 
     @property
-    def has_moved(self) -> bool:
-        """Whether the deliveries have begun to move."""
-        return self.statuses != ["active", "paused"]
+    def has_begun_to_move(self) -> bool:
+        """Whether the deliveries have begun to move, or were about to."""
+        is_recorded = any(name.endswith("__activated") for name in self.records())
+        return is_recorded or self.statuses != ["active", "paused"]
 
     def stop_events(self) -> None:
         """Let no more events happen, and wait for the end of every attempt to deliver one."""

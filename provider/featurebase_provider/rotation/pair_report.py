@@ -102,10 +102,13 @@ class PairFacts:
                 fix,
                 None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
             )
-        as_before = "No delivery was refused:" if self.activated_at is None else "The deliveries did not move:"
+        if self.activated_at is None:
+            as_before, kept = "No delivery was refused:", self.taken_back
+        else:
+            as_before, kept = "The deliveries did not move:", "The stores keep both secrets, which is harmless"
         return _joined(
             f"{as_before} webhook {stays} delivers as before.",
-            None if self.taken_back is None else f"{self.taken_back}.",
+            None if kept is None else f"{kept}.",
             lacking if self.taken_back is None else None,
             fix,
         )

@@ -31,6 +31,7 @@ def facts(a: str | None = "active", b: str | None = "paused", **changes: Any) ->
         (facts(None, None), "distribution_failed", "not known which webhook delivers", "delivers as before"),
         (facts(), "distribution_failed", f"No delivery was refused: webhook {A} delivers as before", "Both"),
         (facts(activated_at="T"), "distribution_failed", f"did not move: webhook {A} delivers", "was refused"),
+        (facts(activated_at="T"), "distribution_failed", "The stores keep both secrets", "alone"),
         (facts("paused", "active", keeps_until="T"), "distribution_failed", "Until T mode=revert goes back", "refused"),
         (facts(taken_back="The stores hold one secret"), "distribution_failed", "The stores hold one secret.", "vault"),
         (facts(), "distribution_failed", "Not known to hold both secrets: vault", "Nothing"),
