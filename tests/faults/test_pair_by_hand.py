@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from featurebase_provider.rotation.errors import HALF_DELETED
 from tests.faults.pair_runs import check_drained, check_no_secret
 from tests.faults.table import IS_FULL
 
@@ -33,6 +35,10 @@ def test_a_person_changes_a_half(pair_stage: PairStage, gap: str, act: str, half
     world.judge.check()
     check_no_secret(run, world)
     assert run.states["report"] == "success", run.errors
+    if act == "delete":
+        told = json.dumps([run.errors, run.report], default=str)
+        assert "remove it from the rotation file" not in told, "the other webhook of the pair still has secrets"
+        assert run.state == "success" or HALF_DELETED in told
     if "active" not in left:
         assert "active" not in world.statuses, "what a person paused was set active"
         assert run.state == "failed"

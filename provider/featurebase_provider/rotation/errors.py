@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+HALF_DELETED = (
+    "name the other webhook of the pair as webhook_id in the rotation file, in place of strategy, webhook_ids and "
+    "overlap; featurebase pair-webhook can then make a new second one"
+)
+"""What to do if a half was deleted: the end of a sentence."""
+
+
 class RotationError(FeaturebaseError):
     """A rotation could not continue.
 

@@ -18,6 +18,11 @@ class PairDeliveryHealthSensor(WebhookDeliveryHealthSensor):
     that half's secret in either slot: a receiver of a pair accepts both.
     """
 
+    @property
+    def is_of_pair(self) -> bool:
+        """Always."""
+        return True
+
     def is_held(self, webhook: Webhook, held: StoredValue) -> bool:
         """Whether a store holds the half's secret in either slot."""
         return webhook.secret in (held.current, held.previous)
