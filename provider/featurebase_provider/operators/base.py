@@ -208,9 +208,14 @@ class FeaturebaseOperator(BaseOperator):
         return recall(
             memory,
             plan_keys=[self.plan_key(context), *plan_keys],
+            plans_in=self.pair_memory(context, memory.host),
             events=lambda: events_of(report_asset(name), plan_asset(name)),
             tolerate=None if strict else self.warn_unknown,
         )
+
+    def pair_memory(self, context: Context, host: str) -> WebhookMemory | None:
+        """The records of the pair, which hold its plans; None for a single webhook."""
+        return None
 
     def warn_unknown(self, problem: MemoryUnknown) -> None:
         """Log that a record of earlier runs can't be read, if the task continues without it."""

@@ -8,7 +8,7 @@ from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.moves import keep_move, pair_id
+from featurebase_provider.rotation.moves import keep_move
 from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.rotation.pair_rotate import drained_by, rotate_pair
 
@@ -63,7 +63,7 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
 
     def plan_memory(self, context: Context, plan: RotationPlan) -> WebhookMemory:
         """The pair's records, which hold the plan."""
-        return memory_of(context, plan.host, pair_id(self.webhook_ids))
+        return self.pair_memory(context, plan.host)
 
     def records(self, context: Context, plan: RotationPlan, memory: WebhookMemory) -> WebhookMemory:
         """The records of the half that is refreshed."""

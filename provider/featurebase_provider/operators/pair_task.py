@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.rotation.moves import pair_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.pair_records import PairRecords
 
 
@@ -32,6 +35,10 @@ class PairTask(FeaturebaseOperator):
     def is_of_pair(self) -> bool:
         """Always."""
         return True
+
+    def pair_memory(self, context: Context, host: str) -> WebhookMemory:
+        """The records of the pair: its plans, and the steps of its cut-overs."""
+        return memory_of(context, host, pair_id(self.webhook_ids))
 
     def pair_records(self, context: Context, host: str, *, strict: bool = False) -> PairRecords:
         """What was recorded about the pair; see :func:`~featurebase_provider.operators.pair_records.recall_pair`."""

@@ -12,6 +12,7 @@ from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
+from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,6 +103,7 @@ class Activation:
         if webhook is None or webhook.status not in (ACTIVE, PAUSED):
             state = "no longer exists" if webhook is None else f"is {webhook.status!r}"
             raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
+        self._check_old(pair, webhook)
         if lacking:
             raise StoresDisagree(
                 webhook.id,
@@ -116,6 +118,19 @@ class Activation:
         self._check_proven(webhook)
         self._probe_both(pair)
         return webhook
+
+    def _check_old(self, pair: Pair, webhook: Webhook) -> None:
+        """Deliveries that a person has stopped since the plan must not go on through the other half."""
+        was_live = pair_of(self.rotated.plan).was_live
+        old = pair.get(was_live)
+        if webhook.status != ACTIVE and (old is None or old.status != ACTIVE):
+            state = "no longer exists" if old is None else f"is {old.status!r}"
+            raise HalfNotActivated(
+                webhook.id,
+                f"webhook {was_live}, which delivered when this run was planned, {state}: a person or Featurebase did "
+                f"that, so {webhook.id} was not set active, and nothing is delivered. Find out why. Then set one of "
+                "them active in Featurebase: the stores hold both secrets",
+            )
 
     def _check_proven(self, webhook: Webhook) -> None:
         if webhook.fingerprint != self.proven:
