@@ -14,6 +14,8 @@ from tests.faults.pair_world import FaultyPair
 from tests.faults.store_faults import STORE_TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import DAG
 
     from tests.faults.cases import Fault
@@ -54,17 +56,22 @@ class PairStage:
         """A whole run in another mode; of a Dag of its own, since a run in this process leaves its mode in the Dag."""
         return self.airflow.start(self.world.load(stores=self._stores), {"mode": mode})
 
-    def play(self, call: PairCall, fault: Fault) -> Run:
-        """A Dag run in which the call goes wrong: before the refresh in every try, later on once."""
+    def play(self, call: PairCall, fault: Fault, switches: Mapping[str, Any] | None = None) -> Run:
+        """A Dag run in which the call goes wrong: before the refresh in every try, later on once.
+
+        :param switches: what Featurebase's documentation leaves open, where it isn't as usual.
+        """
         world = self.world
         if call.task in FRESH:
             self.begin()
             run = self.airflow.start(self.dag, pause_after="preflight") if call.task == "rotate" else None
             world.begin_case()
+            world.behave(**switches or {})
             self._put_up(call, fault)
             return self.airflow.go_on(run) if run is not None else self.airflow.start(self.dag)
         ended = self._ended or self._end()
         self._put_back(self._before[call.task])
+        world.behave(**switches or {})
         if call.when == "poll":
             world.deliver_late()
             return self._play_poll(ended, call, fault)
