@@ -117,7 +117,7 @@ ALLOWED: dict[When, dict[str, tuple[str, ...]]] = {
     "held": {"refused": (TAKEN_BACK,), "passing": (BY_AIRFLOW,), "stale": (DONE,)},
     "activate": {"refused": (BY_HAND,), "passing": (BY_AIRFLOW,), "lost": (DONE,), "late": (BY_AIRFLOW,)},
     "moved": {
-        "refused": (BY_HAND, DONE),
+        "refused": (BY_HAND, DONE, BY_AIRFLOW),  # a webhook that one read doesn't find is looked for again
         "passing": (BY_AIRFLOW,),
         "stale": (DONE, BY_AIRFLOW),
         "lost": (DONE,),

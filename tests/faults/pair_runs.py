@@ -97,7 +97,7 @@ def check_no_secret(run: Run, world: FaultyPair) -> None:
 
 STATE = (
     r"[Nn]othing was (changed|refreshed)|was not refreshed|[Nn]o delivery was refused|[Nn]othing is refused|"
-    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep)|was not changed|nothing was written|"
+    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep|were updated)|was not changed|nothing was written|"
     r"most likely nothing was refreshed|may still have taken effect|was not written|was not set active|can't be undone"
 )
 
