@@ -97,8 +97,9 @@ def check_no_secret(run: Run, world: FaultyPair) -> None:
 
 STATE = (
     r"[Nn]othing was (changed|refreshed)|was not refreshed|[Nn]o delivery was refused|[Nn]othing is refused|"
-    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep|were updated)|"
-    r"was not changed|nothing was written|most likely nothing was refreshed|may still have taken effect|was not written|was not set active|can't be undone"
+    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep|were updated)|was not changed|"
+    r"nothing was written|most likely nothing was refreshed|may still have taken effect|was not written|"
+    r"was not set active|can't be undone"
 )
 
 
