@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "provider"))
@@ -33,3 +34,15 @@ autoclass_content = "both"
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_show_sphinx = False
+
+
+def show_tree(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Show the tree of errors that begins a module as it is written."""
+    if any("├──" in line for line in lines):
+        first = next(number for number, line in enumerate(lines) if "├──" in line) - 1
+        lines[first:] = ["::", "", *(f"    {line}" for line in lines[first:])]
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", show_tree)

@@ -25,13 +25,16 @@ ALL_AFTER_PREFLIGHT = (
 )  # fmt: skip
 
 
-def outcome_of_pair(run: Run, world: FaultyPair) -> str:
-    """How a run ended whose fault is over."""
+def outcome_of_pair(run: Run, world: FaultyPair, *, refreshed: bool) -> str:
+    """How a run ended whose fault is over.
+
+    :param refreshed: whether it had refreshed before the case began.
+    """
     if "failed" not in run.states.values():
         return BY_AIRFLOW if run.errors else DONE
-    if not world.has_changed:
+    if not refreshed and not world.has_changed:
         return NOT_STARTED
-    return TAKEN_BACK if not world.has_moved else BY_HAND
+    return BY_HAND if world.has_begun_to_move else TAKEN_BACK
 
 
 def message_of_pair(run: Run, task: str) -> str:
@@ -94,8 +97,9 @@ def check_no_secret(run: Run, world: FaultyPair) -> None:
 
 STATE = (
     r"[Nn]othing was (changed|refreshed)|was not refreshed|[Nn]o delivery was refused|[Nn]othing is refused|"
-    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep)|was not changed|nothing was written|"
-    r"most likely nothing was refreshed|may still have taken effect|was not written|was not set active|can't be undone"
+    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep|were updated)|was not changed|"
+    r"nothing was written|most likely nothing was refreshed|may still have taken effect|was not written|"
+    r"was not set active|can't be undone"
 )
 
 

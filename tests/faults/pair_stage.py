@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from featurebase_provider.operators import cut_over
+from featurebase_provider.triggers.cut_over import CutOverTrigger
 from tests.faults.pair_calls import FRESH
 from tests.faults.pair_world import FaultyPair
 from tests.faults.store_faults import STORE_TIMEOUT
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Mapping
+
     from airflow.sdk import DAG
 
     from tests.faults.cases import Fault
     from tests.faults.pair_calls import PairCall
     from tests.faults.pair_world import State
     from tests.world.in_process_airflow import InProcessAirflow, Run
+
+
+NOT_DONE = ("failed", "upstream_failed")
+"""Task states that an earlier case may have left."""
 
 
 class PairStage:
@@ -47,22 +56,44 @@ class PairStage:
         """A whole run in another mode; of a Dag of its own, since a run in this process leaves its mode in the Dag."""
         return self.airflow.start(self.world.load(stores=self._stores), {"mode": mode})
 
-    def play(self, call: PairCall, fault: Fault) -> Run:
-        """A Dag run in which the call goes wrong: before the refresh in every try, later on once."""
+    def play(self, call: PairCall, fault: Fault, switches: Mapping[str, Any] | None = None) -> Run:
+        """A Dag run in which the call goes wrong: before the refresh in every try, later on once.
+
+        :param switches: what Featurebase's documentation leaves open, where it isn't as usual.
+        """
         world = self.world
         if call.task in FRESH:
             self.begin()
             run = self.airflow.start(self.dag, pause_after="preflight") if call.task == "rotate" else None
             world.begin_case()
+            world.behave(**switches or {})
             self._put_up(call, fault)
             return self.airflow.go_on(run) if run is not None else self.airflow.start(self.dag)
         ended = self._ended or self._end()
         self._put_back(self._before[call.task])
+        world.behave(**switches or {})
         if call.when == "poll":
             world.deliver_late()
+            return self._play_poll(ended, call, fault)
         self._put_up(call, fault)
         changes_what_follows = fault.effect in ("refused", "lost", "late")
-        return self.airflow.clear(ended, self._from(call.task) if changes_what_follows else [call.task])
+        was_left_failed = any(state in NOT_DONE for state in ended.states.values())
+        return self.airflow.clear(
+            ended, self._from(call.task) if changes_what_follows or was_left_failed else [call.task]
+        )
+
+    def _play_poll(self, ended: Run, call: PairCall, fault: Fault) -> Run:
+        """Let the call go wrong once the triggerer watches, not the worker."""
+        wait = CutOverTrigger._wait
+
+        async def beginning(trigger: CutOverTrigger, *args: Any) -> str:
+            self._put_up(call, fault)
+            return await wait(trigger, *args)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cut_over, "WATCHES_FIRST", 0.0)
+            patch.setattr(CutOverTrigger, "_wait", beginning)
+            return self.airflow.clear(ended, self._from(call.task))
 
     def _from(self, task: str) -> list[str]:
         return self.order[self.order.index(task) :]

@@ -225,9 +225,10 @@ class FaultyPair(PairWorld):
         return committed or [place.version for place in self.places] != self._slots
 
     @property
-    def has_moved(self) -> bool:
-        """Whether the deliveries have begun to move."""
-        return self.statuses != ["active", "paused"]
+    def has_begun_to_move(self) -> bool:
+        """Whether the deliveries have begun to move, or were about to."""
+        is_recorded = any(name.endswith("__activated") for name in self.records())
+        return is_recorded or self.statuses != ["active", "paused"]
 
     def stop_events(self) -> None:
         """Let no more events happen, and wait for the end of every attempt to deliver one."""
@@ -241,6 +242,35 @@ class FaultyPair(PairWorld):
         """Let events happen from now on."""
         self.control("DELETE", "/events")
         self.control("POST", "/events", topic=TOPIC, count=100_000, per_second=PER_SECOND)
+
+    def receiver_fails(self, deliveries: int = 3) -> set[str]:
+        """Have the receiver refuse deliveries for a moment; give the ids of these events."""
+        attempts, begin = self.sandbox.state.journal.attempts, len(self.sandbox.state.journal.attempts)
+        good = self.secret_file.read_text()
+        self.secret_file.write_text(f"{KEY}=of another service\n")
+        give_up = time.monotonic() + 30
+        while len(failed := {one.event_id for one in attempts[begin:] if one.status_code == 401}) < deliveries:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        self.secret_file.write_text(good)
+        return failed
+
+    def wait_for_success(self) -> None:
+        """Until the webhook that delivers has delivered something now."""
+        attempts, begin = self.sandbox.state.journal.attempts, len(self.sandbox.state.journal.attempts)
+        give_up = time.monotonic() + 30
+        while not any(one.status_code == 200 for one in attempts[begin:]):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+    def undelivered(self, ids: set[str]) -> set[str]:
+        """Those of these events that are not delivered, after a moment for attempts that are under way."""
+        give_up = time.monotonic() + 3
+        while True:
+            left = ids - {one.id for one in self.sandbox.state.journal.events if one.delivered}
+            if not left or time.monotonic() > give_up:
+                return left
+            time.sleep(0.05)
 
     def deliver_late(self) -> None:
         """Let the half that was set active have delivered nothing yet: events take a while from now on."""

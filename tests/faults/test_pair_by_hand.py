@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from featurebase_provider.rotation.errors import HALF_DELETED
 from tests.faults.pair_runs import check_drained, check_no_secret
 from tests.faults.table import IS_FULL
 
@@ -33,6 +35,10 @@ def test_a_person_changes_a_half(pair_stage: PairStage, gap: str, act: str, half
     world.judge.check()
     check_no_secret(run, world)
     assert run.states["report"] == "success", run.errors
+    if act == "delete":
+        told = json.dumps([run.errors, run.report], default=str)
+        assert "remove it from the rotation file" not in told, "the other webhook of the pair still has secrets"
+        assert run.state == "success" or HALF_DELETED in told
     if "active" not in left:
         assert "active" not in world.statuses, "what a person paused was set active"
         assert run.state == "failed"
@@ -67,48 +73,3 @@ def test_revert_works_at_any_point(pair_stage: PairStage, gap: str) -> None:
     world.judge.check()
     check_no_secret(back, world)
     check_drained(pair_stage)
-
-
-SWITCHES = {
-    "event_ids": {"event_ids": "shared"},
-    "delivery_lag": {"delivery_lag": 2.0},
-    "matched": {"delivery_lag": 2.0, "matched": "delivery"},
-    "config_cache": {"config_cache": 4.0},
-    "pausing": {"pausing": "keeps", "delivery_lag": 2.0},
-    "same_url": {"same_url": "refused"},
-    "stays": {"updated_at": "stays", "timestamps": "seconds"},
-    "stale": {"stale_share": 0.3, "seed": 3},
-}
-
-
-@pytest.mark.parametrize("switch", SWITCHES if IS_FULL else ["matched", "config_cache"])
-def test_what_featurebase_does_not_document(pair_stage: PairStage, switch: str) -> None:
-    """A run and the way back, whichever way Featurebase works: nothing refused, nothing lost."""
-    world = pair_stage.begin()
-    world.behave(**SWITCHES[switch])
-    try:
-        run = pair_stage.airflow.start(pair_stage.dag)
-        assert run.state == "success", run.errors
-        assert world.statuses == ["paused", "active"]
-        world.judge.check()
-        back = pair_stage.run("revert")
-        assert back.state == "success", back.errors
-        assert world.statuses == ["active", "paused"]
-        world.judge.check()
-    finally:
-        world.behave_as_usual()
-
-
-def test_a_paused_webhook_that_can_not_be_refreshed(pair_stage: PairStage) -> None:
-    """Then there is no overlap: the run ends before anything changed, and says so."""
-    world = pair_stage.begin()
-    world.behave(refresh_paused="refused")
-    try:
-        run = pair_stage.airflow.start(pair_stage.dag)
-    finally:
-        world.behave_as_usual()
-    assert run.state == "failed"
-    assert not world.has_changed
-    assert run.report["outcome"] == "nothing_changed"
-    assert "400" in run.error("rotate")
-    world.judge.check()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.cases import BY_AIRFLOW, BY_HAND, DONE, NOT_STARTED, Fault
-from tests.faults.pair_calls import CALLS, TAKEN_BACK, PairCall, allowed, faults_of
+from tests.faults.pair_calls import CALLS, FRESH, TAKEN_BACK, PairCall, allowed, faults_of
 from tests.faults.pair_runs import (
     bring_home,
     check_home,
@@ -49,7 +49,7 @@ def test_pair_call(pair_stage: PairStage, call: PairCall, fault: Fault) -> None:
     """The rules of a pair hold, the message says what to do, and that brings the run home."""
     world = pair_stage.world
     run = pair_stage.play(call, fault)
-    outcome, text = outcome_of_pair(run, world), message_of_pair(run, call.task)
+    outcome, text = outcome_of_pair(run, world, refreshed=call.task not in FRESH), message_of_pair(run, call.task)
     assert world.control("GET", "/faults") == [], "the call never came"
     world.judge.check()
     if outcome == NOT_STARTED:

@@ -47,7 +47,8 @@ def test_pair_store_or_memory(pair_stage: PairStage, fault: PairStoreFault | Mem
         for thread in late_writers(world.place):
             thread.join(30)
     assert asked is None or asked, "no record was asked for"
-    outcome, text = outcome_of_pair(run, world), message_of_pair(run, str(fault.task))
+    outcome = outcome_of_pair(run, world, refreshed=fault.pause_after not in (None, "preflight"))
+    text = message_of_pair(run, str(fault.task))
     row = Row(fault.section, fault.words, outcome, normalised_pair(text, world))
     if isinstance(fault, PairStoreFault):
         with world.by_hand():

@@ -11,8 +11,7 @@ from hypothesis.strategies import booleans, integers, just, none, one_of, permut
 from featurebase_provider.featurebase.errors import PermissionDenied, RateLimited
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.cut_over_steps import CutOverStopped
-from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.errors import CutOverStopped, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.store import StoreMark
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_half import other_status

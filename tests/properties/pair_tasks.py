@@ -13,8 +13,9 @@ from featurebase_provider.rotation.all_stores import StoreOutcome, rule_for
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverUnread
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps
 from featurebase_provider.rotation.errors import (
+    CutOverUnread,
     MemoryUnknown,
     PlanUnreadable,
     ProbeFailed,

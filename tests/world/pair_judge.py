@@ -101,6 +101,8 @@ class PairJudge:
                 if not active and self._active:
                     self.broken.append("no webhook is active any more")
                 self.broken += self._strange(slots)
+            else:
+                self._theirs |= {fingerprint_of(self._world.secret_of(half)) for _, half in missing - self._missing}
             self._missing, self._slots, self._active = missing, slots, active
 
     def _strange(self, slots: tuple[tuple[str | None, str | None], ...]) -> list[str]:

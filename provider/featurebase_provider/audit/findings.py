@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from featurebase_provider.rotation.errors import HALF_DELETED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,7 +64,8 @@ ADVICE: Mapping[str, str] = {
     "connection_unusable": "Fix the Airflow connection, or featurebase_conn_id in the rotation file.",
     "key_refused": "Put an API key of the right workspace into the connection's password field.",
     "featurebase_unreachable": "This connection's webhooks could not be checked. Trigger the audit again later.",
-    "webhook_missing": "Create the webhook again, or fix or remove its entry in the rotation file.",
+    "webhook_missing": "Correct its entry in the rotation file. If it was deleted, remove the entry; if it was one "
+    f"of a pair, {HALF_DELETED}.",
     "webhook_twice": "Two Dags rotate one secret and undo each other's stores: keep one entry in the rotation file.",
     "webhook_unconfigured": "Add it to the rotation file, delete it in Featurebase, or ignore this kind if another "
     "product uses the webhook.",

@@ -90,6 +90,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import plan_key, recall
+    from featurebase_provider.rotation.moves import pair_id
 
     notes: list[str] = []
 
@@ -104,8 +105,9 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
 
     def history_of(config: WebhookConfig, host: str, webhook_id: str) -> History:
         memory, keys = memory_of(None, host, webhook_id), [plan_key(config.dag_id, PREFLIGHT)]
+        pair = memory_of(None, host, pair_id(config.webhook_ids)) if config.webhook_ids else None
         try:
-            return recall(memory, plan_keys=keys, events=lambda: events(config.name))
+            return recall(memory, plan_keys=keys, plans_in=pair, events=lambda: events(config.name))
         except MemorySpoilt:
             raise
         except MemoryUnknown as exc:

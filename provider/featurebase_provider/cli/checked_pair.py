@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.featurebase.text import one_line
+from featurebase_provider.rotation.errors import HALF_DELETED
 from featurebase_provider.rotation.pair import differences
 from featurebase_provider.rotation.two_secrets import PairFingerprints
 
@@ -76,8 +77,8 @@ def _problems(pair: Pair) -> Iterator[str]:
     for half_id in pair.ids:
         if pair.get(half_id) is None:
             yield (
-                f"webhook {half_id} of the pair does not exist in Featurebase, so no rotation of the pair starts. Make "
-                "it again, or correct webhook_ids"
+                f"webhook {half_id} of the pair does not exist in Featurebase, so no rotation of the pair starts. "
+                f"Correct webhook_ids; or if it was deleted, {HALF_DELETED}"
             )
     shown = ", ".join(f"{half.id} is {one_line(half.status, 20)!r}" for half in pair.webhooks)
     if pair.webhooks and not pair.active:

@@ -15,7 +15,10 @@ FeaturebaseError
 │   └── ApiUnreachable         no answer at all                                  retry
 │       └── CertificateRefused the server's certificate can't be verified        retry
 ├── RotationError              (``rotation.errors``) a rotation failed
+├── EmergencyNotDone           (``rotation.errors``) an emergency run has not done everything
 ├── StoreError                 (``rotation.errors``) a config store failed
+├── UnknownStoreType           (``stores.registry``) no store type has this name
+├── StorePluginBroken          (``stores.registry``) a plug-in's store type can't be used
 └── ConfigError                (``config``) the rotation file is wrong
 
 Facts are kept in ``args``, so that an error survives pickling between processes; the words are made
@@ -86,7 +89,7 @@ class ApiError(FeaturebaseError):
     :param retry_after: seconds to wait before another try, where the response said so.
     """
 
-    _to_do: ClassVar[str] = ""
+    _to_do: str = ""
     _refused: ClassVar[bool] = True
     """Whether an error of this kind means that Featurebase did not carry out the call."""
 
@@ -169,6 +172,13 @@ class WebhookNotFound(InvalidRequest):
         "check the webhook's id, and that the API key belongs to its workspace. If the webhook was deleted, remove it "
         "from the rotation file"
     )
+
+    def advise_if_deleted(self, what: str) -> None:
+        """Say what to do if the webhook was deleted, where that is not to remove it from the rotation file.
+
+        :param what: the end of a sentence.
+        """
+        self._to_do = f"{WebhookNotFound._to_do.rpartition(', ')[0]}, {what}"
 
 
 class AuthenticationFailed(ApiError):

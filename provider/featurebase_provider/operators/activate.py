@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.activate import Activation
 from featurebase_provider.rotation.clock import Clock
@@ -27,18 +25,16 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 15.0
 
 
-class ActivateStandbyOperator(FeaturebaseOperator):
+class ActivateStandbyOperator(PairTask):
     """Set the half of a pair active to which the deliveries move. From then on each event is delivered twice.
 
     Directly before that it reads every store, sends one probe for each half, and records the moment. It does nothing in
     a run that moves no deliveries. It is safe to run again.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :param stores: the stores, which must hold both secrets.
     :param rotate_task_id: the rotate task of the same Dag run.
     :param probe_task_id: its probe task.
     :param probe_options: further arguments of :class:`~featurebase_provider.rotation.probe.Probe`.
-    :param previous_for: how long stores keep the secret of the half that is not live.
     :returns: ``webhook_id``, ``moves`` (whether the run moves deliveries) and ``at`` (server time, ISO 8601).
     :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe.
     :raises StoresDisagree: a store does not hold both secrets.
@@ -51,21 +47,17 @@ class ActivateStandbyOperator(FeaturebaseOperator):
     def __init__(
         self,
         *,
-        webhook_ids: tuple[str, str],
         stores: Sequence[Store | Mapping[str, Any]],
         rotate_task_id: str,
         probe_task_id: str,
         probe_options: Mapping[str, Any] | None = None,
-        previous_for: timedelta = timedelta(hours=8),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
         self.stores = stores
         self.rotate_task_id = rotate_task_id
         self.probe_task_id = probe_task_id
         self.probe_options = probe_options
-        self.previous_for = previous_for
 
     def state_if_it_fails(self, context: Context) -> str:
         """Both secrets are valid and in the stores, whichever half delivers."""
@@ -80,7 +72,7 @@ class ActivateStandbyOperator(FeaturebaseOperator):
             self.log.info("This run moves no deliveries; there is nothing to do")
             return {**result, "moves": False}
         with self.hook.get_conn() as client:
-            records = recall_pair(self, context, plan.host, self.webhook_ids, strict=True)
+            records = self.pair_records(context, plan.host, strict=True)
             proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
             at = Activation(
                 client,

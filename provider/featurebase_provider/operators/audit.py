@@ -78,6 +78,7 @@ class AuditWebhooksOperator(BaseOperator):
                 history_of=lambda subject, host, webhook_id: recall(
                     memory_of(context, host, webhook_id),
                     plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
+                    plans_in=memory_of(context, host, pair_id(subject.webhook_ids)) if subject.webhook_ids else None,
                     events=lambda: events_of(report_asset(subject.name), plan_asset(subject.name)),
                 ),
                 moves_of=lambda host, ids: Moves.read(memory_of(context, host, pair_id(ids))),

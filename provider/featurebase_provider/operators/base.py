@@ -17,14 +17,14 @@ from featurebase_provider.airflow_compat import (
     task_rows,
     time_milliseconds,
 )
-from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError
+from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
 from featurebase_provider.operators.assets import plan_asset, report_asset
 from featurebase_provider.operators.context import STARTED, pulled, result_of, this_run
 from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
 from featurebase_provider.operators.memory import events_of
-from featurebase_provider.rotation.errors import MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
+from featurebase_provider.rotation.errors import HALF_DELETED, MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -41,17 +41,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def task_errors(state: str = "") -> Iterator[None]:
+def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None]:
     """Fail the task without retries if a retry can't help; let Airflow retry every other error.
 
     :param state: what state things are in if a call to Featurebase has no effect, or a store or a record fails;
         default: nothing was changed.
+    :param if_deleted: what to do if the webhook was deleted; default: to remove it from the rotation file.
     """
     try:
         yield
     except FeaturebaseError as exc:
         if state and isinstance(exc, ApiError | MemoryUnknown | StoreError):
             exc.state = state
+        if if_deleted is not None and isinstance(exc, WebhookNotFound):
+            exc.advise_if_deleted(if_deleted)
         if exc.retry_helps:
             raise
         raise AirflowFailException(str(exc)) from exc
@@ -102,13 +105,21 @@ class FeaturebaseOperator(BaseOperator):
                 raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
             return self.run(context)
 
+    @property
+    def is_of_pair(self) -> bool:
+        """Whether the task is about a pair of webhooks."""
+        return False
+
     @contextmanager
     def ending(self, context: Context) -> Iterator[None]:
         """Record how the task ends for the report and for Airflow's stats, and convert errors for Airflow."""
         self.learn_webhook(context)
         result = "failed"
         try:
-            with leaving_word(context, self.found_json), task_errors(self.state_if_it_fails(context)):
+            with (
+                leaving_word(context, self.found_json),
+                task_errors(self.state_if_it_fails(context), HALF_DELETED if self.is_of_pair else None),
+            ):
                 yield
             result = "done"
         except AirflowSkipException:
@@ -197,9 +208,14 @@ class FeaturebaseOperator(BaseOperator):
         return recall(
             memory,
             plan_keys=[self.plan_key(context), *plan_keys],
+            plans_in=self.pair_memory(context, memory.host),
             events=lambda: events_of(report_asset(name), plan_asset(name)),
             tolerate=None if strict else self.warn_unknown,
         )
+
+    def pair_memory(self, context: Context, host: str) -> WebhookMemory | None:
+        """The records of the pair, which hold its plans; None for a single webhook."""
+        return None
 
     def warn_unknown(self, problem: MemoryUnknown) -> None:
         """Log that a record of earlier runs can't be read, if the task continues without it."""

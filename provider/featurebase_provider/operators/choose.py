@@ -10,8 +10,7 @@ from featurebase_provider.config.fields import ALL_WEBHOOKS
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import task_errors
 from featurebase_provider.operators.context import check_conf
-from featurebase_provider.rotation.emergency_summary import EmergencyNotDone
-from featurebase_provider.rotation.errors import PlanRefused
+from featurebase_provider.rotation.errors import EmergencyNotDone, PlanRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverStopped, CutOverUnread
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps
+from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.triggers.cut_over import CutOverTrigger
@@ -37,7 +37,7 @@ UNWATCHED = "unwatched"
 """The event of a triggerer that could not start to watch."""
 
 
-class CutOverOperator(FeaturebaseOperator):
+class CutOverOperator(PairTask):
     """Wait for the new half's first accepted delivery, then pause the old half.
 
     It watches on the worker for its first seconds (:data:`WATCHES_FIRST`), then from the triggerer.
@@ -47,13 +47,11 @@ class CutOverOperator(FeaturebaseOperator):
     probed. If the new half fails, it is paused instead, and the old one never stopped. A half that a person or
     Featurebase paused is never set active. It is safe to run again at any time.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :param stores: the stores, which are updated first if the old half's secret was changed meanwhile.
     :param rotate_task_id: the rotate task of the same Dag run.
     :param probe_task_id: its probe task, which knows the secrets that were proven.
     :param first_delivery: how long to wait for the new half's first accepted delivery.
     :param pending: how long to wait for retries of failed deliveries of the old half.
-    :param previous_for: how long stores keep the secret of the half that is not live.
     :param poll_interval: seconds between two reads of Featurebase, at most; the first ones follow sooner.
     :param deferrable: False polls on the worker.
     :returns: ``moved``, ``detail``, ``activated_at`` and ``paused_at`` (server time, ISO 8601), ``polls``, and
@@ -67,25 +65,21 @@ class CutOverOperator(FeaturebaseOperator):
     def __init__(
         self,
         *,
-        webhook_ids: tuple[str, str],
         stores: Sequence[Store | Mapping[str, Any]],
         rotate_task_id: str,
         probe_task_id: str,
         first_delivery: timedelta = timedelta(minutes=5),
         pending: timedelta = timedelta(hours=1),
-        previous_for: timedelta = timedelta(hours=8),
         poll_interval: float = 15.0,
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
         self.stores = stores
         self.rotate_task_id = rotate_task_id
         self.probe_task_id = probe_task_id
         self.first_delivery = first_delivery
         self.pending = pending
-        self.previous_for = previous_for
         self.poll_interval = poll_interval
         self.deferrable = deferrable
 
@@ -117,7 +111,7 @@ class CutOverOperator(FeaturebaseOperator):
             self.log.info("This run moves no deliveries; there is nothing to do")
             return {"moved": False, "detail": "this run moves no deliveries"}
         with self.hook.get_conn() as client:
-            records = recall_pair(self, context, plan.host, self.webhook_ids)
+            records = self.pair_records(context, plan.host)
             watch = self._watch(context, client, plan, records, watched)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
             steps = CutOverSteps(

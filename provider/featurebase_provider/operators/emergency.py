@@ -58,6 +58,12 @@ class EmergencyTask(FeaturebaseOperator):
         self.webhooks = webhooks
         self.wrong = wrong or {}
 
+    @property
+    def is_of_pair(self) -> bool:
+        """Whether the branch's entry names a pair."""
+        config = self.webhooks.get(self.display_name)
+        return config is not None and config.webhook_ids is not None
+
     def chosen(self) -> WebhookConfig:
         """The branch's webhook. After this call the task uses that webhook's connection.
 

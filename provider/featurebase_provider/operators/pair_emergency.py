@@ -208,10 +208,12 @@ def facts_after(
     was_live = baseline.was_live if baseline is not None else plan.webhook_id
     problems: Mapping[str, str] = (pulled(context, rotate_task_id) or {}).get("problems") or {}
     statuses: dict[str, str] = {}
+    gone: tuple[str, ...] = ()
     try:
         with task.hook.get_conn() as client:
-            pair = HalvesRead.of(client, ids_of(config)).pair
-            statuses = {webhook.id: one_line(webhook.status, 20) for webhook in pair.webhooks}
+            read = HalvesRead.of(client, ids_of(config))
+            statuses = {webhook.id: one_line(webhook.status, 20) for webhook in read.pair.webhooks}
+            gone = tuple(half for half, problem in read.problems.items() if isinstance(problem, WebhookNotFound))
     except FeaturebaseError as exc:
         task.log.warning("The pair could not be read for the report: %s", exc)
     return PairFacts(
@@ -219,6 +221,7 @@ def facts_after(
         moves_to=was_live,
         mode=plan.mode,
         statuses=statuses,
+        gone=gone,
         still_valid={half: problem for half, problem in problems.items() if problem != GONE},
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import check_conf, this_run, timing_of
 from featurebase_provider.operators.one_entry import check_only_entry
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.current import secret_of
@@ -33,21 +33,19 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.plan import RotationPlan
 
 
-class PreflightPairOperator(PreflightRotationOperator):
+class PreflightPairOperator(PairTask, PreflightRotationOperator):
     """Read both webhooks of a pair, check that every store can be written, probe the receiver, and record the plan.
 
     It changes neither a webhook nor a store. See
     :class:`~featurebase_provider.operators.preflight.PreflightRotationOperator` for the plan and its repetition.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :raises AirflowSkipException: a scheduled run is too late, the secret is too young, the half that was paused last
         may still have retries under way, or the run is a backfill.
     :raises AirflowFailException: there is a reason not to start; the message names every reason.
     """
 
     def __init__(self, *, webhook_ids: tuple[str, str], **kwargs: Any) -> None:
-        super().__init__(webhook_id=webhook_ids[0], **kwargs)
-        self.webhook_ids = webhook_ids
+        super().__init__(webhook_ids=webhook_ids, webhook_id=webhook_ids[0], **kwargs)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
@@ -58,7 +56,7 @@ class PreflightPairOperator(PreflightRotationOperator):
         self.skip(why_no_backfill(timing_of(context)))
         with self.hook.get_conn() as client:
             host = client.settings.base_url
-            records = recall_pair(self, context, host, self.webhook_ids, strict=True)
+            records = self.pair_records(context, host, strict=True)
             kept = self._kept(context, records) if mode in MOVING else None
             now = client.clock.now()
             pair = records.reader(client, now, patience=STALE_SECONDS).read()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.clock import Clock
@@ -26,31 +25,20 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
 
 
-class ProbePairOperator(ProbeReceiverOperator):
+class ProbePairOperator(PairTask, ProbeReceiverOperator):
     """Send harmless events for each half of a pair, with its own id and headers, until none is refused for a while.
 
     Both halves are probed at the same time. If the receiver refuses one, no delivery was refused: the half that was
     refreshed is still paused. Its secret is then removed from the stores again.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :param stores: the stores, from which a secret that was refused is removed.
-    :param previous_for: how long stores keep the secret of the half that is not live.
     :returns: the outcome for the half to which deliveries move, and ``halves``: the outcome of each half, by id; None
         for one that was not probed, since the stores need not hold its secret any more.
     """
 
-    def __init__(
-        self,
-        *,
-        webhook_ids: tuple[str, str],
-        stores: Sequence[Store | Mapping[str, Any]] = (),
-        previous_for: timedelta = timedelta(hours=8),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, stores: Sequence[Store | Mapping[str, Any]] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
         self.stores = stores
-        self.previous_for = previous_for
 
     def state_if_it_fails(self, context: Context) -> str:
         """Nothing has moved yet."""
@@ -62,7 +50,7 @@ class ProbePairOperator(ProbeReceiverOperator):
         plan = rotated.plan
         pair_of(plan)
         with self.hook.get_conn() as client:
-            records = recall_pair(self, context, plan.host, self.webhook_ids)
+            records = self.pair_records(context, plan.host)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
             pair = source.reader.read()
             about, wanted = source.wanted(pair)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.rotation.pair_records import pair_of
 
@@ -19,19 +18,8 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
-class PushPairOperator(PushWebhookSecretOperator):
-    """Update one store to the secrets of a pair, without refreshing. It is always safe to run again.
-
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
-    :param previous_for: how long stores keep the secret of the half that is not live.
-    """
-
-    def __init__(
-        self, *, webhook_ids: tuple[str, str], previous_for: timedelta = timedelta(hours=8), **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
-        self.previous_for = previous_for
+class PushPairOperator(PairTask, PushWebhookSecretOperator):
+    """Update one store to the secrets of a pair, without refreshing. It is always safe to run again."""
 
     def state_if_it_fails(self, context: Context) -> str:
         """Nothing depends on the new secret yet, and the live one is left where it is."""
@@ -42,6 +30,6 @@ class PushPairOperator(PushWebhookSecretOperator):
     ) -> tuple[Source, WriteRule]:
         """What the store must hold, and the rules for writing it."""
         pair_of(plan)
-        records = recall_pair(self, context, plan.host, self.webhook_ids)
+        records = self.pair_records(context, plan.host)
         source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
         return source, records.rule(plan, rotated)

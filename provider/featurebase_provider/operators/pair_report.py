@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.pair_report import PairFacts
@@ -25,32 +25,26 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.store import Store
 
 
-class PairReportOperator(RotationReportOperator):
+class PairReportOperator(PairTask, RotationReportOperator):
     """Write the report of a pair's run; see :class:`~featurebase_provider.operators.report.RotationReportOperator`.
 
     If a task failed before the refreshed half was set active, its secret is first removed from the stores again, or the
     report says where it was left.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
     :param stores: the stores.
     :param cut_over_task_id: the run's cut_over task.
-    :param previous_for: how long stores keep the secret of the half that is not live.
     """
 
     def __init__(
         self,
         *,
-        webhook_ids: tuple[str, str],
         stores: Sequence[Store | Mapping[str, Any]],
         cut_over_task_id: str,
-        previous_for: timedelta = timedelta(hours=8),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
         self.stores = stores
         self.cut_over_task_id = cut_over_task_id
-        self.previous_for = previous_for
 
     def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
         """Both halves at the end; what can't be read is left out, since the report is written in any case."""
@@ -59,11 +53,12 @@ class PairReportOperator(RotationReportOperator):
         moved = pulled(context, self.cut_over_task_id) or {}
         failed = any(row.state in ("failed", "upstream_failed") for row in tasks)
         statuses: dict[str, str] = {}
+        gone: tuple[str, ...] = ()
         back = None
         now = datetime.now(tz=timezone.utc)
         try:
             with self.hook.get_conn() as client:
-                records = recall_pair(self, context, plan.host, self.webhook_ids)
+                records = self.pair_records(context, plan.host)
                 if failed and plan.pair.refreshes is not None and records.moves.activated_by(plan) is None:
                     back = take_back(
                         client,
@@ -78,9 +73,10 @@ class PairReportOperator(RotationReportOperator):
                 pair = source.reader.read()
                 now = client.clock.now()
                 statuses = {webhook.id.lower(): one_line(webhook.status, 20) for webhook in pair.webhooks}
+                gone = pair.gone
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
-            records = recall_pair(self, context, plan.host, self.webhook_ids)
+            records = self.pair_records(context, plan.host)
         activated, paused = records.moves.activated_by(plan), records.moves.paused
         has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
         paused_at = paused.at if paused is not None and has_paused else None
@@ -90,6 +86,7 @@ class PairReportOperator(RotationReportOperator):
             moves_to=plan.webhook_id.lower(),
             mode=plan.mode,
             statuses=statuses,
+            gone=gone,
             activated_at=activated.at if activated is not None else None,
             paused_at=paused_at,
             keeps_until=keeps_until.isoformat() if keeps_until is not None and keeps_until > now else None,

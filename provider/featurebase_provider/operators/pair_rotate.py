@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.pair_records import recall_pair
+from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.moves import keep_move, pair_id
+from featurebase_provider.rotation.moves import keep_move
 from featurebase_provider.rotation.pair_records import pair_of
 from featurebase_provider.rotation.pair_rotate import drained_by, rotate_pair
 
@@ -21,30 +20,20 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.one_store import WriteRule
-    from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.refresh import CompareAndSwap
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
 
-class RotatePairOperator(RotateWebhookSecretOperator):
+class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
     """Refresh the paused half of a pair, once, and write its new secret beside the live half's to all stores.
 
     No delivery is signed with the new secret before the half is set active, so nothing is refused meanwhile. A retry is
     safe, and even a second refresh of a paused half would hurt nobody.
 
-    :param webhook_ids: the ids of both webhooks, in the order of the rotation file.
-    :param previous_for: how long stores keep the secret of the half that is not live.
     :raises RefreshRefused: the half is not paused any more, or a store's ``current`` is not the live half's secret.
     """
-
-    def __init__(
-        self, *, webhook_ids: tuple[str, str], previous_for: timedelta = timedelta(hours=8), **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.webhook_ids = webhook_ids
-        self.previous_for = previous_for
 
     def carry_out(
         self,
@@ -60,7 +49,7 @@ class RotatePairOperator(RotateWebhookSecretOperator):
         """Refresh the half and write both secrets."""
         plan = swap.plan
         pair_of(plan)
-        records = self._records(context, plan)
+        records = self.pair_records(context, plan.host)
         swap.order = records.orders(server_now())[plan.webhook_id.lower()]
         return rotate_pair(
             swap,
@@ -74,7 +63,7 @@ class RotatePairOperator(RotateWebhookSecretOperator):
 
     def plan_memory(self, context: Context, plan: RotationPlan) -> WebhookMemory:
         """The pair's records, which hold the plan."""
-        return memory_of(context, plan.host, pair_id(self.webhook_ids))
+        return self.pair_memory(context, plan.host)
 
     def records(self, context: Context, plan: RotationPlan, memory: WebhookMemory) -> WebhookMemory:
         """The records of the half that is refreshed."""
@@ -86,7 +75,7 @@ class RotatePairOperator(RotateWebhookSecretOperator):
         """Record what became of both halves, and since when the stores hold the live half's secret alone."""
         super().keep_history(context, memory, outcome, previous_in)
         plan = outcome.plan
-        records = self._records(context, plan)
+        records = self.pair_records(context, plan.host)
         try:
             self._keep_other_half(context, plan, outcome)
             drained = drained_by(outcome, records.moves)
@@ -106,6 +95,3 @@ class RotatePairOperator(RotateWebhookSecretOperator):
         memory = memory_of(context, plan.host, other)
         history = self.recall(context, memory, strict=True).seeing(outcome.beside, outcome.distributed_at)
         memory.write("history", history.as_json())
-
-    def _records(self, context: Context, plan: RotationPlan) -> PairRecords:
-        return recall_pair(self, context, plan.host, self.webhook_ids)

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.advice import set_active
-from featurebase_provider.rotation.errors import RotationError
+from featurebase_provider.rotation.errors import WebhookStaysInactive
 from featurebase_provider.rotation.health import last_result
 from featurebase_provider.rotation.plan import HealthFigures
 from featurebase_provider.rotation.reactivation import why_not_ours
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-__all__ = ["SettleWebhookOperator", "WebhookStaysInactive", "why_not_ours"]
-
-
-class WebhookStaysInactive(RotationError):
-    """The webhook is inactive for a reason other than this rotation, so it is not set active."""
-
-    retry_helps = False
 
 
 class SettleWebhookOperator(FeaturebaseOperator):

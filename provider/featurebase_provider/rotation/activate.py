@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
+from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
-
-
-class HalfNotActivated(RotationError):
-    """The refreshed half of a pair must not be set active; deliveries go on as before."""
-
-    retry_helps = False
-
-
-class ActivationUnknown(RotationError):
-    """Featurebase does not show whether the half was set active; a retry looks again."""
 
 
 @dataclass
@@ -113,6 +104,7 @@ class Activation:
         if webhook is None or webhook.status not in (ACTIVE, PAUSED):
             state = "no longer exists" if webhook is None else f"is {webhook.status!r}"
             raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
+        self._check_old(pair, webhook)
         if lacking:
             raise StoresDisagree(
                 webhook.id,
@@ -130,6 +122,19 @@ class Activation:
             if half is webhook or half.id in {one.webhook_id for one in wanted.needed}:
                 self.probe(half)
         return webhook
+
+    def _check_old(self, pair: Pair, webhook: Webhook) -> None:
+        """Deliveries that a person has stopped since the plan must not go on through the other half."""
+        was_live = pair_of(self.rotated.plan).was_live
+        old = pair.get(was_live)
+        if webhook.status != ACTIVE and (old is None or old.status != ACTIVE):
+            state = "no longer exists" if old is None else f"is {old.status!r}"
+            raise HalfNotActivated(
+                webhook.id,
+                f"webhook {was_live}, which delivered when this run was planned, {state}: a person or Featurebase did "
+                f"that, so {webhook.id} was not set active, and nothing is delivered. Find out why. Then set one of "
+                "them active in Featurebase: the stores hold both secrets",
+            )
 
     def _check_proven(self, webhook: Webhook) -> None:
         if webhook.fingerprint != self.proven:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.current import is_older
+from featurebase_provider.rotation.errors import HALF_DELETED
 from featurebase_provider.rotation.health import HealthWatch, failed, last_result, result_between
 from featurebase_provider.rotation.pair_records import pair_of
 
@@ -167,18 +168,19 @@ class CutOverWatch:
     def _without_new(self, old: Webhook | None, new: Webhook | None) -> Step:
         state = "no longer exists" if new is None else f"is {new.status!r}{last_result(new)}"
         what = f"webhook {self.cut_over.new}, which this run had set active, {state}"
+        then = f". If it was deleted, {HALF_DELETED}" if new is None else ""
         if old is not None and old.status == ACTIVE:
             return Step(
                 "stopped",
                 f"{what}: a person or Featurebase did that, so it stays so. Webhook {self.cut_over.old} delivers as "
-                "before, and the stores hold its secret",
+                f"before, and the stores hold its secret{then}",
             )
         if old is not None and self._restorable(old, new):
             return Step("restore_old", f"{what}, and this run paused webhook {self.cut_over.old}")
         return Step(
             "stopped",
             f"{what}, and webhook {self.cut_over.old} does not deliver either: a person or Featurebase did that, so no "
-            "webhook is set active",
+            f"webhook is set active{then}",
         )
 
     def _changed_new(self, new: Webhook, *, old_delivers: bool) -> Step:

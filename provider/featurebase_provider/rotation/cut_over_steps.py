@@ -10,7 +10,7 @@ from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks
 from featurebase_provider.rotation.cut_over import CONFIRM_SECONDS, CutOverWatch, Step
-from featurebase_provider.rotation.errors import MemoryUnknown, RotationError, StoresLeftOver
+from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread, MemoryUnknown, StoresLeftOver
 from featurebase_provider.rotation.health import failed, last_result
 from featurebase_provider.rotation.moves import Move, Moves, keep_move
 from featurebase_provider.rotation.push import push_all_until_agreed
@@ -40,16 +40,6 @@ class MovesDeliveries(ReadsWebhooks, Protocol):
 
     def update_webhook(self, webhook_id: str, *, status: Literal["active", "paused"]) -> Webhook:
         """Set a webhook active or paused."""
-
-
-class CutOverStopped(RotationError):
-    """The cut-over ended before only the new half delivered; the message says what delivers now."""
-
-    retry_helps = False
-
-
-class CutOverUnread(RotationError):
-    """It is not known whether a step was taken, or Featurebase could not be read; a retry goes on."""
 
 
 @dataclass

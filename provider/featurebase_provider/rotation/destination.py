@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.errors import HostNotResolved, ProbeFailed
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
@@ -44,10 +44,6 @@ _NEVER = tuple(
 )
 _HOLDS_IPV4 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 """NAT64 (RFC 6052, RFC 8215) and IPv4-compatible addresses: the last 32 bits are the IPv4 address."""
-
-
-class HostNotResolved(ProbeFailed):
-    """The receiver's host name can't be resolved now; a retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)

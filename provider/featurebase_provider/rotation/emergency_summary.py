@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import NOTHING_TO_DO
+from featurebase_provider.rotation.errors import EmergencyNotDone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,28 +79,6 @@ class BranchRow:
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
         return {**asdict(self), "stores_left": list(self.stores_left)}
-
-
-class EmergencyNotDone(FeaturebaseError):
-    """Not every chosen webhook of an emergency run has its new secret everywhere.
-
-    :param left: the names of the webhooks, each with its outcome.
-    :param chosen: how many were chosen.
-    """
-
-    retry_helps = False
-
-    def __init__(self, left: Sequence[str], chosen: int) -> None:
-        super().__init__(tuple(left), chosen)
-        self.left, self.chosen = tuple(left), chosen
-
-    def __str__(self) -> str:
-        if not self.chosen:
-            return "no webhook was chosen, or the task that reads the choice failed; nothing was changed"
-        return (
-            f"{len(self.left)} of {self.chosen} webhooks are not done: {', '.join(self.left)}. Do what the table in "
-            "this task's log says, then clear the failed tasks"
-        )
 
 
 def summary_text(rows: Sequence[BranchRow], width: int = 160) -> str:

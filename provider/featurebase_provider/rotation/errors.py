@@ -1,40 +1,59 @@
 """The errors of a rotation and of its config stores (see ``featurebase.errors`` for all errors).
 
 RotationError
-├── PlanRefused            there is a reason not to start                  do not retry
-├── PlanUnreadable         the run's plan is missing or invalid            do not retry
-├── MemoryUnknown          records of earlier runs can't be read           retry
-│   └── MemorySpoilt       such a record holds something else              do not retry
-├── RefreshRefused         not sent: late, inactive, or a foreign value    do not retry
-├── RefreshOutcomeUnknown  the refresh failed ambiguously, no change seen  retry
-├── SecretMissing          Featurebase's response contains no secret       do not retry
-├── StaleRead              Featurebase keeps showing a replaced secret     retry
-├── SecretHasLeaked        Featurebase shows a secret that has leaked      retry
-├── StoresNotReady         a store is not ready; nothing was refreshed     retry
-├── StoresDisagree         stores hold another secret than Featurebase     do not retry
-├── StoresUnread           a store can't be read to compare it             retry
-├── RunNotDone             the report says that something is left to do    do not retry
-├── NotConverged           Featurebase's secret keeps changing             retry
-├── StoresLeftOver         stores do not hold the new secret yet           retry
-│   └── ForeignValuesLeft  ... and hold somebody else's value              do not retry
-├── PairingRefused         no second half can be made; none was made      do not retry
-├── PairingUnfinished      a second half may be made in part              retry
-└── ProbeFailed            the receiver did not pass the probe             do not retry
-    └── ProbeUndecided     its answers do not decide                       retry
+├── PlanRefused               there is a reason not to start                  do not retry
+├── PlanUnreadable            the run's plan is missing or invalid            do not retry
+├── MemoryUnknown             records of earlier runs can't be read           retry
+│   └── MemorySpoilt          such a record holds something else              do not retry
+├── RefreshRefused            not sent: late, inactive, or a foreign value    do not retry
+├── RefreshOutcomeUnknown     the refresh failed ambiguously, no change seen  retry
+├── SecretMissing             Featurebase's response contains no secret       do not retry
+├── StaleRead                 Featurebase keeps showing a replaced secret     retry
+├── SecretHasLeaked           Featurebase shows a secret that has leaked      retry
+├── StoresNotReady            a store is not ready; nothing was refreshed     retry
+├── StoresDisagree            stores hold another secret than Featurebase     do not retry
+├── StoresUnread              a store can't be read to compare it             retry
+├── RunNotDone                the report says that something is left to do    do not retry
+├── NotConverged              Featurebase's secret keeps changing             retry
+├── StoresLeftOver            stores do not hold the new secret yet           retry
+│   └── ForeignValuesLeft     ... and hold somebody else's value              do not retry
+├── ProbeFailed               the receiver did not pass the probe             do not retry
+│   ├── HostNotResolved       its host name has no address now              retry
+│   └── ProbeUndecided        its answers do not decide                       retry
+├── WebhookStaysInactive      inactive for a reason other than this rotation  do not retry
+├── DeliveriesFail            real deliveries fail after the rotation         do not retry
+├── DeliveryHealthUnreadable  Featurebase can't be read to check deliveries   retry
+├── PairingRefused            no second half can be made; none was made       do not retry
+├── PairingUnfinished         a second half may be made in part               retry
+├── HalfNotActivated          a half must not be set active; nothing moved    do not retry
+├── ActivationUnknown         it is not known whether a half is active        retry
+├── CutOverStopped            deliveries did not move to the new half alone   do not retry
+└── CutOverUnread             it is not known whether a step was taken        retry
+EmergencyNotDone              webhooks of an emergency run are not done      do not retry
 StoreError
-├── StoreRefused           the store refused, or can't hold the value      do not retry
-│   ├── StoreForeignValue  it holds somebody else's value                  do not retry
-│   └── StoreUnusable      its client or its settings are missing          do not retry
-├── StoreUnreachable       the store did not answer in time                retry
-├── StoreConflict          somebody else wrote in between                  retry
-└── StoreReadBackDiffers   it accepted the value, but shows another        retry
+├── StoreRefused              the store refused, or can't hold the value      do not retry
+│   ├── StoreForeignValue     it holds somebody else's value                  do not retry
+│   └── StoreUnusable         its client or its settings are missing          do not retry
+├── StoreUnreachable          the store did not answer in time                retry
+├── StoreConflict             somebody else wrote in between                  retry
+└── StoreReadBackDiffers      it accepted the value, but shows another        retry
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+HALF_DELETED = (
+    "name the other webhook of the pair as webhook_id in the rotation file, in place of strategy, webhook_ids and "
+    "overlap; featurebase pair-webhook can then make a new second one"
+)
+"""What to do if a half was deleted: the end of a sentence."""
 
 
 class RotationError(FeaturebaseError):
@@ -158,16 +177,6 @@ class ForeignValuesLeft(StoresLeftOver):
     retry_helps = False
 
 
-class PairingRefused(RotationError):
-    """The webhook can't get a second half, or Featurebase refused it; nothing was changed, or nothing is left."""
-
-    retry_helps = False
-
-
-class PairingUnfinished(RotationError):
-    """A second half was, or may have been, made, but is not as it should be; the same call again goes on."""
-
-
 class ProbeFailed(RotationError):
     """The receiver did not pass the probe.
 
@@ -182,10 +191,84 @@ class ProbeFailed(RotationError):
         self.kind = kind
 
 
+class HostNotResolved(ProbeFailed):
+    """The receiver's host name can't be resolved now; a retry may succeed."""
+
+    retry_helps = True
+
+
 class ProbeUndecided(ProbeFailed):
     """The receiver's answers do not show whether it accepts the secret, or there were none."""
 
     retry_helps = True
+
+
+class WebhookStaysInactive(RotationError):
+    """The webhook is inactive for a reason other than this rotation, so it is not set active."""
+
+    retry_helps = False
+
+
+class DeliveriesFail(RotationError):
+    """Real deliveries failed after the secret was distributed."""
+
+    retry_helps = False
+
+
+class DeliveryHealthUnreadable(RotationError):
+    """The deliveries were not checked: too many reads of Featurebase failed in a row, or two contradict each other."""
+
+
+class PairingRefused(RotationError):
+    """The webhook can't get a second half, or Featurebase refused it; nothing was changed, or nothing is left."""
+
+    retry_helps = False
+
+
+class PairingUnfinished(RotationError):
+    """A second half was, or may have been, made, but is not as it should be; the same call again goes on."""
+
+
+class HalfNotActivated(RotationError):
+    """The refreshed half of a pair must not be set active; deliveries go on as before."""
+
+    retry_helps = False
+
+
+class ActivationUnknown(RotationError):
+    """Featurebase does not show whether the half was set active; a retry looks again."""
+
+
+class CutOverStopped(RotationError):
+    """The cut-over ended before only the new half delivered; the message says what delivers now."""
+
+    retry_helps = False
+
+
+class CutOverUnread(RotationError):
+    """It is not known whether a step was taken, or Featurebase could not be read; a retry goes on."""
+
+
+class EmergencyNotDone(FeaturebaseError):
+    """Not every chosen webhook of an emergency run has its new secret everywhere.
+
+    :param left: the names of the webhooks, each with its outcome.
+    :param chosen: how many were chosen.
+    """
+
+    retry_helps = False
+
+    def __init__(self, left: Sequence[str], chosen: int) -> None:
+        super().__init__(tuple(left), chosen)
+        self.left, self.chosen = tuple(left), chosen
+
+    def __str__(self) -> str:
+        if not self.chosen:
+            return "no webhook was chosen, or the task that reads the choice failed; nothing was changed"
+        return (
+            f"{len(self.left)} of {self.chosen} webhooks are not done: {', '.join(self.left)}. Do what the table in "
+            "this task's log says, then clear the failed tasks"
+        )
 
 
 class StoreError(FeaturebaseError):

@@ -168,12 +168,15 @@ def recall(
     memory: WebhookMemory,
     *,
     plan_keys: Iterable[str] = (),
+    plans_in: WebhookMemory | None = None,
     events: Callable[[], tuple[Sequence[Any], Sequence[Any]]] | None = None,
     tolerate: Callable[[MemoryUnknown], None] | None = None,
 ) -> History:
     """Read what earlier runs recorded about a webhook.
 
     :param plan_keys: plans whose runs may have died before they left other records; see ``memory.plan_key``.
+    :param plans_in: the records that hold these plans: those of the pair, if the webhook is one of a pair. Default:
+        ``memory``.
     :param events: returns reports and plans from asset events, oldest first; called only if there is no history record
         yet.
     :param tolerate: called with the error if a record can't be read; the record then counts as missing. Without it the
@@ -197,10 +200,18 @@ def recall(
         history = history_of_events(memory.webhook_id, *(events() if events is not None else ((), ())))
     history = history.knowing(leaked=attempt(memory.leaked, otherwise=frozenset()))
     for key in plan_keys:
-        plan: RotationPlan | None = attempt(memory.plan, key, otherwise=None)
+        plan: RotationPlan | None = attempt((plans_in or memory).plan, key, otherwise=None)
         if plan is not None:
-            history = history.knowing(known=[plan.before], leaked=plan.leaked)
+            history = history.knowing(known=_before(plan, memory.webhook_id), leaked=plan.leaked)
     return history
+
+
+def _before(plan: RotationPlan, webhook_id: str) -> list[str]:
+    """The webhook's secret that the plan saw: of a pair, the half that the run refreshes is not the only one."""
+    if plan.pair is None:
+        return [plan.before]
+    half = plan.pair.webhooks.get(webhook_id.lower())
+    return [half.before] if half is not None else []
 
 
 def history_of_events(webhook_id: str, reports: Iterable[Any], plans: Iterable[Any] = ()) -> History:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
-from featurebase_provider.rotation.errors import PlanRefused
+from featurebase_provider.rotation.errors import HALF_DELETED, PlanRefused
 from featurebase_provider.rotation.moves import Move, Moves, pair_id
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ class Pair:
     def get(self, webhook_id: str) -> Webhook | None:
         """The half with this id, or None if it no longer exists."""
         return self.shown.get(webhook_id.lower())
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Ids of the halves that no longer exist."""
+        return tuple(webhook_id for webhook_id in self.ids if webhook_id not in self.shown)
 
     def other(self, webhook_id: str) -> str:
         """The id of the other half."""
@@ -122,7 +127,11 @@ def roles(pair: Pair, mode: Mode, *, moves: Moves, leaked: Collection[str] = (),
     live = _checked_live(pair)
     standby = pair.get(pair.other(live.id))
     if standby is None:
-        raise _refused(pair, f"webhook {pair.other(live.id)} no longer exists, so there is no standby to refresh")
+        raise _refused(
+            pair,
+            f"webhook {pair.other(live.id)} no longer exists, so there is no standby to refresh. If it was deleted, "
+            f"{HALF_DELETED}",
+        )
     if standby.status != PAUSED:
         raise _refused(
             pair,
@@ -182,7 +191,10 @@ def _reverts(pair: Pair, moves: Moves, leaked: Collection[str], came_from: str |
         )
     webhook = pair.get(target)
     if webhook is None:
-        raise _refused(pair, f"webhook {target} no longer exists, so there is no way back to it")
+        raise _refused(
+            pair,
+            f"webhook {target} no longer exists, so there is no way back to it. If it was deleted, {HALF_DELETED}",
+        )
     if webhook.fingerprint in leaked:
         raise _refused(pair, f"the secret of webhook {target} has leaked, so no run goes back to it")
     if webhook.status not in (ACTIVE, PAUSED):

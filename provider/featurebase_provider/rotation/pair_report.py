@@ -6,6 +6,8 @@ from collections.abc import Mapping  # noqa: TC003 - asdict copies it
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.rotation.errors import HALF_DELETED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,11 @@ BOTH_BY_HAND = (
     "Both webhooks deliver, so each event arrives twice, and no run has begun to move the deliveries. The stores hold "
     "both secrets. Pause one of the webhooks in Featurebase."
 )
+NONE_LEFT_DELIVERS = (
+    "Nothing is delivered. Trigger the Dag with mode=distribute, which updates the stores, then set that webhook "
+    "active in Featurebase."
+)
+NOT_DELETED = "If not, check that the API key belongs to its workspace, then clear the failed tasks."
 UNREAD = "Featurebase could not be read at the end, so it is not known which webhook delivers."
 
 
@@ -35,6 +42,7 @@ class PairFacts:
     :param moves_to: id of the half to which the run moves deliveries; the same one if it moves none.
     :param mode: the run's mode.
     :param statuses: the status of each half at the end, by id; a half that could not be read is missing.
+    :param gone: ids of halves that no longer exist.
     :param activated_at: when this run set a half active (ISO 8601), if it did.
     :param paused_at: when it paused one (ISO 8601), if it did.
     :param keeps_until: until when stores keep both secrets, and there is a way back (ISO 8601).
@@ -48,6 +56,7 @@ class PairFacts:
     moves_to: str
     mode: str
     statuses: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
     activated_at: str | None = None
     paused_at: str | None = None
     keeps_until: str | None = None
@@ -58,7 +67,8 @@ class PairFacts:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
-        return {**asdict(self), "statuses": dict(self.statuses), "still_valid": dict(self.still_valid)}
+        raw = {**asdict(self), "statuses": dict(self.statuses), "still_valid": dict(self.still_valid)}
+        return {**raw, "gone": list(self.gone)}
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -84,6 +94,8 @@ class PairFacts:
         :param cause: the message of the first task that failed, or was skipped with a reason.
         :param left: stores that are not known to hold what they must.
         """
+        if outcome == "webhook_gone":
+            return self._without_half(left)
         fix = f"Fix what failed ({cause.partition(':')[0]}; its message is the cause)." if cause else None
         if not self.active:
             return _joined(NONE_DELIVERS if self.statuses else UNREAD, fix)
@@ -102,12 +114,33 @@ class PairFacts:
                 fix,
                 None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
             )
-        as_before = "No delivery was refused:" if self.activated_at is None else "The deliveries did not move:"
+        if self.activated_at is None:
+            as_before, kept = "No delivery was refused:", self.taken_back
+        else:
+            as_before, kept = "The deliveries did not move:", "The stores keep both secrets, which is harmless"
         return _joined(
             f"{as_before} webhook {stays} delivers as before.",
-            None if self.taken_back is None else f"{self.taken_back}.",
+            None if kept is None else f"{kept}.",
             lacking if self.taken_back is None else None,
             fix,
+        )
+
+    def _without_half(self, left: Sequence[StoreOutcome]) -> str:
+        """What to do if a half, or both, no longer exist."""
+        names = " and ".join(self.gone)
+        if not self.statuses:
+            return (
+                f"Neither webhook of the pair exists in Featurebase any more ({names}). If they were deleted, remove "
+                f"the entry from the rotation file. {NOT_DELETED}"
+            )
+        lacking = f"Not known to hold what they must: {', '.join(store.label for store in left)}." if left else None
+        stays = ", ".join(f"webhook {half} is {status}" for half, status in self.statuses.items())
+        return _joined(
+            f"Webhook {names} of the pair no longer exists in Featurebase; {stays}.",
+            None if self.active else NONE_LEFT_DELIVERS,
+            lacking,
+            "Its secret may still be in the stores, which is harmless; mode=distribute removes it.",
+            f"If webhook {names} was deleted, {HALF_DELETED}. {NOT_DELETED}",
         )
 
     def warn(self, left: Sequence[StoreOutcome]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 REPORT_VERSION = 1
-PAIRS_OWN: frozenset[Outcome] = frozenset({"rotated", "distributed", "incomplete", "failed"})
+PAIRS_OWN: frozenset[Outcome] = frozenset({"rotated", "distributed", "incomplete", "failed", "webhook_gone"})
 """Outcomes after which a pair is in another state than a single webhook, so that other advice is right."""
 
 
@@ -184,7 +184,7 @@ def make_report(
     emergency = mode == "emergency"
     if findings.pair is not None and findings.pair.still_valid and outcome in PAIRS_OWN:
         advice = findings.pair.warn(left)
-    elif findings.pair is not None and outcome in PAIRS_OWN and not emergency:
+    elif findings.pair is not None and outcome in PAIRS_OWN and (not emergency or outcome == "webhook_gone"):
         advice = findings.pair.advise(outcome, cause=cause, left=left)
     else:
         advice = advise(
@@ -289,7 +289,7 @@ def _outcome(
     rotation = findings.rotation
     if skipped:
         return "skipped"
-    if findings.gone and failed:
+    if failed and (findings.pair.gone if findings.pair is not None else findings.gone):
         return "webhook_gone"
     if rotation is None:
         return _outcome_without_rotation(findings, failed)

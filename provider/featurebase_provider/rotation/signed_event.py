@@ -17,8 +17,8 @@ from featurebase_provider import __version__
 from featurebase_provider.featurebase.certificates import ADVICE, is_certificate_error
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.rotation.destination import Destination, HostNotResolved, check_destination
-from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.destination import Destination, check_destination
+from featurebase_provider.rotation.errors import HostNotResolved, ProbeFailed
 from featurebase_provider.rotation.health import SUCCESS_CODES
 
 if TYPE_CHECKING:

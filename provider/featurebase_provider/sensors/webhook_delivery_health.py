@@ -16,7 +16,7 @@ from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
-from featurebase_provider.rotation.errors import RotationError, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.errors import DeliveriesFail, DeliveryHealthUnreadable, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
 from featurebase_provider.rotation.history import order_of
 from featurebase_provider.rotation.one_store import is_padded
@@ -51,16 +51,6 @@ UNUSED: Mapping[str, tuple[Any, str]] = {
     "timeout": (None, "set wait to the time to wait for deliveries"),
 }
 """Arguments of Airflow's sensors that this one does not support: the value that is allowed, and what to do instead."""
-
-
-class DeliveriesFail(RotationError):
-    """Real deliveries failed after the secret was distributed."""
-
-    retry_helps = False
-
-
-class DeliveryHealthUnreadable(RotationError):
-    """The deliveries were not checked: too many reads of Featurebase failed in a row, or two contradict each other."""
 
 
 class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):

@@ -101,6 +101,14 @@ def test_unsent_and_unanswered_calls_read_differently() -> None:
     assert str(ApiUnreachable("GET", "/p")).startswith("Featurebase gave no answer to GET /p.")
 
 
+def test_what_to_do_about_a_deleted_webhook_depends_on_what_it_was() -> None:
+    error = WebhookNotFound("GET", "/v2/webhooks/1", 404)
+    assert str(error).endswith("If the webhook was deleted, remove it from the rotation file.")
+    error.advise_if_deleted("name the other one")
+    assert str(error).endswith("belongs to its workspace. If the webhook was deleted, name the other one.")
+    assert str(WebhookNotFound("GET", "/v2/webhooks/1", 404)).endswith("remove it from the rotation file.")
+
+
 def test_errors_say_whether_a_retry_helps() -> None:
     """What the same request cannot mend is told from what passes."""
     helps = {type(error).__name__ for error in ERRORS if error.retry_helps}

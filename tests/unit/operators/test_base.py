@@ -8,7 +8,13 @@ from featurebase_provider.featurebase.errors import ApiUnavailable, FeaturebaseE
 from featurebase_provider.operators.assets import EVENTS, plan_asset, report_asset, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator, task_errors
 from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.errors import PlanRefused, StoreForeignValue, StoresNotReady, StoreUnreachable
+from featurebase_provider.rotation.errors import (
+    HALF_DELETED,
+    PlanRefused,
+    StoreForeignValue,
+    StoresNotReady,
+    StoreUnreachable,
+)
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
 
 FINAL = [
@@ -52,6 +58,12 @@ def test_a_task_after_the_refresh_says_what_state_things_are_in() -> None:
     with pytest.raises(StoreUnreachable) as unreachable, task_errors("A refresh can't be undone"):
         raise StoreUnreachable("file", "no answer", "A retry reads first")
     assert str(unreachable.value) == "store file: no answer. A refresh can't be undone. A retry reads first"
+
+
+def test_a_task_of_a_pair_does_not_send_anybody_to_remove_both_webhooks() -> None:
+    with pytest.raises(AirflowFailException) as caught, task_errors("", HALF_DELETED):
+        raise WebhookNotFound("GET", "/v2/webhooks/5", 404)
+    assert str(caught.value).endswith(f"If the webhook was deleted, {HALF_DELETED}.")
 
 
 def test_other_errors_pass_untouched() -> None:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from featurebase_provider.rotation.activate import Activation, ActivationUnknown, HalfNotActivated
-from featurebase_provider.rotation.errors import MemoryUnknown, StoresDisagree, StoresUnread, StoreUnreachable
+from featurebase_provider.rotation.activate import Activation
+from featurebase_provider.rotation.errors import (
+    ActivationUnknown,
+    HalfNotActivated,
+    MemoryUnknown,
+    StoresDisagree,
+    StoresUnread,
+    StoreUnreachable,
+)
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fake_pair import PREVIOUS_FOR, FakePair
@@ -98,6 +105,31 @@ def test_a_half_that_was_paused_after_an_earlier_try_stays_so(pair: FakePair, pl
     with pytest.raises(HalfNotActivated, match="so it stays so|is 'suspended'"):
         activation(pair, plan).run()
     assert pair.statuses == ("active", status)
+
+
+@pytest.mark.parametrize("earlier_try", [False, True])
+@pytest.mark.parametrize("status", ["paused", "suspended"])
+def test_deliveries_that_were_stopped_do_not_go_on_through_the_other_half(
+    pair: FakePair, plan: RotationPlan, status: str, earlier_try: bool
+) -> None:
+    """A person, or Featurebase, has paused the half that delivered: nobody knows that it may be undone."""
+    if earlier_try:
+        pair.patch_script.append("lost_before")
+        with pytest.raises(ActivationUnknown):
+            activation(pair, plan).run()
+    pair.set(A, status)
+    with pytest.raises(HalfNotActivated, match=f"webhook {A}, which delivered when .* is '{status}'"):
+        activation(pair, plan).run()
+    assert pair.statuses == (status, "paused")
+    assert (pair.records().moves.activated is not None) == earlier_try
+
+
+def test_a_half_that_is_active_already_needs_no_other_one(pair: FakePair, plan: RotationPlan) -> None:
+    """Such as after the cut-over, if all tasks are cleared."""
+    at = activation(pair, plan).run()
+    pair.set(A, "paused")
+    assert activation(pair, plan).run() == at
+    assert pair.patches == [(B, "active")]
 
 
 def test_what_this_run_paused_itself_may_be_set_active_again(pair: FakePair, plan: RotationPlan) -> None:

@@ -9,8 +9,14 @@ import pytest
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.rotation.cut_over import Step, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps, CutOverStopped, CutOverUnread
-from featurebase_provider.rotation.errors import MemoryUnknown, StoresLeftOver, StoreUnreachable
+from featurebase_provider.rotation.cut_over_steps import CutOverSteps
+from featurebase_provider.rotation.errors import (
+    CutOverStopped,
+    CutOverUnread,
+    MemoryUnknown,
+    StoresLeftOver,
+    StoreUnreachable,
+)
 from featurebase_provider.rotation.moves import Moves
 from featurebase_provider.rotation.plan import RotationPlan
 from tests.world.fake_pair import PREVIOUS_FOR, FakePair

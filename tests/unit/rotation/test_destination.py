@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from featurebase_provider.rotation.destination import HostNotResolved, addresses_of, check_destination
-from featurebase_provider.rotation.errors import ProbeFailed
+from featurebase_provider.rotation.destination import addresses_of, check_destination
+from featurebase_provider.rotation.errors import HostNotResolved, ProbeFailed
 from tests.world.fakes import WEBHOOK_ID, a_webhook
 
 PUBLIC = "203.0.113.7"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation.emergency_summary import BranchRow, EmergencyNotDone, check_done, summary_text
+from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
+from featurebase_provider.rotation.errors import EmergencyNotDone
 
 A, B = "sha256:aaaaaaaaaaaaaaaa", "sha256:bbbbbbbbbbbbbbbb"
 

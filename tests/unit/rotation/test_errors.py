@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import pkgutil
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
 
+import featurebase_provider
+from featurebase_provider.featurebase import errors as all_errors
+from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation import errors
 from featurebase_provider.rotation.errors import (
+    EmergencyNotDone,
     MemorySpoilt,
     MemoryUnknown,
     ProbeFailed,
@@ -26,7 +32,7 @@ def kinds_of(base: type[Any]) -> list[type[Any]]:
     return [kind for kind in found if kind.__module__ == errors.__name__]
 
 
-KINDS = [*kinds_of(RotationError), *kinds_of(StoreError)]
+KINDS = [*kinds_of(RotationError), EmergencyNotDone, *kinds_of(StoreError)]
 
 
 def an_error(kind: type[Any]) -> Any:
@@ -36,6 +42,8 @@ def an_error(kind: type[Any]) -> Any:
         return kind(WEBHOOK_ID, "the_variable", "could not be read")
     if issubclass(kind, ProbeFailed):
         return kind(WEBHOOK_ID, "it said no", "accepts_anything")
+    if kind is EmergencyNotDone:
+        return kind(["production (incomplete)"], 2)
     return kind(WEBHOOK_ID, "it said no")
 
 
@@ -63,6 +71,23 @@ def test_the_overview_says_which_errors_a_retry_helps() -> None:
     assert {name: word == "retry" for name, word in rows} == {
         kind.__name__: kind.retry_helps for kind in KINDS if kind not in (RotationError, StoreError)
     }
+
+
+def test_no_error_of_a_rotation_is_declared_elsewhere() -> None:
+    """People look into one place, and the tests above see all of them."""
+    elsewhere = ("dags", "cli", "sandbox")  # Dag files; and what a person reads at once, who needs no overview
+    for module in pkgutil.walk_packages(featurebase_provider.__path__, f"{featurebase_provider.__name__}."):
+        if module.name.split(".")[1] not in elsewhere:
+            import_module(module.name)
+    kinds = [kind for kind in _below(FeaturebaseError) if kind.__module__.split(".")[1] not in elsewhere]
+    assert [kind for kind in kinds if issubclass(kind, RotationError) and kind.__module__ != errors.__name__] == []
+    tops = [kind.__name__ for kind in kinds if FeaturebaseError in kind.__bases__]
+    assert [name for name in tops if f" {name} " not in str(all_errors.__doc__)] == []
+
+
+def _below(base: type[Any]) -> list[type[Any]]:
+    found = [kind for one in base.__subclasses__() for kind in (one, *_below(one))]
+    return [kind for kind in found if kind.__module__.startswith(featurebase_provider.__name__)]
 
 
 def test_an_error_tells_where_it_was() -> None:

@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 
 from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
-from featurebase_provider.rotation.memory import MOST_LEAKED, WebhookMemory, plan_key
+from featurebase_provider.rotation.memory import MOST_LEAKED, WebhookMemory, plan_key, recall
+from featurebase_provider.rotation.moves import pair_id
+from tests.world.fake_pair import FakePair
 from tests.world.fakes import START, WEBHOOK_ID, DictMemory, a_memory, a_plan
+from tests.world.pair_states import A, B
 
 KEY = plan_key("dag", "preflight")
 
@@ -51,6 +54,17 @@ def test_a_plan_comes_back() -> None:
     assert memory.plan(plan_key("dag", "other")) is None
     memory.forget_plan(KEY)
     assert memory.plan(KEY) is None
+
+
+@pytest.mark.parametrize("half", [A, B.upper()])
+def test_the_plan_of_a_pair_tells_the_secrets_of_both_halves(half: str) -> None:
+    """Its run may have left no other record, and a person may have refreshed either half since."""
+    store, pair = DictMemory(), FakePair()
+    plans = a_memory(store, pair_id((A, B)))
+    plans.keep_plan(KEY, pair.plan())
+    history = recall(a_memory(store, half), plan_keys=[KEY], plans_in=plans)
+    assert set(history.known) == {pair.halves[half.lower()].current.fingerprint}
+    assert not recall(a_memory(store, WEBHOOK_ID), plan_keys=[KEY], plans_in=plans).known
 
 
 def test_another_trys_plan_of_the_same_run_holds() -> None:

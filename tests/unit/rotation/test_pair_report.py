@@ -8,6 +8,7 @@ import pytest
 
 from featurebase_provider.rotation.advice import Outcome
 from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.errors import HALF_DELETED
 from featurebase_provider.rotation.pair_report import PairFacts
 from tests.world.pair_states import A, B
 
@@ -31,9 +32,20 @@ def facts(a: str | None = "active", b: str | None = "paused", **changes: Any) ->
         (facts(None, None), "distribution_failed", "not known which webhook delivers", "delivers as before"),
         (facts(), "distribution_failed", f"No delivery was refused: webhook {A} delivers as before", "Both"),
         (facts(activated_at="T"), "distribution_failed", f"did not move: webhook {A} delivers", "was refused"),
+        (facts(activated_at="T"), "distribution_failed", "The stores keep both secrets", "alone"),
         (facts("paused", "active", keeps_until="T"), "distribution_failed", "Until T mode=revert goes back", "refused"),
         (facts(taken_back="The stores hold one secret"), "distribution_failed", "The stores hold one secret.", "vault"),
         (facts(), "distribution_failed", "Not known to hold both secrets: vault", "Nothing"),
+        (facts(b=None, gone=(B,)), "webhook_gone", f"Webhook {B} of the pair no longer exists", "Nothing is deliv"),
+        (facts(b=None, gone=(B,)), "webhook_gone", f"webhook {A} is active", "clear rotate"),
+        (facts(b=None, gone=(B,)), "webhook_gone", HALF_DELETED, "remove the entry"),
+        (
+            facts(a=None, gone=(A,)),
+            "webhook_gone",
+            "Nothing is delivered. Trigger",
+            "as bef",
+        ),
+        (facts(a=None, b=None, gone=(A, B)), "webhook_gone", "remove the entry from the rotation file", "stores"),
     ],
 )
 def test_advice(given: PairFacts, outcome: Outcome, says: str, never: str) -> None:

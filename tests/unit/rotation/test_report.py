@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.errors import HALF_DELETED
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.memory import history_of_events
+from featurebase_provider.rotation.pair_report import PairFacts
 from featurebase_provider.rotation.report import RotationReport, RunFacts, make_report
 from featurebase_provider.rotation.report_tables import TaskRow
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.world.fakes import START, WEBHOOK_ID, a_plan, fingerprint
+from tests.world.pair_states import A, B
 
 BEFORE, AFTER, NEWER = fingerprint("0"), fingerprint("1"), fingerprint("2")
 WRITTEN = StoreOutcome("a", "memory://a", "written", AFTER, 12.4)
@@ -97,6 +100,17 @@ def test_in_an_emergency_the_advice_is_another(facts: dict[str, Any], says: str)
 def test_the_outcome_of_a_run(facts: dict[str, Any], outcome: str) -> None:
     report = a_report(**facts)
     assert report.outcome == outcome
+
+
+@pytest.mark.parametrize("mode", ["rotate", "emergency"])
+@pytest.mark.parametrize(("gone", "outcome"), [((B,), "webhook_gone"), ((), "failed")])
+def test_a_half_of_a_pair_that_is_gone(mode: Any, gone: tuple[str, ...], outcome: str) -> None:
+    """What counts is what the last read of both halves shows; and the entry stays in the rotation file."""
+    pair = PairFacts(A, B, mode, statuses={A: "active"}, gone=gone)
+    report = a_report(rotated(WRITTEN), BAD, plan=a_plan(mode=mode), gone=True, pair=pair)
+    assert report.outcome == outcome
+    assert (HALF_DELETED in report.advice) == bool(gone)
+    assert "remove the entry" not in report.advice
 
 
 @pytest.mark.parametrize("tasks", [OK, BAD])

@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.rotation.errors import DeliveryHealthUnreadable
 from featurebase_provider.sensors.webhook_delivery_health import (
     KINDS,
-    DeliveryHealthUnreadable,
     checked_event,
     sentence,
 )

@@ -14,12 +14,12 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.operators import base
+from featurebase_provider.rotation.errors import DeliveryHealthUnreadable
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.sensors import webhook_delivery_health as module
 from featurebase_provider.sensors.webhook_delivery_health import (
     UNUSED,
-    DeliveryHealthUnreadable,
     WebhookDeliveryHealthSensor,
 )
 from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
