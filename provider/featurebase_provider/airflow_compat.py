@@ -38,6 +38,7 @@ __all__ = [
     "branch_of",
     "asset_event_extras",
     "count",
+    "gauge",
     "has_queued_run",
     "is_paused",
     "task_rows",
@@ -146,9 +147,14 @@ def is_paused(context: Context, dag_id: str) -> bool | None:
         return None
 
 
-def count(name: str, tags: Mapping[str, str]) -> None:
+def count(name: str, tags: Mapping[str, str], *, by: int = 1) -> None:
     """Increment a counter in Airflow's stats. A failure is logged and never fails the task."""
-    _report("incr", name, tags=tags)
+    _report("incr", name, by, tags=tags)
+
+
+def gauge(name: str, value: float, tags: Mapping[str, str]) -> None:
+    """Report a value that goes up and down to Airflow's stats. A failure is logged and never fails the task."""
+    _report("gauge", name, value, tags=tags)
 
 
 def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:

@@ -10,7 +10,6 @@ from airflow.sdk import Asset, BaseOperator
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
-    count,
     has_queued_run,
     is_paused,
 )
@@ -23,6 +22,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import task_errors
 from featurebase_provider.operators.context import pulled
+from featurebase_provider.operators.figures import tell_of_audit
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.moves import Moves, pair_id
@@ -85,8 +85,7 @@ class AuditWebhooksOperator(BaseOperator):
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())
-        for finding in report.open:
-            count("featurebase.audit.finding", {"webhook": finding.webhook or "", "kind": finding.kind})
+        tell_of_audit(report)
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         return report.as_json()
 

@@ -12,6 +12,7 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import STARTED, pulled, this_run
+from featurebase_provider.operators.figures import tell_of_run
 from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome
@@ -98,6 +99,7 @@ class RotationReportOperator(FeaturebaseOperator):
         self.log.info("Rotation report\n%s", report.as_text())
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
+        tell_of_run(report)
         context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
         return report.as_json()
 
@@ -126,6 +128,7 @@ class RotationReportOperator(FeaturebaseOperator):
             found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
             refreshes=refreshes,
             pair=self.pair_facts(context, plan, tasks),
+            failing=now.failing,
         )
         return make_report(
             findings,
@@ -228,7 +231,10 @@ class RotationReportOperator(FeaturebaseOperator):
             with self.hook.get_conn() as client:
                 webhook = current_webhook(client, plan, rotated, history)
                 log = read_refreshes_since(client, plan) if ask_log else None
-                return _Now(client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), log=log)
+                failing = webhook.health.consecutive_failures
+                return _Now(
+                    client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
+                )
         except FeaturebaseError as exc:
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
@@ -242,6 +248,7 @@ class _Now:
     """The webhook's state when the report is made; None for what could not be read.
 
     :param gone: whether the webhook no longer exists in Featurebase.
+    :param failing: how many deliveries in a row have failed.
     :param log: the refreshes since the plan that Featurebase's audit log shows; None if it was not asked.
     """
 
@@ -249,6 +256,7 @@ class _Now:
     fingerprint: str | None = None
     status: str | None = None
     gone: bool = False
+    failing: int | None = None
     log: RefreshesSincePlan | None = None
 
 

@@ -10,6 +10,7 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import check_conf, is_later_try, this_run, timing_of
+from featurebase_provider.operators.figures import tell_of_stores
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
@@ -143,6 +144,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.word = None
         outcome = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
         self._tell(outcome)
+        tell_of_stores(self.display_name, stores, outcome.stores.values(), of_pair=plan.pair is not None)
         left_behind = history.left_behind(previous_targets(stores))
         if left_behind is not None:
             self.log.warning("%s", left_behind)

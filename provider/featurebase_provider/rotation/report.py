@@ -36,6 +36,8 @@ class RotationReport:
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
         a store may hold any of them.
     :param refreshes: how often the secret was refreshed since the plan.
+    :param refusals_seen: how many failed deliveries the run saw. Featurebase keeps no log of deliveries, so there may
+        have been more. None if none could be seen.
     """
 
     webhook: str
@@ -64,6 +66,7 @@ class RotationReport:
     found: Found | None
     refreshes: RefreshCount
     pair: PairFacts | None = None
+    refusals_seen: int | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -128,6 +131,7 @@ class RunFacts:
     :param found: what preflight found, or None if it found nothing.
     :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
     :param pair: both halves of a pair at the end; None for a single webhook.
+    :param failing: how many deliveries in a row have failed at the end, as Featurebase shows; None if unknown.
     """
 
     plan: RotationPlan | None
@@ -142,6 +146,17 @@ class RunFacts:
     found: Found | None = None
     refreshes: RefreshCount = field(default_factory=RefreshCount)
     pair: PairFacts | None = None
+    failing: int | None = None
+
+    @property
+    def refusals_seen(self) -> int | None:
+        """How many failed deliveries the run saw: for a pair while both delivered, else in a row at the end."""
+        if self.pair is not None:
+            return self.pair.refused
+        if self.rotation is None or self.failing is None:
+            return None
+        before = self.rotation.plan.health.consecutive_failures or 0
+        return self.failing - before if self.failing >= before else self.failing
 
     @property
     def proven(self) -> bool:
@@ -227,6 +242,7 @@ def make_report(
         found=found,
         refreshes=findings.refreshes,
         pair=findings.pair,
+        refusals_seen=findings.refusals_seen,
     )
 
 
