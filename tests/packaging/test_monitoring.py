@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import shutil
 import subprocess
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.servers.local_server import program
 
 ROOT = Path(__file__).parents[2]
 PROVIDER = ROOT / "provider" / "featurebase_provider"
@@ -28,12 +28,7 @@ ROWS = re.findall(r"^\| `(featurebase\.[^`]+)` \|[^|]+\|[^|]+\| `(\w+)` \|", PAG
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Prometheus's own checker."""
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CI"):
-            raise RuntimeError("CI has no promtool; scripts/apt-packages.txt must install prometheus")
-        pytest.skip("no promtool here; Debian's package prometheus brings it")
-    return found
+    return program("promtool", "Debian's package prometheus brings it")
 
 
 def check(*command: str | Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.config.fields import Age, ConnectionId, Delay, HttpsUrl, Schedule, Waiting
+from featurebase_provider.config.notify import NotifyConfig
 from featurebase_provider.config.sections import (
     DagSettings,
     OverlapConfig,
@@ -89,6 +90,13 @@ class WebhookSettings(DagSettings):
         default_factory=VerifyConfig,
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
+    )
+    notify: tuple[NotifyConfig, ...] = Field(
+        (),
+        max_length=20,
+        description="Who is told of failures, successes, findings and secrets that are due, by which of Airflow's "
+        "notifiers.",
+        json_schema_extra={"default": []},
     )
     retries: StrictInt = Field(3, ge=0, le=100, description="Retries of each task except the push tasks.")
     retry_delay: Delay = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.dag_factory.settings import push_tasks, task_arguments
+from featurebase_provider.dag_factory.settings import push_tasks, report_arguments, task_arguments
 from featurebase_provider.operators.activate import ActivateStandbyOperator
 from featurebase_provider.operators.cut_over import CutOverOperator
 from featurebase_provider.operators.distributed import SecretDistributedOperator
@@ -131,6 +131,7 @@ def build_pair(
         verify_task_id=verify.task_id,
         cut_over_task_id=cut_over.task_id,
         task_ids=[task.task_id for task in steps],
+        **report_arguments(config),
     ).as_teardown()
     outcome = RotationOutcomeOperator(task_id="outcome", **shared, report_task_id=report.task_id).as_teardown(
         on_failure_fail_dagrun=True

@@ -79,6 +79,15 @@ def task_arguments(config: WebhookConfig, preflight_id: str | None = None) -> di
     }
 
 
+def report_arguments(config: WebhookConfig) -> dict[str, Any]:
+    """Arguments of the report task that say who is told; none if nobody is."""
+    if not config.notify:
+        return {}
+    from featurebase_provider.operators.notify import WhenReportFails  # only files with notify load it
+
+    return {"notify": config.notify, "on_failure_callback": WhenReportFails(config.name, config.notify)}
+
+
 def push_tasks(
     config: WebhookConfig, kind: type[PushWebhookSecretOperator], arguments: Mapping[str, Any]
 ) -> dict[str, PushWebhookSecretOperator]:

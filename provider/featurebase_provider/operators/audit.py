@@ -72,7 +72,8 @@ class AuditWebhooksOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit, log the table, emit the report."""
         with task_errors():
-            subjects = [_subject(WebhookConfig.model_validate(webhook)) for webhook in self.webhooks]
+            configs = [WebhookConfig.model_validate(webhook) for webhook in self.webhooks]
+            subjects = [_subject(config) for config in configs]
             ports = AuditPorts(
                 open_client=_open_client,
                 history_of=lambda subject, host, webhook_id: recall(
@@ -87,6 +88,10 @@ class AuditWebhooksOperator(BaseOperator):
         self.log.info("Audit\n%s", report.as_text())
         tell_of_audit(report)
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
+        if any(config.notify for config in configs):
+            from featurebase_provider.operators.notify import notify_of_audit  # not loaded when a Dag file is parsed
+
+            notify_of_audit(context, configs, report)
         return report.as_json()
 
 

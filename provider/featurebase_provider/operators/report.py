@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.config import NotifyConfig
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.pair_report import PairFacts
@@ -56,6 +57,7 @@ class RotationReportOperator(FeaturebaseOperator):
     :param task_ids: the tasks of the rotation, if the Dag has other tasks too; None for all tasks.
     :param mode: the run's mode. (templated)
     :param reason: the reason for the run. (templated)
+    :param notify: who is told of failure and success; see :class:`~featurebase_provider.config.NotifyConfig`.
     :returns: the report; see :class:`~featurebase_provider.rotation.report.RotationReport`.
     """
 
@@ -73,10 +75,12 @@ class RotationReportOperator(FeaturebaseOperator):
         task_ids: Sequence[str] | None = None,
         mode: str = "",
         reason: str = "",
+        notify: Sequence[NotifyConfig] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.add_outlets([EVENTS])
+        self.notify = notify
         self.preflight_task_id = preflight_task_id
         self.rotate_task_id = rotate_task_id
         self.push_task_ids = push_task_ids
@@ -100,8 +104,13 @@ class RotationReportOperator(FeaturebaseOperator):
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
         tell_of_run(report)
-        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
-        return report.as_json()
+        result = report.as_json()
+        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=result)
+        if self.notify:
+            from featurebase_provider.operators.notify import notify_of_run  # not loaded when a Dag file is parsed
+
+            notify_of_run(context, self.notify, result)
+        return result
 
     def _report(
         self,
