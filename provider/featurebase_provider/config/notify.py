@@ -48,6 +48,33 @@ def _parts(value: Any, name: str = "") -> list[tuple[str, Any]]:
     return [(name, value)]
 
 
+def approval_switched(value: Any) -> Any:
+    """``always`` and ``true`` switch the approval on with its defaults, ``false`` switches it off."""
+    if value is True or value == "always":
+        return {}
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, ApprovalConfig)):
+        return value
+    raise ValueError("must be always, false or a mapping such as {timeout: P3D, approvers: [alice]}")
+
+
+class ApprovalConfig(FileModel):
+    """The approval that a rotation waits for before it refreshes."""
+
+    timeout: Annotated[Duration, between("PT1M", "P30D")] = Field(
+        timedelta(days=3),
+        description="How long to wait for an answer; then the run ends unchanged.",
+        examples=["P3D"],
+    )
+    approvers: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        (),
+        max_length=50,
+        description="Ids of the Airflow users who may answer; empty: everybody who may edit the Dag's tasks.",
+        examples=[["alice", "bob"]],
+    )
+
+
 class NotifyConfig(FileModel):
     """One of Airflow's notifiers, and the events that it is told of."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.config.fields import Age, ConnectionId, Delay, HttpsUrl, Schedule, Waiting
-from featurebase_provider.config.notify import NotifyConfig
+from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig, approval_switched
 from featurebase_provider.config.sections import (
     DagSettings,
     OverlapConfig,
@@ -90,6 +90,11 @@ class WebhookSettings(DagSettings):
         default_factory=VerifyConfig,
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
+    )
+    approval: Annotated[ApprovalConfig | None, BeforeValidator(approval_switched)] = Field(
+        None,
+        description="Whether somebody must approve a rotation in Airflow's UI before the secret is refreshed. null or "
+        "false: no; always or {}: yes, with default settings.",
     )
     notify: tuple[NotifyConfig, ...] = Field(
         (),

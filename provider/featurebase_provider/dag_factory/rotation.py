@@ -11,6 +11,7 @@ from featurebase_provider.config import WebhookConfig, configured_path, load_rot
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import (
     TAGS,
+    approve_tasks,
     default_args,
     push_tasks,
     report_arguments,
@@ -148,6 +149,7 @@ def _build(
         allow_inactive=config.allow_inactive,
     )
     preflight.rotate_task_id = rotate.task_id
+    approve = approve_tasks(config, shared, preflight, rotate)
     pushes = push_tasks(config, PushWebhookSecretOperator, {**shared, "rotate_task_id": rotate.task_id})
     push_ids = {label: task.task_id for label, task in pushes.items()}
     distributed = SecretDistributedOperator(
@@ -197,8 +199,9 @@ def _build(
         push_task_ids=push_ids,
         probe_task_id=probe_id,
         verify_task_id=verify.task_id,
-        task_ids=[task.task_id for task in (preflight, rotate, *pushes.values(), *after)],
+        task_ids=[task.task_id for task in (preflight, *approve, rotate, *pushes.values(), *after)],
         **report_arguments(config),
+        approve_task_id=rotate.approve_task_id,
     ).as_teardown()
     outcome = RotationOutcomeOperator(task_id="outcome", **shared, report_task_id=report.task_id).as_teardown(
         on_failure_fail_dagrun=True

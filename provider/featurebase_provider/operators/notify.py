@@ -18,7 +18,7 @@ from featurebase_provider.audit.notice import notice_of_due, notice_of_findings
 from featurebase_provider.rotation.notice import Notice, notice_of_run, report_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -104,8 +104,8 @@ def _notifier(entry: NotifyConfig) -> BaseNotifier:
     found: Any = getattr(importlib.import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
         raise TypeError(f"{entry.notifier} is not one of Airflow's notifiers")
-    made: BaseNotifier = found(**copy.deepcopy(entry.arguments))
-    return made
+    make: Callable[..., BaseNotifier] = found
+    return make(**copy.deepcopy(entry.arguments))
 
 
 class TimeIsUp(BaseException):

@@ -16,6 +16,7 @@ from featurebase_provider.operators.figures import tell_of_run
 from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.approval import Approval
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
@@ -57,6 +58,7 @@ class RotationReportOperator(FeaturebaseOperator):
     :param task_ids: the tasks of the rotation, if the Dag has other tasks too; None for all tasks.
     :param mode: the run's mode. (templated)
     :param reason: the reason for the run. (templated)
+    :param approve_task_id: its approve task, or None.
     :param notify: who is told of failure and success; see :class:`~featurebase_provider.config.NotifyConfig`.
     :returns: the report; see :class:`~featurebase_provider.rotation.report.RotationReport`.
     """
@@ -76,11 +78,13 @@ class RotationReportOperator(FeaturebaseOperator):
         mode: str = "",
         reason: str = "",
         notify: Sequence[NotifyConfig] = (),
+        approve_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.add_outlets([EVENTS])
         self.notify = notify
+        self.approve_task_id = approve_task_id
         self.preflight_task_id = preflight_task_id
         self.rotate_task_id = rotate_task_id
         self.push_task_ids = push_task_ids
@@ -138,6 +142,7 @@ class RotationReportOperator(FeaturebaseOperator):
             refreshes=refreshes,
             pair=self.pair_facts(context, plan, tasks),
             failing=now.failing,
+            approval=Approval.from_json(pulled(context, self.approve_task_id)),
         )
         return make_report(
             findings,
@@ -147,10 +152,16 @@ class RotationReportOperator(FeaturebaseOperator):
             at=now.at.isoformat(),
             mode=one_line(str(self.mode or ""), 60) or None,
             tasks=tasks,
-            skipped=preflight is not None and preflight.state == "skipped",
+            skipped=(preflight is not None and preflight.state == "skipped") or self._rejected(states, plan, now),
             reason=one_line(str(self.reason or ""), 500),
             rotate_began=rotate is not None and rotate.state in STARTED,
         )
+
+    def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: _Now) -> bool:
+        """Whether somebody rejected the run, and the secret is the one from before."""
+        approve = states.get(self.approve_task_id or "")
+        rejected = approve is not None and approve.state == "skipped"
+        return rejected and plan is not None and now.fingerprint == plan.before
 
     def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
         """Both halves of a pair at the end of the run; None for a single webhook."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.all_stores import StoreOutcome
+    from featurebase_provider.rotation.approval import Approval
     from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
@@ -38,6 +39,7 @@ class RotationReport:
     :param refreshes: how often the secret was refreshed since the plan.
     :param refusals_seen: how many failed deliveries the run saw. Featurebase keeps no log of deliveries, so there may
         have been more. None if none could be seen.
+    :param approval: who approved the run, if that was needed and happened.
     """
 
     webhook: str
@@ -67,6 +69,7 @@ class RotationReport:
     refreshes: RefreshCount
     pair: PairFacts | None = None
     refusals_seen: int | None = None
+    approval: Approval | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -102,6 +105,7 @@ class RotationReport:
             "what to do": self.advice,
             "mode": self.mode or "unknown",
             "reason": self.reason,
+            "approved by": str(self.approval) if self.approval is not None else None,
             "secret before": self.before or "not read",
             "secret after": self.after or "not read",
             "refreshed at": self.refreshed_at,
@@ -132,6 +136,7 @@ class RunFacts:
     :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
     :param pair: both halves of a pair at the end; None for a single webhook.
     :param failing: how many deliveries in a row have failed at the end, as Featurebase shows; None if unknown.
+    :param approval: who approved the run, if that was needed and happened.
     """
 
     plan: RotationPlan | None
@@ -147,6 +152,7 @@ class RunFacts:
     refreshes: RefreshCount = field(default_factory=RefreshCount)
     pair: PairFacts | None = None
     failing: int | None = None
+    approval: Approval | None = None
 
     @property
     def refusals_seen(self) -> int | None:
@@ -243,6 +249,7 @@ def make_report(
         refreshes=findings.refreshes,
         pair=findings.pair,
         refusals_seen=findings.refusals_seen,
+        approval=findings.approval,
     )
 
 
