@@ -16,12 +16,18 @@ except ImportError:  # before 3.2
         TaskDeferred,
     )
 
+try:
+    from airflow.sdk.exceptions import TaskAwaitingInput
+except ImportError:  # before 3.3, where a task that waits for a person defers
+    TaskAwaitingInput = TaskDeferred  # type: ignore[misc,assignment]
+
 import httpx
 from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # 3.1 has it nowhere else
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from airflow.sdk import Asset, Context
     from pydantic import JsonValue
@@ -32,12 +38,15 @@ __all__ = [
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSkipException",
+    "TaskAwaitingInput",
     "TaskDeferred",
     "airflow_conf",
+    "approval_limits",
     "async_masker",
     "branch_of",
     "asset_event_extras",
     "count",
+    "gauge",
     "has_queued_run",
     "is_paused",
     "task_rows",
@@ -52,6 +61,23 @@ def airflow_conf() -> Any:
     except ImportError:
         from airflow.configuration import conf
     return conf
+
+
+def approval_limits(answer: timedelta, *, own: timedelta | None) -> dict[str, timedelta | None]:
+    """The arguments that limit how long a human-in-the-loop operator waits.
+
+    Older versions of the standard provider take the task's own time limit for that.
+
+    :param answer: how long to wait for the answer.
+    :param own: the task's time limit beside that.
+    """
+    import inspect
+
+    from airflow.providers.standard.operators.hitl import HITLOperator
+
+    if "response_timeout" in inspect.signature(HITLOperator.__init__).parameters:
+        return {"response_timeout": answer, "execution_timeout": own}
+    return {"execution_timeout": answer}
 
 
 def async_masker() -> Callable[[JsonValue], Any] | None:
@@ -146,9 +172,14 @@ def is_paused(context: Context, dag_id: str) -> bool | None:
         return None
 
 
-def count(name: str, tags: Mapping[str, str]) -> None:
+def count(name: str, tags: Mapping[str, str], *, by: int = 1) -> None:
     """Increment a counter in Airflow's stats. A failure is logged and never fails the task."""
-    _report("incr", name, tags=tags)
+    _report("incr", name, by, tags=tags)
+
+
+def gauge(name: str, value: float, tags: Mapping[str, str]) -> None:
+    """Report a value that goes up and down to Airflow's stats. A failure is logged and never fails the task."""
+    _report("gauge", name, value, tags=tags)
 
 
 def time_milliseconds(name: str, milliseconds: float, tags: Mapping[str, str]) -> None:

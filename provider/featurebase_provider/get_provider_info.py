@@ -7,6 +7,7 @@ from typing import Any
 _INTEGRATION = "Featurebase"
 _OPERATORS = (
     "preflight",
+    "approve",
     "rotate",
     "push",
     "distributed",

@@ -18,9 +18,9 @@ import pytest
 from airflow.providers.postgres.hooks import postgres as hook_module
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.all_stores import Job, run_at_once
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.rotation.jobs import Job, run_at_once
 from featurebase_provider.rotation.one_store import WriteRule, converge
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores.sql import session as sql_session

@@ -40,11 +40,15 @@ TAKES_COMMANDS = """
 from airflow.providers_manager import ProvidersManager
 print(hasattr(ProvidersManager, "cli_command_functions"))
 """
+STORES = ("airflow_variable", "object_storage")
 FIGURES = {
     *("preflight", "rotate", "push", "distributed", "probe", "verify_delivery", "report", "outcome"),
     *("activate", "cut_over"),
     "store_exposure",
     *("receiver_exposure", "audit.finding", "emergency_plan", "emergency_push"),
+    "rotation.rotated",
+    *(f"{what}.{store}" for what in ("exposure.confirmed", "store_write") for store in STORES),
+    *(f"{what}.production" for what in ("secret_age_days", "days_to_max_age", "drifted_stores")),
 }
 
 

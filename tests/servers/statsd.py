@@ -1,9 +1,11 @@
-"""A StatsD that knows which figures of ours it was told."""
+"""A StatsD that keeps the figures of ours that it was told."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,15 +14,42 @@ if TYPE_CHECKING:
 OURS = "airflow.featurebase."
 
 
-class StatsD:
-    """A context manager; listens on a free UDP port of the loopback interface."""
+@dataclass(frozen=True)
+class Figure:
+    """One figure as it arrived.
 
-    def __init__(self) -> None:
+    :param name: without ``airflow.featurebase.`` and without tags.
+    :param kind: ``c`` (counter), ``g`` (gauge) or ``ms`` (timing).
+    :param tags: in InfluxDB's form, which follows the name; empty if Airflow dropped them.
+    """
+
+    name: str
+    value: float
+    kind: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, line: str) -> Figure:
+        """Read a line such as ``airflow.featurebase.rotate,webhook=production:1|c``."""
+        name, _, rest = line.partition(":")
+        value, kind, *_ = rest.split("|")
+        name, *tags = name.split(",")
+        return cls(name.removeprefix(OURS), float(value), kind, dict(tag.split("=", 1) for tag in tags))
+
+
+class StatsD:
+    """A context manager; listens on a free UDP port of the loopback interface.
+
+    :param tags: whether Airflow sends tags, in InfluxDB's form. By default it drops them.
+    """
+
+    def __init__(self, *, tags: bool = False) -> None:
+        self._tags = tags
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
-        self.names: set[str] = set()
-        """Names of figures, without ``airflow.featurebase.``."""
+        self.figures: list[Figure] = []
+        """In the order in which they arrived."""
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def __enter__(self) -> Self:
@@ -32,10 +61,23 @@ class StatsD:
         self._thread.join()
         self._socket.close()
 
+    def catch_up(self) -> None:
+        """Wait until all that was sent before has arrived: packets of one socket stay in order."""
+        mark = f"{OURS}caught_up:{len(self.figures)}|c"
+        self._socket.sendto(mark.encode(), self._socket.getsockname())
+        while not self.figures or self.figures[-1].name != "caught_up":
+            time.sleep(0.01)
+        self.figures.pop()
+
     def _listen(self) -> None:
         while packet := self._socket.recv(65_535):
-            names = (line.partition(":")[0] for line in packet.decode().splitlines())
-            self.names |= {name.removeprefix(OURS) for name in names if name.startswith(OURS)}
+            lines = packet.decode().splitlines()
+            self.figures += [Figure.read(line) for line in lines if line.startswith(OURS)]
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the figures that arrived."""
+        return {figure.name for figure in self.figures}
 
     @property
     def settings(self) -> dict[str, str]:
@@ -44,4 +86,5 @@ class StatsD:
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
             "AIRFLOW__METRICS__STATSD_PORT": str(self.port),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": str(self._tags),
         }

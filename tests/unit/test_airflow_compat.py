@@ -17,7 +17,9 @@ from airflow.sdk.execution_time.comms import AssetEventsResult, ErrorResponse
 
 from featurebase_provider import airflow_compat
 
-COUNTED = ("incr", ("featurebase.rotate",), {"tags": {"webhook": "production", "result": "done"}})
+COUNTED = ("incr", ("featurebase.rotate", 1), {"tags": {"webhook": "production", "result": "done"}})
+SEVERAL = ("incr", ("featurebase.refusals_seen", 3), {"tags": {"webhook": "production"}})
+MEASURED = ("gauge", ("featurebase.days_to_max_age.production", -1.5), {"tags": {"webhook": "production"}})
 TIMED = ("timing", ("featurebase.store_exposure", 12.5), {"tags": {"webhook": "production"}})
 
 
@@ -29,6 +31,9 @@ class Backend:
 
     def incr(self, *args: Any, **kwargs: Any) -> None:
         self.took.append(("incr", args, kwargs))
+
+    def gauge(self, *args: Any, **kwargs: Any) -> None:
+        self.took.append(("gauge", args, kwargs))
 
     def timing(self, *args: Any, **kwargs: Any) -> None:
         self.took.append(("timing", args, kwargs))
@@ -43,7 +48,7 @@ class Broken:
     def incr(self, *args: Any, **kwargs: Any) -> None:
         raise self.error
 
-    timing = incr
+    timing = gauge = incr
 
 
 def class_in_airflow(monkeypatch: pytest.MonkeyPatch, backend: object) -> None:
@@ -61,7 +66,9 @@ def class_in_sdk(monkeypatch: pytest.MonkeyPatch, backend: object) -> None:
 
 def functions_in_sdk(monkeypatch: pytest.MonkeyPatch, backend: Backend | Broken) -> None:
     """3.3: the SDK's module holds functions; the class beside them is there for old callers."""
-    monkeypatch.setattr(airflow.sdk.observability, "stats", _module(incr=backend.incr, timing=backend.timing))
+    monkeypatch.setattr(
+        airflow.sdk.observability, "stats", _module(incr=backend.incr, timing=backend.timing, gauge=backend.gauge)
+    )
 
 
 def _module(**names: object) -> ModuleType:
@@ -82,6 +89,8 @@ def report() -> None:
     """One of each."""
     airflow_compat.count("featurebase.rotate", {"webhook": "production", "result": "done"})
     airflow_compat.time_milliseconds("featurebase.store_exposure", 12.5, {"webhook": "production"})
+    airflow_compat.count("featurebase.refusals_seen", {"webhook": "production"}, by=3)
+    airflow_compat.gauge("featurebase.days_to_max_age.production", -1.5, {"webhook": "production"})
 
 
 @MINORS
@@ -91,7 +100,7 @@ def test_every_minor_takes_counts_and_times(
     backend = Backend()
     minor(monkeypatch, backend)
     report()
-    assert backend.took == [COUNTED, TIMED]
+    assert backend.took == [COUNTED, TIMED, SEVERAL, MEASURED]
     assert caplog.messages == []
 
 
@@ -142,7 +151,7 @@ def test_a_tag_ends_no_line(monkeypatch: pytest.MonkeyPatch, value: Any, tag: st
     backend = Backend()
     functions_in_sdk(monkeypatch, backend)
     airflow_compat.count("featurebase.rotate", {"webhook": value})
-    assert backend.took == [("incr", ("featurebase.rotate",), {"tags": {"webhook": tag}})]
+    assert backend.took == [("incr", ("featurebase.rotate", 1), {"tags": {"webhook": tag}})]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ class Case:
             status=self.webhook.status if self.webhook is not None else None,
             fingerprint=self.current,
             age=str(age) if age is not None else None,
+            age_days=age.most_days if age is not None else None,
+            max_age_days=self.subject.max_age_days,
             stores=self.stores,
         )
 

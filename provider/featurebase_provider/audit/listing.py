@@ -77,6 +77,11 @@ class Subject:
     webhook_ids: tuple[str, str] | None = None
     cut_over_for: timedelta = timedelta(hours=1)
 
+    @property
+    def max_age_days(self) -> float | None:
+        """``max_age`` in days."""
+        return None if self.max_age is None else self.max_age / timedelta(days=1)
+
     def finding(self, kind: str, detail: str, webhook_id: str | None = None) -> Finding:
         """A finding about this webhook.
 

@@ -136,6 +136,8 @@ class PairCase:
             status=half.status if half is not None else None,
             fingerprint=half.fingerprint if half is not None else None,
             age=str(age) if age is not None else None,
+            age_days=age.most_days if age is not None else None,
+            max_age_days=self.subject.max_age_days,
             stores=self.stores,
             halves=tuple(AuditedHalf(one.id, one.status, one.fingerprint) for one in self.pair.webhooks),
         )

@@ -39,6 +39,9 @@ class AuditedWebhook:
     :param webhook_id: of a pair, the live half's, whose status, fingerprint and age follow.
     :param status: its status in Featurebase, or None if the webhook could not be read.
     :param age: the secret's age in words, or None.
+    :param age_days: how old it is at most, in days; None if that is not known. It is its age if a run of this provider
+        refreshed it, or Featurebase's audit log shows when that was.
+    :param max_age_days: the age from which it is overdue, in days; None for no limit.
     :param halves: both webhooks of a pair that could be read; empty for a single webhook.
     """
 
@@ -50,6 +53,8 @@ class AuditedWebhook:
     age: str | None
     stores: tuple[HeldByStore, ...]
     halves: tuple[AuditedHalf, ...] = ()
+    age_days: float | None = None
+    max_age_days: float | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> AuditedWebhook:

@@ -10,13 +10,16 @@ from featurebase_provider.config.errors import ConfigError, Fault
 from featurebase_provider.config.file import configured_path
 from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.models import RotationConfig, WebhookConfig
+from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig
 from featurebase_provider.config.right_entries import RightEntries, load_right_entries
 from featurebase_provider.config.sections import AuditConfig, OverlapConfig, ProbeConfig, VerifyConfig
 
 __all__ = [
+    "ApprovalConfig",
     "AuditConfig",
     "ConfigError",
     "Fault",
+    "NotifyConfig",
     "OverlapConfig",
     "ProbeConfig",
     "RightEntries",

@@ -65,6 +65,10 @@ def settings_problems(s: WebhookSettings) -> Iterator[Problem]:
     for delay in ("retry_delay", "push_retry_delay"):
         if getattr(s, delay) > s.max_retry_delay:
             yield Problem((delay, "max_retry_delay"), "must not be longer than max_retry_delay")
+    for index, entry in enumerate(s.notify):
+        if "approval_needed" in entry.events and s.approval is None:
+            message = "names approval_needed, but no approval is configured; add approval: always"
+            yield Problem(("notify", "approval"), message, ("notify", index, "events"))
     yield from _overlap_problems(s)
 
 

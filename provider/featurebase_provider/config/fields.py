@@ -107,7 +107,13 @@ def _https_url(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
+def matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
+    """A check that a text matches a pattern as a whole.
+
+    :param rule: the pattern in words.
+    :param echo: whether the message may repeat the text.
+    """
+
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"{shown_value(value) if echo else 'the value'} is not allowed; it must be {rule}")
@@ -116,7 +122,8 @@ def _matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _text_type(pattern: str) -> WithJsonSchema:
+def text_type(pattern: str) -> WithJsonSchema:
+    """The JSON Schema of such a text."""
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
 
 
@@ -148,24 +155,24 @@ Schedule = Annotated[str, AfterValidator(_schedule)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 StartDate = Annotated[date, BeforeValidator(_start_date), WithJsonSchema({"type": "string", "format": "date"})]
 HostName = Annotated[str, AfterValidator(_host)]
-HttpsUrl = Annotated[str, Field(max_length=2000), AfterValidator(_https_url), _text_type("https://.+")]
+HttpsUrl = Annotated[str, Field(max_length=2000), AfterValidator(_https_url), text_type("https://.+")]
 ConnectionId = Annotated[
     str,
     # A connection URI, which may hold a password, ends up here by mistake: not repeated.
-    _matching(_CONNECTION_ID, "1 to 200 letters, digits or any of _ # ! ( ) - . : / \\", echo=False),
-    _text_type(_CONNECTION_ID),
+    matching(_CONNECTION_ID, "1 to 200 letters, digits or any of _ # ! ( ) - . : / \\", echo=False),
+    text_type(_CONNECTION_ID),
 ]
 WebhookName = Annotated[
     str,
-    _matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"),
+    matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"),
     AfterValidator(_not_all),
-    _text_type(_NAME),
+    text_type(_NAME),
 ]
 WebhookId = Annotated[
     str,
-    _matching(_WEBHOOK_ID, "24 hex digits, such as 507f1f77bcf86cd799439011"),
+    matching(_WEBHOOK_ID, "24 hex digits, such as 507f1f77bcf86cd799439011"),
     AfterValidator(str.lower),
-    _text_type(_WEBHOOK_ID),
+    text_type(_WEBHOOK_ID),
 ]
 PairIds = Annotated[tuple[WebhookId, WebhookId], AfterValidator(_different)]
 FindingKindName = Annotated[str, AfterValidator(_finding_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]

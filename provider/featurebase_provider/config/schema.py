@@ -77,6 +77,7 @@ def rotation_schema(types: Sequence[str] | None = None) -> dict[str, Any]:
     webhook["properties"]["stores"]["items"] = {"anyOf": [*of_stores, *others]}
     for owner in ("WebhookConfig", "WebhookSettings"):
         definitions[owner]["properties"]["probe"]["anyOf"].append({"type": "boolean"})
+        definitions[owner]["properties"]["approval"]["anyOf"] += [{"type": "boolean"}, {"const": "always"}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **definitions.pop("RotationFile"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.config.fields import Age, ConnectionId, Delay, HttpsUrl, Schedule, Waiting
+from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig, approval_switched
 from featurebase_provider.config.sections import (
     DagSettings,
     OverlapConfig,
@@ -89,6 +90,18 @@ class WebhookSettings(DagSettings):
         default_factory=VerifyConfig,
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
+    )
+    approval: Annotated[ApprovalConfig | None, BeforeValidator(approval_switched)] = Field(
+        None,
+        description="Whether somebody must approve a rotation in Airflow's UI before the secret is refreshed. null or "
+        "false: no; always or {}: yes, with default settings.",
+    )
+    notify: tuple[NotifyConfig, ...] = Field(
+        (),
+        max_length=20,
+        description="Who is told of failures, successes, findings and secrets that are due, by which of Airflow's "
+        "notifiers.",
+        json_schema_extra={"default": []},
     )
     retries: StrictInt = Field(3, ge=0, le=100, description="Retries of each task except the push tasks.")
     retry_delay: Delay = Field(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.stores.base import StoreConfig
 
-SUB_MAPPINGS = ("probe", "verify", "overlap")
+SUB_MAPPINGS = ("probe", "verify", "overlap", "approval")
 """Fields that are merged key by key; all others replace the default as a whole."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.dag_factory.settings import push_tasks, task_arguments
+from featurebase_provider.dag_factory.settings import approve_tasks, push_tasks, report_arguments, task_arguments
 from featurebase_provider.operators.activate import ActivateStandbyOperator
 from featurebase_provider.operators.cut_over import CutOverOperator
 from featurebase_provider.operators.distributed import SecretDistributedOperator
@@ -70,6 +70,7 @@ def build_pair(
         late_start=config.late_start,
     )
     preflight.rotate_task_id = rotate.task_id
+    approve = approve_tasks(config, shared, preflight, rotate)
     after_rotate = {**shared, "rotate_task_id": rotate.task_id}
     pushes = push_tasks(config, PushPairOperator, {**after_rotate, **pair})
     push_ids = {label: task.task_id for label, task in pushes.items()}
@@ -117,7 +118,7 @@ def build_pair(
         retries=min(config.retries, RETRIES_OF_WAITS),
         execution_timeout=config.verify.timeout + config.execution_timeout,
     )
-    steps = [preflight, rotate, *pushes.values(), distributed, probe, activate, cut_over, verify]
+    steps = [preflight, *approve, rotate, *pushes.values(), distributed, probe, activate, cut_over, verify]
     report = PairReportOperator(
         task_id="report",
         **after_rotate,
@@ -131,6 +132,8 @@ def build_pair(
         verify_task_id=verify.task_id,
         cut_over_task_id=cut_over.task_id,
         task_ids=[task.task_id for task in steps],
+        **report_arguments(config),
+        approve_task_id=rotate.approve_task_id,
     ).as_teardown()
     outcome = RotationOutcomeOperator(task_id="outcome", **shared, report_task_id=report.task_id).as_teardown(
         on_failure_fail_dagrun=True

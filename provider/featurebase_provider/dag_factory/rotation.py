@@ -9,7 +9,15 @@ from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
-from featurebase_provider.dag_factory.settings import TAGS, default_args, push_tasks, task_arguments, trigger_form
+from featurebase_provider.dag_factory.settings import (
+    TAGS,
+    approve_tasks,
+    default_args,
+    push_tasks,
+    report_arguments,
+    task_arguments,
+    trigger_form,
+)
 from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.outcome import RotationOutcomeOperator
@@ -141,6 +149,7 @@ def _build(
         allow_inactive=config.allow_inactive,
     )
     preflight.rotate_task_id = rotate.task_id
+    approve = approve_tasks(config, shared, preflight, rotate)
     pushes = push_tasks(config, PushWebhookSecretOperator, {**shared, "rotate_task_id": rotate.task_id})
     push_ids = {label: task.task_id for label, task in pushes.items()}
     distributed = SecretDistributedOperator(
@@ -190,7 +199,9 @@ def _build(
         push_task_ids=push_ids,
         probe_task_id=probe_id,
         verify_task_id=verify.task_id,
-        task_ids=[task.task_id for task in (preflight, rotate, *pushes.values(), *after)],
+        task_ids=[task.task_id for task in (preflight, *approve, rotate, *pushes.values(), *after)],
+        **report_arguments(config),
+        approve_task_id=rotate.approve_task_id,
     ).as_teardown()
     outcome = RotationOutcomeOperator(task_id="outcome", **shared, report_task_id=report.task_id).as_teardown(
         on_failure_fail_dagrun=True

@@ -11,8 +11,12 @@ from featurebase_provider.rotation.plan import MODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow.sdk import BaseOperator
+
     from featurebase_provider.config import WebhookConfig
+    from featurebase_provider.operators.approve import ApproveRotationOperator
     from featurebase_provider.operators.push import PushWebhookSecretOperator
+    from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
     from featurebase_provider.rotation.plan import Mode
 
 TAGS = ("featurebase", "webhook", "secret-rotation")
@@ -77,6 +81,39 @@ def task_arguments(config: WebhookConfig, preflight_id: str | None = None) -> di
         # A dry run relies on this trigger rule, so default_args must not override it.
         "trigger_rule": "all_success",
     }
+
+
+def approve_tasks(
+    config: WebhookConfig, shared: Mapping[str, Any], preflight: BaseOperator, rotate: RotateWebhookSecretOperator
+) -> list[ApproveRotationOperator]:
+    """The task that waits for an approval between preflight and rotate; none if none is needed.
+
+    :param shared: arguments of every task.
+    """
+    if config.approval is None:
+        return []
+    from featurebase_provider.operators.approve import ApproveRotationOperator  # only files with approval load it
+
+    approve = ApproveRotationOperator(
+        task_id="approve",
+        **shared,
+        timeout=config.approval.timeout,
+        approvers=config.approval.approvers,
+        notify=config.notify,
+        execution_timeout=config.execution_timeout,
+    )
+    rotate.approve_task_id = approve.task_id
+    preflight >> approve >> rotate
+    return [approve]
+
+
+def report_arguments(config: WebhookConfig) -> dict[str, Any]:
+    """Arguments of the report task that say who is told; none if nobody is."""
+    if not config.notify:
+        return {}
+    from featurebase_provider.operators.notify import WhenReportFails  # only files with notify load it
+
+    return {"notify": config.notify, "on_failure_callback": WhenReportFails(config.name, config.notify)}
 
 
 def push_tasks(

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from featurebase_provider.featurebase.text import markdown_safe
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from featurebase_provider.config import RotationConfig, WebhookConfig
-
-
-def markdown_safe(text: str) -> str:
-    """Escape a text for Airflow's Markdown, which renders HTML too: all ASCII punctuation (CommonMark, 2.4)."""
-    clean = "".join(char if char.isprintable() else " " for char in text)
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", clean)
 
 
 def template_safe(text: str) -> str:

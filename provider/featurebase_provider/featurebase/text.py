@@ -99,3 +99,9 @@ def in_words(span: timedelta) -> str:
         if amount:
             parts.append(f"{amount} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def markdown_safe(text: str) -> str:
+    """Escape a text for Airflow's Markdown, which renders HTML too: all ASCII punctuation (CommonMark, 2.4)."""
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", clean)

@@ -10,7 +10,6 @@ from airflow.sdk import Asset, BaseOperator
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
-    count,
     has_queued_run,
     is_paused,
 )
@@ -23,6 +22,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import task_errors
 from featurebase_provider.operators.context import pulled
+from featurebase_provider.operators.figures import tell_of_audit
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.moves import Moves, pair_id
@@ -72,7 +72,8 @@ class AuditWebhooksOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit, log the table, emit the report."""
         with task_errors():
-            subjects = [_subject(WebhookConfig.model_validate(webhook)) for webhook in self.webhooks]
+            configs = [WebhookConfig.model_validate(webhook) for webhook in self.webhooks]
+            subjects = [_subject(config) for config in configs]
             ports = AuditPorts(
                 open_client=_open_client,
                 history_of=lambda subject, host, webhook_id: recall(
@@ -86,9 +87,12 @@ class AuditWebhooksOperator(BaseOperator):
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())
-        for finding in report.open:
-            count("featurebase.audit.finding", {"webhook": finding.webhook or "", "kind": finding.kind})
+        tell_of_audit(report)
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
+        if any(config.notify for config in configs):
+            from featurebase_provider.operators.notify import notify_of_audit  # not loaded when a Dag file is parsed
+
+            notify_of_audit(context, configs, report)
         return report.as_json()
 
 

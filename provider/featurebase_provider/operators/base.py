@@ -11,6 +11,7 @@ from airflow.sdk.definitions.context import render_template_to_string
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
+    TaskAwaitingInput,
     TaskDeferred,
     branch_of,
     count,
@@ -125,7 +126,7 @@ class FeaturebaseOperator(BaseOperator):
         except AirflowSkipException:
             result = "skipped"
             raise
-        except TaskDeferred:
+        except (TaskDeferred, TaskAwaitingInput):
             result = "deferred"
             raise
         finally:

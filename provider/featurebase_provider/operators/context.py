@@ -13,6 +13,8 @@ from featurebase_provider.rotation.schedule import RunTiming
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.approval import Approval
+
 STARTED = frozenset({"running", "success", "failed", "restarting", "up_for_retry", "deferred"})
 """States of a task that was started."""
 
@@ -35,11 +37,16 @@ def this_run(context: Context) -> ThisRun:
     )
 
 
-def timing_of(context: Context) -> RunTiming:
+def timing_of(context: Context, approval: Approval | None = None) -> RunTiming:
     """When this Dag run was due, and whether by schedule."""
     run: Any = context["dag_run"]
     run_type = str(getattr(run.run_type, "value", run.run_type))
-    return RunTiming(run_type == "scheduled", run.run_after, backfill=run_type == "backfill")
+    return RunTiming(
+        run_type == "scheduled",
+        run.run_after,
+        backfill=run_type == "backfill",
+        approved_at=approval.moment if approval is not None else None,
+    )
 
 
 def check_conf(context: Context, webhook: str, goes_by: Mapping[str, object], *, strict: bool) -> None:

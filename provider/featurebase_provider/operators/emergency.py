@@ -11,6 +11,7 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.emergency_plan import EmergencyPlanner
+from featurebase_provider.operators.figures import tell_of_stores
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.pair_emergency import probe_both, replace_pair, source_after
 from featurebase_provider.operators.pair_emergency_plan import plan_both
@@ -241,6 +242,8 @@ class EmergencyPushOperator(EmergencyTask):
         for outcome in outcomes.values():
             if outcome.holds_secret:
                 self.log.info("Store %s (%s): %s", outcome.label, outcome.target, outcome.result)
+        written = [outcomes[label] for label, outcome in pushed.stores.items() if outcome.result == "written"]
+        tell_of_stores(self.display_name, config.stores, written)
         self._require_all(pushed)
         if self.announce:
             self._announce(config, context, rotated, pushed)

@@ -42,7 +42,7 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
         """Report, unless the webhook is not configured."""
         if self.display_name not in self.webhooks:
             raise AirflowSkipException("Skipped: the rotation file has no valid entry of this name")
-        self.chosen()
+        self.notify = self.chosen().notify
         return super().run(context)
 
     def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:

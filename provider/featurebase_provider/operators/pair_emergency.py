@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.featurebase.errors import FeaturebaseError, WebhookNotFound
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.context import is_later_try, pulled, this_run
+from featurebase_provider.operators.figures import tell_of_stores
 from featurebase_provider.operators.pair_emergency_plan import (
     GONE,
     HalvesRead,
@@ -81,6 +82,7 @@ def replace_pair(
         for half_id, plan in planned.plans.items()
     ]
     both = replace_both(swaps, config.stores, rule, source, server_now=client.clock.now, may_post=may_post)
+    tell_of_stores(task.display_name, config.stores, both.stores.values())
     problems = {**planned.problems, **both.problems}
     outcomes = {}
     for half_id, outcome in both.outcomes.items():

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import this_run
+from featurebase_provider.operators.figures import tell_of_stores
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.stores import resolve_stores, write_rule
-from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, rule_for, run_here
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, rule_for
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
 from featurebase_provider.rotation.history import order_of
+from featurebase_provider.rotation.jobs import run_here
 from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import OneWebhook, Pushed, Source, push_until_agreed
 
@@ -60,6 +62,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             pushed = push_here(source, store, rule_for(store, terms))
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
+        if pushed.changed:
+            tell_of_stores(self.display_name, [store], [outcome], of_pair=plan.pair is not None)
         held = outcome.detail or f"holds {outcome.fingerprint}"
         self.log.info("Store %s (%s): %s, %s", outcome.label, outcome.target, outcome.result, held)
         return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
@@ -94,7 +98,15 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             exposure = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
         result = "written" if pushed.changed else "unchanged"
         detail = None if pushed.readable else NOT_READABLE
-        return StoreOutcome(store.label, store.target, result, fingerprint, exposure, detail=detail)  # type: ignore[arg-type]
+        return StoreOutcome(
+            store.label,
+            store.target,
+            result,  # type: ignore[arg-type]
+            fingerprint,
+            exposure,
+            detail=detail,
+            write_ms=pushed.write_ms,
+        )
 
 
 def push_here(source: Source, store: Store, rule: WriteRule) -> Pushed:

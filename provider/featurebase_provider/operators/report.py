@@ -12,9 +12,11 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import STARTED, pulled, this_run
+from featurebase_provider.operators.figures import tell_of_run
 from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome
+from featurebase_provider.rotation.approval import Approval
 from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from featurebase_provider.config import NotifyConfig
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.pair_report import PairFacts
@@ -55,6 +58,8 @@ class RotationReportOperator(FeaturebaseOperator):
     :param task_ids: the tasks of the rotation, if the Dag has other tasks too; None for all tasks.
     :param mode: the run's mode. (templated)
     :param reason: the reason for the run. (templated)
+    :param approve_task_id: its approve task, or None.
+    :param notify: who is told of failure and success; see :class:`~featurebase_provider.config.NotifyConfig`.
     :returns: the report; see :class:`~featurebase_provider.rotation.report.RotationReport`.
     """
 
@@ -72,10 +77,14 @@ class RotationReportOperator(FeaturebaseOperator):
         task_ids: Sequence[str] | None = None,
         mode: str = "",
         reason: str = "",
+        notify: Sequence[NotifyConfig] = (),
+        approve_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.add_outlets([EVENTS])
+        self.notify = notify
+        self.approve_task_id = approve_task_id
         self.preflight_task_id = preflight_task_id
         self.rotate_task_id = rotate_task_id
         self.push_task_ids = push_task_ids
@@ -98,8 +107,14 @@ class RotationReportOperator(FeaturebaseOperator):
         self.log.info("Rotation report\n%s", report.as_text())
         if plan is not None and history is not None:
             self._keep_history(context, plan, history, report)
-        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=report.as_json())
-        return report.as_json()
+        tell_of_run(report)
+        result = report.as_json()
+        context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=result)
+        if self.notify:
+            from featurebase_provider.operators.notify import notify_of_run  # not loaded when a Dag file is parsed
+
+            notify_of_run(context, self.notify, result)
+        return result
 
     def _report(
         self,
@@ -126,6 +141,8 @@ class RotationReportOperator(FeaturebaseOperator):
             found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
             refreshes=refreshes,
             pair=self.pair_facts(context, plan, tasks),
+            failing=now.failing,
+            approval=Approval.from_json(pulled(context, self.approve_task_id)),
         )
         return make_report(
             findings,
@@ -135,10 +152,16 @@ class RotationReportOperator(FeaturebaseOperator):
             at=now.at.isoformat(),
             mode=one_line(str(self.mode or ""), 60) or None,
             tasks=tasks,
-            skipped=preflight is not None and preflight.state == "skipped",
+            skipped=(preflight is not None and preflight.state == "skipped") or self._rejected(states, plan, now),
             reason=one_line(str(self.reason or ""), 500),
             rotate_began=rotate is not None and rotate.state in STARTED,
         )
+
+    def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: _Now) -> bool:
+        """Whether somebody rejected the run, and the secret is the one from before."""
+        approve = states.get(self.approve_task_id or "")
+        rejected = approve is not None and approve.state == "skipped"
+        return rejected and plan is not None and now.fingerprint == plan.before
 
     def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
         """Both halves of a pair at the end of the run; None for a single webhook."""
@@ -228,7 +251,10 @@ class RotationReportOperator(FeaturebaseOperator):
             with self.hook.get_conn() as client:
                 webhook = current_webhook(client, plan, rotated, history)
                 log = read_refreshes_since(client, plan) if ask_log else None
-                return _Now(client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), log=log)
+                failing = webhook.health.consecutive_failures
+                return _Now(
+                    client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
+                )
         except FeaturebaseError as exc:
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
@@ -242,6 +268,7 @@ class _Now:
     """The webhook's state when the report is made; None for what could not be read.
 
     :param gone: whether the webhook no longer exists in Featurebase.
+    :param failing: how many deliveries in a row have failed.
     :param log: the refreshes since the plan that Featurebase's audit log shows; None if it was not asked.
     """
 
@@ -249,6 +276,7 @@ class _Now:
     fingerprint: str | None = None
     status: str | None = None
     gone: bool = False
+    failing: int | None = None
     log: RefreshesSincePlan | None = None
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import check_conf, is_later_try, this_run, timing_of
+from featurebase_provider.operators.context import check_conf, is_later_try, pulled, this_run, timing_of
+from featurebase_provider.operators.figures import tell_of_stores
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
+from featurebase_provider.rotation.approval import Approval
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.memory import own_plan
 from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan
@@ -55,6 +57,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         has leaked.
     :param fail_on_store_error: whether the task fails if a store was not written, for Dags without push tasks.
         Default: only without a plan.
+    :param approve_task_id: the approve task of the same Dag run, without whose approval nothing is refreshed; None if
+        no approval is needed. ``late_start`` counts from the approval.
     :returns: the outcome; see :class:`~featurebase_provider.rotation.rotate.RotationOutcome`. Never the secret.
     :raises ValueError: the operator has no stores and no ``without_stores``, or no webhook.
     :raises AirflowSkipException: the run is a dry run.
@@ -77,6 +81,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         allow_inactive: bool = False,
         require_all_stores: bool = True,
         fail_on_store_error: bool | None = None,
+        approve_task_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +97,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.allow_inactive = allow_inactive
         self.require_all_stores = require_all_stores
         self.fail_on_store_error = fail_on_store_error
+        self.approve_task_id = approve_task_id
 
     def run(self, context: Context) -> dict[str, Any]:
         """Prepare the stores, compare, refresh, and write the stores."""
@@ -143,6 +149,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.word = None
         outcome = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
         self._tell(outcome)
+        tell_of_stores(self.display_name, stores, outcome.stores.values(), of_pair=plan.pair is not None)
         left_behind = history.left_behind(previous_targets(stores))
         if left_behind is not None:
             self.log.warning("%s", left_behind)
@@ -260,10 +267,18 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
         :param targets: the targets of the prepared stores.
         :param now: server time.
-        :raises RefreshRefused: the run is late, or the plan is gone or is for other stores; nothing was refreshed.
+        :raises RefreshRefused: the run is late or not approved, or the plan is gone or is for other stores; nothing was
+            refreshed.
         :raises MemoryUnknown: the plan can't be read; nothing was refreshed.
         """
-        late = why_late(timing_of(context), now=now, late_start=self.late_start)
+        approval = Approval.from_json(pulled(context, self.approve_task_id))
+        if self.approve_task_id is not None and (approval is None or approval.before != plan.before):
+            raise RefreshRefused(
+                plan.webhook_id,
+                "nobody has approved the refresh of this secret in this Dag run; this try refreshed nothing. Clear "
+                f"{self.approve_task_id}, which asks for the approval",
+            )
+        late = why_late(timing_of(context, approval), now=now, late_start=self.late_start)
         if late is not None:
             raise RefreshRefused(plan.webhook_id, late)
         if not plan.is_same_as(memory.plan(self.plan_key(context))):

@@ -1,31 +1,26 @@
-"""Prepares all stores of a webhook, then writes the new secret to all of them at once.
-
-It uses threads, not an executor, which waits for its threads at exit: a hanging vendor client must neither delay
-another store nor keep the process alive.
-"""
+"""Prepares all stores of a webhook, then writes the new secret to all of them at once."""
 
 from __future__ import annotations
 
-import queue
 import threading
-import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 
-from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
-from featurebase_provider.rotation.errors import StoreError, StoreForeignValue, StoresNotReady, StoreUnreachable
+from featurebase_provider.rotation.errors import StoreForeignValue, StoresNotReady
+from featurebase_provider.rotation.jobs import Job, run_at_once, sorted_out
 from featurebase_provider.rotation.one_store import WriteRule, converge, why_foreign
 from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from featurebase_provider.featurebase.errors import FeaturebaseError
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.errors import StoreRefused
     from featurebase_provider.rotation.one_store import Desired
@@ -42,103 +37,6 @@ NOT_READABLE = "not readable: the store accepted the secret, but it is write-onl
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[T]):
-    """Work on one store.
-
-    :param name: the store's name, for messages.
-    :param run: does the work.
-    :param timeout: seconds after which the job counts as failed, even if it is still running.
-    :param main_thread_only: whether it calls Airflow's SDK, which only the main thread may do; such a job can't be
-        abandoned.
-    """
-
-    name: str
-    run: Callable[[], T]
-    timeout: float
-    main_thread_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
-    """How a job ended: with a value, or with an error of this provider."""
-
-    value: T | None = None
-    error: FeaturebaseError | None = None
-
-
-def run_at_once(jobs: Mapping[str, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dict[str, Done[T]]:
-    """Run all jobs concurrently and return how each ended, in the order given.
-
-    Jobs for the main thread run there, one after the other and without a timeout, while the threads work. A job on
-    a thread that is not done within its timeout is abandoned: the thread continues as a daemon, and its result is
-    ignored.
-    """
-    ended: queue.SimpleQueue[tuple[str, Done[T]]] = queue.SimpleQueue()
-    started = clock.monotonic()
-    waiting: dict[str, float] = {}
-    for key, job in jobs.items():
-        if not job.main_thread_only:
-            waiting[key] = started + job.timeout
-            threading.Thread(
-                target=lambda key=key, job=job: ended.put((key, _run(job.name, job.run))),
-                name=f"store-{key}",
-                daemon=True,
-            ).start()
-    done = {key: _run(job.name, job.run) for key, job in jobs.items() if job.main_thread_only}
-    while waiting:
-        key, deadline = min(waiting.items(), key=lambda item: item[1])
-        try:
-            finished, outcome = ended.get(timeout=max(0.0, deadline - clock.monotonic()))
-        except queue.Empty:
-            del waiting[key]
-            done[key] = Done(error=_timed_out(jobs[key]))
-            continue
-        if waiting.pop(finished, None) is not None:
-            done[finished] = outcome
-    return {key: done[key] for key in jobs}
-
-
-def run_here(name: str, run: Callable[[], T]) -> T:
-    """Work on one store on this thread. An unexpected error of the store's code becomes a StoreError.
-
-    :param name: the store's name, for messages.
-    :raises FeaturebaseError: as the work raised it.
-    :raises StoreError: the work raised another error. Its text is left out, since it may quote a secret.
-    """
-    done = _run(name, run)
-    if done.error is not None:
-        raise done.error
-    return cast("T", done.value)
-
-
-def _timed_out(job: Job[T]) -> StoreUnreachable:
-    return StoreUnreachable(
-        job.name,
-        f"no answer within {job.timeout:g} s; it is unknown whether the call arrived until the store is read",
-        "If the store is just slow, raise its timeout; a retry reads before it writes",
-    )
-
-
-def _run(name: str, run: Callable[[], T]) -> Done[T]:
-    try:
-        return Done(value=run())
-    except FeaturebaseError as exc:
-        return Done(error=exc)
-    except Exception as exc:  # noqa: BLE001 - reported as this store's failure; must not cost the other stores theirs
-        return Done(error=_unexpected(name, exc))
-
-
-def _unexpected(name: str, exc: Exception) -> StoreError:
-    """Describe an error that the store's code should have translated, without its text, which may quote a secret."""
-    *_, (frame, line) = traceback.walk_tb(exc.__traceback__)
-    return StoreError(
-        name,
-        f"unexpected {type(exc).__name__} at {frame.f_code.co_filename}:{line}; the store may or may not have changed",
-        "This is a bug in the store's code: please report it",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class StoreOutcome:
     """The result for one store; holds no secret.
 
@@ -151,6 +49,7 @@ class StoreOutcome:
         upper limit of the time in which the store held the old secret. None if nothing was refreshed.
     :param problem: why it failed.
     :param detail: further information: :data:`NOT_READABLE` if the store can't be read back.
+    :param write_ms: milliseconds that the write took, reading it back included; None if nothing was written.
     """
 
     label: str
@@ -160,6 +59,7 @@ class StoreOutcome:
     exposure_ms: FiniteFloat | None = None
     problem: str | None = None
     detail: str | None = None
+    write_ms: FiniteFloat | None = field(default=None, compare=False)
 
     @classmethod
     def from_json(cls, raw: object) -> StoreOutcome | None:
@@ -281,12 +181,6 @@ def job_for(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
     return Job(armed.name, run, store.timeout, armed.main_thread_only)
 
 
-def sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, FeaturebaseError]]:
-    """What the jobs returned, and the errors of those that failed."""
-    problems = {key: done.error for key, done in ended.items() if done.error is not None}
-    return {key: cast("T", done.value) for key, done in ended.items() if key not in problems}, problems
-
-
 def distribute(
     ready: ArmedStores,
     wanted: SigningSecret | Desired,
@@ -314,11 +208,14 @@ def distribute(
 
         def run() -> StoreOutcome:
             with _turn(turns[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
+                began = clock.monotonic()
                 changed = converge(armed, wanted, terms, held=ready.held[label])
-            exposure = (clock.monotonic() - since) * 1000 if since is not None else None
+            ended = clock.monotonic()
+            exposure = (ended - since) * 1000 if since is not None else None
+            took = (ended - began) * 1000 if changed else None
             result: Result = "written" if changed else "unchanged"
             detail = None if ready.held[label].readable else NOT_READABLE
-            return StoreOutcome(label, store.target, result, wanted.fingerprint, exposure, detail=detail)
+            return StoreOutcome(label, store.target, result, wanted.fingerprint, exposure, detail=detail, write_ms=took)
 
         return job_for(armed, run, store)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.trial_secret import trial_like
-from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for, run_at_once, sorted_out
+from featurebase_provider.rotation.all_stores import ArmedStores, arming, job_for, rule_for
 from featurebase_provider.rotation.errors import StoreForeignValue
+from featurebase_provider.rotation.jobs import run_at_once, sorted_out
 from featurebase_provider.rotation.one_store import WriteRule, is_ours, is_padded, why_foreign
 from featurebase_provider.rotation.store import StoreMark, tell
 

@@ -32,11 +32,13 @@ class Pushed:
     :param webhook: the webhook from the last read.
     :param changed: whether the store was written.
     :param readable: whether the store can be read back; if not, all that is known is that it accepted the secret.
+    :param write_ms: milliseconds that the write took, reading it back included; None if nothing was written.
     """
 
     webhook: Webhook
     changed: bool
     readable: bool
+    write_ms: float | None = None
 
 
 class Source(Protocol):
@@ -87,20 +89,23 @@ def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pus
     """
     tell(armed, patience=PATIENCE)
     changed = False
+    took = None
     conflict: StoreConflict | None = None
     for _ in range(ROUNDS):
         # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
         held = armed.read()
         webhook, wanted = source.read()
+        began = SYSTEM_CLOCK.monotonic()
         try:
-            changed |= converge(armed, wanted, rule.knowing(known=source.seen), held=held)
+            if converge(armed, wanted, rule.knowing(known=source.seen), held=held):
+                changed, took = True, (SYSTEM_CLOCK.monotonic() - began) * 1000
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
         webhook, again = source.read()
         if again == wanted:
-            return Pushed(webhook, changed, held.readable)
+            return Pushed(webhook, changed, held.readable, took)
     if conflict is not None:
         raise conflict
     raise NotConverged(

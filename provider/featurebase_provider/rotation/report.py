@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.rotation.advice import Outcome
     from featurebase_provider.rotation.all_stores import StoreOutcome
+    from featurebase_provider.rotation.approval import Approval
     from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
@@ -36,6 +37,9 @@ class RotationReport:
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
         a store may hold any of them.
     :param refreshes: how often the secret was refreshed since the plan.
+    :param refusals_seen: how many failed deliveries the run saw. Featurebase keeps no log of deliveries, so there may
+        have been more. None if none could be seen.
+    :param approval: who approved the run, if that was needed and happened.
     """
 
     webhook: str
@@ -64,6 +68,8 @@ class RotationReport:
     found: Found | None
     refreshes: RefreshCount
     pair: PairFacts | None = None
+    refusals_seen: int | None = None
+    approval: Approval | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -99,6 +105,7 @@ class RotationReport:
             "what to do": self.advice,
             "mode": self.mode or "unknown",
             "reason": self.reason,
+            "approved by": str(self.approval) if self.approval is not None else None,
             "secret before": self.before or "not read",
             "secret after": self.after or "not read",
             "refreshed at": self.refreshed_at,
@@ -128,6 +135,8 @@ class RunFacts:
     :param found: what preflight found, or None if it found nothing.
     :param refreshes: how often the secret was refreshed; by default the run could not refresh it.
     :param pair: both halves of a pair at the end; None for a single webhook.
+    :param failing: how many deliveries in a row have failed at the end, as Featurebase shows; None if unknown.
+    :param approval: who approved the run, if that was needed and happened.
     """
 
     plan: RotationPlan | None
@@ -142,6 +151,18 @@ class RunFacts:
     found: Found | None = None
     refreshes: RefreshCount = field(default_factory=RefreshCount)
     pair: PairFacts | None = None
+    failing: int | None = None
+    approval: Approval | None = None
+
+    @property
+    def refusals_seen(self) -> int | None:
+        """How many failed deliveries the run saw: for a pair while both delivered, else in a row at the end."""
+        if self.pair is not None:
+            return self.pair.refused
+        if self.rotation is None or self.failing is None:
+            return None
+        before = self.rotation.plan.health.consecutive_failures or 0
+        return self.failing - before if self.failing >= before else self.failing
 
     @property
     def proven(self) -> bool:
@@ -227,6 +248,8 @@ def make_report(
         found=found,
         refreshes=findings.refreshes,
         pair=findings.pair,
+        refusals_seen=findings.refusals_seen,
+        approval=findings.approval,
     )
 
 

@@ -19,11 +19,13 @@ class RunTiming:
     :param scheduled: whether Airflow's scheduler created the run; manual runs are never skipped.
     :param run_after: when it was due.
     :param backfill: whether it belongs to a backfill of past dates.
+    :param approved_at: when somebody approved it, if that was needed; it is late only after that.
     """
 
     scheduled: bool
     run_after: datetime | None
     backfill: bool = False
+    approved_at: datetime | None = None
 
 
 def why_no_backfill(timing: RunTiming) -> str | None:
@@ -40,11 +42,14 @@ def why_late(timing: RunTiming, *, now: datetime, late_start: timedelta | None) 
     """
     if not timing.scheduled or late_start is None or timing.run_after is None:
         return None
-    late = now - timing.run_after
+    since, what = timing.run_after, "due"
+    if timing.approved_at is not None:
+        since, what = timing.approved_at, "approved"
+    late = now - since
     if late <= late_start:
         return None
     return (
-        f"this scheduled run was due at {timing.run_after.isoformat()} and starts {in_words(late)} late, more than "
+        f"this scheduled run was {what} at {since.isoformat()} and starts {in_words(late)} late, more than "
         f"late_start ({in_words(late_start)}) allows; nothing was changed. Trigger the Dag by hand to rotate now"
     )
 

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, BaseOperator
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.operators import audit, base
+from featurebase_provider.operators import base, figures
 from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.rotation.memory import WebhookMemory
 from tests.world.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
@@ -84,9 +84,22 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
 def stats(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
     """What was counted, with its tags."""
     counted: list[tuple[str, dict[str, str]]] = []
-    for module in (base, audit):
-        monkeypatch.setattr(module, "count", lambda name, tags: counted.append((name, dict(tags))))
+    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, dict(tags))))
     return counted
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, str]]]:
+    """What runs and audits reported beside each task's count: the figure's name, its value and its tags."""
+    heard: list[tuple[str, float, dict[str, str]]] = []
+
+    def hear(name: str, value: float, tags: dict[str, str]) -> None:
+        heard.append((name, value, dict(tags)))
+
+    monkeypatch.setattr(figures, "count", lambda name, tags, by=1: hear(name, by, tags))
+    monkeypatch.setattr(figures, "gauge", hear)
+    monkeypatch.setattr(figures, "time_milliseconds", hear)
+    return heard
 
 
 @pytest.fixture(autouse=True)

@@ -236,6 +236,7 @@ def test_a_report_survives_json() -> None:
         "exposure_ms": 12.4,
         "problem": None,
         "detail": None,
+        "write_ms": None,
     }
     assert raw["tasks"][0] == {"task_id": "rotate", "state": "success", "seconds": 1.25, "why": None}
     assert (raw["notes"], raw["known"]) == (["one"], [BEFORE, AFTER])

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from featurebase_provider.featurebase.errors import SettingsInvalid
-from featurebase_provider.rotation.all_stores import Job, run_at_once, run_here
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.jobs import Job, run_at_once, run_here
 
 
 @pytest.fixture

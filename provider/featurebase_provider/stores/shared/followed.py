@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.rotation.all_stores import Job, run_at_once, sorted_out
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
+from featurebase_provider.rotation.jobs import Job, run_at_once, sorted_out
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 from featurebase_provider.stores.shared.kubernetes import NoDryRun
 

@@ -1,0 +1,115 @@
+"""Who is told what, by which of Airflow's notifiers: the field ``notify`` of the rotation file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from featurebase_provider.config.errors import ADVICE, Problem, disagreement, is_credential, names_credential
+from featurebase_provider.config.fields import Age, between, matching, text_type
+from featurebase_provider.config.sections import FileModel
+from featurebase_provider.stores.base import Duration
+
+NotifyEvent = Literal["failure", "success", "finding", "due", "approval_needed"]
+
+_CLASS_PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
+_SECRET_ADDRESS = re.compile(
+    r"hooks\.slack\.com/|discord(app)?\.com/api/webhooks/|webhook\.office\.com/|chat\.googleapis\.com/v1/spaces/",
+    re.IGNORECASE,
+)
+"""Addresses that are a credential as a whole: whoever knows one can post."""
+
+
+def _some(events: tuple[NotifyEvent, ...]) -> tuple[NotifyEvent, ...]:
+    if not events:
+        raise ValueError("must name at least one event, such as [failure]")
+    return events
+
+
+def _without_credentials(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for name, value in _parts(arguments):
+        if names_credential(name):
+            raise ValueError(f"one of them names a credential. {ADVICE}")
+        if isinstance(value, str) and (is_credential(value) or _SECRET_ADDRESS.search(value)):
+            raise ValueError(f"one of them looks like a credential. {ADVICE}")
+    return arguments
+
+
+def _parts(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Every value within, each with the name of its field."""
+    if isinstance(value, Mapping):
+        return [part for key, below in value.items() for part in _parts(below, str(key))]
+    if isinstance(value, list):
+        return [part for below in value for part in _parts(below, name)]
+    return [(name, value)]
+
+
+def approval_switched(value: Any) -> Any:
+    """``always`` and ``true`` switch the approval on with its defaults, ``false`` switches it off."""
+    if value is True or value == "always":
+        return {}
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, ApprovalConfig)):
+        return value
+    raise ValueError("must be always, false or a mapping such as {timeout: P3D, approvers: [alice]}")
+
+
+class ApprovalConfig(FileModel):
+    """The approval that a rotation waits for before it refreshes."""
+
+    timeout: Annotated[Duration, between("PT1M", "P30D")] = Field(
+        timedelta(days=3),
+        description="How long to wait for an answer; then the run ends unchanged.",
+        examples=["P3D"],
+    )
+    approvers: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        (),
+        max_length=50,
+        description="Ids of the Airflow users who may answer; empty: everybody who may edit the Dag's tasks.",
+        examples=[["alice", "bob"]],
+    )
+
+
+class NotifyConfig(FileModel):
+    """One of Airflow's notifiers, and the events that it is told of."""
+
+    events: Annotated[tuple[NotifyEvent, ...], AfterValidator(_some)] = Field(
+        description="failure: a run left something to do. success: a run is done. finding: the audit found something. "
+        "due: the secret reaches max_age soon. approval_needed: a run waits for somebody's approval.",
+        examples=[["failure", "finding"]],
+        json_schema_extra={"minItems": 1},
+    )
+    notifier: Annotated[
+        str,
+        matching(_CLASS_PATH, "the dotted path of a class, such as airflow.providers.smtp.notifications.smtp"),
+        text_type(_CLASS_PATH),
+    ] = Field(
+        max_length=300,
+        description="The class of the notifier, with its module.",
+        examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
+    )
+    arguments: Annotated[dict[str, JsonValue], AfterValidator(_without_credentials)] = Field(
+        default_factory=dict,
+        description="The notifier's own arguments. Its templates can use notice.headline, notice.text and report. No "
+        "credentials: a notifier takes them from its Airflow connection.",
+        json_schema_extra={"default": {}},
+    )
+    before: Age = Field(
+        timedelta(days=7),
+        description="Only for due: how long before max_age the audit begins to tell.",
+        examples=["P7D"],
+    )
+    timeout: Annotated[Duration, between("PT1S", "PT5M")] = Field(
+        timedelta(seconds=30), description="How long the notifier may take.", examples=["PT30S"]
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> NotifyConfig:
+        if "before" in self.model_fields_set and "due" not in self.events:
+            raise disagreement([Problem(("before", "events"), "has no effect without the event due")])
+        return self
