@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.cut_over_steps import MovesDeliveries
+    from featurebase_provider.rotation.pair import Pair
     from featurebase_provider.rotation.pair_reading import PairSource
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.rotate import RotationOutcome
@@ -105,6 +106,7 @@ class Activation:
             state = "no longer exists" if webhook is None else f"is {webhook.status!r}"
             raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
         self._check_old(pair, webhook)
+        self._check_active(pair, webhook)
         if lacking:
             raise StoresDisagree(
                 webhook.id,
@@ -136,12 +138,39 @@ class Activation:
                 "them active in Featurebase: the stores hold both secrets",
             )
 
+    def _check_active(self, pair: Pair, webhook: Webhook) -> None:
+        """An active half must sign with the secret that was proven: the receiver refuses what no store holds.
+
+        :raises HalfNotActivated: it does not; it was paused again if the other half delivers.
+        """
+        if webhook.status != ACTIVE or webhook.fingerprint == self.proven:
+            return
+        old = pair.get(pair_of(self.rotated.plan).was_live)
+        why = f"{self._changed(webhook)} while it was set active, or since"
+        if old is None or old.id == webhook.id or old.status != ACTIVE:
+            raise HalfNotActivated(
+                webhook.id,
+                f"{why}. No other webhook of the pair is active, so it was left so. Trigger the Dag with "
+                "mode=distribute at once: it writes the new secret to the stores",
+            )
+        self.source.reader.take(self.api.update_webhook(webhook.id, status="paused"))
+        raise HalfNotActivated(
+            webhook.id,
+            f"{why}. It was paused again; webhook {old.id} has delivered all the time, and the stores hold its secret. "
+            "Trigger a new run",
+        )
+
+    def _changed(self, webhook: Webhook) -> str:
+        return (
+            f"its secret is {webhook.fingerprint}, but the receiver was probed with {self.proven}: it was refreshed "
+            "again"
+        )
+
     def _check_proven(self, webhook: Webhook) -> None:
         if webhook.fingerprint != self.proven:
             raise HalfNotActivated(
                 webhook.id,
-                f"its secret is {webhook.fingerprint}, but the receiver was probed with {self.proven}: it was "
-                "refreshed again. It was not set active. Clear the push tasks and all tasks after them",
+                f"{self._changed(webhook)}. It was not set active. Clear the push tasks and all tasks after them",
             )
         if webhook.fingerprint in self.records.leaked_by_now():
             raise HalfNotActivated(
@@ -180,11 +209,13 @@ class Activation:
             if exc.outcome_known:
                 raise
             problem = f"{exc.summary}. "
-        shown = self.source.reader.read().get(webhook.id)
+        pair = self.source.reader.read()
+        shown = pair.get(webhook.id)
         if shown is None or shown.status != ACTIVE:
             raise ActivationUnknown(
                 webhook.id,
                 f"{problem}Featurebase does not show it active after it was set so. The stores hold "
                 "both secrets, so nothing is refused either way. A retry looks again",
             )
+        self._check_active(pair, shown)
         self.say(f"Webhook {webhook.id} is active: from now on each event is delivered twice")

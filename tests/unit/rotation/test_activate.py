@@ -86,6 +86,31 @@ def test_a_second_try_keeps_the_moment(pair: FakePair, plan: RotationPlan) -> No
     assert pair.patches == [(B, "active")]
 
 
+@pytest.mark.parametrize("when", ["in that moment", "before the next try"])
+def test_a_half_that_signs_with_another_secret_is_paused_again(pair: FakePair, plan: RotationPlan, when: str) -> None:
+    """Somebody refreshed it: no store holds that secret, and the receiver would refuse what it signs."""
+    made = activation(pair, plan)
+    if when == "in that moment":
+        pair.on_patch = lambda half, status: pair.refresh(half) if status == "active" else None
+    else:
+        made.run()
+        pair.refresh(B)
+    with pytest.raises(HalfNotActivated, match="was paused again"):
+        made.run()
+    assert pair.statuses == ("active", "paused")
+
+
+def test_it_is_not_paused_if_no_other_half_delivers(pair: FakePair, plan: RotationPlan) -> None:
+    activation(pair, plan).run()
+    proven = pair.halves[B].current.fingerprint
+    pair.set(A, "paused")
+    pair.record("paused", plan, A)
+    pair.refresh(B)
+    with pytest.raises(HalfNotActivated, match="mode=distribute at once"):
+        activation(pair, plan, proven=proven).run()
+    assert pair.statuses == ("paused", "active")
+
+
 @pytest.mark.parametrize("fault", ["lost_before", "lost_after"])
 def test_an_answer_that_is_lost(pair: FakePair, plan: RotationPlan, fault: Any) -> None:
     pair.patch_script.append(fault)
