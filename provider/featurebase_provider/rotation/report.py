@@ -36,6 +36,8 @@ class RotationReport:
     :param known: fingerprints of the webhook's secrets that the run saw or wrote, including ``before`` and ``after``;
         a store may hold any of them.
     :param refreshes: how often the secret was refreshed since the plan.
+    :param by: the Airflow user who triggered the run, or how Airflow did.
+    :param task_id: the task that made the report; ``map_index`` is its branch of a mapped group.
     """
 
     webhook: str
@@ -64,6 +66,9 @@ class RotationReport:
     found: Found | None
     refreshes: RefreshCount
     pair: PairFacts | None = None
+    by: str | None = None
+    task_id: str = "report"
+    map_index: int | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -98,6 +103,7 @@ class RotationReport:
             "cause": self.cause,
             "what to do": self.advice,
             "mode": self.mode or "unknown",
+            "triggered by": self.by,
             "reason": self.reason,
             "secret before": self.before or "not read",
             "secret after": self.after or "not read",
@@ -162,6 +168,9 @@ def make_report(
     skipped: bool = False,
     reason: str = "",
     rotate_began: bool = False,
+    by: str | None = None,
+    task_id: str = "report",
+    map_index: int | None = None,
 ) -> RotationReport:
     """Summarise a Dag run.
 
@@ -169,6 +178,8 @@ def make_report(
     :param tasks: the run's tasks with their states.
     :param skipped: whether the run was skipped before preflight.
     :param rotate_began: whether the rotate task was started.
+    :param by: the Airflow user who triggered the run, or how Airflow did.
+    :param task_id: the task that makes the report; ``map_index`` is its branch of a mapped group.
     """
     plan, rotation, found = findings.plan, findings.rotation, findings.found
     written = {**(rotation.stores if rotation else {}), **findings.pushed}
@@ -227,6 +238,9 @@ def make_report(
         found=found,
         refreshes=findings.refreshes,
         pair=findings.pair,
+        by=by,
+        task_id=task_id,
+        map_index=map_index,
     )
 
 
