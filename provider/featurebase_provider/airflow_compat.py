@@ -40,6 +40,7 @@ __all__ = [
     "count",
     "has_queued_run",
     "is_paused",
+    "plugin_base",
     "task_rows",
     "time_milliseconds",
 ]
@@ -52,6 +53,15 @@ def airflow_conf() -> Any:
     except ImportError:
         from airflow.configuration import conf
     return conf
+
+
+def plugin_base() -> Any:
+    """The base class of plugins. A function, so that Dag files, which need none, don't load it when they are parsed."""
+    try:
+        from airflow.sdk.plugins_manager import AirflowPlugin
+    except ImportError:  # before 3.2
+        from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
+    return AirflowPlugin
 
 
 def async_masker() -> Callable[[JsonValue], Any] | None:

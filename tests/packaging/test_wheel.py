@@ -51,6 +51,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
         "featurebase_provider/rotation_config.schema.json",
         "featurebase_provider/dags/featurebase_rotation.py",
         "featurebase_provider/dags/rotation.yaml",
+        "featurebase_provider/plugins/static/page.js",
+        "featurebase_provider/plugins/static/report.html",
     } <= packed
 
 
@@ -60,6 +62,7 @@ def test_wheel_names_its_entry_points(wheel: zipfile.ZipFile) -> None:
     assert dict(entry_points["apache_airflow_provider"]) == {
         "provider_info": "featurebase_provider.get_provider_info:get_provider_info"
     }
+    assert dict(entry_points["airflow.plugins"]) == {"featurebase": "featurebase_provider.plugins.page:FeaturebasePlugin"}
     assert dict(entry_points["console_scripts"]) == {
         "featurebase": "featurebase_provider.cli.console:main",
         "featurebase-sandbox": "featurebase_provider.sandbox.cli:main",

@@ -13,6 +13,7 @@ from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import STARTED, pulled, this_run, triggered_by
 from featurebase_provider.operators.finding import finding_of, why_of
+from featurebase_provider.operators.links import FeaturebaseWebhookLink, RotationReportLink
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.current import read_current
@@ -60,6 +61,7 @@ class RotationReportOperator(FeaturebaseOperator):
     """
 
     template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "mode", "reason")
+    operator_extra_links = (FeaturebaseWebhookLink(), RotationReportLink())
     stat = "report"
 
     def __init__(
