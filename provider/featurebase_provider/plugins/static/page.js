@@ -145,7 +145,7 @@ function Verdict({ report, dags }) {
   const open = report.findings.filter((finding) => !finding.ignored);
   const urgent = open.some((finding) => isUrgent(finding.kind));
   const tone = urgent ? "bad" : report.open ? "warn" : "good";
-  const text = report.open ? `${plural(report.open, "finding")} to attend to` : "All secrets are as they should be";
+  const text = report.open ? plural(report.open, "finding needs attention", "findings need attention") : "All secrets are as they should be";
   return h(
     "div",
     { className: `fb-verdict fb-${tone}` },
@@ -156,17 +156,21 @@ function Verdict({ report, dags }) {
 
 function figuresOf(report, dags) {
   const stores = report.webhooks.flatMap((webhook) => webhook.stores);
-  const next = dags
-    .filter((dag) => dag.dag_id.startsWith("featurebase_rotate__") && !dag.is_paused && dag.next_dagrun_run_after)
-    .map((dag) => dag.next_dagrun_run_after)
-    .sort()[0];
   const oldest = report.webhooks.filter((webhook) => webhook.aged.at_least !== null).sort((one, other) => other.aged.at_least - one.aged.at_least)[0];
   return [
     ["Webhooks", report.webhooks.length],
     ["Stores up to date", `${stores.filter((store) => store.holding === "matches").length} of ${stores.length}`],
     ["Oldest secret", oldest?.age ?? "unknown"],
-    ["Next rotation", next ? ago(next) : "none scheduled"],
+    ["Next rotation", nextRotation(dags)],
   ];
+}
+
+function nextRotation(dags) {
+  const rotations = dags.filter((dag) => dag.dag_id.startsWith("featurebase_rotate__"));
+  if (rotations.length && rotations.every((dag) => dag.is_paused)) return "all Dags are paused";
+  const next = rotations.filter((dag) => !dag.is_paused).map((dag) => dag.next_dagrun_run_after);
+  const first = next.filter(Boolean).sort()[0];
+  return first ? ago(first) : "none scheduled";
 }
 
 /* Runs that have begun since the audit: what is shown may be out of date. */

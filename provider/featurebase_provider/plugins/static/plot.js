@@ -11,6 +11,7 @@ const LEFT = 64;
 const RIGHT = 12;
 const TOP = 12;
 const BOTTOM = 28;
+const LOWEST = 3; // milliseconds at the foot of the scale
 const TICKS = [10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000];
 
 export function Year({ webhooks, now = Date.now() }) {
@@ -32,7 +33,7 @@ export function Year({ webhooks, now = Date.now() }) {
         "div",
         { className: "fb-panel fb-plot" },
         h(Legend, { refusals: runs.some((run) => run.refused) }),
-        h(Dots, { runs, now }),
+        h("div", { className: "fb-scroll", tabIndex: 0, role: "region", "aria-label": "Plot of the year" }, h(Dots, { runs, now })),
         h("details", null, h("summary", null, "The same as a table"), h(Months, { months })),
       ),
   );
@@ -72,7 +73,7 @@ function Legend({ refusals }) {
     h("span", null, mark(h("circle", { className: "fb-dot-good", cx: 7, cy: 7, r: 5 })), "done"),
     h("span", null, mark(h("path", { className: "fb-dot-bad", d: diamond(7, 7, 6) })), "not done"),
     refusals && h("span", null, mark(h("circle", { className: "fb-dot-refused", cx: 7, cy: 7, r: 5.5 })), "deliveries refused"),
-    h("span", null, "height: exposure, the time until the new secret could be read; a pair has none"),
+    h("span", null, "height: exposure, the time until the new secret could be read; on the line: none, or not measured"),
   );
 }
 
@@ -80,7 +81,7 @@ function Dots({ runs, now }) {
   const longest = Math.max(1000, ...runs.map((run) => exposureOf(run) ?? 0));
   const x = (time) => LEFT + ((time - (now - YEAR)) / YEAR) * (WIDTH - LEFT - RIGHT);
   const y = (value) => {
-    const share = Math.log10(Math.max(value ?? 1, 1)) / Math.log10(longest * 1.6);
+    const share = Math.log10(Math.max(value ?? 0, LOWEST) / LOWEST) / Math.log10((longest * 1.6) / LOWEST);
     return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
   };
   const ticks = TICKS.filter((tick) => tick <= longest * 1.6);
@@ -97,9 +98,15 @@ function Dots({ runs, now }) {
     ),
     h("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
     monthStarts(now).map(({ time, name }) => h("text", { key: time, x: x(time), y: HEIGHT - 8 }, name)),
-    runs.map((run, index) => h(Dot, { key: index, run, x: x(run.time), y: y(exposureOf(run)) })),
+    h("path", { className: "fb-dot-good", d: quiet(runs).map((run) => disc(x(run.time), y(exposureOf(run)), 4.5)).join("") }),
+    loud(runs).map((run, index) => h(Dot, { key: index, run, x: x(run.time), y: y(exposureOf(run)) })),
   );
 }
+
+/* Most runs were done and refused nothing: they are one shape together, which a browser draws fast. */
+const isQuiet = (run) => isDone(run.outcome) && !run.refused;
+const quiet = (runs) => runs.filter(isQuiet);
+const loud = (runs) => runs.filter((run) => !isQuiet(run));
 
 function Dot({ run, x, y }) {
   const title = `${run.name}, ${run.at.slice(0, 10)}: ${outcomeName(run.outcome)}, ${exposure(exposureOf(run))}`;
@@ -114,6 +121,7 @@ function Dot({ run, x, y }) {
   );
 }
 
+const disc = (x, y, r) => `M${x.toFixed(1)} ${y.toFixed(1)}m${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
 const diamond = (x, y, size) => `M${x} ${y - size}L${x + size} ${y}L${x} ${y + size}L${x - size} ${y}Z`;
 
 function monthStarts(now) {

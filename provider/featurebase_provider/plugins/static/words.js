@@ -92,7 +92,7 @@ const TONES = {
   skipped: "none",
   nothing_changed: "warn",
   success: "good",
-  skipped_task: "none",
+  
 };
 
 export const isDone = (outcome) => DONE.has(outcome);
