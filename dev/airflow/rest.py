@@ -31,6 +31,13 @@ class AirflowApi:
         """Close the connections."""
         self._http.close()
 
+    def answers(self) -> bool:
+        """Whether the API server answers."""
+        try:
+            return self._http.get("/api/v2/version").status_code == 200
+        except httpx.HTTPError:
+            return False
+
     def is_healthy(self) -> bool:
         """Whether the metadata database, scheduler, Dag processor and triggerer are all reported healthy."""
         try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime, timedelta, timezone
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,7 @@ def runs_of(number: int, now: datetime, each: int) -> list[PastRun]:
 
 def a_row(number: int, now: datetime, runs: list[PastRun]) -> AuditedWebhook:
     """A webhook of the installation; the first seven have stories of their own."""
-    fingerprint = f"sha256:{(number * 2654435761 + 0x3DE9) % 2**64:016x}"
+    fingerprint = f"sha256:{sha256(str(number).encode()).hexdigest()[:16]}"
     holding, status, failures = "matches", "active", 0
     age = timedelta(days=number % 29 + 1)
     if number == 2:
@@ -89,7 +91,9 @@ def a_row(number: int, now: datetime, runs: list[PastRun]) -> AuditedWebhook:
     if number == 4:
         status, failures = "suspended", 50
     stores = [
-        HeldByStore("vault", f"vault://vault_default/secret/apps/{name_of(number)}#WEBHOOK_SECRET", "matches", fingerprint),
+        HeldByStore(
+            "vault", f"vault://vault_default/secret/apps/{name_of(number)}#WEBHOOK_SECRET", "matches", fingerprint
+        ),
         HeldByStore("variable", f"airflow-variable://signing_{name_of(number)}", holding, fingerprint),  # type: ignore[arg-type]
     ]
     seen = (now - timedelta(minutes=4 + number)).isoformat(timespec="seconds")
@@ -135,7 +139,9 @@ def findings(webhooks: int) -> tuple[Finding, ...]:
             heals=True,
         ),
         about(3, "secret_overdue", "the secret is 97 d old, max_age is 90 d"),
-        about(4, "webhook_inactive", "it is 'suspended', 50 deliveries in a row failed (last result: 502 'Bad Gateway')"),
+        about(
+            4, "webhook_inactive", "it is 'suspended', 50 deliveries in a row failed (last result: 502 'Bad Gateway')"
+        ),
         Finding(
             "webhook_unconfigured",
             "webhook 507f1f77bcf86cd7994390ff ('Warehouse connector', active) has no entry in the rotation file, so "
@@ -183,16 +189,14 @@ def seed(installation: dict[str, Any]) -> None:
 
 
 def _task(session: Any, dag_id: str, run_id: str, task_id: str, at: str, state: str, result: Any) -> None:
-    from airflow.models.dag_version import DagVersion
     from airflow.models.dagrun import DagRun
-    from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     ended = datetime.fromisoformat(at)
     began = ended - timedelta(seconds=4)
-    dag = SerializedDagModel.get_dag(dag_id, session=session)
+    operator, version = _serialized(dag_id, task_id)
     run = DagRun(
         dag_id=dag_id,
         run_id=run_id,
@@ -206,12 +210,25 @@ def _task(session: Any, dag_id: str, run_id: str, task_id: str, at: str, state: 
     run.end_date = ended
     session.add(run)
     session.flush()
-    version = DagVersion.get_latest_version(dag_id, session=session)
-    task = TaskInstance(dag.get_task(task_id), run_id=run_id, state="success", dag_version_id=version.id)
+    task = TaskInstance(operator, run_id=run_id, state="success", dag_version_id=version)
     task.start_date, task.end_date, task.try_number = began, ended, 1
     session.add(task)
     session.flush()
     XComModel.set(key="return_value", value=result, dag_id=dag_id, task_id=task_id, run_id=run_id, session=session)
+
+
+@cache
+def _serialized(dag_id: str, task_id: str) -> tuple[Any, Any]:
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        dag = SerializedDagModel.get_dag(dag_id, session=session)
+        version = DagVersion.get_latest_version(dag_id, session=session)
+        assert dag is not None
+        assert version is not None
+        return dag.get_task(task_id), version.id
 
 
 if __name__ == "__main__":

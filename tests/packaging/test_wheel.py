@@ -62,7 +62,9 @@ def test_wheel_names_its_entry_points(wheel: zipfile.ZipFile) -> None:
     assert dict(entry_points["apache_airflow_provider"]) == {
         "provider_info": "featurebase_provider.get_provider_info:get_provider_info"
     }
-    assert dict(entry_points["airflow.plugins"]) == {"featurebase": "featurebase_provider.plugins.page:FeaturebasePlugin"}
+    assert dict(entry_points["airflow.plugins"]) == {
+        "featurebase": "featurebase_provider.plugins.page:FeaturebasePlugin"
+    }
     assert dict(entry_points["console_scripts"]) == {
         "featurebase": "featurebase_provider.cli.console:main",
         "featurebase-sandbox": "featurebase_provider.sandbox.cli:main",

@@ -68,12 +68,19 @@ export function Webhooks({ webhooks, findings, dags, live, act }) {
   );
 }
 
-/* Those with open findings first, then the oldest secrets. */
+/* Those with open findings first, then those whose last run was not done, then the oldest secrets. */
 function sorted(webhooks, findings) {
   return webhooks
     .map((webhook) => ({ webhook, findings: findings.filter((one) => one.webhook === webhook.name && !one.ignored) }))
-    .sort((one, other) => other.findings.length - one.findings.length || share(other.webhook) - share(one.webhook));
+    .sort(
+      (one, other) =>
+        other.findings.length - one.findings.length ||
+        notDone(other.webhook) - notDone(one.webhook) ||
+        share(other.webhook) - share(one.webhook),
+    );
 }
+
+const notDone = ({ last_run: run }) => (run && !words.isDone(run.outcome) ? 1 : 0);
 
 function share({ aged }) {
   return aged.max_age ? (aged.at_most ?? aged.at_least ?? 0) / aged.max_age : 0;
@@ -117,14 +124,13 @@ function Name({ webhook, dag, open, id, toggle }) {
       "button",
       {
         type: "button",
-        className: "fb-button fb-slim",
+        className: "fb-button fb-slim fb-toggle",
         "aria-expanded": open,
         "aria-controls": open ? id : undefined,
         "aria-label": `Details of ${webhook.name}`,
         onClick: toggle,
-        style: { marginTop: 6 },
       },
-      open ? "Less" : "Details",
+      "Details",
     ),
   );
 }
