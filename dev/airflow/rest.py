@@ -62,6 +62,12 @@ class AirflowApi:
             raise DemoError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer.json() if answer.content else None
 
+    def page(self, path: str, *, signed_in: bool = True) -> httpx.Response:
+        """What a browser gets at an address of Airflow; there the session is a cookie."""
+        token = self._http.headers["Authorization"].removeprefix("Bearer ")
+        cookies = {"_token": token} if signed_in else {}
+        return httpx.get(f"{self.base_url}{path}", cookies=cookies, timeout=self._http.timeout, trust_env=False)
+
     def add_connection(self, conn_id: str, **fields: Any) -> None:
         """Create a connection."""
         self.call("POST", "/connections", json={"connection_id": conn_id, **fields})

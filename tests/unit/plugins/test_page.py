@@ -73,7 +73,8 @@ def test_workers_that_load_the_plugin_load_no_web_framework() -> None:
         "known = set(sys.modules)\n"
         "from featurebase_provider.plugins.page import FeaturebasePlugin\n"
         "FeaturebasePlugin()\n"
-        "print(*(name for name in set(sys.modules) - known if name.startswith(('featurebase', 'fastapi', 'starlette'))))"
+        "new = set(sys.modules) - known\n"
+        "print(*(name for name in new if name.startswith(('featurebase', 'fastapi', 'starlette'))))"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", probe], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) - {"featurebase_provider"} == {
