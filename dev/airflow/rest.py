@@ -31,6 +31,13 @@ class AirflowApi:
         """Close the connections."""
         self._http.close()
 
+    def answers(self) -> bool:
+        """Whether the API server answers."""
+        try:
+            return self._http.get("/api/v2/version").status_code == 200
+        except httpx.HTTPError:
+            return False
+
     def is_healthy(self) -> bool:
         """Whether the metadata database, scheduler, Dag processor and triggerer are all reported healthy."""
         try:
@@ -54,6 +61,12 @@ class AirflowApi:
         if answer.status_code >= 300:
             raise DemoError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer.json() if answer.content else None
+
+    def page(self, path: str, *, signed_in: bool = True) -> httpx.Response:
+        """What a browser gets at an address of Airflow; there the session is a cookie."""
+        token = self._http.headers["Authorization"].removeprefix("Bearer ")
+        cookies = {"_token": token} if signed_in else {}
+        return httpx.get(f"{self.base_url}{path}", cookies=cookies, timeout=self._http.timeout, trust_env=False)
 
     def add_connection(self, conn_id: str, **fields: Any) -> None:
         """Create a connection."""

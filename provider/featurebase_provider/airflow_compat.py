@@ -49,6 +49,7 @@ __all__ = [
     "gauge",
     "has_queued_run",
     "is_paused",
+    "plugin_base",
     "task_rows",
     "time_milliseconds",
 ]
@@ -78,6 +79,15 @@ def approval_limits(answer: timedelta, *, own: timedelta | None) -> dict[str, ti
     if "response_timeout" in inspect.signature(HITLOperator.__init__).parameters:
         return {"response_timeout": answer, "execution_timeout": own}
     return {"execution_timeout": answer}
+
+
+def plugin_base() -> Any:
+    """The base class of plugins. A function, so that Dag files, which need none, don't load it when they are parsed."""
+    try:
+        from airflow.sdk.plugins_manager import AirflowPlugin
+    except ImportError:  # before 3.2
+        from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
+    return AirflowPlugin
 
 
 def async_masker() -> Callable[[JsonValue], Any] | None:

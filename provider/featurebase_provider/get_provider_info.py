@@ -55,7 +55,10 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": _modules(
             "featurebase_provider.triggers.webhook_delivery_health", "featurebase_provider.triggers.cut_over"
         ),
-        "extra-links": ["featurebase_provider.operators.links.FeaturebaseWebhookLink"],
+        "extra-links": [
+            "featurebase_provider.operators.links.FeaturebaseWebhookLink",
+            "featurebase_provider.operators.links.RotationReportLink",
+        ],
         "cli": ["featurebase_provider.cli.definition.get_featurebase_cli_commands"],
         "connection-types": [
             {

@@ -298,7 +298,10 @@ def test_a_hundred_webhooks_in_one_run(airflow: InProcessAirflow, tmp_path: Path
 
     report = run.xcoms["audit"]
     assert (report["audited"], report["stores"]) == (100, 300)
-    assert report["counts"] == {"store_absent": 1, "webhook_unconfigured": 20}
+    assert {entry["kind"]: entry["number"] for entry in report["counts"]} == {
+        "store_absent": 1,
+        "webhook_unconfigured": 20,
+    }
     again = ("GET", f"/v2/webhooks/{entries[7]['webhook_id']}")
     assert calls == [*[("GET", "/v2/webhooks")] * 2, ("GET", "/v2/audit-logs"), again]
     assert len(json.dumps(report)) < 300_000

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dev.airflow.local_airflow import USERNAME, LocalAirflow
+from dev.airflow.local_airflow import LocalAirflow
+from dev.airflow.processes import wait_for
 from dev.airflow.world import API_KEY, World
 from dev.demo.__main__ import DAG_ID, ROTATION_FILE
 from featurebase_provider.cli.example_dags import DAG_FILES
+from tests.browser.seeded import an_installation, rotation_file
+from tests.browser.signed_in import USERS, signed_in
 
+expect.set_options(timeout=60_000)
+ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -72,16 +80,35 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, airflow: LocalAirflow) -> Iterator[Page]:
     """A page signed in as admin."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", timezone_id="UTC")
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(f"{airflow.url}/auth/login")
-    page.fill("input[name=username]", USERNAME)
-    page.fill("input[name=password]", airflow.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/auth/login" not in url)
-    yield page
-    context.close()
+    with signed_in(browser, airflow) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """An API server with 100 webhooks and 1,000 reports. Nothing runs: what is triggered stays queued."""
+    folder = tmp_path_factory.mktemp("crowded")
+    file, seed = folder / "rotation.yaml", folder / "seed.json"
+    file.write_text(rotation_file(100))
+    seed.write_text(json.dumps(an_installation(100, reports=1000)))
+    settings = {
+        "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(file),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": USERS,
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+    }
+    airflow = LocalAirflow(folder / "airflow", dags=DAG_FILES, settings=settings)
+    try:
+        airflow.migrate()
+        airflow.run("dags", "reserialize")
+        module = ("-W", "ignore", "-m", "tests.browser.seeded", str(seed))
+        subprocess.run([sys.executable, *module], env=airflow.env, cwd=ROOT, check=True)
+        airflow.start_component("api-server")
+        watched = list(airflow.processes.values())
+        wait_for("the API server", airflow.api.answers, seconds=180, watched=watched)
+        airflow.api.sign_in()
+        yield airflow
+    finally:
+        airflow.stop()
 
 
 @pytest.fixture(scope="session")

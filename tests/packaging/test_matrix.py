@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -114,6 +115,22 @@ def test_it_rotates_audits_and_meets_an_emergency(bin_dir: Path, tmp_path: Path)
         assert real.pair.refused == []
 
         assert real.stats.names >= FIGURES
+        _check_pages(real, rotation.run_id)
+
+
+def _check_pages(real: WheelAirflow, run_id: str) -> None:
+    """The page and the report's link are there, and their files are for those who have signed in."""
+    plugins = real.api.call("GET", "/plugins")["plugins"]
+    (app,) = (app for plugin in plugins if plugin["name"] == "featurebase" for app in plugin["react_apps"])
+    assert (app["name"], app["destination"], app["url_route"]) == ("Webhook secrets", "nav", "webhook-secrets")
+    links = real.api.call("GET", f"/dags/{ROTATION}/dagRuns/{run_id}/taskInstances/report/links")["extra_links"]
+    for path, part in ((app["bundle_url"], 'globalThis["Webhook secrets"]'), (links["Report as a page"], "report.js")):
+        assert real.api.page(path, signed_in=False).status_code == 401
+        served = real.api.page(path)
+        assert served.status_code == 200
+        assert part in served.text
+    for module in re.findall(r'from "\./([^"]+)"', real.api.page(app["bundle_url"]).text):
+        assert "javascript" in real.api.page(f"/featurebase/{module}").headers["content-type"]
 
 
 def test_the_wheel_is_what_is_imported(bin_dir: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
         "featurebase_provider/rotation_config.schema.json",
         "featurebase_provider/dags/featurebase_rotation.py",
         "featurebase_provider/dags/rotation.yaml",
+        "featurebase_provider/plugins/static/page.js",
+        "featurebase_provider/plugins/static/report.html",
     } <= packed
 
 
@@ -59,6 +61,9 @@ def test_wheel_names_its_entry_points(wheel: zipfile.ZipFile) -> None:
     entry_points.read_string(metadata_file(wheel, "entry_points.txt"))
     assert dict(entry_points["apache_airflow_provider"]) == {
         "provider_info": "featurebase_provider.get_provider_info:get_provider_info"
+    }
+    assert dict(entry_points["airflow.plugins"]) == {
+        "featurebase": "featurebase_provider.plugins.page:FeaturebasePlugin"
     }
     assert dict(entry_points["console_scripts"]) == {
         "featurebase": "featurebase_provider.cli.console:main",

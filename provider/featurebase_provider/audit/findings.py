@@ -106,6 +106,17 @@ ADVICE: Mapping[str, str] = {
 }
 """What to do, by kind."""
 
+Fix = Literal["distribute", "rotate", "emergency", "audit"]
+_FIXES: Mapping[str, Fix] = {
+    "secret_overdue": "rotate",
+    "age_unknown": "rotate",
+    "leaked_secret_current": "emergency",
+    "featurebase_unreachable": "audit",
+    "store_unreachable": "audit",
+    "not_audited": "audit",
+}
+"""The run that fixes, or looks again at, a finding of this kind, for the page's button."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -138,9 +149,14 @@ class Finding:
         own = self.webhook or self.webhook_id or f"connection {self.conn_id}"
         return f"{own}, store {self.store}" if self.store else own
 
+    @property
+    def fix(self) -> Fix | None:
+        """The run that would help; None if a person has to do something else first."""
+        return "distribute" if self.heals else _FIXES.get(self.kind)
+
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "fix": self.fix}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Finding:

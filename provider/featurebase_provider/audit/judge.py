@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
-from featurebase_provider.audit.report import AuditedWebhook
+from featurebase_provider.audit.row import AgeLimit, AuditedWebhook, Deliveries
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.age import rounded
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.age import SecretAge
     from featurebase_provider.rotation.check import HeldByStore
+    from featurebase_provider.rotation.past import PastRun
 
 DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
 """States that a store can be in for a moment while a rotation is running; it is read again before they are reported."""
@@ -37,6 +38,7 @@ class Case:
     :param stores: what its stores hold.
     :param history: what earlier runs recorded.
     :param log: the refreshes that Featurebase's audit log shows.
+    :param runs: the runs of the past year.
     :param now: server time.
     """
 
@@ -46,6 +48,7 @@ class Case:
     stores: tuple[HeldByStore, ...] = ()
     history: History = field(default_factory=lambda: History(""))
     log: RefreshLog = field(default_factory=RefreshLog)
+    runs: tuple[PastRun, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -121,9 +124,12 @@ class Case:
             status=self.webhook.status if self.webhook is not None else None,
             fingerprint=self.current,
             age=str(age) if age is not None else None,
-            age_days=age.most_days if age is not None else None,
-            max_age_days=self.subject.max_age_days,
             stores=self.stores,
+            dag_id=self.subject.dag_id,
+            dashboard_url=self.subject.dashboard_page(self.webhook_id),
+            aged=AgeLimit.of(age, self.subject.max_age),
+            deliveries=Deliveries.of(self.webhook) if self.webhook is not None else None,
+            runs=self.runs,
         )
 
     def judge(self) -> list[Finding]:

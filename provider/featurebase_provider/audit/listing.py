@@ -63,6 +63,7 @@ class Subject:
     :param allow_inactive: whether the webhook is rotated even if it is not active.
     :param webhook_ids: the ids of both webhooks of a pair, in lower case; None for a single webhook.
     :param cut_over_for: how long both webhooks of a pair are active at most while a run moves the deliveries.
+    :param dashboard_url: the webhook's page in the Featurebase dashboard; ``{webhook_id}`` in it is replaced.
     """
 
     name: str
@@ -76,11 +77,11 @@ class Subject:
     allow_inactive: bool = False
     webhook_ids: tuple[str, str] | None = None
     cut_over_for: timedelta = timedelta(hours=1)
+    dashboard_url: str | None = None
 
-    @property
-    def max_age_days(self) -> float | None:
-        """``max_age`` in days."""
-        return None if self.max_age is None else self.max_age / timedelta(days=1)
+    def dashboard_page(self, webhook_id: str | None) -> str | None:
+        """The webhook's page in the Featurebase dashboard, if the rotation file names one."""
+        return self.dashboard_url.replace("{webhook_id}", webhook_id or "") if self.dashboard_url else None
 
     def finding(self, kind: str, detail: str, webhook_id: str | None = None) -> Finding:
         """A finding about this webhook.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from featurebase_provider.audit.findings import Finding
-    from featurebase_provider.audit.report import AuditedWebhook
+    from featurebase_provider.audit.row import AuditedWebhook
 
 MOST_LINES = 30
 
@@ -37,16 +37,11 @@ def notice_of_due(webhooks: Sequence[AuditedWebhook], before: timedelta) -> Noti
     Secrets that are older already are findings.
     """
     limit = before.total_seconds() / 86_400
-    soon = {
-        webhook.name: webhook.max_age_days - webhook.age_days
-        for webhook in webhooks
-        if webhook.age_days is not None and webhook.max_age_days is not None
-    }
     lines = [
         f"Webhook {name}: its secret reaches max_age in {left:.1f} days. Trigger its Dag with mode=rotate, unless its "
         "schedule comes first."
-        for name, left in soon.items()
-        if 0 < left <= limit
+        for name, left in ((webhook.name, webhook.aged.days_left) for webhook in webhooks)
+        if left is not None and 0 < left <= limit
     ]
     if not lines:
         return None

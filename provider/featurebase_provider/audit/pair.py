@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
 from featurebase_provider.audit.judge import DRIFTED, about_age, about_deliveries, about_holding, about_refreshes
-from featurebase_provider.audit.report import AuditedHalf, AuditedWebhook
+from featurebase_provider.audit.row import AgeLimit, AuditedHalf, AuditedWebhook, Deliveries
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.models import PAUSED
 from featurebase_provider.featurebase.text import one_line
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.age import SecretAge
     from featurebase_provider.rotation.check import HeldByStore
+    from featurebase_provider.rotation.past import PastRun
 
 CUT_OVER_MAY_LAG = timedelta(minutes=15)
 """How much longer than configured a cut-over may take: its tasks may be retried."""
@@ -45,6 +46,7 @@ class PairCase:
     :param histories: what earlier runs recorded about each half, by id in lower case.
     :param moves: what earlier runs recorded about cut-overs.
     :param log: the refreshes that Featurebase's audit log shows.
+    :param runs: the runs of the past year.
     :param now: server time.
     """
 
@@ -56,6 +58,7 @@ class PairCase:
     histories: Mapping[str, History] = field(default_factory=dict)
     moves: Moves = field(default_factory=Moves)
     log: RefreshLog = field(default_factory=RefreshLog)
+    runs: tuple[PastRun, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -136,10 +139,13 @@ class PairCase:
             status=half.status if half is not None else None,
             fingerprint=half.fingerprint if half is not None else None,
             age=str(age) if age is not None else None,
-            age_days=age.most_days if age is not None else None,
-            max_age_days=self.subject.max_age_days,
             stores=self.stores,
-            halves=tuple(AuditedHalf(one.id, one.status, one.fingerprint) for one in self.pair.webhooks),
+            halves=tuple(AuditedHalf.of(one) for one in self.pair.webhooks),
+            dag_id=self.subject.dag_id,
+            dashboard_url=self.subject.dashboard_page(half.id if half is not None else None),
+            aged=AgeLimit.of(age, self.subject.max_age),
+            deliveries=Deliveries.of(half) if half is not None else None,
+            runs=self.runs,
         )
 
     def judge(self) -> list[Finding]:

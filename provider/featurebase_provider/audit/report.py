@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,57 +11,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from featurebase_provider.audit.findings import ADVICE, Finding
+from featurebase_provider.audit.row import LONGEST, AuditedWebhook, rows_json
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.rotation.check import HeldByStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-REPORT_VERSION = 1
+    from featurebase_provider.rotation.check import HeldByStore
+
+REPORT_VERSION = 2
 SHOWN_FINDINGS = 1000
 """Most findings that are listed; the rest are only counted."""
-_LONGEST = 600
-
-
-@dataclass(frozen=True, slots=True)
-class AuditedHalf:
-    """One webhook of a pair, as Featurebase shows it."""
-
-    webhook_id: str
-    status: str
-    fingerprint: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditedWebhook:
-    """One webhook, or one pair of webhooks, of the rotation file.
-
-    :param webhook_id: of a pair, the live half's, whose status, fingerprint and age follow.
-    :param status: its status in Featurebase, or None if the webhook could not be read.
-    :param age: the secret's age in words, or None.
-    :param age_days: how old it is at most, in days; None if that is not known. It is its age if a run of this provider
-        refreshed it, or Featurebase's audit log shows when that was.
-    :param max_age_days: the age from which it is overdue, in days; None for no limit.
-    :param halves: both webhooks of a pair that could be read; empty for a single webhook.
-    """
-
-    name: str
-    conn_id: str
-    webhook_id: str | None
-    status: str | None
-    fingerprint: str | None
-    age: str | None
-    stores: tuple[HeldByStore, ...]
-    halves: tuple[AuditedHalf, ...] = ()
-    age_days: float | None = None
-    max_age_days: float | None = None
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> AuditedWebhook:
-        """Read a row back; older reports have no halves."""
-        stores = tuple(HeldByStore(**held) for held in raw["stores"])
-        halves = tuple(AuditedHalf(**half) for half in raw.get("halves", ()))
-        return cls(**{**raw, "stores": stores, "halves": halves})
+MOST_POINTS = 2000
+"""Most past runs that all webhooks show together: a megabyte would make the page slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +58,38 @@ class AuditReport:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that :meth:`from_json` reads back; at most :data:`SHOWN_FINDINGS` findings."""
-        return {**self.as_event(), "webhooks": [_webhook_json(webhook) for webhook in self.webhooks]}
+        kinds = dict.fromkeys(finding.kind for finding in self.findings)
+        return {
+            **self.as_event(),
+            "advice": [{"kind": kind, "text": ADVICE.get(kind, "")} for kind in kinds],
+            "webhooks": rows_json(self.webhooks, MOST_POINTS),
+        }
 
     def as_event(self) -> dict[str, Any]:
-        """The same without webhooks that have no findings, for the asset event, which Airflow keeps for a long time."""
+        """The same without webhooks, for the asset event, which Airflow keeps for a long time.
+
+        It has lists where a mapping would do: Airflow hides a mapping's values whose keys contain words like "secret".
+        """
         shown = sorted(self.findings, key=lambda finding: finding.ignored)[:SHOWN_FINDINGS]
         return {
             "version": REPORT_VERSION,
             "at": self.at,
             "seconds": round(self.seconds, 3),
-            "connections": dict(self.connections),
+            "connections": [{"conn_id": conn_id, "host": host} for conn_id, host in self.connections.items()],
             "audited": len(self.webhooks),
             "stores": sum(len(webhook.stores) for webhook in self.webhooks),
             "open": len(self.open),
             "ignored": len(self.findings) - len(self.open),
-            "counts": self.counts,
-            "findings": [{**finding.as_json(), "detail": one_line(finding.detail, _LONGEST)} for finding in shown],
+            "counts": [{"kind": kind, "number": number} for kind, number in self.counts.items()],
+            "findings": [{**finding.as_json(), "detail": one_line(finding.detail, LONGEST)} for finding in shown],
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> AuditReport:
-        """Read a report back."""
+        """Read a report back, of version 1 too."""
         return cls(
             at=raw["at"],
-            connections=raw["connections"],
+            connections=_hosts(raw["connections"]),
             webhooks=tuple(AuditedWebhook.from_json(webhook) for webhook in raw.get("webhooks", ())),
             findings=tuple(Finding.from_json(finding) for finding in raw["findings"]),
             seconds=raw["seconds"],
@@ -141,15 +111,9 @@ class AuditReport:
         return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _webhook_json(webhook: AuditedWebhook) -> dict[str, Any]:
-    status = one_line(webhook.status, 20) if webhook.status is not None else None
-    halves = [{**asdict(half), "status": one_line(half.status, 20)} for half in webhook.halves]
-    return {**asdict(webhook), "status": status, "stores": [_short(held) for held in webhook.stores], "halves": halves}
-
-
-def _short(held: HeldByStore) -> dict[str, Any]:
-    problem = one_line(held.problem, _LONGEST) if held.problem else None
-    return {**asdict(held), "target": one_line(held.target, _LONGEST), "problem": problem}
+def _hosts(raw: Any) -> dict[str, str | None]:
+    """Base URLs by connection; a mapping in reports of version 1."""
+    return dict(raw) if isinstance(raw, dict) else {entry["conn_id"]: entry["host"] for entry in raw}
 
 
 def _webhook_table(webhooks: Iterable[AuditedWebhook]) -> Table:
@@ -185,7 +149,7 @@ def _finding_table(findings: Iterable[Finding]) -> Table:
     shown = sorted(findings, key=lambda finding: finding.ignored)
     for finding in shown[:SHOWN_FINDINGS]:
         kind = f"{finding.kind} (ignored)" if finding.ignored else finding.kind
-        table.add_row(kind, escape(one_line(finding.where)), escape(one_line(finding.detail, _LONGEST)))
+        table.add_row(kind, escape(one_line(finding.where)), escape(one_line(finding.detail, LONGEST)))
     if len(shown) > SHOWN_FINDINGS:
         table.add_row("...", "", f"and {len(shown) - SHOWN_FINDINGS} more")
     return table

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from featurebase_provider.audit.listing import AuditsWebhooks
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.moves import Moves
+    from featurebase_provider.rotation.past import PastRun
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class AuditPorts:
         MemoryUnknown if it can't be read.
     :param say: logs a line of progress for each webhook.
     :param monotonic: a monotonic clock, in seconds.
+    :param runs_of: returns the recorded runs of a webhook; raises MemoryUnknown if they can't be read.
     """
 
     open_client: Callable[[str], AbstractContextManager[AuditsWebhooks]]
@@ -56,6 +58,7 @@ class AuditPorts:
     moves_of: Callable[[str, tuple[str, str]], Moves]
     say: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
+    runs_of: Callable[[Subject, str, str], tuple[PastRun, ...]] = lambda subject, host, webhook_id: ()
 
 
 def run_audit(
@@ -163,8 +166,11 @@ def _ask_history(case: Case | PairCase, host: str | None, ports: AuditPorts) -> 
                 webhook_id: ports.history_of(case.subject, host, webhook_id) for webhook_id in case.pair.ids
             }
             case.moves = ports.moves_of(host, case.pair.ids)
+            every = {run.place: run for half in case.pair.ids for run in ports.runs_of(case.subject, host, half)}
+            case.runs = tuple(sorted(every.values(), key=lambda run: run.moment))
         elif case.webhook_id is not None:
             case.history = ports.history_of(case.subject, host, case.webhook_id)
+            case.runs = ports.runs_of(case.subject, host, case.webhook_id)
     except MemoryUnknown as exc:
         return [case.subject.finding("history_unknown", f"{exc.problem}. {exc.advice}")]
     return []

@@ -125,7 +125,32 @@ unfinished, and the message says what is left and what to do; 2 the command line
     ),
 )
 
-COMMANDS = (CHECK_STORES, VALIDATE, EXAMPLE_DAGS, PAIR_WEBHOOK)
+HISTORY = Command(
+    "history",
+    "Print the audit trail of all runs, as CSV or JSON",
+    """\
+Prints one row for each run that left a report, oldest first: when, which webhook, outcome, mode, who triggered it, why,
+the secret's fingerprints before and after, exposure, refusals, probe and deliveries. The reports are the events of the
+assets featurebase://webhooks/<name>/rotation-report in Airflow's database, so `airflow db clean` shortens the trail. It
+changes nothing and prints no secret.
+
+Exit status: 0 the trail was printed; 1 Airflow's database can't be read; 2 the command line or the rotation file has
+errors.""",
+    "featurebase_provider.cli.history.run",
+    (
+        (
+            ("-w", "--webhook"),
+            {
+                "action": "append",
+                "metavar": "NAME",
+                "help": "A webhook's name in the rotation file; can be repeated. Default: all webhooks",
+            },
+        ),
+        (("-o", "--output"), {"choices": ("csv", "json"), "default": "csv", "help": "Output format. Default: csv"}),
+    ),
+)
+
+COMMANDS = (CHECK_STORES, VALIDATE, HISTORY, EXAMPLE_DAGS, PAIR_WEBHOOK)
 
 
 def get_featurebase_cli_commands() -> list[CLICommand]:

@@ -26,6 +26,7 @@ from featurebase_provider.operators.figures import tell_of_audit
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
 from featurebase_provider.rotation.memory import plan_key, recall
 from featurebase_provider.rotation.moves import Moves, pair_id
+from featurebase_provider.rotation.past import PastRun, past_runs, runs_of_reports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +85,7 @@ class AuditWebhooksOperator(BaseOperator):
                 ),
                 moves_of=lambda host, ids: Moves.read(memory_of(context, host, pair_id(ids))),
                 say=self.log.info,
+                runs_of=lambda subject, host, webhook_id: _runs(context, subject, host, webhook_id),
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         self.log.info("Audit\n%s", report.as_text())
@@ -205,7 +207,16 @@ def _subject(config: WebhookConfig) -> Subject:
         allow_inactive=config.allow_inactive,
         webhook_ids=(ids[0].lower(), ids[1].lower()) if ids is not None else None,
         cut_over_for=max(config.overlap.first_delivery, config.overlap.pending),
+        dashboard_url=str(config.dashboard_url) if config.dashboard_url is not None else None,
     )
+
+
+def _runs(context: Context, subject: Subject, host: str, webhook_id: str) -> tuple[PastRun, ...]:
+    recorded = past_runs(memory_of(context, host, webhook_id))
+    if recorded is not None:
+        return recorded
+    reports, _ = events_of(report_asset(subject.name), plan_asset(subject.name))
+    return runs_of_reports(report for report in reports if report.get("webhook_id") == webhook_id)
 
 
 def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.definitions.context import render_template_to_string
 
 from featurebase_provider.airflow_compat import (
@@ -73,7 +73,7 @@ class FeaturebaseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("webhook_id", "featurebase_conn_id")
-    operator_extra_links = (FeaturebaseWebhookLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (FeaturebaseWebhookLink(),)
     ui_color = "#eef0ff"
 
     def __init__(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.airflow_compat import branch_of
+from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.asked import check_asked
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.schedule import RunTiming
@@ -47,6 +48,14 @@ def timing_of(context: Context, approval: Approval | None = None) -> RunTiming:
         backfill=run_type == "backfill",
         approved_at=approval.moment if approval is not None else None,
     )
+
+
+def triggered_by(context: Context) -> str | None:
+    """The Airflow user who triggered the Dag run, or how Airflow did: ``scheduled``, ``manual`` and the like."""
+    run: Any = context["dag_run"]
+    run_type = getattr(run.run_type, "value", run.run_type)
+    who = getattr(run, "triggering_user_name", None) or run_type
+    return one_line(str(who), 100) if who else None
 
 
 def check_conf(context: Context, webhook: str, goes_by: Mapping[str, object], *, strict: bool) -> None:

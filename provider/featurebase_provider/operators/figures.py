@@ -56,11 +56,11 @@ def tell_of_audit(report: AuditReport) -> None:
         count("featurebase.audit.finding", {"webhook": finding.webhook or "", "kind": finding.kind})
     for webhook in report.webhooks:
         name, tags = _part(webhook.name), {"webhook": webhook.name}
-        age, max_age = webhook.age_days, webhook.max_age_days
+        age, left = webhook.aged.days, webhook.aged.days_left
         if age is not None:
             gauge(f"featurebase.secret_age_days.{name}", age, tags)
-        if age is not None and max_age is not None:
-            gauge(f"featurebase.days_to_max_age.{name}", max_age - age, tags)
+        if left is not None:
+            gauge(f"featurebase.days_to_max_age.{name}", left, tags)
         if webhook.stores:
             drifted = sum(store.holding in DRIFTED for store in webhook.stores)
             gauge(f"featurebase.drifted_stores.{name}", drifted, tags)

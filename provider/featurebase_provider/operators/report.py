@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.airflow_compat import task_rows
+from featurebase_provider.airflow_compat import branch_of, task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import STARTED, pulled, this_run
+from featurebase_provider.operators.context import STARTED, pulled, this_run, triggered_by
 from featurebase_provider.operators.figures import tell_of_run
 from featurebase_provider.operators.finding import finding_of, why_of
+from featurebase_provider.operators.links import FeaturebaseWebhookLink, RotationReportLink
 from featurebase_provider.operators.memory import memory_of
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.approval import Approval
@@ -21,6 +22,7 @@ from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import History, order_of
+from featurebase_provider.rotation.past import NOT_KEPT, PastRun, keep_run, past_runs
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.refresh_count import RefreshCount
 from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
@@ -64,6 +66,7 @@ class RotationReportOperator(FeaturebaseOperator):
     """
 
     template_fields: Sequence[str] = (*FeaturebaseOperator.template_fields, "mode", "reason")
+    operator_extra_links = (FeaturebaseWebhookLink(), RotationReportLink())
     stat = "report"
 
     def __init__(
@@ -105,8 +108,8 @@ class RotationReportOperator(FeaturebaseOperator):
         refreshes = RefreshCount(by_run) if now.log is None else RefreshCount(by_run).with_log(now.log)
         report = self._report(context, plan, rotated, now, refreshes)
         self.log.info("Rotation report\n%s", report.as_text())
-        if plan is not None and history is not None:
-            self._keep_history(context, plan, history, report)
+        if plan is None or history is not None:
+            self._keep_records(context, plan, history, report)
         tell_of_run(report)
         result = report.as_json()
         context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=result)
@@ -155,6 +158,9 @@ class RotationReportOperator(FeaturebaseOperator):
             skipped=(preflight is not None and preflight.state == "skipped") or self._rejected(states, plan, now),
             reason=one_line(str(self.reason or ""), 500),
             rotate_began=rotate is not None and rotate.state in STARTED,
+            by=triggered_by(context),
+            task_id=context["ti"].task_id,
+            map_index=branch_of(context),
         )
 
     def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: _Now) -> bool:
@@ -190,14 +196,26 @@ class RotationReportOperator(FeaturebaseOperator):
             self.warn_unknown(exc)
             return None
 
-    def _keep_history(self, context: Context, plan: RotationPlan, history: History, report: RotationReport) -> None:
-        states = {row.task_id: row.state for row in report.tasks}
-        started = report.how is not None or states.get(self.rotate_task_id) in STARTED
-        after = history.after_report(report, run=this_run(context).mark if started else None)
+    def _keep_records(
+        self, context: Context, plan: RotationPlan | None, history: History | None, report: RotationReport
+    ) -> None:
+        """Record what later runs must know, and the run itself for the audit's report, which shows a year of them."""
         try:
-            memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
+            if plan is not None and history is not None:
+                after = history.after_report(report, run=self._mark(context, report))
+                memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
+            run = PastRun.of_report(report.as_json())
+            if run is not None and run.outcome not in NOT_KEPT and report.host and report.webhook_id:
+                memory = memory_of(context, report.host, report.webhook_id)
+                keep_run(memory, run, past_runs(memory) or ())
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
+
+    def _mark(self, context: Context, report: RotationReport) -> str | None:
+        """The run's mark, if its rotate task was started."""
+        states = {row.task_id: row.state for row in report.tasks}
+        started = report.how is not None or states.get(self.rotate_task_id) in STARTED
+        return this_run(context).mark if started else None
 
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]

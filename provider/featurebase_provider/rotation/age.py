@@ -23,11 +23,6 @@ class SecretAge:
         """Whether it is known when the secret was refreshed."""
         return self.at_least == self.at_most
 
-    @property
-    def most_days(self) -> float | None:
-        """The upper limit in days; None if there is none."""
-        return None if self.at_most is None else self.at_most / timedelta(days=1)
-
     def __str__(self) -> str:
         if self.known:
             return rounded(self.at_least)

@@ -40,6 +40,8 @@ class RotationReport:
     :param refusals_seen: how many failed deliveries the run saw. Featurebase keeps no log of deliveries, so there may
         have been more. None if none could be seen.
     :param approval: who approved the run, if that was needed and happened.
+    :param by: the Airflow user who triggered the run, or how Airflow did.
+    :param task_id: the task that made the report; ``map_index`` is its branch of a mapped group.
     """
 
     webhook: str
@@ -70,6 +72,9 @@ class RotationReport:
     pair: PairFacts | None = None
     refusals_seen: int | None = None
     approval: Approval | None = None
+    by: str | None = None
+    task_id: str = "report"
+    map_index: int | None = None
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -104,6 +109,7 @@ class RotationReport:
             "cause": self.cause,
             "what to do": self.advice,
             "mode": self.mode or "unknown",
+            "triggered by": self.by,
             "reason": self.reason,
             "approved by": str(self.approval) if self.approval is not None else None,
             "secret before": self.before or "not read",
@@ -183,6 +189,9 @@ def make_report(
     skipped: bool = False,
     reason: str = "",
     rotate_began: bool = False,
+    by: str | None = None,
+    task_id: str = "report",
+    map_index: int | None = None,
 ) -> RotationReport:
     """Summarise a Dag run.
 
@@ -190,6 +199,8 @@ def make_report(
     :param tasks: the run's tasks with their states.
     :param skipped: whether the run was skipped before preflight.
     :param rotate_began: whether the rotate task was started.
+    :param by: the Airflow user who triggered the run, or how Airflow did.
+    :param task_id: the task that makes the report; ``map_index`` is its branch of a mapped group.
     """
     plan, rotation, found = findings.plan, findings.rotation, findings.found
     written = {**(rotation.stores if rotation else {}), **findings.pushed}
@@ -250,6 +261,9 @@ def make_report(
         pair=findings.pair,
         refusals_seen=findings.refusals_seen,
         approval=findings.approval,
+        by=by,
+        task_id=task_id,
+        map_index=map_index,
     )
 
 

@@ -7,10 +7,15 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from airflow.sdk._shared.secrets_masker import redact
 
 from featurebase_provider.audit.findings import ADVICE, Finding
-from featurebase_provider.audit.report import SHOWN_FINDINGS, AuditedWebhook, AuditReport
+from featurebase_provider.audit.report import MOST_POINTS, SHOWN_FINDINGS, AuditReport
+from featurebase_provider.audit.row import AgeLimit, AuditedHalf, AuditedWebhook, Deliveries
 from featurebase_provider.rotation.check import HeldByStore
+from featurebase_provider.rotation.past import PastRun
 from tests.unit.audit.fakes import Auditing, FakeConnection, a_subject, numbered, webhook_id
 from tests.world.fakes import START, MemoryStore, fingerprint, secret
 
@@ -101,8 +106,11 @@ def test_a_report_survives_json() -> None:
     assert AuditReport.from_json(raw) == report
     assert AuditReport.from_json(json.loads(json.dumps(report.as_event()))).webhooks == ()
     assert (raw["open"], raw["ignored"], raw["audited"], raw["stores"]) == (3, 1, 3, 4)
-    assert raw["version"] == 1
-    assert raw["counts"] == {"store_differs": 1, "secret_overdue": 1, "webhook_inactive": 1, "webhook_unconfigured": 1}
+    assert raw["version"] == 2
+    counted = {entry["kind"]: entry["number"] for entry in raw["counts"]}
+    assert counted == {"store_differs": 1, "secret_overdue": 1, "webhook_inactive": 1, "webhook_unconfigured": 1}
+    assert [entry["kind"] for entry in raw["advice"]] == list(counted)
+    assert [entry["fix"] for entry in raw["findings"]] == ["distribute", "rotate", None, None]
 
 
 def test_other_peoples_text_stays_on_its_line() -> None:
@@ -151,7 +159,61 @@ def test_a_flood_of_findings_is_counted_and_cut() -> None:
     report = replace(EMPTY, findings=many)
     raw = report.as_json()
     assert len(raw["findings"]) == SHOWN_FINDINGS
-    assert (raw["open"], raw["counts"]) == (1495, {"webhook_unconfigured": 1500})
+    assert (raw["open"], raw["counts"]) == (1495, [{"kind": "webhook_unconfigured", "number": 1500}])
     assert not any(one["ignored"] for one in raw["findings"])
     assert re.search(r"(?m)^. \.\.\. +. +. and 500 more", report.as_text())
     assert " more" not in replace(EMPTY, findings=many[:SHOWN_FINDINGS]).as_text()
+
+
+def a_run(day: int, **facts: Any) -> PastRun:
+    return PastRun((START + timedelta(days=day)).isoformat(), "rotated", "dag", f"run {day}", "report", **facts)
+
+
+def test_a_row_has_what_a_page_shows_at_a_glance() -> None:
+    """The age in seconds, the deliveries' figures, the last run whole, and the others in short."""
+    last = a_run(9, by="ann", reason="leak", exposure_ms=41.5, refused=2)
+    row = AuditedWebhook(
+        "production",
+        "main",
+        webhook_id(1),
+        "active",
+        fingerprint("0"),
+        "9 d",
+        (),
+        halves=(AuditedHalf(webhook_id(1), "active", fingerprint("0"), Deliveries(failures=0)),),
+        dag_id="featurebase_rotate__production",
+        aged=AgeLimit(60.0, 60.0, 120.0),
+        deliveries=Deliveries(3, START.isoformat(), 502, START.isoformat()),
+        runs=(a_run(1), last),
+    )
+    (raw,) = json.loads(json.dumps(replace(EMPTY, webhooks=(row,)).as_json()))["webhooks"]
+    assert raw["aged"] == {"at_least": 60.0, "at_most": 60.0, "max_age": 120.0}
+    assert raw["deliveries"] == {
+        "failures": 3, "last_success_at": START.isoformat(), "last_code": 502, "last_at": START.isoformat()
+    }  # fmt: skip
+    assert (raw["last_run"]["by"], raw["last_run"]["reason"], raw["last_run"]["run_id"]) == ("ann", "leak", "run 9")
+    assert raw["runs"][1] == {"at": last.at, "outcome": "rotated", "exposure_ms": 41.5, "refused": 2}
+    again = AuditedWebhook.from_json(raw)
+    assert (again.aged, again.deliveries, again.halves) == (row.aged, row.deliveries, row.halves)
+
+
+def test_the_points_of_many_webhooks_are_bounded() -> None:
+    """100 webhooks that rotate weekly have 6,000 runs; each shows its newest 20, and its last one whole."""
+    runs = tuple(a_run(day, reason="r" * 120) for day in range(60))
+    row = AuditedWebhook("production", "main", webhook_id(1), "active", fingerprint("0"), "9 d", (), runs=runs)
+    raw = replace(EMPTY, webhooks=(row,) * 100).as_json()
+    assert sum(len(one["runs"]) for one in raw["webhooks"]) == MOST_POINTS
+    assert raw["webhooks"][0]["runs"][-1]["at"] == runs[-1].at == raw["webhooks"][0]["last_run"]["at"]
+    assert len(json.dumps(raw)) < 400_000
+    assert replace(EMPTY, webhooks=(row,) * 3000).as_json()["webhooks"][0]["runs"] == []
+
+
+def test_no_key_of_a_report_is_hidden_by_airflow() -> None:
+    """Airflow redacts the value of each key that contains words like "secret", within an event or an XCom."""
+    shown = json.loads(json.dumps(documented().as_json()))
+    assert redact(shown) == shown
+
+
+def test_a_report_of_version_1_can_be_read() -> None:
+    old = {**EMPTY.as_json(), "connections": {"main": "https://do.featurebase.app"}, "version": 1}
+    assert AuditReport.from_json(old).connections == {"main": "https://do.featurebase.app"}

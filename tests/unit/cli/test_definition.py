@@ -40,6 +40,8 @@ def test_airflow_offers_the_command() -> None:
     assert (copying.path, copying.force) == ("dags", True)
     pairing = get_parser().parse_args(["featurebase", "pair-webhook", "production"])
     assert (pairing.name, pairing.apply, pairing.topic) == ("production", False, None)
+    telling = get_parser().parse_args(["featurebase", "history", "-w", "production"])
+    assert (telling.webhook, telling.output) == (["production"], "csv")
 
 
 def test_both_ways_to_call_it_take_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

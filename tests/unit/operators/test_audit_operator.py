@@ -23,6 +23,7 @@ from featurebase_provider.operators.audit import AuditFindingsOperator, AuditWeb
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import plan_key
+from featurebase_provider.rotation.past import PastRun, keep_run
 from tests.unit.audit.fakes import FakeConnection, numbered, webhook_id
 from tests.world.fakes import START, a_plan, fingerprint
 from tests.world.running_task import RunningTask
@@ -95,8 +96,9 @@ def test_an_all_clear_is_an_event_too(
     (row,) = AuditReport.from_json(json.loads(json.dumps(report))).webhooks
     assert (row.name, row.conn_id, row.webhook_id, row.status) == ("production", CONN_ID, webhook_id(1), "active")
     assert [(held.label, held.holding) for held in row.stores] == [("file", "matches")]
-    assert task.emitted == {REPORT: {key: value for key, value in report.items() if key != "webhooks"}}
-    assert (report["findings"], report["connections"], stats) == ([], {CONN_ID: "https://do.featurebase.app"}, [])
+    assert task.emitted == {REPORT: {key: value for key, value in report.items() if key not in ("webhooks", "advice")}}
+    assert (report["findings"], stats) == ([], [])
+    assert report["connections"] == [{"conn_id": CONN_ID, "host": "https://do.featurebase.app"}]
 
 
 def findings_told(told: list[tuple[str, float, dict[str, str]]]) -> list[tuple[float, dict[str, str]]]:
@@ -346,3 +348,19 @@ def test_without_a_report_nobody_can_tell(operator: Any, left: Any) -> None:
 def test_the_audits_tasks_look_like_the_others() -> None:
     tasks = (AuditWebhooksOperator, SelectHealsOperator, AuditFindingsOperator)
     assert {task.ui_color for task in tasks} == {FeaturebaseOperator.ui_color}
+
+
+def test_the_report_has_the_runs_of_a_year(
+    connection: FakeConnection, remembered: WebhookMemory, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the record; where there is none yet, from the events that older versions left."""
+    reports = [
+        {"webhook_id": webhook_id(number), "at": START.isoformat(), "outcome": "rotated", "run_id": f"of {number}"}
+        for number in (1, 2)
+    ]
+    monkeypatch.setattr("featurebase_provider.operators.audit.events_of", lambda *_: (reports, []))
+    (row,) = auditing(an_entry(file)).execute()["webhooks"]
+    assert row["last_run"]["run_id"] == "of 1"
+    keep_run(remembered, PastRun(START.isoformat(), "failed", run_id="recorded"), ())
+    (row,) = auditing(an_entry(file)).execute()["webhooks"]
+    assert (row["last_run"]["run_id"], len(row["runs"])) == ("recorded", 1)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from featurebase_provider.audit.report import AuditedWebhook, AuditReport
+from featurebase_provider.audit.report import AuditReport
+from featurebase_provider.audit.row import DAY, AgeLimit, AuditedWebhook
 from featurebase_provider.operators.figures import tell_of_audit, tell_of_stores
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.check import HeldByStore
@@ -26,7 +27,8 @@ Told = list[tuple[str, float, dict[str, str]]]
 
 def audited(*, age: float | None = None, max_age: float | None = None, holding: Sequence[str] = ()) -> AuditReport:
     stores = tuple(HeldByStore(f"store_{number}", "file", one) for number, one in enumerate(holding))  # type: ignore[arg-type]
-    row = AuditedWebhook("a.b", "fb", None, "active", None, None, stores, age_days=age, max_age_days=max_age)
+    aged = AgeLimit(at_most=None if age is None else age * DAY, max_age=None if max_age is None else max_age * DAY)
+    row = AuditedWebhook("a.b", "fb", None, "active", None, None, stores, aged=aged)
     return AuditReport("2026-01-01", {}, (row,), (), 0.1)
 
 

@@ -18,6 +18,7 @@ from featurebase_provider.rotation.errors import MemoryUnknown
 from featurebase_provider.rotation.found import Found
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import recall
+from featurebase_provider.rotation.past import past_runs
 from featurebase_provider.rotation.rotate import RotationOutcome
 from tests.unit.operators.conftest import HOST, rendered
 from tests.world.fakes import START, WEBHOOK_ID, a_plan, a_webhook, api_unreachable, fingerprint
@@ -329,3 +330,20 @@ def test_a_run_that_began_long_ago_is_named_by_its_start(featurebase: Featurebas
     reporting(run_after=NOW).execute()
     reporting(run_after=NOW + timedelta(days=1)).execute()
     assert len(recall(memory).runs) == 2
+
+
+def test_a_run_is_recorded_for_the_audits_report(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    """Who, why and with what exposure; a run that reports again counts once."""
+    featurebase.api.rotated()
+    task = reporting()
+    assert task.execute()["task_id"] == "report"
+    task.execute()
+    (run,) = past_runs(memory) or ()
+    assert (run.outcome, run.mode, run.reason, run.exposure_ms) == ("rotated", "rotate", "asked", 12.0)
+    assert (run.receiver_exposure_ms, run.by, run.map_index) == (34.0, "manual", None)
+
+
+def test_a_dry_run_is_not_recorded(featurebase: Featurebase, memory: WebhookMemory) -> None:
+    plan = a_plan(mode="dry_run").as_json()
+    assert reporting({"preflight": plan}, {"preflight": "success"}).execute()["outcome"] == "dry_run"
+    assert past_runs(memory) is None
