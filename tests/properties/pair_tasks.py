@@ -34,8 +34,9 @@ from featurebase_provider.rotation.pair_rotate import drained_by, rotate_pair
 from featurebase_provider.rotation.push import push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.refresh_log import read_refreshes_since
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.run_facts import RunFacts
 from featurebase_provider.rotation.take_back import take_back
 from tests.properties.judged_pair import IDS, JudgedPair
 from tests.properties.judged_world import GRACE, SteppedClock

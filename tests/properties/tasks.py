@@ -17,8 +17,9 @@ from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.refresh_log import read_refreshes_since
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.rotate import rotate
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.properties.airflow_model import DagRun, Kind, TaskTry
 from tests.properties.judged_world import GRACE, JudgedFeaturebase, JudgedStore, SteppedClock
 from tests.properties.stepping import current_try, stop_here

@@ -19,8 +19,9 @@ from featurebase_provider.rotation.memory import history_of_events, plan_key, re
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.properties.any_json import anything, spoilt
 from tests.properties.profile import tries
 from tests.world.fakes import (

@@ -26,8 +26,9 @@ from featurebase_provider.rotation.past import NOT_KEPT, PastRun, keep_run, past
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.refresh_count import RefreshCount
 from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.report_tables import TaskRow
+from featurebase_provider.rotation.run_facts import RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,8 +15,8 @@ from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.pair_report import PairFacts
 from featurebase_provider.rotation.plan import HealthFigures
-from featurebase_provider.rotation.report import RunFacts
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.world.fakes import a_plan, fingerprint
 
 if TYPE_CHECKING:

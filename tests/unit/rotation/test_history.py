@@ -12,8 +12,9 @@ from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
 from featurebase_provider.rotation.history import MOST_PLACES, MOST_RUNS, MOST_SECRETS, History, order_of
 from featurebase_provider.rotation.memory import LARGEST_RECORD, history_of_events, plan_key, recall
 from featurebase_provider.rotation.plan import ThisRun
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, DictMemory, a_memory, a_plan, a_webhook, fingerprint
 
 CREATED = START - timedelta(days=400)

@@ -13,8 +13,9 @@ from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.plan import ThisRun
 from featurebase_provider.rotation.refresh_count import MOST_NAMED, RefreshCount, refreshes_by
 from featurebase_provider.rotation.refresh_log import LoggedRefresh, RefreshesSincePlan
-from featurebase_provider.rotation.report import RunFacts, make_report
+from featurebase_provider.rotation.report import make_report
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, fingerprint
 
 OURS = LoggedRefresh(START, "the API key 'airflow'")

@@ -12,9 +12,10 @@ from featurebase_provider.rotation.errors import HALF_DELETED
 from featurebase_provider.rotation.found import Found, FoundStore
 from featurebase_provider.rotation.memory import history_of_events
 from featurebase_provider.rotation.pair_report import PairFacts
-from featurebase_provider.rotation.report import RotationReport, RunFacts, make_report
+from featurebase_provider.rotation.report import RotationReport, make_report
 from featurebase_provider.rotation.report_tables import TaskRow
 from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.run_facts import RunFacts
 from tests.world.fakes import START, WEBHOOK_ID, a_plan, fingerprint
 from tests.world.pair_states import A, B
 
