@@ -26,7 +26,7 @@ from dev.soak.airflow_part import AirflowPart
 from dev.soak.apart import Apart
 from dev.soak.calendar import LANES, MONTHS, year
 from dev.soak.calendar_part import CalendarPart
-from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, retry_span
+from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, PAIR_YEARS, retry_span
 from dev.soak.core_part import CorePart
 from dev.soak.pair_calendar import PairCalendarPart, pair_year
 from dev.soak.pair_part import PairPart
@@ -137,7 +137,7 @@ class Soak:
 
     def _pair_calendar(self) -> list[PairCalendarFigures]:
         months = self._options.pair_months
-        worlds = self._make_worlds("pair-calendar", PAIR_COMBINATIONS, len(LANES), pairs=True, moves_clock=True)
+        worlds = self._make_worlds("pair-calendar", PAIR_YEARS, len(LANES), pairs=True, moves_clock=True)
         happenings = len(pair_year(datetime.now(tz=timezone.utc), months))
         self.say(f"pair calendar: {months:g} months, {happenings} happenings in each combination")
         part = PairCalendarPart(months)

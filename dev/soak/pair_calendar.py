@@ -57,8 +57,8 @@ class PairCalendarPart:
 
 
 def pair_year(begin: datetime, months: float) -> list[Happening]:
-    """What happens to pairs. Two rotations of a pair are further apart, so that its stores are drained in between."""
-    return year(begin, months=months, by_hand=PAIR_BY_HAND, between=timedelta(days=2))
+    """What happens to pairs. None is rotated daily: its stores might not be drained in between."""
+    return [one for one in year(begin, months=months, by_hand=PAIR_BY_HAND) if one.lane != "daily"]
 
 
 class _PlayingPairs(Playing[SoakedPair]):
