@@ -38,9 +38,11 @@ class PairCalendarPart:
     """A year of rotations of pairs, audits and drains.
 
     :param months: how many of them are played.
+    :param until: monotonic seconds after which nothing more is begun.
     """
 
     months: float
+    until: float
 
     def __call__(self, world: SoakWorld, step: Callable[[], None]) -> PairCalendarFigures:
         """Play it in this process, and judge when the last retry of the last event is over."""
@@ -49,7 +51,7 @@ class PairCalendarPart:
         writes = {pair.name: [Written(0, 0, pair.stored())] for pair in world.pairs}
         playing = _PlayingPairs(world)
         playing.writes = writes
-        asyncio.run(playing.run(pair_year(playing.clock.now(), self.months), step))
+        asyncio.run(playing.run(pair_year(playing.clock.now(), self.months), step, until=self.until))
         figures = judge_pair_calendar(world, playing.turns, writes)
         figures.days, figures.runs = round(playing.days, 1), playing.runs
         figures.seconds = round(time.monotonic() - began, 1)

@@ -76,12 +76,14 @@ class PairPart:
 
     :param rotations: how many in all.
     :param speed: of the sandbox's retries. ``previous_for`` is as many times shorter.
+    :param until: monotonic seconds after which no rotation is begun.
     """
 
     rotations: int
     speed: float
     seed: int
     events_per_second: float
+    until: float
 
     def __call__(self, world: SoakWorld, step: Callable[[], None]) -> PairFigures:
         """Rotate in this process, and judge when the last retry of the last event is over."""
@@ -113,6 +115,8 @@ class PairPart:
         airflow = SmallAirflow(dag, world.folder / f"{pair.name}.log", Variables(world.folder / "variables"))
         await asyncio.sleep(number_of(pair) * 2.0)
         for index in range(rotations):
+            if time.monotonic() > self.until:
+                return
             rotating = _RotatingPair(world, notes, airflow, draw_pair(rng), f"manual__{index}", previous_for)
             await rotating.run()
             step()
