@@ -236,7 +236,8 @@ class _RotatingPair(Rotating):
         wanted = (before[0], self.world.current(self._standby))
         if self._active() != [self._standby]:
             self.rotation.problems.append(f"after the run, active is {[half.id for half in self._active()]}")
-        if self._pair.stored() != wanted:
+        # On a slow machine previous_for may be over already, if the finished run was cleared.
+        if self._pair.stored() not in (wanted, (wanted[1], wanted[1])):
             self.rotation.problems.append(f"after the run, the store holds {self._pair.stored()}, not {wanted}")
 
     async def _revert(self) -> None:
