@@ -83,7 +83,10 @@ def test_what_a_persons_pause_drops_is_theirs() -> None:
 
 
 def test_an_event_that_nobody_was_told_is_broken_while_a_half_was_active() -> None:
-    assert "told to nobody" in counted([event("a", None, delivered=False)], []).broken[0]
+    """But for a late one: it goes to the webhooks that are active when it is sent."""
+    assert "told to nobody" in counted([event("a", None, at=5_000, delivered=False)], []).broken[0]
+    paused = Change(5_500, A, True, "paused", OLD, ("active", OLD))
+    assert counted([event("a", None, at=5_000, delivered=False)], [], changes=[*CHANGES[:2], paused]).broken == []
     none_active = [*CHANGES[:2], Change(5_000, A, True, "paused", OLD, ("active", OLD))]
     found = counted([event("a", None, delivered=False)], [], changes=none_active)
     assert (found.told_to_nobody, found.broken) == (1, [])
