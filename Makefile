@@ -179,7 +179,7 @@ bench: setup ## the benchmarks: a table, and bench.json
 	scripts/temp_airflow.sh $(BIN)/python -m dev.bench
 
 .PHONY: soak
-soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 10 minutes
+soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 20 minutes
 	$(PYTEST) tests/soak
 	scripts/temp_airflow.sh $(BIN)/python -m dev.soak $(SOAK)
 

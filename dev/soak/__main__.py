@@ -26,7 +26,7 @@ from dev.soak.airflow_part import AirflowPart
 from dev.soak.apart import Apart
 from dev.soak.calendar import LANES, MONTHS, year
 from dev.soak.calendar_part import CalendarPart
-from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, retry_span
+from dev.soak.combinations import COMBINATIONS, PAIR_COMBINATIONS, PAIR_YEARS, retry_span
 from dev.soak.core_part import CorePart
 from dev.soak.pair_calendar import PairCalendarPart, pair_year
 from dev.soak.pair_part import PairPart
@@ -55,6 +55,7 @@ class Soak:
         self._options, self._folder = options, folder
         self._began = time.monotonic()
         self._until = self._began + options.limit
+        self._enough = self._began + BEGIN_UNTIL * options.limit
         self._console = Console(highlight=False, width=130)
         self._worlds: list[SoakWorld] = []
 
@@ -137,10 +138,10 @@ class Soak:
 
     def _pair_calendar(self) -> list[PairCalendarFigures]:
         months = self._options.pair_months
-        worlds = self._make_worlds("pair-calendar", PAIR_COMBINATIONS, len(LANES), pairs=True, moves_clock=True)
+        worlds = self._make_worlds("pair-calendar", PAIR_YEARS, len(LANES), pairs=True, moves_clock=True)
         happenings = len(pair_year(datetime.now(tz=timezone.utc), months))
         self.say(f"pair calendar: {months:g} months, {happenings} happenings in each combination")
-        part = PairCalendarPart(months)
+        part = PairCalendarPart(months, self._enough)
         figures = Apart(part, title="pair-calendar", steps=happenings, until=self._until, say=self.say).run(worlds)
         self._stop()
         return figures
@@ -152,7 +153,7 @@ class Soak:
         for first in range(0, len(PAIR_COMBINATIONS), options.at_once):
             some = PAIR_COMBINATIONS[first : first + options.at_once]
             worlds = self._make_worlds("pair", some, options.pairs, pairs=True)
-            part = PairPart(options.pair_rotations, options.speed, options.seed, options.events)
+            part = PairPart(options.pair_rotations, options.speed, options.seed, options.events, self._enough)
             steps = options.pair_rotations
             figures += Apart(part, title="pair", steps=steps, until=self._until, say=self.say).run(worlds)
             self._stop()
@@ -225,6 +226,8 @@ TITLES = {
     "pair": "Pairs, without Airflow's daemons",
     "pair calendar": "A year in the calendar with pairs",
 }
+BEGIN_UNTIL = 0.65
+"""The share of the time limit after which nothing more is begun with pairs: a slow machine does less."""
 ASKED = (
     "seed", "rotations", "webhooks", "events", "speed", "at_once", "months", "airflow_rotations", "pairs",
     "pair_rotations", "pair_months", "limit",
@@ -266,7 +269,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--pair-months", type=float, default=float(MONTHS), help="likewise, of pairs (%(default)s)")
     parser.add_argument("--airflow-rotations", type=int, default=20, help="in all, in a real Airflow (%(default)s)")
-    parser.add_argument("--limit", type=float, default=570.0, help="seconds after which to give up (%(default)s)")
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which to give up (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("soak.json"), help="where figures go (%(default)s)")
     parser.add_argument("--page", type=Path, default=None, help="a Markdown page whose figures are written anew")
     options = parser.parse_args(argv)

@@ -40,14 +40,14 @@ BY_HAND: tuple[What, ...] = (
     "older run cleared",
 )
 PAIR_BY_HAND: tuple[What, ...] = (
-    "triggered",
     "triggered, then reverted",
+    "run lost after activate",
+    "at Featurebase, found by the audit",
+    "both set active at Featurebase",
     "standby refreshed at Featurebase",
+    "triggered",
     "at Featurebase, then distributed",
     "older run cleared",
-    "run lost after activate",
-    "both set active at Featurebase",
-    "at Featurebase, found by the audit",
 )
 """What people do with a pair, and what befalls it."""
 
@@ -80,7 +80,6 @@ def year(
     *,
     months: float = MONTHS,
     by_hand: Sequence[What] = BY_HAND,
-    between: timedelta = timedelta(days=1),
 ) -> list[Happening]:
     """What happens in the twelve months that begin with the next one, in order.
 
@@ -89,13 +88,12 @@ def year(
 
     :param months: leave out what happens after so many.
     :param by_hand: what happens to the webhook that people rotate, month by month.
-    :param between: the time between the rotations of the one that is rotated daily.
     """
     firsts = [_first_of_month(begin, number) + FIRST_OF_MONTH for number in range(1, MONTHS + 1)]
     happenings = [
         *_monthly(firsts),
         *(
-            Happening(firsts[first] + timedelta(days=9) + day * between, "daily", "on schedule")
+            Happening(firsts[first] + timedelta(days=9 + day), "daily", "on schedule")
             for first in (1, 6)
             for day in range(DAYS_IN_A_ROW)
         ),

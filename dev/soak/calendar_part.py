@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -96,10 +97,15 @@ class Playing(Generic[SubjectT]):
         """The webhook that delivers."""
         return subject  # type: ignore[return-value]
 
-    async def run(self, happenings: Sequence[Happening], step: Callable[[], None]) -> None:
-        """Play it."""
+    async def run(self, happenings: Sequence[Happening], step: Callable[[], None], *, until: float = math.inf) -> None:
+        """Play it.
+
+        :param until: monotonic seconds after which nothing more is begun.
+        """
         begin = self.clock.now()
         for happening in happenings:
+            if time.monotonic() > until:
+                break
             turn = Turn(happening)
             if happening.rotates:
                 await self.rotate(turn)

@@ -67,6 +67,8 @@ PAIR_COMBINATIONS = (
     ),
 )
 """For a pair of webhooks. Its stores always keep two secrets. ``delivery_lag`` is in seconds of real time."""
+PAIR_YEARS = PAIR_COMBINATIONS[:3]
+"""In the calendar a stale read would show what was true months ago, which no lag of Featurebase's can explain."""
 
 
 def retry_span(speed: float) -> float:

@@ -38,9 +38,11 @@ class PairCalendarPart:
     """A year of rotations of pairs, audits and drains.
 
     :param months: how many of them are played.
+    :param until: monotonic seconds after which nothing more is begun.
     """
 
     months: float
+    until: float
 
     def __call__(self, world: SoakWorld, step: Callable[[], None]) -> PairCalendarFigures:
         """Play it in this process, and judge when the last retry of the last event is over."""
@@ -49,7 +51,7 @@ class PairCalendarPart:
         writes = {pair.name: [Written(0, 0, pair.stored())] for pair in world.pairs}
         playing = _PlayingPairs(world)
         playing.writes = writes
-        asyncio.run(playing.run(pair_year(playing.clock.now(), self.months), step))
+        asyncio.run(playing.run(pair_year(playing.clock.now(), self.months), step, until=self.until))
         figures = judge_pair_calendar(world, playing.turns, writes)
         figures.days, figures.runs = round(playing.days, 1), playing.runs
         figures.seconds = round(time.monotonic() - began, 1)
@@ -57,8 +59,8 @@ class PairCalendarPart:
 
 
 def pair_year(begin: datetime, months: float) -> list[Happening]:
-    """What happens to pairs. Two rotations of a pair are further apart, so that its stores are drained in between."""
-    return year(begin, months=months, by_hand=PAIR_BY_HAND, between=timedelta(days=2))
+    """What happens to pairs. None is rotated daily: its stores might not be drained in between."""
+    return [one for one in year(begin, months=months, by_hand=PAIR_BY_HAND) if one.lane != "daily"]
 
 
 class _PlayingPairs(Playing[SoakedPair]):

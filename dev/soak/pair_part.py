@@ -76,12 +76,14 @@ class PairPart:
 
     :param rotations: how many in all.
     :param speed: of the sandbox's retries. ``previous_for`` is as many times shorter.
+    :param until: monotonic seconds after which no rotation is begun.
     """
 
     rotations: int
     speed: float
     seed: int
     events_per_second: float
+    until: float
 
     def __call__(self, world: SoakWorld, step: Callable[[], None]) -> PairFigures:
         """Rotate in this process, and judge when the last retry of the last event is over."""
@@ -113,6 +115,8 @@ class PairPart:
         airflow = SmallAirflow(dag, world.folder / f"{pair.name}.log", Variables(world.folder / "variables"))
         await asyncio.sleep(number_of(pair) * 2.0)
         for index in range(rotations):
+            if time.monotonic() > self.until:
+                return
             rotating = _RotatingPair(world, notes, airflow, draw_pair(rng), f"manual__{index}", previous_for)
             await rotating.run()
             step()
@@ -232,7 +236,8 @@ class _RotatingPair(Rotating):
         wanted = (before[0], self.world.current(self._standby))
         if self._active() != [self._standby]:
             self.rotation.problems.append(f"after the run, active is {[half.id for half in self._active()]}")
-        if self._pair.stored() != wanted:
+        # On a slow machine previous_for may be over already, if the finished run was cleared.
+        if self._pair.stored() not in (wanted, (wanted[1], wanted[1])):
             self.rotation.problems.append(f"after the run, the store holds {self._pair.stored()}, not {wanted}")
 
     async def _revert(self) -> None:

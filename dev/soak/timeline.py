@@ -138,8 +138,8 @@ class Timeline:
                     self._break(write.ended, f"the store was given {value}, a secret of neither webhook")
 
     def _moments(self) -> Iterator[tuple[int, Change | None]]:
-        """Each change, and each write once it has ended, in order; of the same moment, the write first."""
-        moments: list[tuple[int, Change | None]] = [(write.ended, None) for write in self.writes]
+        """Each change, and each write once it has certainly ended, in order."""
+        moments: list[tuple[int, Change | None]] = [(write.ended + 2 * TICK_MS, None) for write in self.writes]
         moments += [(change.at, change) for change in self.changes]
         yield from sorted(moments, key=lambda moment: (moment[0], moment[1] is not None))
 

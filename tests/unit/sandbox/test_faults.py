@@ -217,6 +217,14 @@ async def test_faults_are_listed_with_what_remains_and_cleared(api, fault):
     assert (await api.get("/v2/webhooks")).status_code == 200
 
 
+async def test_one_fault_is_removed_and_the_others_stay(api, fault):
+    first, second = await fault(kind="status", status=503), await fault(kind="status", status=500)
+    for cleared in (1, 0):
+        assert (await api.delete(f"/_sandbox/faults/{first['id']}")).json() == {"cleared": cleared}
+    assert [one["id"] for one in (await api.get("/_sandbox/faults")).json()] == [second["id"]]
+    assert (await api.get("/v2/webhooks")).status_code == 500
+
+
 async def test_clearing_faults_lets_held_calls_go(api, fault):
     await fault(kind="latency", seconds=3600)
     call = asyncio.create_task(api.get("/v2/webhooks"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.soak import task_process
-from dev.soak.task_process import CRASHED, KILLED, run_in_process
+from dev.soak.task_process import CRASHED, KILLED, MEANWHILE, Meanwhile, run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,19 @@ def test_result_comes_from_another_process(tmp_path: Path) -> None:
 def test_process_dies_at_its_step(tmp_path: Path, fatal: int, told: list[str]) -> None:
     """What it told before its death is known; a step that is never reached kills nobody."""
     assert [line["kind"] for line in run(two_steps, tmp_path / "log", fatal=fatal)] == told
+
+
+def test_somebody_acts_while_the_process_is_at_a_step(tmp_path: Path) -> None:
+    """What that one does is no step of the task; then the task goes on."""
+    done = tmp_path / "done"
+
+    def act() -> None:
+        task_process.step("not of the task")
+        done.touch()
+
+    told = run(two_steps, tmp_path / "log", fatal=2, meanwhile=Meanwhile(1, act))
+    assert [line["kind"] for line in told] == ["wrote", MEANWHILE, "result"]
+    assert (told[1]["where"], done.exists()) == ("second", True)
 
 
 def test_error_of_somebody_else_is_a_crash(tmp_path: Path) -> None:
