@@ -148,7 +148,7 @@ class CrashAirflow:
             return self.api.run_state(world.dag_id, run_id) in FINAL_STATES
 
         try:
-            wait_for(f"the end of {world.dag_id}", ended, seconds=RUN_SECONDS, every=1.0)
+            wait_for(f"the end of {world.dag_id}", ended, seconds=RUN_SECONDS, every=2.0)
         except DemoError as error:
             tasks = self.api.tasks(world.dag_id, run_id)
             states = {task_id: (row["state"], row["try_number"]) for task_id, row in tasks.items()}

@@ -89,7 +89,8 @@ class CutOverSteps:
         :raises StoresLeftOver: a store could not be updated before the old half is paused.
         :raises MemoryUnknown: the step could not be recorded before it was taken; nothing was changed.
         """
-        self.say(f"{step.kind.replace('_', ' ')}: {step.why}")
+        if step.kind != "stopped":  # the records may show another reason
+            self.say(f"{step.kind.replace('_', ' ')}: {step.why}")
         if step.kind == "done":
             paused = self.source.moves.paused_by(self.plan, self.watch.cut_over.old)
             if paused is not None and not paused.done:
@@ -151,9 +152,11 @@ class CutOverSteps:
             watch.paused_by_us = True
             return
         if moves.paused_by(self.plan, watch.cut_over.new) is not None:
-            why = (
+            raise CutOverStopped(
+                self.plan.webhook_id,
                 f"webhook {watch.cut_over.new} does not deliver: this run paused it, or was about to, since its "
-                f"deliveries failed. The stores hold the secret of webhook {watch.cut_over.old}"
+                f"deliveries failed or its secret was changed. The stores hold the secret of webhook "
+                f"{watch.cut_over.old}. Remove the cause, then trigger a new run",
             )
         raise CutOverStopped(self.plan.webhook_id, f"{why}. {_FIND_OUT}")
 

@@ -34,6 +34,7 @@ class Cut:
         self.pair.record("activated", self.plan, B)
         self.pair.set(B, "active")
         self.leaked: frozenset[str] = frozenset()
+        self.said: list[str] = []
 
     def steps(self) -> CutOverSteps:
         """A try of the task."""
@@ -58,7 +59,7 @@ class Cut:
             watch,
             lambda: self.leaked,
             pair.now,
-            lambda text: None,
+            self.said.append,
             pair.clock,
         )
 
@@ -211,9 +212,11 @@ def test_a_try_after_a_crash_knows_that_this_run_paused_the_new_half(cut: Cut) -
     with pytest.raises(KeyboardInterrupt):
         cut.steps().take(Step("pause_new", "they fail"), [])
     cut.pair.on_patch = lambda half, status: None
-    with pytest.raises(CutOverStopped, match="this run paused it, or was about to"):
+    with pytest.raises(CutOverStopped, match="this run paused it, or was about to") as stopped:
         cut.run()
     assert cut.pair.statuses == ("active", "paused")
+    assert str(stopped.value).endswith("Remove the cause, then trigger a new run")
+    assert "person" not in "".join([*cut.said, str(stopped.value)]), "nobody intervened"
 
 
 def test_a_changed_old_half_is_pushed_first(cut: Cut) -> None:
