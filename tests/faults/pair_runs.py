@@ -109,7 +109,7 @@ def check_pair_message(outcome: str, text: str) -> None:
         return
     assert re.search(r"Featurebase|webhook|store", text), text
     assert re.search(STATE, text), text
-    assert re.search(ADVICE, text), text
+    assert re.search(rf"{ADVICE}|[Tt]rigger |name the other webhook", text), text
 
 
 def normalised_pair(text: str, world: FaultyPair) -> str:

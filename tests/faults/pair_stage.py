@@ -66,12 +66,12 @@ class PairStage:
             self.begin()
             run = self.airflow.start(self.dag, pause_after="preflight") if call.task == "rotate" else None
             world.begin_case()
-            world.behave(**switches or {})
+            self._behave(switches)
             self._put_up(call, fault)
             return self.airflow.go_on(run) if run is not None else self.airflow.start(self.dag)
         ended = self._ended or self._end()
         self._put_back(self._before[call.task])
-        world.behave(**switches or {})
+        self._behave(switches)
         if call.when == "poll":
             world.deliver_late()
             return self._play_poll(ended, call, fault)
@@ -81,6 +81,10 @@ class PairStage:
         return self.airflow.clear(
             ended, self._from(call.task) if changes_what_follows or was_left_failed else [call.task]
         )
+
+    def _behave(self, switches: Mapping[str, Any] | None) -> None:
+        if switches:
+            self.world.behave(**switches)
 
     def _play_poll(self, ended: Run, call: PairCall, fault: Fault) -> Run:
         """Let the call go wrong once the triggerer watches, not the worker."""

@@ -39,15 +39,18 @@ def test_pair_store_or_memory(pair_stage: PairStage, fault: PairStoreFault | Mem
     """The rules of a pair hold; the message says what to do, and once the store is mended that brings the run home."""
     world = pair_stage.begin()
     run = pair_stage.airflow.start(pair_stage.dag, pause_after=fault.pause_after) if fault.pause_after else None
+    refreshed = fault.pause_after not in (None, "preflight")
     if isinstance(fault, PairStoreFault):
         fault.begin(world)
+        if not refreshed:
+            world.begin_case()  # what somebody else has changed is not the run's doing
     trouble = outage(fault, world) if isinstance(fault, MemoryFault) else nullcontext()  # type: ignore[arg-type]
     with trouble as asked:
         run = pair_stage.airflow.go_on(run) if run is not None else pair_stage.airflow.start(pair_stage.dag)
         for thread in late_writers(world.place):
             thread.join(30)
     assert asked is None or asked, "no record was asked for"
-    outcome = outcome_of_pair(run, world, refreshed=fault.pause_after not in (None, "preflight"))
+    outcome = outcome_of_pair(run, world, refreshed=refreshed)
     text = message_of_pair(run, str(fault.task))
     row = Row(fault.section, fault.words, outcome, normalised_pair(text, world))
     if isinstance(fault, PairStoreFault):

@@ -15,6 +15,7 @@ from dev.docs import configuration
 from featurebase_provider.featurebase import settings
 from featurebase_provider.get_provider_info import get_provider_info
 from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.pair_task import PairTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +53,16 @@ OPERATORS = sorted(operators(), key=lambda one: one.__name__)
 
 
 def own_arguments(operator: type[BaseOperator]) -> set[str]:
-    """What an operator takes beside what its base takes."""
+    """What an operator takes beside what its base takes; those of a pair have what they share from a class between."""
     made: Any = vars(operator).get("__init__")
     if made is None:
         return set()
+    if operator.__bases__ == (PairTask,):
+        return own_arguments(PairTask) | _keywords(made)
+    return _keywords(made)
+
+
+def _keywords(made: Any) -> set[str]:
     taken = inspect.signature(inspect.unwrap(made)).parameters.values()
     return {one.name for one in taken if one.kind is one.KEYWORD_ONLY}
 
