@@ -109,7 +109,8 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
 
         try:
             link: str | None = self.generate_link_to_ui_from_context(context=context)
-        except ValueError:  # Airflow does not know its own address
+        except Exception as exc:  # noqa: BLE001  Airflow may not know its own address; the question stands all the same
+            self.log.info("There is no link to the question: %s", type(exc).__name__)
             link = None
         until = (datetime.now(tz=timezone.utc) + self.timeout).isoformat(timespec="minutes")
         notice = approval_notice(plan, self.display_name, until=until, link=link)

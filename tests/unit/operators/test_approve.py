@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from airflow.sdk import DAG, BaseNotifier
 
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
+from featurebase_provider.config import NotifyConfig
 from featurebase_provider.operators.approve import ApprovalOperator, ApproveRotationOperator
 from featurebase_provider.rotation.approval import Approval, approval_notice, name_of, plan_in_lines
 from featurebase_provider.rotation.schedule import RunTiming, why_late
@@ -59,6 +61,45 @@ def test_a_secret_that_was_refreshed_already_is_not_asked_about(featurebase: Fea
     featurebase.api.rotated()
     assert approving().execute() is None
     assert "No approval is needed" in said
+
+
+class Hears(BaseNotifier):
+    """Keeps what it was told."""
+
+    heard: ClassVar[list[Any]] = []
+
+    def notify(self, context: Any) -> None:
+        self.heard.append((context["notice"], context["report"]))
+
+
+@pytest.mark.parametrize("link", ["https://airflow.example.com/x", ValueError("no base_url")])
+def test_the_team_is_told_of_the_question_when_it_stands(
+    link: Any, featurebase: Featurebase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's operator calls its notifiers then. Without a link to the UI the plan is told all the same."""
+
+    def ask(operator: Any, context: Any) -> None:
+        for notifier in operator.notifiers:
+            notifier({**context, "dag": DAG("a_dag", schedule=None)})
+        raise Asked
+
+    def link_of(operator: Any, *, context: Any) -> str:
+        if isinstance(link, Exception):
+            raise link
+        return str(link)
+
+    monkeypatch.setattr(ApprovalOperator, "execute", ask)
+    monkeypatch.setattr(ApprovalOperator, "generate_link_to_ui_from_context", link_of)
+    Hears.heard.clear()
+    task = approving()
+    entry = {"events": ["approval_needed"], "notifier": f"{__name__}.Hears"}
+    task.operator.notify = [NotifyConfig.model_validate(entry)]
+    with pytest.raises(Asked):
+        task.execute()
+    ((notice, report),) = Hears.heard
+    assert (notice["event"], report["outcome"]) == ("approval_needed", "approval_needed")
+    assert (str(link) in notice["text"]) is isinstance(link, str)
+    assert report["plan"]["before"] == PLAN.before
 
 
 def answer(**facts: Any) -> dict[str, Any]:
