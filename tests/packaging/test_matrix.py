@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from featurebase_provider import __version__
+from tests.world.approving import ApprovingAirflow, check_approvals
 from tests.world.wheel_airflow import AUDIT, EMERGENCY, PAIR, ROTATION, WheelAirflow
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +132,12 @@ def _check_pages(real: WheelAirflow, run_id: str) -> None:
         assert part in served.text
     for module in re.findall(r'from "\./([^"]+)"', real.api.page(app["bundle_url"]).text):
         assert "javascript" in real.api.page(f"/featurebase/{module}").headers["content-type"]
+
+
+def test_rotations_wait_for_an_approval(bin_dir: Path, tmp_path: Path) -> None:
+    """By each minor's own human-in-the-loop operator, which differ."""
+    with ApprovingAirflow(tmp_path, python=str(bin_dir / "python")) as airflow:
+        check_approvals(airflow)
 
 
 def test_the_wheel_is_what_is_imported(bin_dir: Path, tmp_path: Path) -> None:

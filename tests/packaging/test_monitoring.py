@@ -22,6 +22,7 @@ FOLDER = ROOT / "docs" / "monitoring"
 MAPPINGS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "statsd_exporter.yaml").read_text())["mappings"]
 DASHBOARD = json.loads((FOLDER / "grafana.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+UNITS = dict(re.findall(r"^\| `(featurebase\.[^`]+)` \|([^|]+\|[^|]+)\|", PAGE.read_text(), flags=re.MULTILINE))
 ROWS = re.findall(r"^\| `(featurebase\.[^`]+)` \|[^|]+\|[^|]+\| `(\w+)` \|", PAGE.read_text(), flags=re.MULTILINE)
 
 
@@ -71,6 +72,15 @@ def shown(node: ast.expr) -> str:
 
 def test_the_page_lists_every_figure_of_the_code() -> None:
     assert {re.sub(r"<\w+>", "<>", name) for name, _ in ROWS} == names_in_code()
+
+
+@pytest.mark.parametrize("name", [name for name, made in ROWS if made.endswith(("_tries_total", "_seconds"))])
+def test_each_figure_has_its_unit_and_tags(name: str) -> None:
+    unit, tags = (part.strip() for part in UNITS[name].split("|"))
+    if "exposure" in name or "write" in name:
+        assert (unit, tags[:9]) == ("milliseconds", "`webhook`")
+    else:
+        assert (unit, tags) == ("tries", "`webhook`, `result`")
 
 
 @pytest.mark.parametrize(("name", "prometheus"), ROWS)

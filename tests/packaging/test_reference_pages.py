@@ -1,4 +1,4 @@
-"""The pages name every argument, extra and figure that the code has, and no other."""
+"""The pages name every argument and extra that the code has, and no other."""
 
 from __future__ import annotations
 
@@ -111,31 +111,6 @@ def test_page_has_every_extra_of_the_connection_with_its_default() -> None:
     assert shown.keys() == INFO["connection-types"][0]["conn-fields"].keys()
     read = re.findall(r'extra\.get\("(\w+)"', (PACKAGE / "hooks" / "featurebase.py").read_text())
     assert shown.keys() == set(read)
-
-
-def figures() -> set[str]:
-    """The names of all figures: a counter for each kind of task, and what the code names itself."""
-    tasks = {f"featurebase.{one.stat}" for one in OPERATORS if issubclass(one, FeaturebaseOperator)}
-    code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-    named_itself = re.findall(r'count\(\s*"([\w.]+)"', code)
-    measured = [f"featurebase.{what}" for what in re.findall(r'\.time\("(\w+)"', code)]
-    # A base class runs no task.
-    return {*tasks, *named_itself, *measured} - {f"featurebase.{FeaturebaseOperator.stat}"}
-
-
-def test_page_has_every_figure_with_its_unit_and_tags() -> None:
-    text = chapter(page("alerts"), "Figures")
-    shown = rows(text.split("What is worth an alert")[0])
-    assert shown.keys() == figures()
-    for name, rest in shown.items():
-        unit, tags = [cell.strip() for cell in rest.split("|")[:2]]
-        if name.endswith("exposure"):
-            assert (unit, tags) == ("milliseconds", "`webhook`")
-        elif name == "featurebase.audit.finding":
-            assert (unit, tags) == ("findings", "`webhook`, `kind`")
-        else:
-            assert (unit, tags) == ("tries", "`webhook`, `result`")
-    assert {found for found in re.findall(r"`(featurebase\.[\w.]+)`", page("alerts"))} <= figures()
 
 
 def test_page_of_all_fields_is_what_the_models_say() -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from featurebase_provider.airflow_compat import AirflowSkipException, approval_limits
+from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, approval_limits
+from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.text import in_words, markdown_safe
-from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
 from featurebase_provider.rotation.approval import Approval, approval_notice, name_of, plan_in_lines
 from featurebase_provider.rotation.errors import PlanRefused
 
@@ -83,27 +84,33 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the answer."""
-        with self.ending(context):
-            plan, given = self.plan(context), dict(event or {})
-            try:
-                answer = ApprovalOperator.execute_complete(self, context, given)
-            except HITLTimeoutError:
-                why = f"nobody approved the rotation within {in_words(self.timeout)}; nothing was changed"
-                raise PlanRefused(plan.webhook_id, f"{why}. Trigger the Dag again to ask again") from None
-            except HITLRejectException:
-                by = name_of(given.get("responded_by_user"))
-                raise AirflowSkipException(f"Skipped: {by} rejected the rotation; nothing was changed") from None
-            at = answer["responded_at"]
-            approval = Approval(name_of(answer["responded_by_user"]), at.isoformat(), plan.before)
-            self.log.info("Approved by %s", approval)
-            return approval.as_json()
+        try:
+            with self.ending(context):
+                return self._answered(context, dict(event or {})).as_json()
+        except (AirflowFailException, FeaturebaseError) as exc:
+            raise without_frames(exc) from None
+
+    def _answered(self, context: Context, event: dict[str, Any]) -> Approval:
+        plan = self.plan(context)
+        try:
+            answer = ApprovalOperator.execute_complete(self, context, event)
+        except HITLTimeoutError:
+            why = f"nobody approved the rotation within {in_words(self.timeout)}; nothing was changed"
+            raise PlanRefused(plan.webhook_id, f"{why}. Trigger the Dag again to ask again") from None
+        except HITLRejectException:
+            by = name_of(event.get("responded_by_user"))
+            raise AirflowSkipException(f"Skipped: {by} rejected the rotation; nothing was changed") from None
+        approval = Approval(name_of(answer["responded_by_user"]), answer["responded_at"].isoformat(), plan.before)
+        self.log.info("Approved by %s", approval)
+        return approval
 
     def _tell(self, context: Context, plan: RotationPlan) -> None:
         from featurebase_provider.operators.notify import send
 
         try:
             link: str | None = self.generate_link_to_ui_from_context(context=context)
-        except ValueError:  # Airflow does not know its own address
+        except Exception as exc:  # noqa: BLE001  Airflow may not know its own address; the question stands all the same
+            self.log.info("There is no link to the question: %s", type(exc).__name__)
             link = None
         until = (datetime.now(tz=timezone.utc) + self.timeout).isoformat(timespec="minutes")
         notice = approval_notice(plan, self.display_name, until=until, link=link)

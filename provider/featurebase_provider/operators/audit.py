@@ -88,7 +88,7 @@ class AuditWebhooksOperator(BaseOperator):
                 runs_of=lambda subject, host, webhook_id: _runs(context, subject, host, webhook_id),
             )
             report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
-        self.log.info("Audit\n%s", report.as_text())
+        _show(self.log, report)
         tell_of_audit(report)
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         if any(config.notify for config in configs):
@@ -166,9 +166,22 @@ class AuditFindingsOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Fail or pass."""
         report = _report(context, self.audit_task_id)
-        self.log.info("Audit\n%s", report.as_text())
         if report.open:
             raise AirflowFailException(summary(report.open))
+        self.log.info("The audit found nothing that needs attention; the log of %s has its tables", self.audit_task_id)
+
+
+def _show(log: Any, report: AuditReport) -> None:
+    """What a person needs first in the log, then the tables, which Airflow's UI shows folded."""
+    stores = sum(len(webhook.stores) for webhook in report.webhooks)
+    what = f"{len(report.webhooks)} webhooks and {stores} stores"
+    if report.open:
+        log.warning("Audit of %s: %s", what, summary(report.open))
+    else:
+        log.info("Audit of %s: nothing needs attention", what)
+    log.info("::group::Details")
+    log.info("Audit\n%s", report.as_text())
+    log.info("::endgroup::")
 
 
 def summary(findings: Sequence[Finding]) -> str:

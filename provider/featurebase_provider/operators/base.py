@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.definitions.context import render_template_to_string
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.memory import WebhookMemory
 
 
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Exception)
+
+
 @contextmanager
 def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None]:
     """Fail the task without retries if a retry can't help; let Airflow retry every other error.
@@ -59,6 +65,15 @@ def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None
         if exc.retry_helps:
             raise
         raise AirflowFailException(str(exc)) from exc
+
+
+def without_frames(error: E) -> E:
+    """The same error for Airflow's log, which would show our frames, and then its cause with the same message.
+
+    Its message says all that a person needs. At DEBUG the task's log has the frames too.
+    """
+    log.debug("Where the error came from", exc_info=error)
+    return error.with_traceback(None)
 
 
 class FeaturebaseOperator(BaseOperator):
@@ -101,10 +116,13 @@ class FeaturebaseOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the task's work."""
-        with self.ending(context):
-            if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
-                raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
-            return self.run(context)
+        try:
+            with self.ending(context):
+                if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
+                    raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
+                return self.run(context)
+        except (AirflowFailException, FeaturebaseError) as exc:
+            raise without_frames(exc) from None
 
     @property
     def is_of_pair(self) -> bool:

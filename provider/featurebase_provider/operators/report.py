@@ -16,6 +16,7 @@ from featurebase_provider.operators.figures import tell_of_run
 from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.links import FeaturebaseWebhookLink, RotationReportLink
 from featurebase_provider.operators.memory import memory_of
+from featurebase_provider.rotation.advice import DONE
 from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.approval import Approval
 from featurebase_provider.rotation.current import read_current
@@ -27,7 +28,7 @@ from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.refresh_count import RefreshCount
 from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
 from featurebase_provider.rotation.report import make_report
-from featurebase_provider.rotation.report_tables import TaskRow
+from featurebase_provider.rotation.report_tables import TaskRow, store_line
 from featurebase_provider.rotation.run_facts import RunFacts
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class RotationReportOperator(FeaturebaseOperator):
         now = self._now(plan, rotated, history, ask_log=by_run != 0 or rotated is not None)
         refreshes = RefreshCount(by_run) if now.log is None else RefreshCount(by_run).with_log(now.log)
         report = self._report(context, plan, rotated, now, refreshes)
-        self.log.info("Rotation report\n%s", report.as_text())
+        self._show(report)
         if plan is None or history is not None:
             self._keep_records(context, plan, history, report)
         tell_of_run(report)
@@ -119,6 +120,16 @@ class RotationReportOperator(FeaturebaseOperator):
 
             notify_of_run(context, self.notify, result)
         return result
+
+    def _show(self, report: RotationReport) -> None:
+        """What a person needs first in the log, then the details, which Airflow's UI shows folded."""
+        say = self.log.info if report.outcome in DONE else self.log.warning
+        say("%s: %s. %s", report.webhook, report.outcome.replace("_", " "), report.advice)
+        for store in report.stores:
+            (self.log.info if store.holds_secret else self.log.warning)("%s", store_line(store))
+        self.log.info("::group::Details")
+        self.log.info("Rotation report\n%s", report.as_text())
+        self.log.info("::endgroup::")
 
     def _report(
         self,

@@ -20,6 +20,7 @@ from featurebase_provider.rotation.plan import RotationPlan, check_status, make_
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.refresh_count import refreshes_by
 from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
+from featurebase_provider.rotation.report_tables import store_line
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.schedule import why_late
 
@@ -309,15 +310,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))
         for store in outcome.stores.values():
             if store.holds_secret:
-                exposure = "" if store.exposure_ms is None else f", exposed for at most {store.exposure_ms:.0f} ms"
-                self.log.info("Store %s (%s): %s%s", store.label, store.target, store.result, exposure)
+                self.log.info("%s", store_line(store))
             else:
-                self.log.warning(
-                    "Store %s (%s): %s: %s. Its push task keeps trying",
-                    store.label,
-                    store.target,
-                    store.result,
-                    store.problem,
-                )
+                self.log.warning("%s. Its push task keeps trying", store_line(store))
             if store.exposure_ms is not None:
                 self.time("store_exposure", store.exposure_ms)

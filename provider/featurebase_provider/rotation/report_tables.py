@@ -74,6 +74,14 @@ def store_table(stores: Iterable[StoreOutcome]) -> Table:
     return table
 
 
+def store_line(store: StoreOutcome) -> str:
+    """A store's outcome in one line, for a task's log."""
+    holds = f", holds {store.fingerprint}" if store.fingerprint else ""
+    exposure = "" if store.exposure_ms is None else f", exposed for at most {store.exposure_ms:.0f} ms"
+    said = f": {one_line(store.problem, 600)}" if store.problem else ""
+    return f"Store {store.label} ({store.target}): {store.result}{holds}{exposure}{said}"
+
+
 def found_table(stores: Sequence[FoundStore]) -> Table:
     """What preflight found in each store."""
     table = Table(title="\nStores, as preflight found them", title_justify="left")

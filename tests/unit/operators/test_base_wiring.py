@@ -22,7 +22,7 @@ from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.context import check_conf, is_later_try, pulled, result_of, this_run, timing_of
 from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.stores import this_airflow, write_rule
-from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, PlanUnreadable, StoreUnreachable
+from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown, StoreUnreachable
 from featurebase_provider.rotation.history import History
 from featurebase_provider.rotation.memory import WebhookMemory, plan_key
 from featurebase_provider.rotation.one_store import Previous, WriteRule
@@ -131,9 +131,27 @@ def test_who_works_alone_has_no_rotation_and_who_does_not_needs_its_result() -> 
 
 
 def test_a_missing_plan_names_the_webhook() -> None:
-    with pytest.raises(AirflowFailException, match=WEBHOOK_ID) as caught:
+    with pytest.raises(AirflowFailException, match=f"{WEBHOOK_ID}: this Dag run has no recorded plan"):
         running(lambda operator, context: operator.plan(context)).execute()
-    assert isinstance(caught.value.__cause__, PlanUnreadable)
+
+
+@pytest.mark.parametrize(
+    "error", [WebhookNotFound("GET", "/v2/webhooks/5", 404), StoreUnreachable("file", "no answer")]
+)
+def test_an_error_is_logged_once_and_without_our_frames(error: Exception) -> None:
+    """Airflow logs an exception with its frames and its causes. The message says it all, so only execute is left."""
+    with pytest.raises((AirflowFailException, StoreUnreachable)) as caught:
+        running(raising(error)).execute()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    ours = [entry.name for entry in caught.traceback if "featurebase_provider" in str(entry.path)]
+    assert ours == ["execute"]
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_frames() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        running(raising(ZeroDivisionError())).execute()
+    assert caught.traceback[-1].name == "work"
 
 
 def test_in_a_mapped_group_results_are_those_of_the_same_branch() -> None:

@@ -107,7 +107,11 @@ def test_a_run_that_did_all_is_told_whole(
         ("verify", "success", None),
     ]
     assert task.emitted == {report_asset("production").name: report}
-    (text,) = (text for text in said.texts["info"] if text.startswith("Rotation report\n"))
+    first, store, group, text, end = said.texts["info"][-5:]
+    assert first == f"production: rotated. {report['advice']}", "what a tired person needs first"
+    assert store == f"Store a (memory://a): written, holds {NEW}, exposed for at most 12 ms"
+    assert (group, end) == ("::group::Details", "::endgroup::")
+    assert text.startswith("Rotation report\n")
     assert NEW in text
     assert featurebase.conn_ids == ["fb_of_mine"]
     assert stats == [("featurebase.report", {"webhook": "production", "result": "done"})]
@@ -252,9 +256,10 @@ def test_a_report_is_written_though_featurebase_cannot_be_read(
     report = reporting(states={**STATES, "verify": "failed"}).execute()
     assert (report["outcome"], report["status"]) == ("webhook_gone" if gone else "failed", None)
     assert report["at"] == START.isoformat()
-    (warning,) = said.texts["warning"]
+    warning, outcome = said.texts["warning"]
     assert error.summary in warning
     assert "Nothing was changed" not in warning
+    assert outcome.startswith(f"production: {'webhook gone' if gone else 'failed'}. ")
 
 
 def test_a_report_is_written_though_the_connection_is_gone(
