@@ -66,7 +66,7 @@ def a_report(**facts: Any) -> dict[str, Any]:
 
 
 def test_a_run_is_what_its_report_says() -> None:
-    run = PastRun.of_report(a_report(by="ann", reason="x" * 500, pair={"refused": 2}, task_id="webhook.report"))
+    run = PastRun.of_report(a_report(by="ann", reason="x" * 500, refusals_seen=2, task_id="webhook.report"))
     assert run is not None
     assert (run.exposure_ms, run.refused, run.by, run.task_id) == (40.5, 2, "ann", "webhook.report")
     assert len(run.reason) == 120
