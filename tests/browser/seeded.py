@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from hashlib import sha256
@@ -17,6 +18,8 @@ from typing import Any
 from featurebase_provider.audit.findings import Finding
 from featurebase_provider.audit.report import AuditReport
 from featurebase_provider.audit.row import AgeLimit, AuditedHalf, AuditedWebhook, Deliveries
+from featurebase_provider.rotation.advice import NO_WAY_BACK, NOTHING_TO_DO
+from featurebase_provider.rotation.all_stores import StoreOutcome
 from featurebase_provider.rotation.check import HeldByStore
 from featurebase_provider.rotation.past import PastRun
 
@@ -169,11 +172,42 @@ def an_installation(webhooks: int, *, reports: int, now: datetime | None = None)
         findings=findings(webhooks),
         seconds=3.2,
     )
-    return {"audit": audit.as_json(), "reports": [_report(run) for every in runs.values() for run in every]}
+    return {"audit": audit.as_json(), "reports": [a_report(run) for every in runs.values() for run in every]}
 
 
-def _report(run: PastRun) -> dict[str, Any]:
-    return {**run.as_json(), "webhook": run.dag_id.partition("__")[2], "version": 1, "stores": [], "tasks": []}
+def a_report(run: PastRun) -> dict[str, Any]:
+    """The report of a run, as its task leaves it."""
+    name = run.dag_id.partition("__")[2]
+    before, after = (f"sha256:{sha256((run.at + text).encode()).hexdigest()[:16]}" for text in ("before", "after"))
+    done = run.outcome == "rotated"
+    stores = [
+        StoreOutcome("vault", f"vault://vault_default/secret/apps/{name}#WEBHOOK_SECRET", "written", after, 18.4),
+        StoreOutcome("variable", f"airflow-variable://signing_{name}", "written", after, run.exposure_ms),
+    ]
+    if not done:
+        stores[1] = StoreOutcome("variable", stores[1].target, "failed", problem="the store did not answer within 10 s")
+    return {
+        **run.as_json(),
+        "webhook": name,
+        "webhook_id": webhook_id(0),
+        "host": HOST,
+        "advice": NOTHING_TO_DO if done else f"{NO_WAY_BACK} Fix the store, then clear its push task.",
+        "cause": None if done else "push.variable: the store did not answer within 10 s",
+        "before": before,
+        "after": after,
+        "refreshed_at": run.at,
+        "refreshes": {"by_run": 1, "logged": [{"at": run.at, "by": "API key"}], "problem": None},
+        "status": "active",
+        "probe": {
+            "result": "accepted",
+            "detail": "31 events were accepted, and one with a wrong key refused (401)",
+        },
+        "delivery": {"kind": "healthy", "detail": "a delivery after the push succeeded (last result: 200 'OK')"},
+        "stores": [asdict(store) for store in stores],
+        "tasks": [],
+        "notes": [],
+        "version": 1,
+    }
 
 
 def seed(installation: dict[str, Any]) -> None:

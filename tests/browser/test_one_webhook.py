@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -48,7 +47,7 @@ def test_the_first_audit_is_started_from_the_page(page: Page, airflow: LocalAirf
     assert violations(page) == []
 
 
-def test_the_report_task_links_to_the_report_as_a_page(page: Page, airflow: LocalAirflow, images: Path | None) -> None:
+def test_the_report_task_links_to_the_report_as_a_page(page: Page, airflow: LocalAirflow) -> None:
     """It stands alone, says the outcome first, and can be printed."""
     page.goto(f"{airflow.url}/dags/{DAG_ID}/runs/{rotation(airflow)}/tasks/report")
     link = page.get_by_role("link", name="Report as a page")
@@ -59,17 +58,8 @@ def test_the_report_task_links_to_the_report_as_a_page(page: Page, airflow: Loca
     for text in ("quarterly rotation", "admin", "object_storage", "Timeline", "verify_delivery", "Secret after"):
         expect(page.get_by_text(text).first).to_be_visible()
     assert violations(page) == []
-    if images is not None:
-        page.set_viewport_size({"width": 1200, "height": 1250})
-        page.screenshot(path=images / "report-page.png")
     page.emulate_media(media="print")
     expect(page.get_by_role("button", name="Print")).to_be_hidden()
     page.set_viewport_size({"width": 360, "height": 800})
     page.emulate_media(media="screen")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_a_report_that_is_not_there_is_said(page: Page, airflow: LocalAirflow) -> None:
-    page.goto(f"{airflow.url}/featurebase/report.html?dag_id={DAG_ID}&run_id=none&task_id=report")
-    expect(page.get_by_role("alert")).to_be_visible()
-    assert violations(page) == []

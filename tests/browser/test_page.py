@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -89,7 +90,7 @@ def test_the_first_view_takes_few_requests_and_little_time(browser: Browser, cro
         opened(page, crowded)
         own = [url for url in asked if "/api/v2/" in url and not re.search(r"/(version|plugins)\b", url)]
         assert len(own) <= MOST_REQUESTS
-        assert all(url.startswith(crowded.url) for url in asked if not url.startswith("data:"))
+        assert all(url.startswith(crowded.url) for url in asked if not url.startswith(("data:", "blob:")))
         drawing = "performance.measure('m', 'featurebase:answered', 'featurebase:shown').duration"
         times = [page.evaluate(drawing)]
         for _ in range(2):  # other programs' work on the machine is no fault of the page's
@@ -251,3 +252,29 @@ def test_pictures(browser: Browser, crowded: LocalAirflow, images: Path | None, 
         if images is not None:
             page.wait_for_timeout(1500)
             page.screenshot(path=images / f"page-{theme}.png")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 360)])
+def test_a_report_is_a_page(
+    browser: Browser, crowded: LocalAirflow, images: Path | None, theme: str, width: int
+) -> None:
+    """The outcome stands first; who, why and with what result follows; nothing is cut off; axe-core finds nothing."""
+    run = next(run for run in crowded.api.runs(f"featurebase_rotate__{name_of(5)}") if run["state"] == "success")
+    query = f"dag_id={run['dag_id']}&run_id={quote(run['dag_run_id'])}&task_id=report&map_index=-1"
+    with signed_in(browser, crowded, "viewer", theme=theme, width=width) as page:
+        page.goto(f"{crowded.url}/featurebase/report.html?{query}")
+        expect(page.get_by_role("heading", name="Rotation report: crm-sync")).to_be_visible()
+        expect(page.locator(".fb-verdict")).to_contain_text("Rotated")
+        expect(page.get_by_role("region", name="Stores")).to_contain_text("vault://vault_default/secret/apps/crm-sync")
+        expect(page.get_by_role("region", name="Timeline")).to_contain_text("report")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if images is not None and theme == "light":
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.screenshot(path=images / "report-page.png")
+
+
+def test_a_report_that_is_not_there_is_said(viewer: Page, crowded: LocalAirflow) -> None:
+    viewer.goto(f"{crowded.url}/featurebase/report.html?dag_id={AUDIT_DAG_ID}&run_id=none&task_id=report")
+    expect(viewer.get_by_role("alert")).to_be_visible()
+    assert violations(viewer) == []

@@ -27,6 +27,7 @@ LAYERS = (
     "sensors",
     "dag_factory",
     "cli",
+    "plugins",
 )
 """From the lowest up: a module imports from its own layer and from those before it."""
 LONGEST = 350

@@ -20,7 +20,7 @@ def a_report(**facts: Any) -> dict[str, Any]:
         "at": START.isoformat(), "webhook": "a", "outcome": "rotated", "mode": "rotate", "by": "ann", "reason": "leak",
         "webhook_id": WEBHOOK_ID, "before": "sha256:0", "after": "sha256:1", "dag_id": "d", "run_id": "r",
         "stores": [{"exposure_ms": 12.5}, {"exposure_ms": 40.0}], "probe": {"result": "accepted", "detail": "x"},
-        "delivery": {"kind": "healthy"}, "pair": {"refused": 2}, **facts,
+        "delivery": {"kind": "healthy"}, "refusals_seen": 2, **facts,
     }  # fmt: skip
 
 

@@ -68,6 +68,9 @@ export function RunDialog({ request, close, started }) {
     };
   }, []);
 
+  // The button that was pressed is gone: whoever reads with the keyboard goes on at what has changed.
+  useEffect(() => void box.current.querySelector("[data-changed]")?.focus(), [step]);
+
   async function send() {
     setStep("sending");
     try {
@@ -109,15 +112,16 @@ export function RunDialog({ request, close, started }) {
   );
 }
 
-function Note({ tone = "warn", children }) {
-  return h("p", { className: `fb-note fb-${tone}` }, children);
+function Note({ tone = "warn", changed = false, children }) {
+  const focus = changed ? { tabIndex: -1, "data-changed": "" } : {};
+  return h("p", { className: `fb-note fb-${tone}`, ...focus }, children);
 }
 
 function Sent({ run, dagId }) {
   return h(
     "div",
     { role: "status" },
-    h(Note, { tone: "good" }, "The run was started. ", h("a", { href: runUrl(dagId, run.dag_run_id) }, "Watch it in Airflow")),
+    h(Note, { tone: "good", changed: true }, "The run was started. ", h("a", { href: runUrl(dagId, run.dag_run_id) }, "Watch it in Airflow")),
   );
 }
 
@@ -148,7 +152,7 @@ function Form({ params, conf, change, action }) {
 
 function Field({ name, param, value, set }) {
   const id = `fb-param-${name}`;
-  const hint = param.description ?? param.schema?.description;
+  const hint = param.description ?? param.schema?.description ?? param.schema?.description_md?.replaceAll("**", "");
   const described = hint ? `${id}-hint` : undefined;
   const text = hint && h("p", { id: described, className: "fb-small fb-muted" }, hint);
   const schema = param.schema ?? {};
@@ -208,7 +212,7 @@ function Summary({ params, conf, action }) {
   return h(
     "div",
     null,
-    h(Note, { tone: action.danger ? "bad" : "warn" }, "Nothing has been sent yet. Check this, then confirm."),
+    h(Note, { tone: action.danger ? "bad" : "warn", changed: true }, "Nothing has been sent yet. Check this, then confirm."),
     h(
       "dl",
       { className: "fb-field" },

@@ -11,7 +11,8 @@ const BUTTONS = {
   audit: "Audit again",
 };
 
-export function Findings({ findings, advice, act }) {
+/* `can` tells whether there is a Dag for an action. */
+export function Findings({ findings, advice, act, can }) {
   const open = findings.filter((finding) => !finding.ignored);
   const ignored = findings.filter((finding) => finding.ignored);
   if (!findings.length) return null;
@@ -23,13 +24,13 @@ export function Findings({ findings, advice, act }) {
       { className: "fb-section-head" },
       h("h2", { id: "fb-findings" }, open.length ? "What needs attention" : "Findings"),
     ),
-    h("ul", { className: "fb-findings" }, sorted(open).map((finding, index) => h(Item, { key: index, finding, advice, act }))),
+    h("ul", { className: "fb-findings" }, sorted(open).map((finding, index) => h(Item, { key: index, finding, advice, act, can }))),
     ignored.length > 0 &&
       h(
         "details",
         null,
         h("summary", null, `${plural(ignored.length, "finding")} that the rotation file ignores`),
-        h("ul", { className: "fb-findings" }, ignored.map((finding, index) => h(Item, { key: index, finding, advice, act }))),
+        h("ul", { className: "fb-findings" }, ignored.map((finding, index) => h(Item, { key: index, finding, advice, act, can }))),
       ),
   );
 }
@@ -39,10 +40,10 @@ function sorted(findings) {
   return [...findings].sort((one, other) => isUrgent(other.kind) - isUrgent(one.kind));
 }
 
-function Item({ finding, advice, act }) {
+function Item({ finding, advice, act, can }) {
   const urgent = isUrgent(finding.kind) && !finding.ignored;
   const tone = finding.ignored ? "fb-none" : urgent ? "fb-bad" : "fb-warn";
-  const label = BUTTONS[finding.fix];
+  const label = can(finding.fix, finding.webhook) ? BUTTONS[finding.fix] : null;
   const where = whereOf(finding);
   return h(
     "li",

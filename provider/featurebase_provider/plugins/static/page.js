@@ -97,7 +97,7 @@ function Ready({ data, act, refresh }) {
   const report = audit?.report;
   const auditRun = live.find((run) => run.dag_id === AUDIT_DAG);
   const head = h(Head, { audit, auditRun, act, refresh, has: (dagId) => dags.some((dag) => dag.dag_id === dagId) });
-  if (!report || report.version < REPORT_VERSION) return h("div", null, head, h(BeforeAudit, { dags, auditRun, act }));
+  if (!report || report.version < REPORT_VERSION) return h("div", null, head, h(BeforeAudit, { dags, auditRun, outdated: Boolean(report), act }));
   const advice = new Map(report.advice.map((entry) => [entry.kind, entry.text]));
   const byId = new Map(dags.map((dag) => [dag.dag_id, dag]));
   return h(
@@ -106,7 +106,7 @@ function Ready({ data, act, refresh }) {
     head,
     h(Verdict, { report, dags }),
     h(Stale, { since, report }),
-    h(Findings, { findings: report.findings, advice, act }),
+    h(Findings, { findings: report.findings, advice, act, can: (action, name) => byId.has(targetOf(action, name, data).dagId) }),
     h(Year, { webhooks: report.webhooks }),
     h(Webhooks, { webhooks: report.webhooks, findings: report.findings, dags: byId, live, act }),
   );
@@ -192,13 +192,13 @@ function Stale({ since, report }) {
 const shortDag = (dagId) => dagId.replace("featurebase_rotate__", "").replace("featurebase_", "");
 
 /* Before the first audit, or after an upgrade: what there is to see are the Dags. */
-function BeforeAudit({ dags, auditRun, act }) {
+function BeforeAudit({ dags, auditRun, outdated, act }) {
   const rotations = dags.filter((dag) => dag.dag_id.startsWith("featurebase_rotate__"));
   const hasAudit = dags.some((dag) => dag.dag_id === AUDIT_DAG);
   return h(
     "div",
     { className: "fb-panel fb-empty" },
-    h("h2", null, dags.length ? "No audit has ended yet" : "Nothing is set up yet"),
+    h("h2", null, titleBefore(dags, outdated)),
     h("p", null, dags.length ? textBefore(auditRun, hasAudit) : NOTHING),
     hasAudit && !auditRun && h("button", { type: "button", className: "fb-button fb-main", onClick: () => act("audit") }, "Run the audit"),
     rotations.length > 0 &&
@@ -214,6 +214,11 @@ function BeforeAudit({ dags, auditRun, act }) {
 const NOTHING =
   "There is no Dag of this provider that you may see. Copy its Dag files into the Dags folder with the command " +
   "“featurebase example-dags”, and name your webhooks in the rotation file.";
+
+function titleBefore(dags, outdated) {
+  if (!dags.length) return "Nothing is set up yet";
+  return outdated ? "The newest audit is by an older version" : "No audit has ended yet";
+}
 
 function textBefore(auditRun, hasAudit) {
   if (auditRun) return `An audit is ${auditRun.state}. Refresh this page when it has ended.`;

@@ -97,7 +97,7 @@ function happened(report) {
     ["Webhook", `${report.webhook_id ?? "id not read"} at ${report.host ?? "unknown host"}`],
     ["Mode", words.plain(report.mode ?? "unknown")],
     ["Triggered by", report.by],
-    ["Approved by", report.approved_by],
+    ["Approved by", report.approval ? `${report.approval.by}, ${words.moment(report.approval.at)}` : null],
     ["Reason", report.reason],
     ["Dag", h("a", { href: dagUrl(report.dag_id) }, report.dag_id)],
     ["Run", h("a", { href: runUrl(report.dag_id, report.run_id) }, report.run_id)],

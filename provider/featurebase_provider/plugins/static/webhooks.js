@@ -107,7 +107,7 @@ function Row({ webhook, dag, live, act }) {
       h("td", { "data-label": "Stores" }, h(Stores, { stores: webhook.stores })),
       h("td", { "data-label": "Deliveries" }, h(Deliveries, { deliveries: webhook.deliveries })),
       h("td", { "data-label": "Next run" }, h(NextRun, { dag })),
-      h("td", null, h(Actions, { name: webhook.name, act })),
+      h("td", null, dag ? h(Actions, { name: webhook.name, act }) : h("span", { className: "fb-muted" }, "no Dag of its own")),
     ),
     open && h("tr", { className: "fb-detail", id }, h("td", { colSpan: COLUMNS.length }, h(Details, { webhook }))),
   );
@@ -284,7 +284,7 @@ function Details({ webhook }) {
       h("h3", null, webhook.halves.length ? "Webhooks of the pair" : "Webhook"),
       h("ul", null, halvesOf(webhook).map((half) => h(Half, { key: half.webhook_id ?? "", half }))),
       h("p", { className: "fb-muted fb-small" }, `Connection ${webhook.conn_id}`),
-      webhook.dashboard_url &&
+      webhook.dashboard_url?.startsWith("https://") &&
         h("p", null, h("a", { href: webhook.dashboard_url, rel: "noreferrer", target: "_blank" }, "Open in Featurebase")),
     ),
     h(
