@@ -47,9 +47,9 @@ def bring_home(airflow: InProcessAirflow, run: Run, outcome: str) -> None:
     if outcome == TAKEN_BACK:
         airflow.clear(run, ALL_AFTER_PREFLIGHT)
         return
-    airflow.clear(
-        run, [task for task, state in run.states.items() if state in ("failed", "upstream_failed")] + ["report"]
-    )
+    failed = [task for task, state in run.states.items() if state in ("failed", "upstream_failed")]
+    asked = ["push.scripted", "push.other"] if "lear their push tasks" in str(run.errors) else []
+    airflow.clear(run, [*asked, *failed, "report"])
 
 
 def check_home(run: Run, world: FaultyPair) -> None:
@@ -97,7 +97,7 @@ def check_no_secret(run: Run, world: FaultyPair) -> None:
 
 STATE = (
     r"[Nn]othing was (changed|refreshed)|was not refreshed|[Nn]o delivery was refused|[Nn]othing is refused|"
-    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores (hold|keep|were updated)|was not changed|"
+    r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores? (hold|keep|(was|were) updated)|was not changed|"
     r"nothing was written|most likely nothing was refreshed|may still have taken effect|was not written|"
     r"was not set active|can't be undone"
 )
