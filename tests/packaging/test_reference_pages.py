@@ -73,6 +73,12 @@ def named(operator: type[BaseOperator]) -> dict[str, str]:
     return rows(text) or {name: rest for name, rest in re.findall(r"`(\w+)`([^`]*)", text) if name.islower()}
 
 
+def test_the_api_reference_has_every_operator_and_sensor() -> None:
+    shown = "".join(path.read_text() for path in (ROOT / "docs" / "api").glob("*.md"))
+    named = set(re.findall(r"autoclass:: ([\w.]+)", shown))
+    assert {f"{one.__module__}.{one.__name__}" for one in OPERATORS} <= named
+
+
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda one: one.__name__)
 def test_page_has_every_argument_of_an_operator(operator: type[BaseOperator]) -> None:
     assert own_arguments(operator) <= named(operator).keys()
