@@ -54,7 +54,18 @@ def test_a_stranger_gets_nothing(crowded: LocalAirflow, name: str) -> None:
         assert answer.status_code == 401
 
 
-def test_files_are_served_to_viewers_and_to_nobody_elses_page(viewer: Page, crowded: LocalAirflow) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures(browser: Browser, crowded: LocalAirflow, images: Path | None, theme: str) -> None:
+    """Those of the documentation, before other tests have started runs."""
+    with signed_in(browser, crowded, "viewer", theme=theme) as page:
+        page.set_viewport_size({"width": 1440, "height": 1180})
+        opened(page, crowded)
+        if images is not None:
+            page.wait_for_timeout(1500)
+            page.screenshot(path=images / f"page-{theme}.png")
+
+
+def test_files_are_served_to_viewers(viewer: Page, crowded: LocalAirflow) -> None:
     for name in FILES:
         answer = viewer.request.get(f"{crowded.url}/featurebase/{name}")
         assert (answer.status, answer.headers["x-content-type-options"]) == (200, "nosniff")
@@ -241,17 +252,6 @@ def test_it_says_that_it_loads(browser: Browser, crowded: LocalAirflow) -> None:
         page.goto(crowded.url + ROUTE)
         expect(page.locator(".fb").get_by_role("status")).to_contain_text("Loading")
         assert violations(page) == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures(browser: Browser, crowded: LocalAirflow, images: Path | None, theme: str) -> None:
-    """Those of the documentation."""
-    with signed_in(browser, crowded, "viewer", theme=theme) as page:
-        page.set_viewport_size({"width": 1440, "height": 1180})
-        opened(page, crowded)
-        if images is not None:
-            page.wait_for_timeout(1500)
-            page.screenshot(path=images / f"page-{theme}.png")
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 360)])

@@ -197,9 +197,12 @@ function LastRun({ run }) {
     h(
       "div",
       { className: "fb-small fb-muted" },
-      run.refused === null || run.refused === undefined
-        ? `exposure ${words.exposure(measured)}`
-        : `${words.plural(run.refused, "refusal")} seen`,
+      [
+        measured === null || measured === undefined ? null : `exposure ${words.exposure(measured)}`,
+        typeof run.refused === "number" ? `${words.plural(run.refused, "refusal")} seen` : null,
+      ]
+        .filter(Boolean)
+        .join(", "),
     ),
   );
 }
