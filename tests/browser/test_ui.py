@@ -58,12 +58,14 @@ def test_trigger_form_offers_mode_and_reason(page: Page, airflow: LocalAirflow, 
     shoot(page, images, "trigger-form")
 
 
-def test_report_is_a_table_in_the_log(page: Page, airflow: LocalAirflow, images: Path | None) -> None:
-    """The report task's log shows the stores and their exposure."""
+def test_the_reports_log_begins_with_the_outcome(page: Page, airflow: LocalAirflow, images: Path | None) -> None:
+    """Then one line per store; the tables are in a group that the reader unfolds."""
     page.goto(f"{airflow.url}/dags/{DAG_ID}/runs/{manual_run(airflow)}/tasks/report")
-    expect(page.get_by_text("secret after").first).to_be_visible()
-    expect(page.get_by_text("object_storage").first).to_be_visible()
+    expect(page.get_by_text("production: rotated. Nothing to do.").first).to_be_visible()
+    expect(page.get_by_text("Store object_storage").first).to_be_visible()
     shoot(page, images, "report")
+    page.get_by_text("Details", exact=False).last.click()
+    expect(page.get_by_text("secret after").first).to_be_visible()
 
 
 def test_connection_form_asks_for_key_and_url(page: Page, airflow: LocalAirflow, images: Path | None) -> None:
