@@ -53,11 +53,11 @@ up: setup ## the demo, left running; prints the UI's address and login
 	$(BIN)/python -m dev.demo --keep
 
 .PHONY: test
-test: setup ## what to run before a commit: every quick check, and one rotation in a real Airflow; at most 8 minutes
+test: setup ## what to run before a commit: every quick check, and one rotation in a real Airflow; about 10 minutes on 2 cores
 	@rm -rf $(REPORT); $(call parts,lint types imports $(SUITES) packaging rotation)
 
 .PHONY: proofs
-proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; at most 30 minutes
+proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; about 50 minutes on 2 cores
 	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage docs contract-rest matrix $(LATE_SUITES))
 
 .PHONY: lint
@@ -78,7 +78,7 @@ audit-dependencies: setup ## the pins: consistent, licensed, without known vulne
 	@$(TIMED) $@ $(BIN)/python scripts/audit_dependencies.py
 
 .PHONY: unit
-unit: setup ## unit tests, under a minute
+unit: setup ## unit tests; two minutes on 2 cores
 	@$(TIMED) $@ $(PYTEST) $(ALL_CORES) tests/unit
 
 .PHONY: properties
