@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.check import HeldByStore
     from featurebase_provider.rotation.past import PastRun
 
-DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
-"""States that a store can be in for a moment while a rotation is running; it is read again before they are reported."""
-
 
 @dataclass
 class Case:
@@ -86,7 +83,7 @@ class Case:
     @property
     def may_be_passing(self) -> bool:
         """Whether what was read may be a moment within a rotation, so that it is read once more."""
-        return any(store.holding in DRIFTED for store in self.stores)
+        return any(store.has_drifted for store in self.stores)
 
     def read_again(self, client: AuditsWebhooks) -> bool:
         """Read the webhook once more.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from featurebase_provider.audit.findings import HEALABLE, Finding
-from featurebase_provider.audit.judge import DRIFTED, about_age, about_deliveries, about_holding, about_refreshes
+from featurebase_provider.audit.judge import about_age, about_deliveries, about_holding, about_refreshes
 from featurebase_provider.audit.row import AgeLimit, AuditedHalf, AuditedWebhook, Deliveries
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.models import PAUSED
@@ -98,7 +98,7 @@ class PairCase:
     @property
     def may_be_passing(self) -> bool:
         """Whether what was read may be a moment within a rotation, so that it is read once more."""
-        return self.pair.live is None or any(store.holding in DRIFTED for store in self.stores)
+        return self.pair.live is None or any(store.has_drifted for store in self.stores)
 
     def read_again(self, client: AuditsWebhooks) -> bool:
         """Read both halves once more.

@@ -9,7 +9,6 @@ import re
 from typing import TYPE_CHECKING
 
 from featurebase_provider.airflow_compat import count, gauge, time_milliseconds
-from featurebase_provider.audit.judge import DRIFTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +61,7 @@ def tell_of_audit(report: AuditReport) -> None:
         if left is not None:
             gauge(f"featurebase.days_to_max_age.{name}", left, tags)
         if webhook.stores:
-            drifted = sum(store.holding in DRIFTED for store in webhook.stores)
+            drifted = sum(store.has_drifted for store in webhook.stores)
             gauge(f"featurebase.drifted_stores.{name}", drifted, tags)
 
 

@@ -31,6 +31,9 @@ PADDED = (
 )
 """Explains ``padded``, for messages."""
 
+DRIFTED = frozenset({"differs", "padded", "absent", "unfinished", "foreign"})
+"""States that a store can be in for a moment while a rotation is running; it is read again before they are reported."""
+
 AT_ONCE = 30
 """Number of stores that are read in parallel, so that an unreachable one delays an audit of many webhooks only once."""
 
@@ -189,6 +192,11 @@ class HeldByStore:
     previous: str | None = None
     problem: str | None = None
     may_be_made: bool = True
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it does not hold what it must, as far as it could be read."""
+        return self.holding in DRIFTED
 
 
 @dataclass(frozen=True, slots=True)
