@@ -127,6 +127,12 @@ class LocalAirflow:
             if process is not None:
                 process.stop()
 
+    def kill(self) -> None:
+        """Stop all of it at once, where nobody needs an orderly end."""
+        for process in self.processes.values():
+            process.kill()
+        self.stop()
+
     def run(self, *arguments: str) -> str:
         """Run one airflow command and return its output."""
         done = subprocess.run(

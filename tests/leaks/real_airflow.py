@@ -72,7 +72,7 @@ class RealAirflow:
         entries = [self.worlds[name].entry(**changes, name=name) for name, changes in self._entries.items()]
         entries += [self.pairs[name].pair_entry(**changes, name=name) for name, changes in self._pair_entries.items()]
         self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
-        self._open.callback(self._kill)
+        self._open.callback(self.airflow.kill)
         self._open.enter_context(self.processes)
         self.airflow.start()
         for world in self.worlds.values():
@@ -85,12 +85,6 @@ class RealAirflow:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-    def _kill(self) -> None:
-        """Stop all of it at once: nobody needs an orderly end."""
-        for process in self.airflow.processes.values():
-            process.kill()
-        self.airflow.stop()
 
     def _process_ids(self) -> list[int]:
         found = []

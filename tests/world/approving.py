@@ -59,7 +59,7 @@ class ApprovingAirflow:
                 self._entry("hasty", pair.webhook_ids[0], pair.secret_file, timeout="PT1M"),
             ]
             self._file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
-            opened.callback(self._kill)
+            opened.callback(self._airflow.kill)
             self._airflow.start(seconds=START_SECONDS)
             self.api.add_connection(
                 "featurebase_default", conn_type="featurebase", host=self.world.url, password=API_KEY
@@ -72,11 +72,6 @@ class ApprovingAirflow:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
-
-    def _kill(self) -> None:
-        for process in self._airflow.processes.values():
-            process.kill()
-        self._airflow.stop()
 
     def _entry(self, name: str, webhook_id: str, file: Path, **approval: Any) -> dict[str, Any]:
         return {

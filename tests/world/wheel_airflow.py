@@ -78,7 +78,7 @@ class WheelAirflow:
             opened.enter_context(self.pair)
             entries = [self._entry(), self._pair_entry()]
             self._rotation_file.write_text(json.dumps({"audit": {"schedule": None}, "webhooks": entries}))
-            opened.callback(self._kill)
+            opened.callback(self._airflow.kill)
             self._airflow.start(seconds=START_SECONDS)
             self.api.add_connection(
                 "featurebase_default", conn_type="featurebase", host=self.world.url, password=API_KEY
@@ -93,11 +93,6 @@ class WheelAirflow:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
-
-    def _kill(self) -> None:
-        for process in self._airflow.processes.values():
-            process.kill()
-        self._airflow.stop()
 
     def _entry(self) -> dict[str, Any]:
         file = {"type": "object_storage", "path": str(self.world.secret_file), "format": "dotenv", "key": SECRET_KEY}
