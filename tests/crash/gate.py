@@ -17,6 +17,8 @@ When = Literal["before", "after"]
 Matches = Callable[[str, str, bytes], bool]
 """Told method, path and body of a call."""
 POLL_SECONDS = 0.02
+TURNS = 5
+"""Of the event loop, after which the end of a connection that was closed before a release has been seen."""
 
 
 @dataclass(slots=True)
@@ -136,12 +138,14 @@ class Gate:
 
     @staticmethod
     async def _wait(hold: GateHold, visit: Visit, receive: Receive) -> bool:
-        """Hold the call; tells whether it goes on, as opposed to a client that left."""
+        """Hold the call; tells whether it goes on, as opposed to a client that had left when it was let go."""
         hold.visits.append(visit)
         hold.held.set()
         left = asyncio.create_task(_until_left(receive))
         try:
             while not hold.released.is_set() and not left.done():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(POLL_SECONDS)
+            for _ in range(TURNS):
                 await asyncio.sleep(POLL_SECONDS)
             return not left.done()
         finally:
