@@ -29,6 +29,7 @@ class LocalAirflow:
     :param settings: further configuration as environment variables.
     :param python: the interpreter whose Airflow is run.
     :param api_timeout: seconds to wait for an answer of its REST API.
+    :param path: where it is served below its host, such as ``/airflow``.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class LocalAirflow:
         settings: Mapping[str, str] | None = None,
         python: str = sys.executable,
         api_timeout: float = 30,
+        path: str = "",
     ) -> None:
         self.home = home.resolve()
         self.python = python
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}{path}"
         self.password = secrets.token_urlsafe(12)
         self.env = {**_clean_environment(), **self._settings(dags.resolve()), **(settings or {})}
         self.processes: dict[str, Process] = {}

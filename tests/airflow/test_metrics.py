@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
 from tests.airflow.test_audit import AUDIT, load
 from tests.servers.statsd import StatsD
+from tests.servers.statsd_exporter import StatsDExporter
 from tests.world.pair import PairWorld
 
 if TYPE_CHECKING:
@@ -22,24 +24,30 @@ if TYPE_CHECKING:
     from tests.world.in_process_airflow import InProcessAirflow
 
 
-@pytest.fixture(params=[False, True], ids=["without tags", "with tags"])
-def statsd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
-    with StatsD(tags=request.param) as listener:
-        for name, value in listener.settings.items():
-            monkeypatch.setenv(name, value)
-        clients = []
+@contextmanager
+def told_to(settings: dict[str, str]) -> Iterator[None]:
+    """Airflow's own client tells this StatsD."""
+    clients = []
 
-        def connect() -> Any:
-            clients.append(get_stats_factory()())
-            return clients[-1]
+    def connect() -> Any:
+        clients.append(get_stats_factory()())
+        return clients[-1]
 
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
         # What a task's process does when it starts.
         stats.initialize(factory=connect, export_legacy_names=True)
-        yield listener
-    monkeypatch.undo()
+        yield
     for client in clients:
         client.statsd.close()
     stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+
+
+@pytest.fixture(params=[False, True], ids=["without tags", "with tags"])
+def statsd(request: pytest.FixtureRequest) -> Iterator[StatsD]:
+    with StatsD(tags=request.param) as listener, told_to(listener.settings):
+        yield listener
 
 
 def heard(statsd: StatsD, *names: str) -> list[Figure]:
@@ -107,3 +115,31 @@ def test_a_pair_exposes_nothing(airflow: InProcessAirflow, statsd: StatsD, tmp_p
     assert {"rotation.rotated", "store_write.object_storage", f"secret_age_days.{pair.name}"} <= names
     assert f"drifted_stores.{pair.name}" in names
     assert not any(name.startswith("exposure.") for name in names)
+
+
+@pytest.mark.parametrize("tags", [False, True], ids=["without tags", "with tags"])
+def test_prometheus_reads_what_the_page_lists(
+    airflow: InProcessAirflow, world: FeaturebaseWorld, tmp_path: Path, tags: bool
+) -> None:
+    """Through the real statsd_exporter and the mapping of docs/monitoring: names, labels, and seconds."""
+    exporter = StatsDExporter(tags=tags)
+    dags = load(airflow, tmp_path, [world.entry(probe=None, max_age="P1D", min_age=None)])
+    with told_to(exporter.settings):
+        run = airflow.start(dags[f"featurebase_rotate__{world.name}"], {"mode": "rotate"})
+        assert run.state == "success", run.errors
+        airflow.start(dags[AUDIT])
+    figures = exporter.figures("featurebase_drifted_stores")
+    print(*(f"{name} {values}" for name, values in sorted(figures.items())), sep="\n")
+    webhook = f'webhook="{world.name}"'
+    about = {"mode": "rotate", "outcome": "rotated", "webhook": world.name} if tags else {"outcome": "rotated"}
+    labels = ",".join(f'{name}="{value}"' for name, value in about.items())
+    assert figures["featurebase_rotations_total"] == {labels: 1}
+    assert figures["featurebase_drifted_stores"] == {webhook: 0}
+    assert 0 <= figures["featurebase_secret_age_days"][webhook] < 0.01
+    assert figures["featurebase_days_to_max_age"][webhook] == pytest.approx(1, abs=0.01)
+    for store in run.report["stores"]:
+        for name, milliseconds in (("exposure_confirmed", store["exposure_ms"]), ("store_write", store["write_ms"])):
+            sums = figures[f"featurebase_{name}_seconds_sum"]
+            (total,) = (value for labels, value in sums.items() if f'type="{store["label"]}"' in labels)
+            assert total == pytest.approx(milliseconds / 1000, abs=0.001)
+    assert any('task="preflight"' in labels for labels in figures["featurebase_task_tries_total"])

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playwright.sync_api import expect
+
 from tests.world.npm import installed
 
 if TYPE_CHECKING:
@@ -27,6 +29,14 @@ def password_of(airflow: LocalAirflow, user: str) -> str:
     return str(json.loads((airflow.home / "passwords.json").read_text())[user])
 
 
+def sign_in(page: Page, airflow: LocalAirflow, user: str) -> None:
+    """Fill in Airflow's form, which the page shows."""
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", password_of(airflow, user))
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/auth/login" not in url)
+
+
 @contextmanager
 def signed_in(
     browser: Browser, airflow: LocalAirflow, user: str = "admin", *, theme: str = "light", width: int = 1440
@@ -37,10 +47,7 @@ def signed_in(
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{airflow.url}/auth/login")
-    page.fill("input[name=username]", user)
-    page.fill("input[name=password]", password_of(airflow, user))
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/auth/login" not in url)
+    sign_in(page, airflow, user)
     try:
         yield page
     finally:
@@ -67,3 +74,10 @@ def violations(page: Page, within: str = ".fb") -> list[str]:
 def answers(page: Page, path: str, status: int, body: object = None) -> None:
     """Have Airflow's API answer calls whose address matches ``path`` like this."""
     page.route(path, lambda route: route.fulfill(status=status, json=body if body is not None else {"detail": "so"}))
+
+
+def opened(page: Page, airflow: LocalAirflow) -> Page:
+    """The page, once it shows its webhooks."""
+    page.goto(airflow.url + ROUTE)
+    expect(page.get_by_role("heading", name="Webhooks", exact=True)).to_be_visible()
+    return page

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.processes import wait_for
+from dev.airflow.world import World
 from dev.demo.__main__ import DAG_ID
 from featurebase_provider.config.models import AUDIT_DAG_ID
 from tests.browser.signed_in import ROUTE, violations
@@ -45,6 +46,35 @@ def test_the_first_audit_is_started_from_the_page(page: Page, airflow: LocalAirf
     expect(row).to_contain_text(re.compile(r"exposure \d+ ms|exposure [\d.]+ s"))
     expect(row).to_contain_text("accepted")
     assert violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("button", "confirm", "mode", "outcome"),
+    [
+        ("Rehearse", "Start the rehearsal", "dry_run", "dry_run"),
+        ("Distribute", "Write the stores now", "distribute", "distributed"),
+    ],
+)
+def test_the_second_press_starts_a_run_that_does_what_it_says(
+    page: Page, airflow: LocalAirflow, world: World, button: str, confirm: str, mode: str, outcome: str
+) -> None:
+    """Without the second press nothing is sent. Neither run refreshes the secret."""
+    refreshes = world.refreshes()
+    known = {run["dag_run_id"] for run in airflow.api.runs(DAG_ID)}
+    page.goto(airflow.url + ROUTE)
+    page.get_by_role("button", name=f"{button} production").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(f"{button} of one webhook")
+    dialog.get_by_role("button", name="Continue").click()
+    expect(dialog.get_by_text("Nothing has been sent yet.")).to_be_visible()
+    assert {run["dag_run_id"] for run in airflow.api.runs(DAG_ID)} == known
+    dialog.get_by_role("button", name=confirm).click()
+    expect(dialog.get_by_text("The run was started.")).to_be_visible()
+    (run,) = (run for run in airflow.api.runs(DAG_ID) if run["dag_run_id"] not in known)
+    assert run["conf"] == {"mode": mode, "reason": f"{button} of one webhook"}
+    assert airflow.api.wait_for_run(DAG_ID, run["dag_run_id"], seconds=300) == "success"
+    assert airflow.api.xcom(DAG_ID, run["dag_run_id"], "report")["outcome"] == outcome
+    assert world.refreshes() == refreshes
 
 
 def test_the_report_task_links_to_the_report_as_a_page(page: Page, airflow: LocalAirflow) -> None:

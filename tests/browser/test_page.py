@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,32 +14,13 @@ from playwright.sync_api import Browser, Page, expect
 from dev.airflow.local_airflow import LocalAirflow
 from featurebase_provider.config.models import AUDIT_DAG_ID, EMERGENCY_DAG_ID
 from featurebase_provider.plugins.files import FOLDER
-from tests.browser.seeded import name_of
-from tests.browser.signed_in import ROUTE, answers, signed_in, violations
+from tests.browser.installation import name_of
+from tests.browser.signed_in import ROUTE, answers, opened, signed_in, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow]
 
 MOST_REQUESTS = 12
 FILES = sorted(path.name for path in FOLDER.iterdir())
-
-
-def opened(page: Page, airflow: LocalAirflow) -> Page:
-    """The page, once it shows its webhooks."""
-    page.goto(airflow.url + ROUTE)
-    expect(page.get_by_role("heading", name="Webhooks", exact=True)).to_be_visible()
-    return page
-
-
-@pytest.fixture
-def viewer(browser: Browser, crowded: LocalAirflow) -> Iterator[Page]:
-    with signed_in(browser, crowded, "viewer") as page:
-        yield opened(page, crowded)
-
-
-@pytest.fixture
-def op(browser: Browser, crowded: LocalAirflow) -> Iterator[Page]:
-    with signed_in(browser, crowded, "op") as page:
-        yield opened(page, crowded)
 
 
 @pytest.mark.parametrize(
@@ -220,22 +200,6 @@ def test_webhooks_are_searched_and_filtered(viewer: Page) -> None:
     expect(rows).to_have_count(3)
 
 
-@pytest.mark.parametrize(
-    ("status", "says"),
-    [(403, "You may not see this"), (401, "Your session has ended"), (500, "This page could not be loaded")],
-)
-def test_a_refusal_or_failure_is_said(browser: Browser, crowded: LocalAirflow, status: int, says: str) -> None:
-    """And can be tried again."""
-    with signed_in(browser, crowded, "viewer") as page:
-        answers(page, "**/api/v2/dags?tags=featurebase**", status)
-        page.goto(crowded.url + ROUTE)
-        expect(page.get_by_role("alert")).to_contain_text(says)
-        assert violations(page) == []
-        page.unroute_all()
-        page.get_by_role("button", name="Try again").click()
-        expect(page.get_by_text("3 findings need attention")).to_be_visible()
-
-
 def test_an_installation_without_dags_is_told_how_to_begin(browser: Browser, crowded: LocalAirflow) -> None:
     with signed_in(browser, crowded, "viewer") as page:
         answers(page, "**/api/v2/dags?tags=featurebase**", 200, {"dags": [], "total_entries": 0})
@@ -243,14 +207,6 @@ def test_an_installation_without_dags_is_told_how_to_begin(browser: Browser, cro
         page.goto(crowded.url + ROUTE)
         expect(page.get_by_text("Nothing is set up yet")).to_be_visible()
         expect(page.get_by_text("featurebase example-dags")).to_be_visible()
-        assert violations(page) == []
-
-
-def test_it_says_that_it_loads(browser: Browser, crowded: LocalAirflow) -> None:
-    with signed_in(browser, crowded, "viewer") as page:
-        page.route("**/api/v2/dags?tags=featurebase**", lambda route: None)  # no answer
-        page.goto(crowded.url + ROUTE)
-        expect(page.locator(".fb").get_by_role("status")).to_contain_text("Loading")
         assert violations(page) == []
 
 
@@ -272,9 +228,3 @@ def test_a_report_is_a_page(
         if images is not None and theme == "light":
             page.set_viewport_size({"width": width, "height": 1000})
             page.screenshot(path=images / "report-page.png")
-
-
-def test_a_report_that_is_not_there_is_said(viewer: Page, crowded: LocalAirflow) -> None:
-    viewer.goto(f"{crowded.url}/featurebase/report.html?dag_id={AUDIT_DAG_ID}&run_id=none&task_id=report")
-    expect(viewer.get_by_role("alert")).to_be_visible()
-    assert violations(viewer) == []

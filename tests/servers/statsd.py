@@ -82,9 +82,14 @@ class StatsD:
     @property
     def settings(self) -> dict[str, str]:
         """What makes an Airflow tell it, as environment variables."""
-        return {
-            "AIRFLOW__METRICS__STATSD_ON": "True",
-            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-            "AIRFLOW__METRICS__STATSD_PORT": str(self.port),
-            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": str(self._tags),
-        }
+        return settings_for(self.port, tags=self._tags)
+
+
+def settings_for(port: int, *, tags: bool) -> dict[str, str]:
+    """What makes an Airflow tell a StatsD on this UDP port, as environment variables."""
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": str(tags),
+    }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from dev.airflow.rest import AirflowApi
+
 ASKED, HASTY = "featurebase_rotate__asked", "featurebase_rotate__hasty"
 START_SECONDS, RUN_SECONDS = 300.0, 600.0
 
@@ -85,21 +87,6 @@ class ApprovingAirflow:
             "verify": {"timeout": "PT1S", "poll_interval": "PT1S"},
         }
 
-    def asks(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """Wait until the run asks; what the UI shows."""
-        found: dict[str, Any] = {}
-
-        def is_asking() -> bool:
-            details = self.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/hitlDetails")["hitl_details"]
-            found.update(details[0] if details else {})
-            task = self.api.tasks(dag_id, run_id).get("approve", {})
-            return bool(details) and task.get("state") in ("awaiting_input", "deferred")
-
-        wait_for("the question", is_asking, seconds=RUN_SECONDS)
-        # A task that goes on before the scheduler has noted that it waits is failed by the scheduler.
-        time.sleep(10)
-        return found
-
     def answer(self, dag_id: str, run_id: str, option: str) -> None:
         """Press one of the buttons."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
@@ -112,13 +99,29 @@ class ApprovingAirflow:
         return state, tasks, dict(self.api.xcom(dag_id, run_id, "report"))
 
 
+def asks(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, Any]:
+    """Wait until the run asks; what the UI shows."""
+    found: dict[str, Any] = {}
+
+    def is_asking() -> bool:
+        details = api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/hitlDetails")["hitl_details"]
+        found.update(details[0] if details else {})
+        task = api.tasks(dag_id, run_id).get("approve", {})
+        return bool(details) and task.get("state") in ("awaiting_input", "deferred")
+
+    wait_for("the question", is_asking, seconds=RUN_SECONDS)
+    # A task that goes on before the scheduler has noted that it waits is failed by the scheduler.
+    time.sleep(10)
+    return found
+
+
 def check_approvals(airflow: ApprovingAirflow) -> None:
     """An approval lets the run refresh once; a rejection and no answer leave the secret as it is, and say so."""
     api, world = airflow.api, airflow.world
     unanswered = api.trigger(HASTY)
     approved = api.trigger(ASKED, {"reason": "a *test*"})
 
-    question = airflow.asks(ASKED, approved)
+    question = asks(api, ASKED, approved)
     before = world.webhook()
     assert question["subject"] == "Rotate the signing secret of webhook asked?"
     assert question["options"] == ["Approve", "Reject"]
@@ -136,7 +139,7 @@ def check_approvals(airflow: ApprovingAirflow) -> None:
     assert after != before["secret"]
 
     rejected = api.trigger(ASKED)
-    airflow.asks(ASKED, rejected)
+    asks(api, ASKED, rejected)
     airflow.answer(ASKED, rejected, "Reject")
     state, tasks, report = airflow.ends(ASKED, rejected)
     assert (state, tasks["approve"], tasks["rotate"], report["outcome"]) == ("success", "skipped", "skipped", "skipped")

@@ -100,6 +100,7 @@ class _TaskInstance:
         self._running = running
         self.task_id, self.dag_id, self.run_id = running.operator.task_id, running.dag_id, running.run_id
         self.try_number, self.map_index = running.try_number, running.map_index
+        self.max_tries = getattr(running.operator, "retries", 0)  # of a task that was not cleared
 
     def xcom_pull(self, task_ids: str | None = None, *, key: str = "return_value", map_indexes: Any = UNSET) -> Any:
         kept = {"return_value": self._running.results, "finding": self._running.findings}[key]

@@ -192,12 +192,14 @@ class FeaturebaseHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Answer the connection form's Test button: list one webhook with the key and the version."""
+        where = ""
         try:
             with self.get_conn() as client:
+                where = f"{client.settings.base_url}: "
                 names = [webhook.name for webhook in client.list_webhooks()]
         except FeaturebaseError as exc:
-            return False, str(exc)
-        return True, f"Featurebase accepted the API key; the workspace has {len(names)} webhooks"
+            return False, f"{where}{exc}"
+        return True, f"{where}Featurebase accepted the API key; the workspace has {len(names)} webhooks"
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

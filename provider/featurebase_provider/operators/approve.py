@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, approval_limits
-from featurebase_provider.featurebase.errors import FeaturebaseError
+from featurebase_provider.airflow_compat import AirflowSkipException, approval_limits
 from featurebase_provider.featurebase.text import in_words, markdown_safe
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
 from featurebase_provider.rotation.approval import Approval, approval_notice, name_of, plan_in_lines
@@ -82,13 +81,11 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
         self.log.info("Waiting %s for an approval\n%s", in_words(self.timeout), "\n".join(lines))
         ApprovalOperator.execute(self, context)
 
+    @without_frames
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the answer."""
-        try:
-            with self.ending(context):
-                return self._answered(context, dict(event or {})).as_json()
-        except (AirflowFailException, FeaturebaseError) as exc:
-            raise without_frames(exc) from None
+        with self.ending(context):
+            return self._answered(context, dict(event or {})).as_json()
 
     def _answered(self, context: Context, event: dict[str, Any]) -> Approval:
         plan = self.plan(context)

@@ -20,7 +20,7 @@ from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
-from featurebase_provider.operators.base import task_errors
+from featurebase_provider.operators.base import task_errors, without_frames
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.figures import tell_of_audit
 from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
@@ -70,6 +70,7 @@ class AuditWebhooksOperator(BaseOperator):
         self.ignore = ignore
         self.time_limit = time_limit
 
+    @without_frames
     def execute(self, context: Context) -> dict[str, Any]:
         """Audit, log the table, emit the report."""
         with task_errors():
@@ -118,6 +119,7 @@ class SelectHealsOperator(BaseOperator):
         self.audit_task_id = audit_task_id
         self.heal = heal
 
+    @without_frames
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Choose, and say why."""
         report = _report(context, self.audit_task_id)
@@ -163,6 +165,7 @@ class AuditFindingsOperator(BaseOperator):
         super().__init__(**kwargs)
         self.audit_task_id = audit_task_id
 
+    @without_frames
     def execute(self, context: Context) -> None:
         """Fail or pass."""
         report = _report(context, self.audit_task_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.definitions.context import render_template_to_string
@@ -32,7 +33,7 @@ from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.rotate import RotationOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import jinja2
     from airflow.sdk import Context
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-E = TypeVar("E", bound=Exception)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -67,13 +69,22 @@ def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None
         raise AirflowFailException(str(exc)) from exc
 
 
-def without_frames(error: E) -> E:
-    """The same error for Airflow's log, which would show our frames, and then its cause with the same message.
+def without_frames(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a method that Airflow calls fail with the error's message alone.
 
-    Its message says all that a person needs. At DEBUG the task's log has the frames too.
+    Airflow's log would show our frames, and then the cause with the same message. The message says all that a person
+    needs. At DEBUG the task's log has the frames too. An error that nobody foresaw keeps its frames.
     """
-    log.debug("Where the error came from", exc_info=error)
-    return error.with_traceback(None)
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (AirflowFailException, FeaturebaseError) as exc:
+            log.debug("Where the error came from", exc_info=exc)
+            raise exc.with_traceback(None) from None
+
+    return call
 
 
 class FeaturebaseOperator(BaseOperator):
@@ -114,15 +125,13 @@ class FeaturebaseOperator(BaseOperator):
         self.plan_task_id = plan_task_id
         self.dashboard_url = dashboard_url
 
+    @without_frames
     def execute(self, context: Context) -> Any:
         """Do the task's work."""
-        try:
-            with self.ending(context):
-                if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
-                    raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
-                return self.run(context)
-        except (AirflowFailException, FeaturebaseError) as exc:
-            raise without_frames(exc) from None
+        with self.ending(context):
+            if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
+                raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
+            return self.run(context)
 
     @property
     def is_of_pair(self) -> bool:

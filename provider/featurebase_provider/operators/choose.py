@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 
 from featurebase_provider.config.fields import ALL_WEBHOOKS
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.operators.base import task_errors
+from featurebase_provider.operators.base import task_errors, without_frames
 from featurebase_provider.operators.context import check_conf
 from featurebase_provider.rotation.errors import EmergencyNotDone, PlanRefused
 
@@ -34,6 +34,7 @@ class ChooseWebhooksOperator(BaseOperator):
         self.known = known
         self.file_error = file_error
 
+    @without_frames
     def execute(self, context: Context) -> list[str]:
         """Read the trigger form."""
         if self.file_error:

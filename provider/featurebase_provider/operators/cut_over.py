@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider.operators.base import without_frames
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.stores import resolve_stores
@@ -91,6 +92,7 @@ class CutOverOperator(PairTask):
         """Watch from the worker for a moment, then hand over to the triggerer."""
         return self._go_on(context, {})
 
+    @without_frames
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the step that the trigger saw, or watch on the worker if the triggerer could not."""
         with self.ending(context):

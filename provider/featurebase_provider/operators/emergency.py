@@ -253,8 +253,6 @@ class EmergencyPushOperator(EmergencyTask):
         left = pushed.left
         if not left:
             return
-        for store in left:
-            self.log.error("STORE LEFT OVER: %s (%s): %s", store.label, store.target, store.problem)
         problem = (
             f"the leaked secret was replaced by {pushed.webhook.fingerprint}, but {len(left)} of "
             f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(store.problem).rstrip('.') for store in left)}"

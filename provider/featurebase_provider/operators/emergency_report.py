@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.operators.base import task_errors
+from featurebase_provider.operators.base import task_errors, without_frames
 from featurebase_provider.operators.context import result_of
 from featurebase_provider.operators.emergency import EmergencyTask
 from featurebase_provider.operators.pair_emergency import facts_after
@@ -95,6 +95,7 @@ class EmergencySummaryOperator(BaseOperator):
         self.wrong = wrong or {}
         self.file_error = file_error
 
+    @without_frames
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Gather, show, judge."""
         names = result_of(context, self.choose_task_id) or []

@@ -89,9 +89,12 @@ def replace_pair(
         recorded = len(records.histories[half_id.lower()].refreshed_after(outcome.plan.planned_at, by=run.name))
         outcomes[half_id] = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
         keep(outcomes[half_id])
+    fatal = _fatal(context, outcomes, problems)
     for half_id, problem in problems.items():
-        task.log.error("Webhook %s was not refreshed: %s", half_id, problem)
-    _check_done(context, outcomes, problems)
+        if problem is not fatal:  # Airflow logs the one that is raised
+            task.log.error("Webhook %s was not refreshed: %s", half_id, problem)
+    if fatal is not None:
+        raise fatal
     about = outcomes.get(main) or _unchanged(planned.plans[main], both.stores, client.clock.now())
     return {
         **replace(about, notes=(*about.notes, *_notes(outcomes, problems, main))).as_json(),
@@ -111,23 +114,20 @@ def _given_plans(task: FeaturebaseOperator, context: Context) -> dict[str, Rotat
     return {half_id: RotationPlan.from_json(plan, webhook_id=half_id) for half_id, plan in raw.items()}
 
 
-def _check_done(
+def _fatal(
     context: Context, outcomes: Mapping[str, RotationOutcome], problems: Mapping[str, FeaturebaseError]
-) -> None:
-    """Check whether the tasks after this one may go on.
+) -> FeaturebaseError | None:
+    """The problem that must end this try; None if the tasks after this one may go on.
 
-    They do once a half was refreshed and no retry can help the other one: the stores must not wait for it.
-
-    :raises FeaturebaseError: why a half was not refreshed.
+    They may once a half was refreshed and no retry can help the other one: the stores must not wait for it.
     """
     left = [problem for problem in problems.values() if not isinstance(problem, WebhookNotFound)]
     ti: Any = context["ti"]
     retry_comes = ti.try_number <= ti.max_tries
     for problem in left:
         if not outcomes or (problem.retry_helps and retry_comes):
-            raise problem
-    if not outcomes:
-        raise next(iter(problems.values()))
+            return problem
+    return None if outcomes else next(iter(problems.values()))
 
 
 def _unchanged(plan: RotationPlan, stores: Mapping[str, Any], now: datetime) -> RotationOutcome:

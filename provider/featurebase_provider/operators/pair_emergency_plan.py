@@ -111,12 +111,14 @@ def plan_both(planner: EmergencyPlanner, client: Client) -> PlannedHalves:
             )
         except FeaturebaseError as exc:
             problems[half_id] = exc
+    fatal = None if plans else problems[ids[0]]
     for half_id, problem in problems.items():
-        planner.task.log.error("Webhook %s can't be planned: %s", half_id, problem)
+        if problem is not fatal:  # Airflow logs the one that is raised
+            planner.task.log.error("Webhook %s can't be planned: %s", half_id, problem)
         if isinstance(problem, WebhookNotFound):
             _record_leaked(planner, half_id)
-    if not plans:
-        raise problems[ids[0]]
+    if fatal is not None:
+        raise fatal
     return PlannedHalves(plans, problems)
 
 

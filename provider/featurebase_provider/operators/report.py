@@ -125,6 +125,8 @@ class RotationReportOperator(FeaturebaseOperator):
         """What a person needs first in the log, then the details, which Airflow's UI shows folded."""
         say = self.log.info if report.outcome in DONE else self.log.warning
         say("%s: %s. %s", report.webhook, report.outcome.replace("_", " "), report.advice)
+        if report.cause:
+            self.log.info("Cause: %s", report.cause)
         for store in report.stores:
             (self.log.info if store.holds_secret else self.log.warning)("%s", store_line(store))
         self.log.info("::group::Details")

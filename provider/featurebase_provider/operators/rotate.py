@@ -149,14 +149,14 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 raise
         self.word = None
         outcome = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
-        self._tell(outcome)
+        strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
+        self._tell(outcome, raises_problems=strict)
         tell_of_stores(self.display_name, stores, outcome.stores.values(), of_pair=plan.pair is not None)
         left_behind = history.left_behind(previous_targets(stores))
         if left_behind is not None:
             self.log.warning("%s", left_behind)
             outcome = replace(outcome, notes=(*outcome.notes, left_behind))
         self.keep_history(context, self.records(context, plan, memory), outcome, previous_targets(stores))
-        strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
         missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
             raise StoresNotReady(
@@ -306,12 +306,12 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
 
-    def _tell(self, outcome: RotationOutcome) -> None:
+    def _tell(self, outcome: RotationOutcome, *, raises_problems: bool) -> None:
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))
         for store in outcome.stores.values():
             if store.holds_secret:
                 self.log.info("%s", store_line(store))
-            else:
+            elif not raises_problems:  # else the error says it
                 self.log.warning("%s. Its push task keeps trying", store_line(store))
             if store.exposure_ms is not None:
                 self.time("store_exposure", store.exposure_ms)

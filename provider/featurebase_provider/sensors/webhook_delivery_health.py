@@ -11,7 +11,7 @@ from airflow.sdk import BaseSensorOperator
 
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.operators.base import FeaturebaseOperator
+from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
 from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.stores import resolve_stores
 from featurebase_provider.rotation.all_stores import arming
@@ -145,6 +145,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         )
         return None
 
+    @without_frames
     def execute_complete(
         self,
         context: Context,

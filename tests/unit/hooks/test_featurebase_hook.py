@@ -143,7 +143,7 @@ def test_test_connection(configure: Configure) -> None:
     [
         ({"password": "sk_not_this_one"}, "answered 401"),
         ({"password": ""}, "password field is empty"),
-        ({"host": "http://127.0.0.1:9", "extra": {"max_retries": 0}}, "could not be sent"),
+        ({"host": "http://127.0.0.1:9", "extra": {"max_retries": 0}}, "127.0.0.1:9: GET /v2/webhooks could not be"),
         ({"host": "http://featurebase.example"}, "use https"),
         ({"extra": [1]}, "the extra field must be a JSON object"),
         ({"extra": '"timeout"'}, "the extra field must be a JSON object"),

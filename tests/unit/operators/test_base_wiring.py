@@ -139,13 +139,13 @@ def test_a_missing_plan_names_the_webhook() -> None:
     "error", [WebhookNotFound("GET", "/v2/webhooks/5", 404), StoreUnreachable("file", "no answer")]
 )
 def test_an_error_is_logged_once_and_without_our_frames(error: Exception) -> None:
-    """Airflow logs an exception with its frames and its causes. The message says it all, so only execute is left."""
+    """Airflow logs an exception with its frames and its causes. The message says it all, so one frame is left."""
     with pytest.raises((AirflowFailException, StoreUnreachable)) as caught:
         running(raising(error)).execute()
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     ours = [entry.name for entry in caught.traceback if "featurebase_provider" in str(entry.path)]
-    assert ours == ["execute"]
+    assert ours == ["call"]
 
 
 def test_an_error_that_nobody_foresaw_keeps_its_frames() -> None:

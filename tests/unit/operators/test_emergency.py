@@ -445,7 +445,7 @@ def test_stores_that_are_left_over_are_named(
     assert told["right"]["result"] == "written"
     problems = [told[store.label]["problem"].rstrip(".") for store in left]
     assert "; ".join(problems) in text
-    assert len(said.texts["error"]) == len(left)
+    assert said.texts["error"] == []  # Airflow logs what is raised
     assert [text for text in said.texts["info"] if text.startswith("Store ")] == [
         "Store right (memory://right): written"
     ]

@@ -158,13 +158,14 @@ def test_a_try_that_began_and_left_nothing_is_told_apart_from_none(
     assert ["This run changed nothing" in one for one in advice] == [False, True]
 
 
-def test_a_run_that_was_skipped_has_its_reason(featurebase: Featurebase, memory: WebhookMemory) -> None:
+def test_a_run_that_was_skipped_has_its_reason(featurebase: Featurebase, memory: WebhookMemory, said: Log) -> None:
     """Without a plan, mode and reason are those that the run was asked for; the time is this machine's."""
     word = {"preflight": {"why": "Skipped: too late", "found": None}}
     before = datetime.now(tz=timezone.utc)
     report = reporting({}, {"preflight": "skipped"}, {"reason": "as\nasked"}, findings=word).execute()
     assert (report["outcome"], report["mode"], report["reason"]) == ("skipped", "rotate", "as asked")
     assert report["cause"] == "preflight: Skipped: too late"
+    assert "Cause: preflight: Skipped: too late" in said.texts["info"]
     assert before <= datetime.fromisoformat(report["at"]) <= before + timedelta(minutes=1)
     assert featurebase.api.reads == 0
 

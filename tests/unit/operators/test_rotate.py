@@ -242,9 +242,9 @@ def test_a_store_that_cannot_be_armed_holds_the_refresh_back_unless_it_has_leake
 
 @pytest.mark.parametrize(("fails", "with_plan"), [(None, False), (True, True), (None, True), (False, False)])
 def test_a_store_that_was_not_written_fails_a_task_that_no_push_follows(
-    featurebase: Featurebase, memory: WebhookMemory, fails: bool | None, with_plan: bool
+    featurebase: Featurebase, memory: WebhookMemory, said: Log, fails: bool | None, with_plan: bool
 ) -> None:
-    """A retry distributes; what was done is remembered, so that it refreshes nothing."""
+    """A retry distributes; what was done is remembered, so that it refreshes nothing. The log says it once."""
     stores = [
         a_store("a"),
         *(a_store(x, write_script=deque([failing(StoreRefused(x, "read-only"))] * 9)) for x in "bc"),
@@ -254,12 +254,14 @@ def test_a_store_that_was_not_written_fails_a_task_that_no_push_follows(
     if fails or (fails is None and not with_plan):
         with pytest.raises(StoresNotReady) as caught:
             task.execute()
-        said = str(caught.value)
-        assert said.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, but 2 stores do not hold it: b: ")
-        assert said.count("read-only") == 2
-        assert "; c: " in said
+        text = str(caught.value)
+        assert text.startswith(f"webhook {WEBHOOK_ID}: the secret is {NEW} now, but 2 stores do not hold it: b: ")
+        assert text.count("read-only") == 2
+        assert "; c: " in text
+        assert "read-only" not in said
     else:
         assert task.execute()["stores"]["b"]["result"] == "failed"
+        assert len([line for line in said.texts["warning"] if "Its push task keeps trying" in line]) == 2
     assert OLD in recall(memory).replaced
 
 

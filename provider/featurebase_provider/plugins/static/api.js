@@ -9,7 +9,7 @@ export const REPORT_VERSION = 2;
 const PAGE = 100; // the most that Airflow gives at once
 const MOST_PAGES = 6; // of Dags: with the other calls, twelve requests at most
 
-/* An answer that is not a success. `status` is 0 where no answer came. */
+/* An answer that is not a success. `status` is 0 where no answer came, and 401 where the session has ended. */
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -20,6 +20,8 @@ export class ApiError extends Error {
 const encode = encodeURIComponent;
 
 export const airflowUrl = (path) => new URL(path, ROOT).href;
+/* Where the reader signs in, and comes back to the address at which they are now; the UI itself does the same. */
+export const signInUrl = () => airflowUrl(`api/v2/auth/login?${new URLSearchParams({ next: location.href })}`);
 export const dagUrl = (dagId) => airflowUrl(`dags/${encode(dagId)}`);
 export const runUrl = (dagId, runId) => airflowUrl(`dags/${encode(dagId)}/runs/${encode(runId)}`);
 
@@ -35,16 +37,18 @@ async function call(path, options = {}) {
   } catch {
     throw new ApiError(0, "Airflow did not answer. Check your connection, then try again.");
   }
-  if (!answer.ok) throw new ApiError(answer.status, await reasonOf(answer));
+  if (!answer.ok) throw await refusal(answer);
   return answer.json();
 }
 
-async function reasonOf(answer) {
-  if (answer.status === 401) return "Your session has ended. Sign in to Airflow again.";
-  if (answer.status === 403) return "You may not see or do this in Airflow.";
+async function refusal(answer) {
   const body = await answer.json().catch(() => ({}));
   const detail = typeof body.detail === "string" ? body.detail : JSON.stringify(body.detail ?? "");
-  return `Airflow answered ${answer.status}${detail ? `: ${detail.slice(0, 300)}` : "."}`;
+  // Airflow answers 403 with this text to a session that is too old.
+  const ended = answer.status === 401 || (answer.status === 403 && detail === "Invalid JWT token");
+  if (ended) return new ApiError(401, "Your session has ended. Sign in to Airflow again.");
+  if (answer.status === 403) return new ApiError(403, "You may not see or do this in Airflow.");
+  return new ApiError(answer.status, `Airflow answered ${answer.status}${detail ? `: ${detail.slice(0, 300)}` : "."}`);
 }
 
 const query = (entries) => new URLSearchParams(entries).toString();

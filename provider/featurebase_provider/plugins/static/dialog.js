@@ -1,6 +1,6 @@
 /* Starts a run: shows what will happen, asks for what the Dag's params ask, and sends it after a second press. */
 
-import { EMERGENCY_DAG, paramsOf, runUrl, trigger } from "./api.js";
+import { EMERGENCY_DAG, dagUrl, paramsOf, runUrl, signInUrl, trigger } from "./api.js";
 
 const { createElement, useEffect, useRef, useState } = globalThis.React;
 const h = createElement;
@@ -49,7 +49,8 @@ export function RunDialog({ request, close, started }) {
   const [params, setParams] = useState(null);
   const [conf, setConf] = useState({});
   const [step, setStep] = useState("form");
-  const [problem, setProblem] = useState("");
+  const [problem, setProblem] = useState(null); // an ApiError
+  const [attempt, setAttempt] = useState(1); // to load the form
   const [run, setRun] = useState(null);
 
   useEffect(() => box.current.showModal(), []);
@@ -61,12 +62,12 @@ export function RunDialog({ request, close, started }) {
         setParams(found);
         setConf(presets(found, request, action));
       },
-      (error) => open && setProblem(error.message),
+      (error) => open && setProblem(error),
     );
     return () => {
       open = false;
     };
-  }, []);
+  }, [attempt]);
 
   // The button that was pressed is gone: whoever reads with the keyboard goes on at what has changed.
   useEffect(() => void box.current.querySelector("[data-changed]")?.focus(), [step]);
@@ -79,7 +80,7 @@ export function RunDialog({ request, close, started }) {
       setStep("sent");
       started();
     } catch (error) {
-      setProblem(error.status === 403 ? "You may not trigger this Dag. Ask somebody with the right to do so." : error.message);
+      setProblem(error);
       setStep("form");
     }
   }
@@ -95,16 +96,20 @@ export function RunDialog({ request, close, started }) {
     step === "form" && params && h(Form, { params, conf, change: setConf, action }),
     step === "form" && !params && !problem && h("p", { role: "status", className: "fb-muted" }, "Loading the form…"),
     (step === "confirm" || step === "sending") && h(Summary, { params, conf, action }),
-    h("div", { role: "alert" }, problem && h(Note, { tone: "bad" }, problem)),
+    h("div", { role: "alert" }, problem && h(Problem, { problem, sent: Boolean(params), dagId: request.dagId })),
     h(Buttons, {
       step,
       action,
       missing,
       ready: Boolean(params),
+      again: problem && !params && (() => {
+        setProblem(null);
+        setAttempt(attempt + 1);
+      }),
       close: () => box.current.close(),
       back: () => setStep("form"),
       next: () => {
-        setProblem("");
+        setProblem(null);
         setStep("confirm");
       },
       send,
@@ -115,6 +120,16 @@ export function RunDialog({ request, close, started }) {
 function Note({ tone = "warn", changed = false, children }) {
   const focus = changed ? { tabIndex: -1, "data-changed": "" } : {};
   return h("p", { className: `fb-note fb-${tone}`, ...focus }, children);
+}
+
+/* What went wrong, and the way on. `sent` tells whether it was the run that was sent, or only the form that was asked for. */
+function Problem({ problem, sent, dagId }) {
+  if (problem.status === 401) return h(Note, { tone: "bad" }, problem.message, " ", h("a", { href: signInUrl() }, "Sign in"));
+  if (!sent) return h(Note, { tone: "bad" }, problem.message);
+  if (problem.status === 403) return h(Note, { tone: "bad" }, "You may not trigger this Dag. Ask somebody with the right to do so.");
+  const unknown = problem.status === 0 || problem.status >= 500; // Airflow may have made the run all the same
+  const look = ["It is not known whether the run was started. Look at ", h("a", { key: "dag", href: dagUrl(dagId) }, "the Dag's runs"), " before you send it again."];
+  return h(Note, { tone: "bad" }, problem.message, " ", unknown && look);
 }
 
 function Sent({ run, dagId }) {
@@ -228,7 +243,7 @@ function Summary({ params, conf, action }) {
   );
 }
 
-function Buttons({ step, action, missing, ready, close, back, next, send }) {
+function Buttons({ step, action, missing, ready, again, close, back, next, send }) {
   const style = `fb-button fb-main ${action.danger ? "fb-danger" : ""}`;
   const button = (label, onClick, className = "fb-button", rest = {}) =>
     h("button", { type: "button", className, onClick, ...rest }, label);
@@ -239,7 +254,7 @@ function Buttons({ step, action, missing, ready, close, back, next, send }) {
       { className: "fb-buttons" },
       h("span", { className: "fb-muted fb-small", style: { marginInlineEnd: "auto", alignSelf: "center" } }, missing),
       button("Cancel", close),
-      button("Continue", next, style, { disabled: !ready || Boolean(missing) }),
+      again ? button("Try again", again) : button("Continue", next, style, { disabled: !ready || Boolean(missing) }),
     );
   }
   const sending = step === "sending";

@@ -3,7 +3,7 @@
    Airflow loads this module into its own UI and renders the component that it registers. It uses the React of the UI
    around it, and Airflow's REST API with the reader's own session. There is no build step. */
 
-import { EMERGENCY_DAG, REPORT_VERSION, dagUrl, overview, runUrl } from "./api.js";
+import { EMERGENCY_DAG, REPORT_VERSION, dagUrl, overview, runUrl, signInUrl } from "./api.js";
 import { RunDialog } from "./dialog.js";
 import { Findings } from "./findings.js";
 import { Year } from "./plot.js";
@@ -72,7 +72,7 @@ function Loading() {
 }
 
 const PROBLEMS = {
-  401: ["Your session has ended", "Sign in to Airflow again, then open this page."],
+  401: ["Your session has ended", "Sign in to Airflow again. You come back to this page."],
   403: ["You may not see this", "This page needs the right to read this provider's Dags, their runs and XComs. Ask whoever manages Airflow's roles."],
 };
 
@@ -87,7 +87,9 @@ function Failed({ error, retry }) {
       { className: "fb-panel fb-empty", role: "alert", style: { marginTop: 16 } },
       h("h2", null, title),
       h("p", null, text),
-      h("button", { type: "button", className: "fb-button", onClick: retry }, "Try again"),
+      error.status === 401
+        ? h("a", { className: "fb-button fb-main", href: signInUrl() }, "Sign in")
+        : h("button", { type: "button", className: "fb-button", onClick: retry }, "Try again"),
     ),
   );
 }

@@ -1,6 +1,6 @@
 /* One rotation report as a page of its own: to read, to print, to keep. It needs no framework: it is drawn once. */
 
-import { dagUrl, result, runUrl, tasksOf } from "./api.js";
+import { dagUrl, result, runUrl, signInUrl, tasksOf } from "./api.js";
 import * as words from "./words.js";
 
 /* An element. Texts are added as text, never as markup. */
@@ -30,8 +30,17 @@ async function show() {
     main.replaceChildren(...(report ? page(report, tasks) : missing()));
     if (report) document.title = `Rotation report: ${report.webhook}, ${report.at.slice(0, 10)}`;
   } catch (error) {
-    main.replaceChildren(h("h1", {}, "The report can't be shown"), h("p", { role: "alert" }, error.message));
+    main.replaceChildren(...failed(error));
   }
+}
+
+function failed(error) {
+  const wayOn = error.status === 401 ? [signInUrl(), "Sign in"] : [location.href, "Try again"];
+  return [
+    h("h1", {}, "The report can't be shown"),
+    h("p", { role: "alert" }, error.message),
+    h("p", {}, h("a", { href: wayOn[0] }, wayOn[1]), " · ", h("a", { href: runUrl(place.dagId, place.runId) }, "The run in Airflow")),
+  ];
 }
 
 function missing() {
