@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from featurebase_provider.config.document import Key, Node, Place, Unreadable, field_name, read_document, screen, walk
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
-from featurebase_provider.config.explain import details_of, fault_from, unknown_field
 from featurebase_provider.config.file import read_text
 from featurebase_provider.config.models import RotationConfig, WebhookConfig
 from featurebase_provider.config.sections import AuditConfig
@@ -129,16 +128,20 @@ def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]
         return [Fault(0, "", f"the file is empty. A minimal file:\n{EXAMPLE}")]
     if not isinstance(root.value, dict):
         return [Fault(root.line, "", f"the file must be a mapping with webhooks. A minimal file:\n{EXAMPLE}")]
-    faults = [
-        Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP)))
-        for key in root.value
-        if key not in _TOP
-    ]
+    faults = _unknown(root, [key for key in root.value if key not in _TOP])
     defaults, defaults_faults = _check_defaults(root.value.get("defaults"), root)
     faults += defaults_faults
     faults += _check_audit(root)
     faults += _check_webhooks(root, defaults, checked)
     return faults
+
+
+def _unknown(root: Node, keys: Sequence[str]) -> list[Fault]:
+    if not keys:
+        return []
+    from featurebase_provider.config.explain import unknown_field  # a file without errors does not need it
+
+    return [Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP))) for key in keys]
 
 
 def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fault]]:
@@ -166,6 +169,8 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
     try:
         WebhookSettings.model_validate(node.plain())
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of, fault_from
+
         faults += [fault_from(detail, WebhookSettings, locate) for detail in details_of(exc)]
     return node, faults
 
@@ -184,6 +189,8 @@ def _check_audit(root: Node) -> list[Fault]:
     try:
         AuditConfig.model_validate(node.plain())
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of, fault_from
+
         return [fault_from(detail, AuditConfig, locate) for detail in details_of(exc)]
     return []
 

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
-from featurebase_provider.config.explain import details_of
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
 
@@ -104,6 +103,8 @@ def parse_stores(entries: Sequence[StoreConfig | Mapping[str, Any]]) -> tuple[St
     try:
         return _STORES.validate_python(tuple(with_labels(list(entries))))
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of
+
         faults = tuple(
             Fault(
                 0,

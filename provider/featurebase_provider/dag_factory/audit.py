@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.sdk import DAG, Param, get_parsing_context
 
-from featurebase_provider.config import configured_path, load_rotation_config
+from featurebase_provider.config.file import configured_path
+from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS
 from featurebase_provider.dag_factory.texts import audit_doc

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_parsing_context, task_group
 
-from featurebase_provider.config import RightEntries, WebhookConfig, configured_path, load_right_entries
-from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
+from featurebase_provider.config.file import configured_path
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID, WebhookConfig
+from featurebase_provider.config.right_entries import RightEntries, load_right_entries
 from featurebase_provider.dag_factory.settings import TAGS, trigger_form
 from featurebase_provider.dag_factory.texts import emergency_doc
 from featurebase_provider.operators.choose import ChooseWebhooksOperator

@@ -11,7 +11,7 @@ from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
+from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 
@@ -300,12 +300,11 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
         from featurebase_provider.operators.pair_emergency import probe_both
 
         config = self.chosen()
-        options = probe_options(config)
-        if options is None:
+        if config.probe is None:
             raise AirflowSkipException("Skipped: no probe is configured for this webhook")
         if config.webhook_ids is not None:
-            return probe_both(self, context, config, str(self.rotate_task_id), options)
-        return self.probe_receiver(context, options)
+            return probe_both(self, context, config, str(self.rotate_task_id), config.probe.options)
+        return self.probe_receiver(context, config.probe.options)
 
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:

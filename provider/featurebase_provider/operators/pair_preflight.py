@@ -10,6 +10,7 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
 from featurebase_provider.rotation.errors import PlanRefused
+from featurebase_provider.rotation.modes import PAIR_MODES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +42,7 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
         """Check, prove, and record the plan."""
         goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
         operators.context.check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
-        mode = rotation.plan.checked_mode(self.mode, rotation.moves.pair_id(self.webhook_ids), rotation.plan.PAIR_MODES)
+        mode = rotation.plan.checked_mode(self.mode, rotation.moves.pair_id(self.webhook_ids), PAIR_MODES)
         self.webhook_id = ""  # the half that the run is about is not known yet
         self.skip(rotation.schedule.why_no_backfill(operators.context.timing_of(context)))
         with self.hook.get_conn() as client:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.modes import Mode
     from featurebase_provider.rotation.one_store import WriteRule
-    from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
+    from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
 
 
@@ -101,18 +100,3 @@ class ProbeReceiverOperator(FeaturebaseOperator):
                 "refresh that took effect late). The receiver was not probed. Clear the push tasks and all tasks after "
                 "them",
             )
-
-
-def probe_options(config: WebhookConfig) -> dict[str, Any] | None:
-    """The arguments of a configured probe, or None."""
-    if config.probe is None:
-        return None
-    return {
-        "timeout": config.probe.timeout.total_seconds(),
-        "interval": config.probe.interval.total_seconds(),
-        "steady": config.probe.steady.total_seconds(),
-        "successes": config.probe.successes,
-        "reject_check": config.probe.reject_check,
-        "body": config.probe.body,
-        "allow_hosts": tuple(config.probe.allow_hosts),
-    }

@@ -1,6 +1,7 @@
 """What Airflow's triggerer runs while tasks wait.
 
-Operators use its modules as attributes (``triggers.cut_over``), which loads them on first use: parsing a Dag loads none.
+Operators use its modules as attributes (``triggers.cut_over``), which loads them on first use: parsing a Dag loads
+none.
 """
 
 from __future__ import annotations
