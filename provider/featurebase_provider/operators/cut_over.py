@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider import operators, rotation, triggers
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread
 
@@ -167,9 +167,11 @@ class CutOverOperator(PairTask):
         )
 
     def _defer(self, client: Client, watch: CutOverWatch) -> None:
+        from featurebase_provider.triggers.cut_over import CutOverTrigger
+
         ends = watch.cut_over.ends(max(watch.cut_over.first_delivery, watch.cut_over.pending))
         self.defer(
-            trigger=triggers.cut_over.CutOverTrigger(
+            trigger=CutOverTrigger(
                 cut_over=asdict(watch.cut_over),
                 featurebase_conn_id=self.featurebase_conn_id,
                 replaced=sorted(watch.replaced),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow.sdk import BaseSensorOperator
 
-from featurebase_provider import operators, rotation, triggers
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
@@ -108,6 +108,9 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Determine from when results count, and wait."""
+        from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+        from featurebase_provider.triggers.webhook_delivery_health import WebhookDeliveryHealthTrigger
+
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(self.webhook_id)
             now = client.clock.now()
@@ -121,12 +124,12 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
             end: WaitEnd | None = wait.take(webhook)
             left = wait.until - client.clock.now()
-            if end is None and (not self.deferrable or left.total_seconds() <= triggers.first_pause.SCHEDULER_LAG):
+            if end is None and (not self.deferrable or left.total_seconds() <= SCHEDULER_LAG):
                 end = self._poll(client, wait)
             if end is not None:
                 return self._conclude(context, client, end, counts_from)
         self.defer(
-            trigger=triggers.webhook_delivery_health.WebhookDeliveryHealthTrigger(
+            trigger=WebhookDeliveryHealthTrigger(
                 webhook_id=self.webhook_id,
                 featurebase_conn_id=self.featurebase_conn_id,
                 counts_from=counts_from.isoformat(),
