@@ -19,7 +19,6 @@ import sys
 import time
 from typing import Any
 
-import airflow.sdk
 import structlog
 from airflow.dag_processing import processor
 from airflow.dag_processing.dagbag import DagBag

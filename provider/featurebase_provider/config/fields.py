@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pendulum
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.errors import shown_value
 from featurebase_provider.stores.base import Duration, parse_duration
 

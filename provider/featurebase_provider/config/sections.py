@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
-from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.errors import Problem, disagreement
 from featurebase_provider.config.fields import (
     FindingKindName,

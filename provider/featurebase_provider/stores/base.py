@@ -86,7 +86,7 @@ class StoreConfig(BaseModel, ABC):
         ``PT10S``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     type: str
     label: str = Field(

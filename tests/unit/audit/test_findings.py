@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.findings import ADVICE, HEALABLE, Finding
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.models import EMERGENCY_DAG_ID
 from featurebase_provider.rotation.modes import PAIR_MODES
 from tests.world.fakes import WEBHOOK_ID

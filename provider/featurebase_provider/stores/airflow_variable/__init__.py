@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 

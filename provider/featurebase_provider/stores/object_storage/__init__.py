@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.shared.formats.choose import FormatName, format_of_name
+from featurebase_provider.stores.shared.format_names import FormatName, format_of_name
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 

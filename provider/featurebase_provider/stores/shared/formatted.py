@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.keyed import Key, KeyedStore, dotted, path_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _secret_text(
     missing: str | None,
     line_break: bool,
 ) -> SecretText:
-    from featurebase_provider.stores.shared.formats.choose import text_format
+    from featurebase_provider.stores.shared.format_names import text_format
     from featurebase_provider.stores.shared.text import SecretText
 
     path, previous_path = path_of(key) if key else None, path_of(previous) if previous else None

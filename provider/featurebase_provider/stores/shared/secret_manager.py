@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from pydantic import Field
 
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.formatted import FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 from featurebase_provider.stores.shared.refresh import FollowedStore

@@ -1,6 +1,6 @@
 """How a signing secret lies in a text, and the simplest way: alone.
 
-The other modules hold the other ways; ``choose`` gives the one that a store's configuration names. All are pure
+The other modules hold the other ways; ``format_names`` gives the one that a store's configuration names. All are pure
 functions of text. Editing touches our keys only: other keys, comments, order, indentation, number spellings and
 line endings stay as they are, to the character.
 """
