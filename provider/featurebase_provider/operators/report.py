@@ -92,18 +92,15 @@ class RotationReportOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Make the report, log it, record it in the history, and emit the event."""
         raw_plan = operators.context.pulled(context, self.preflight_task_id)
-        plan = (
-            rotation.plan.RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
-        )
+        planned = rotation.plan.RotationPlan.from_json
+        plan = planned(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         rotated = self.left_by_rotate(context, self.rotate_task_id)
         history = self._history(context, plan)
         by_run = self._refreshes(context, plan, rotated, history)
         now = self._now(plan, rotated, history, ask_log=by_run != 0 or rotated is not None)
-        refreshes = (
-            rotation.refresh_count.RefreshCount(by_run)
-            if now.log is None
-            else rotation.refresh_count.RefreshCount(by_run).with_log(now.log)
-        )
+        refreshes = rotation.refresh_count.RefreshCount(by_run)
+        if now.log is not None:
+            refreshes = refreshes.with_log(now.log)
         report = self._report(context, plan, rotated, now, refreshes)
         self._show(report)
         if plan is None or history is not None:
