@@ -101,7 +101,8 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     webhooks = tuple(webhook.config for webhook in file.webhooks if webhook.config is not None)
     audit = file.root.child("audit") if file.root is not None else None
     says = audit.plain() if audit is not None else None
-    return RotationConfig(path=file.path, webhooks=webhooks, audit=AuditConfig.model_validate(says or {}))
+    audit_config = AuditConfig.model_validate(says) if says else AuditConfig.model_construct()
+    return RotationConfig.model_construct(path=file.path, webhooks=webhooks, audit=audit_config)  # all is checked
 
 
 def check_file(path: str | os.PathLike[str]) -> CheckedFile:

@@ -56,7 +56,6 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
         max_active_runs=1,
         tags=[*TAGS, *config.audit.tags],
         default_args=arguments,
-        params=_trigger_form(heal=config.audit.heal),
     ) as dag:
         audit = AuditWebhooksOperator(
             task_id="audit",
@@ -72,6 +71,8 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
         findings = AuditFindingsOperator(task_id="findings", audit_task_id=audit.task_id, retries=0)
         audit >> drifted >> heal
         audit >> findings
+    # Afterwards, because Airflow copies the params that a Dag has into each new task, several times.
+    dag.params.update(_trigger_form(heal=config.audit.heal))
     return dag
 
 

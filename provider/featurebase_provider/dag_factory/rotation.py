@@ -72,10 +72,11 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
         max_active_runs=1,
         tags=[*TAGS, *config.tags],
         default_args=default_args(config),
-        params=trigger_form(MODES if config.webhook_ids is None else PAIR_MODES),
     ) as dag:
         build = _builder(config)
         build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
+    # Afterwards, because Airflow copies the params that a Dag has into each new task, several times.
+    dag.params.update(trigger_form(MODES if config.webhook_ids is None else PAIR_MODES))
     return dag
 
 
