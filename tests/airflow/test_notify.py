@@ -117,7 +117,7 @@ def test_a_report_that_fails_is_told_of_once(
     tmp_path: Path,
 ) -> None:
     """By the callback of its task: nobody else knows how the run ended."""
-    from featurebase_provider.operators import report
+    from featurebase_provider.rotation import report
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError

@@ -13,7 +13,8 @@ from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
 from featurebase_provider.rotation.history import History, order_of
 from featurebase_provider.rotation.memory import WebhookMemory, own_plan, plan_key, recall
-from featurebase_provider.rotation.plan import Mode, RotationPlan, make_plan
+from featurebase_provider.rotation.modes import Mode
+from featurebase_provider.rotation.plan import RotationPlan, make_plan
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.refresh_log import read_refreshes_since

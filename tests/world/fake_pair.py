@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.history import History
+from featurebase_provider.rotation.modes import Mode
 from featurebase_provider.rotation.moves import Move, Moves, keep_move, pair_id
 from featurebase_provider.rotation.pair_records import PairRecords
-from featurebase_provider.rotation.plan import HalfBaseline, Mode, PairBaseline, RotationPlan
+from featurebase_provider.rotation.plan import HalfBaseline, PairBaseline, RotationPlan
 from tests.world.fakes import Clock, DictMemory, FakeFeaturebase, MemoryStore, a_memory, a_plan, api_unreachable
 from tests.world.pair_states import A, B
 

@@ -15,8 +15,9 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation import clock
 from featurebase_provider.rotation.errors import MemoryUnknown, StoreConflict, StoreRefused
 from featurebase_provider.rotation.memory import WebhookMemory
+from featurebase_provider.rotation.modes import Mode
 from featurebase_provider.rotation.one_store import WriteRule
-from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun, make_plan
+from featurebase_provider.rotation.plan import RotationPlan, ThisRun, make_plan
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
 
 if TYPE_CHECKING:

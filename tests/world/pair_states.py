@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
+    from featurebase_provider.rotation.modes import Mode
     from featurebase_provider.rotation.one_store import WriteRule
-    from featurebase_provider.rotation.plan import Mode, RotationPlan
+    from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import SecretPair
     from featurebase_provider.rotation.two_secrets import TwoSecrets
 

@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.rotation.errors import HALF_DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-FindingKind = Literal[
-    "connection_unusable",
-    "key_refused",
-    "featurebase_unreachable",
-    "webhook_missing",
-    "webhook_twice",
-    "webhook_unconfigured",
-    "webhook_inactive",
-    "delivery_failing",
-    "secret_missing",
-    "secret_overdue",
-    "age_unknown",
-    "rotated_elsewhere",
-    "leaked_secret_current",
-    "leaked_secret_held",
-    "store_differs",
-    "store_absent",
-    "store_missing",
-    "store_unfinished",
-    "store_foreign",
-    "store_unreachable",
-    "previous_overdue",
-    "previous_age_unknown",
-    "previous_left_behind",
-    "both_live",
-    "none_live",
-    "pair_differs",
-    "drain_overdue",
-    "history_unknown",
-    "not_audited",
-]
-KINDS: tuple[str, ...] = get_args(FindingKind)
 
 HEALABLE = frozenset(
     {
@@ -122,7 +89,7 @@ _FIXES: Mapping[str, Fix] = {
 class Finding:
     """One thing that needs attention; holds no secret.
 
-    :param kind: one of :data:`KINDS`.
+    :param kind: one of :data:`~featurebase_provider.audit.kinds.KINDS`.
     :param detail: one or two sentences on what is wrong.
     :param webhook: the webhook's name in the rotation file; None if it has none.
     :param store: the store's label.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import date, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import pendulum
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.errors import shown_value
 from featurebase_provider.stores.base import Duration, parse_duration
 
@@ -59,6 +58,8 @@ def _zone(value: str) -> str:
     try:
         return pendulum.timezone(value).name
     except (ValueError, OSError):  # zoneinfo looks names up as files: a folder's name is an OSError
+        from difflib import get_close_matches
+
         close = get_close_matches(value[:60], pendulum.timezones(), n=3, cutoff=0.75)
         by_place = [zone for zone in pendulum.timezones() if zone.rpartition("/")[2].lower() == value.lower()]
         meant = list(dict.fromkeys([*by_place, *close]))[:3]
@@ -79,6 +80,8 @@ def _start_date(value: Any) -> Any:
 
 def _finding_kind(value: str) -> str:
     if value not in KINDS:
+        from difflib import get_close_matches
+
         close = get_close_matches(value[:60], KINDS, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"{shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")

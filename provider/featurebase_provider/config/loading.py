@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from featurebase_provider.config.document import Key, Node, Place, Unreadable, field_name, read_document, screen, walk
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
-from featurebase_provider.config.explain import details_of, fault_from, unknown_field
 from featurebase_provider.config.file import read_text
 from featurebase_provider.config.models import RotationConfig, WebhookConfig
 from featurebase_provider.config.sections import AuditConfig
@@ -102,7 +101,8 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     webhooks = tuple(webhook.config for webhook in file.webhooks if webhook.config is not None)
     audit = file.root.child("audit") if file.root is not None else None
     says = audit.plain() if audit is not None else None
-    return RotationConfig(path=file.path, webhooks=webhooks, audit=AuditConfig.model_validate(says or {}))
+    audit_config = AuditConfig.model_validate(says) if says else AuditConfig.model_construct()
+    return RotationConfig.model_construct(path=file.path, webhooks=webhooks, audit=audit_config)  # all is checked
 
 
 def check_file(path: str | os.PathLike[str]) -> CheckedFile:
@@ -129,16 +129,20 @@ def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]
         return [Fault(0, "", f"the file is empty. A minimal file:\n{EXAMPLE}")]
     if not isinstance(root.value, dict):
         return [Fault(root.line, "", f"the file must be a mapping with webhooks. A minimal file:\n{EXAMPLE}")]
-    faults = [
-        Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP)))
-        for key in root.value
-        if key not in _TOP
-    ]
+    faults = _unknown(root, [key for key in root.value if key not in _TOP])
     defaults, defaults_faults = _check_defaults(root.value.get("defaults"), root)
     faults += defaults_faults
     faults += _check_audit(root)
     faults += _check_webhooks(root, defaults, checked)
     return faults
+
+
+def _unknown(root: Node, keys: Sequence[str]) -> list[Fault]:
+    if not keys:
+        return []
+    from featurebase_provider.config.explain import unknown_field  # a file without errors does not need it
+
+    return [Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP))) for key in keys]
 
 
 def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fault]]:
@@ -166,6 +170,8 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
     try:
         WebhookSettings.model_validate(node.plain())
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of, fault_from
+
         faults += [fault_from(detail, WebhookSettings, locate) for detail in details_of(exc)]
     return node, faults
 
@@ -184,6 +190,8 @@ def _check_audit(root: Node) -> list[Fault]:
     try:
         AuditConfig.model_validate(node.plain())
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of, fault_from
+
         return [fault_from(detail, AuditConfig, locate) for detail in details_of(exc)]
     return []
 

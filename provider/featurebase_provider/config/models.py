@@ -93,4 +93,4 @@ class RotationConfig(FileModel):
 
     path: str
     webhooks: tuple[WebhookConfig, ...]
-    audit: AuditConfig = Field(default_factory=AuditConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig.model_construct)

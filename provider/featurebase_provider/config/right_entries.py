@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -87,6 +86,8 @@ def _usable(webhook: CheckedWebhook, file: CheckedFile) -> WebhookConfig | None:
     if wrong & _NEEDED:
         return None
     unknown = wrong - WebhookConfig.model_fields.keys()
+    from difflib import get_close_matches
+
     if any(get_close_matches(name, ("strategy", "webhook_ids"), cutoff=0.8) for name in unknown):
         return None  # perhaps a pair, of which no webhook must be rotated alone
     # An unknown field may also be a misspelt connection. Only an id means the same webhook in every workspace.

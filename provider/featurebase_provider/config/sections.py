@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
-from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.errors import Problem, disagreement
 from featurebase_provider.config.fields import (
     FindingKindName,
@@ -111,6 +111,19 @@ class ProbeConfig(FileModel):
     def longest(self) -> timedelta:
         """The longest time in which events with the right signature are sent, if they are answered at once."""
         return self.timeout + self.steady
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of a probe; durations in seconds."""
+        return {
+            "timeout": self.timeout.total_seconds(),
+            "interval": self.interval.total_seconds(),
+            "steady": self.steady.total_seconds(),
+            "successes": self.successes,
+            "reject_check": self.reject_check,
+            "body": self.body,
+            "allow_hosts": tuple(self.allow_hosts),
+        }
 
     @model_validator(mode="after")
     def _agree(self) -> ProbeConfig:

@@ -29,7 +29,7 @@ class WebhookSettings(DagSettings):
         "(webhook_ids), so that no delivery is refused.",
     )
     overlap: OverlapConfig = Field(
-        default_factory=OverlapConfig,
+        default_factory=OverlapConfig.model_construct,  # defaults are valid
         description="How long both webhooks of a pair may be active. Only with strategy: overlap.",
         json_schema_extra={"default": {}},
     )
@@ -87,7 +87,7 @@ class WebhookSettings(DagSettings):
         "or {}: on with default settings.",
     )
     verify: VerifyConfig = Field(
-        default_factory=VerifyConfig,
+        default_factory=VerifyConfig.model_construct,
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
     )

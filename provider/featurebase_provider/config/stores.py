@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -10,7 +11,6 @@ from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
-from featurebase_provider.config.explain import details_of
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
 
@@ -93,7 +93,10 @@ def _free_label(base: str, taken: Counter[str]) -> str:
 StoreEntry = Annotated[SerializeAsAny[StoreConfig], BeforeValidator(store_from)]
 """A store of any type that is installed."""
 
-_STORES: TypeAdapter[tuple[StoreConfig, ...]] = TypeAdapter(tuple[StoreEntry, ...])
+
+@functools.cache  # which a Dag file without stores of its own does not need
+def _stores() -> TypeAdapter[tuple[StoreConfig, ...]]:
+    return TypeAdapter(tuple[StoreEntry, ...])
 
 
 def parse_stores(entries: Sequence[StoreConfig | Mapping[str, Any]]) -> tuple[StoreConfig, ...]:
@@ -102,8 +105,10 @@ def parse_stores(entries: Sequence[StoreConfig | Mapping[str, Any]]) -> tuple[St
     :raises ConfigError: an entry is wrong; the message lists every fault.
     """
     try:
-        return _STORES.validate_python(tuple(with_labels(list(entries))))
+        return _stores().validate_python(tuple(with_labels(list(entries))))
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of
+
         faults = tuple(
             Fault(
                 0,

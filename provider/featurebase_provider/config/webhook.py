@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 from featurebase_provider.config.agreement import IDENTIFIERS, naming_problems, settings_problems, store_problems
 from featurebase_provider.config.document import Key, Node, Place, walk
 from featurebase_provider.config.errors import DISAGREEMENT, Fault
-from featurebase_provider.config.explain import Locate, details_of, fault_from, fault_from_problem
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.stores import class_of, store_from, with_labels
@@ -20,6 +19,7 @@ from featurebase_provider.featurebase.text import without_tokens
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from featurebase_provider.config.explain import Locate
     from featurebase_provider.stores.base import StoreConfig
 
 SUB_MAPPINGS = ("probe", "verify", "overlap", "approval")
@@ -107,6 +107,8 @@ def _check_stores(checked: CheckedWebhook) -> None:
             place = locate(("type",) if isinstance(entry, dict) else ())
             checked.faults.append(Fault(place.line, place.field, without_tokens(exc.message())))
         except ValidationError as exc:
+            from featurebase_provider.config.explain import details_of, fault_from
+
             model = class_of(entry)
             checked.faults += [fault_from(detail, model, locate) for detail in details_of(exc)]
 
@@ -126,6 +128,8 @@ def _check_fields(checked: CheckedWebhook) -> set[str]:
     try:
         config = WebhookConfig.model_validate(values)
     except ValidationError as exc:
+        from featurebase_provider.config.explain import details_of, fault_from
+
         details = details_of(exc)
         for detail in details:
             fault = fault_from(detail, WebhookConfig, checked.source.place)
@@ -160,4 +164,6 @@ def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
     ]
     for problem in problems:
         if not failing & {*problem.fields} - {"stores"}:
+            from featurebase_provider.config.explain import fault_from_problem
+
             checked.faults.append(fault_from_problem(problem, WebhookConfig, checked.source.place))

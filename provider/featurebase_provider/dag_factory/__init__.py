@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from featurebase_provider.late import names_of
 
 if TYPE_CHECKING:
     from featurebase_provider.dag_factory.audit import audit_dag
@@ -12,16 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_dag", "emergency_rotation_dag", "rotation_dag", "rotation_dags", "rotation_task_group"]
 
-_HOMES = {
-    "audit_dag": "audit",
-    "emergency_rotation_dag": "emergency",
-    "rotation_dag": "rotation",
-    "rotation_dags": "rotation",
-    "rotation_task_group": "rotation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # or type checkers would accept any name
+    __getattr__ = names_of(
+        __name__,
+        {
+            "audit_dag": f"{__name__}.audit",
+            "emergency_rotation_dag": f"{__name__}.emergency",
+            "rotation_dag": f"{__name__}.rotation",
+            "rotation_dags": f"{__name__}.rotation",
+            "rotation_task_group": f"{__name__}.rotation",
+        },
+    )

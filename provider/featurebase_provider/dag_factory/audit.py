@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.sdk import DAG, Param, get_parsing_context
 
-from featurebase_provider.config import configured_path, load_rotation_config
+from featurebase_provider.config.file import configured_path
+from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS
 from featurebase_provider.dag_factory.texts import audit_doc
@@ -55,7 +56,6 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
         max_active_runs=1,
         tags=[*TAGS, *config.audit.tags],
         default_args=arguments,
-        params=_trigger_form(heal=config.audit.heal),
     ) as dag:
         audit = AuditWebhooksOperator(
             task_id="audit",
@@ -71,6 +71,8 @@ def audit_dag(path: str | Path | None = None) -> DAG | None:
         findings = AuditFindingsOperator(task_id="findings", audit_task_id=audit.task_id, retries=0)
         audit >> drifted >> heal
         audit >> findings
+    # Afterwards, because Airflow copies the params that a Dag has into each new task, several times.
+    dag.params.update(_trigger_form(heal=config.audit.heal))
     return dag
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_parsing_context, task_group
 
-from featurebase_provider.config import RightEntries, WebhookConfig, configured_path, load_right_entries
-from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
+from featurebase_provider.config.file import configured_path
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID, WebhookConfig
+from featurebase_provider.config.right_entries import RightEntries, load_right_entries
 from featurebase_provider.dag_factory.settings import TAGS, trigger_form
 from featurebase_provider.dag_factory.texts import emergency_doc
 from featurebase_provider.operators.choose import ChooseWebhooksOperator
@@ -94,21 +95,26 @@ def emergency_rotation_dag(
             "priority_weight": FIRST,
             "weight_rule": "absolute",
         },
-        params={
-            "webhooks": Param(
-                names,
-                type="array",
-                items={"type": "string", "maxLength": 100},
-                minItems=1,
-                examples=names,
-                title="Webhooks",
-                description='The webhooks whose secret has leaked. CLI and REST must name them; ["all"] means all.',
-            ),
-            "reason": trigger_form()["reason"],
-        },
     ) as dag:
         _build(entries, {"retries": push_retries, "retry_delay": push_retry_delay})
+    # Afterwards, because Airflow copies the params that a Dag has into each new task, several times.
+    dag.params.update(_trigger_form(names))
     return dag
+
+
+def _trigger_form(names: list[str]) -> dict[str, Param]:
+    return {
+        "webhooks": Param(
+            names,
+            type="array",
+            items={"type": "string", "maxLength": 100},
+            minItems=1,
+            examples=names,
+            title="Webhooks",
+            description='The webhooks whose secret has leaked. CLI and REST must name them; ["all"] means all.',
+        ),
+        "reason": trigger_form()["reason"],
+    }
 
 
 def _build(entries: RightEntries, pushing: Mapping[str, Any]) -> None:

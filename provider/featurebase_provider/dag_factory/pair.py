@@ -14,7 +14,6 @@ from featurebase_provider.operators.pair_probe import ProbePairOperator
 from featurebase_provider.operators.pair_push import PushPairOperator
 from featurebase_provider.operators.pair_report import PairReportOperator
 from featurebase_provider.operators.pair_rotate import RotatePairOperator
-from featurebase_provider.operators.probe import probe_options
 from featurebase_provider.rotation.pair_rotate import GRACES_BEFORE_ACTIVE
 from featurebase_provider.sensors.pair_delivery_health import PairDeliveryHealthSensor
 
@@ -41,7 +40,7 @@ def build_pair(
     """
     if config.webhook_ids is None or config.probe is None:
         raise ValueError(f"the entry {config.name} is no pair, or has no probe")
-    options = probe_options(config)
+    options = config.probe.options
     ids = config.webhook_ids[0].lower(), config.webhook_ids[1].lower()
     pair: dict[str, Any] = {"webhook_ids": ids, "previous_for": config.previous_for}
     first = task_arguments(config)

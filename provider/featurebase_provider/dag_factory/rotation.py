@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
-from featurebase_provider.config import WebhookConfig, configured_path, load_rotation_config
-from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
+from featurebase_provider.config.file import configured_path
+from featurebase_provider.config.loading import load_rotation_config
+from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID, WebhookConfig
 from featurebase_provider.dag_factory.settings import (
     TAGS,
     approve_tasks,
@@ -22,12 +23,10 @@ from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 from featurebase_provider.operators.distributed import SecretDistributedOperator
 from featurebase_provider.operators.outcome import RotationOutcomeOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
-from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
 from featurebase_provider.operators.push import PushWebhookSecretOperator
 from featurebase_provider.operators.report import RotationReportOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.operators.settle import SettleWebhookOperator
-from featurebase_provider.rotation.plan import MODES, PAIR_MODES
+from featurebase_provider.rotation.modes import MODES, PAIR_MODES
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 
 if TYPE_CHECKING:
@@ -73,10 +72,11 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
         max_active_runs=1,
         tags=[*TAGS, *config.tags],
         default_args=default_args(config),
-        params=trigger_form(MODES if config.webhook_ids is None else PAIR_MODES),
     ) as dag:
         build = _builder(config)
         build(config, mode="{{ params.mode }}", reason="{{ params.reason or '' }}", others=others, strict_conf=True)
+    # Afterwards, because Airflow copies the params that a Dag has into each new task, several times.
+    dag.params.update(trigger_form(MODES if config.webhook_ids is None else PAIR_MODES))
     return dag
 
 
@@ -122,7 +122,7 @@ def _build(
     strict_conf: bool = False,
 ) -> None:
     """Make the tasks and their order."""
-    options = probe_options(config)
+    options = config.probe.options if config.probe is not None else None
     preflight = PreflightRotationOperator(
         task_id="preflight",
         **task_arguments(config),
@@ -161,6 +161,8 @@ def _build(
     after: list[Any] = [distributed]
     probe_id = None
     if config.probe is not None:
+        from featurebase_provider.operators.probe import ProbeReceiverOperator  # only files with a probe load it
+
         probe = ProbeReceiverOperator(
             task_id="probe",
             **shared,
@@ -172,6 +174,8 @@ def _build(
         probe_id = probe.task_id
         after.append(probe)
     if config.reactivate:
+        from featurebase_provider.operators.settle import SettleWebhookOperator  # only files with reactivate load it
+
         after.append(
             SettleWebhookOperator(task_id="settle", **shared, rotate_task_id=rotate.task_id, probe_task_id=probe_id)
         )

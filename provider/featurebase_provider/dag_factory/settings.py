@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TaskGroup
 
-from featurebase_provider.rotation.plan import MODES
+from featurebase_provider.rotation.modes import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from featurebase_provider.operators.approve import ApproveRotationOperator
     from featurebase_provider.operators.push import PushWebhookSecretOperator
     from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-    from featurebase_provider.rotation.plan import Mode
+    from featurebase_provider.rotation.modes import Mode
 
 TAGS = ("featurebase", "webhook", "secret-rotation")
 

@@ -1,13 +1,8 @@
-"""Recognises TLS certificate errors, and says what to do about them."""
+"""Recognises TLS certificate errors."""
 
 from __future__ import annotations
 
 import ssl
-
-ADVICE = (
-    "for authorities of your own have SSL_CERT_FILE (a file) or SSL_CERT_DIR (a folder) name them, on every worker and "
-    "triggerer; REQUESTS_CA_BUNDLE does not count here"
-)
 
 
 def is_certificate_error(error: BaseException) -> bool:

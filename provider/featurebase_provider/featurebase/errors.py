@@ -29,7 +29,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from featurebase_provider.featurebase.certificates import ADVICE
+CERTIFICATE_ADVICE = (
+    "for authorities of your own have SSL_CERT_FILE (a file) or SSL_CERT_DIR (a folder) name them, on every worker and "
+    "triggerer; REQUESTS_CA_BUNDLE does not count here"
+)
 
 
 class FeaturebaseError(Exception):
@@ -272,4 +275,4 @@ class ApiUnreachable(ApiError):
 class CertificateRefused(ApiUnreachable):
     """The server's TLS certificate could not be verified, so nothing was sent."""
 
-    _to_do = f"check the connection's base URL; {ADVICE}"
+    _to_do = f"check the connection's base URL; {CERTIFICATE_ADVICE}"

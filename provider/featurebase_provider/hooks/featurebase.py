@@ -23,6 +23,7 @@ from featurebase_provider.featurebase.settings import (
     ApiSettings,
     url_problem,
 )
+from featurebase_provider.hooks import DEFAULT_CONN_ID
 from featurebase_provider.hooks.masking import amask, mask
 from featurebase_provider.stores.shared.airflow_channel import is_connection_missing
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Connection
-
-DEFAULT_CONN_ID = "featurebase_default"
 
 
 def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider.operators.context import pulled
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.pair_task import PairTask
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.activate import Activation
-from featurebase_provider.rotation.clock import Clock
-from featurebase_provider.rotation.current import secret_of
-from featurebase_provider.rotation.pair_records import pair_of
-from featurebase_provider.rotation.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,20 +60,20 @@ class ActivateStandbyOperator(PairTask):
     def run(self, context: Context) -> dict[str, Any]:
         """Check everything once more, record the moment, and set the half active."""
         rotated = self.rotated(context, self.rotate_task_id)
-        plan, pair_plan = rotated.plan, pair_of(rotated.plan)
+        plan, pair_plan = rotated.plan, rotation.pair_records.pair_of(rotated.plan)
         result: dict[str, Any] = {"webhook_id": plan.webhook_id, "moves": True, "at": None}
         if plan.mode not in ("rotate", "revert") or pair_plan.was_live == plan.webhook_id.lower():
             self.log.info("This run moves no deliveries; there is nothing to do")
             return {**result, "moves": False}
         with self.hook.get_conn() as client:
             records = self.pair_records(context, plan.host, strict=True)
-            proven = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
-            at = Activation(
+            proven = (operators.context.pulled(context, self.probe_task_id) or {}).get("halves") or {}
+            at = rotation.activate.Activation(
                 client,
                 rotated,
                 records,
                 records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated),
-                resolve_stores(self.stores),
+                operators.stores.resolve_stores(self.stores),
                 plan_key=self.plan_key(context),
                 proven=(proven.get(plan.webhook_id) or {}).get("fingerprint"),
                 probe=lambda webhook: self._probe(webhook, client),
@@ -91,8 +85,10 @@ class ActivateStandbyOperator(PairTask):
     def _probe(self, webhook: Webhook, client: Client) -> None:
         options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0, "reject_check": False}
         options["timeout"] = min(float(options.get("timeout", PROBE_SECONDS)), PROBE_SECONDS)
-        clock = Clock(wall=lambda: client.clock.now().timestamp())
-        outcome = Probe(webhook, say=self.log.info, clock=clock, **options).run(secret_of(webhook))
+        clock = rotation.clock.Clock(wall=lambda: client.clock.now().timestamp())
+        outcome = rotation.probe.Probe(webhook, say=self.log.info, clock=clock, **options).run(
+            rotation.current.secret_of(webhook)
+        )
         if not outcome.passed:
             raise outcome.failure(
                 webhook.id,

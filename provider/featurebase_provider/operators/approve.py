@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from featurebase_provider import rotation
 from featurebase_provider.airflow_compat import AirflowSkipException, approval_limits
 from featurebase_provider.featurebase.text import in_words, markdown_safe
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
-from featurebase_provider.rotation.approval import Approval, approval_notice, name_of, plan_in_lines
 from featurebase_provider.rotation.errors import PlanRefused
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.config import NotifyConfig
+    from featurebase_provider.rotation.approval import Approval
     from featurebase_provider.rotation.plan import RotationPlan
 
 
@@ -73,7 +74,7 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
         if current != plan.before:
             self.log.info("The secret is no longer the plan's: it was refreshed already. No approval is needed")
             return
-        lines = plan_in_lines(plan, self.display_name)
+        lines = rotation.approval.plan_in_lines(plan, self.display_name)
         self.subject = f"Rotate the signing secret of webhook {self.display_name}?"
         self.body = "\n".join(f"* {markdown_safe(line)}" for line in lines)
         if self.notify:
@@ -95,9 +96,11 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
             why = f"nobody approved the rotation within {in_words(self.timeout)}; nothing was changed"
             raise PlanRefused(plan.webhook_id, f"{why}. Trigger the Dag again to ask again") from None
         except HITLRejectException:
-            by = name_of(event.get("responded_by_user"))
+            by = rotation.approval.name_of(event.get("responded_by_user"))
             raise AirflowSkipException(f"Skipped: {by} rejected the rotation; nothing was changed") from None
-        approval = Approval(name_of(answer["responded_by_user"]), answer["responded_at"].isoformat(), plan.before)
+        approval = rotation.approval.Approval(
+            rotation.approval.name_of(answer["responded_by_user"]), answer["responded_at"].isoformat(), plan.before
+        )
         self.log.info("Approved by %s", approval)
         return approval
 
@@ -110,7 +113,7 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
             self.log.info("There is no link to the question: %s", type(exc).__name__)
             link = None
         until = (datetime.now(tz=timezone.utc) + self.timeout).isoformat(timespec="minutes")
-        notice = approval_notice(plan, self.display_name, until=until, link=link)
+        notice = rotation.approval.approval_notice(plan, self.display_name, until=until, link=link)
         report = {
             "webhook": self.display_name,
             "dag_id": context["ti"].dag_id,

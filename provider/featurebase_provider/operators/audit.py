@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 
+from featurebase_provider import audit, operators, rotation
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
     has_queued_run,
     is_paused,
 )
-from featurebase_provider.audit.findings import ADVICE
-from featurebase_provider.audit.listing import Subject
-from featurebase_provider.audit.report import AuditReport
-from featurebase_provider.audit.run import AuditPorts, run_audit
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import task_errors, without_frames
-from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.figures import tell_of_audit
-from featurebase_provider.operators.memory import PREFLIGHT, events_of, memory_of
-from featurebase_provider.rotation.memory import plan_key, recall
-from featurebase_provider.rotation.moves import Moves, pair_id
-from featurebase_provider.rotation.past import PastRun, past_runs, runs_of_reports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +24,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.audit.findings import Finding
+    from featurebase_provider.audit.listing import Subject
+    from featurebase_provider.audit.report import AuditReport
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.past import PastRun
 
 
 def audit_asset() -> Asset:
@@ -76,21 +69,25 @@ class AuditWebhooksOperator(BaseOperator):
         with task_errors():
             configs = [WebhookConfig.model_validate(webhook) for webhook in self.webhooks]
             subjects = [_subject(config) for config in configs]
-            ports = AuditPorts(
+            ports = audit.run.AuditPorts(
                 open_client=_open_client,
-                history_of=lambda subject, host, webhook_id: recall(
-                    memory_of(context, host, webhook_id),
-                    plan_keys=[plan_key(subject.dag_id, PREFLIGHT)],
-                    plans_in=memory_of(context, host, pair_id(subject.webhook_ids)) if subject.webhook_ids else None,
-                    events=lambda: events_of(report_asset(subject.name), plan_asset(subject.name)),
+                history_of=lambda subject, host, webhook_id: rotation.memory.recall(
+                    operators.memory.memory_of(context, host, webhook_id),
+                    plan_keys=[rotation.memory.plan_key(subject.dag_id, operators.memory.PREFLIGHT)],
+                    plans_in=operators.memory.memory_of(context, host, rotation.moves.pair_id(subject.webhook_ids))
+                    if subject.webhook_ids
+                    else None,
+                    events=lambda: operators.memory.events_of(report_asset(subject.name), plan_asset(subject.name)),
                 ),
-                moves_of=lambda host, ids: Moves.read(memory_of(context, host, pair_id(ids))),
+                moves_of=lambda host, ids: rotation.moves.Moves.read(
+                    operators.memory.memory_of(context, host, rotation.moves.pair_id(ids))
+                ),
                 say=self.log.info,
                 runs_of=lambda subject, host, webhook_id: _runs(context, subject, host, webhook_id),
             )
-            report = run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
+            report = audit.run.run_audit(subjects, ports, ignore=self.ignore, time_limit=self.time_limit)
         _show(self.log, report)
-        tell_of_audit(report)
+        operators.figures.tell_of_audit(report)
         context["outlet_events"][EVENTS].add(audit_asset(), extra=report.as_event())
         if any(config.notify for config in configs):
             from featurebase_provider.operators.notify import notify_of_audit  # not loaded when a Dag file is parsed
@@ -192,7 +189,7 @@ def summary(findings: Sequence[Finding]) -> str:
     places: dict[str, list[str]] = {}
     for finding in findings:
         places.setdefault(finding.kind, []).append(finding.where)
-    parts = [f"{kind}: {_few(where)}. {ADVICE.get(kind, '')}" for kind, where in places.items()]
+    parts = [f"{kind}: {_few(where)}. {audit.findings.ADVICE.get(kind, '')}" for kind, where in places.items()]
     what = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
     return f"{what}; the audit itself changed nothing. " + " ".join(parts)
 
@@ -203,15 +200,15 @@ def _few(places: list[str], most: int = 10) -> str:
 
 
 def _report(context: Context, task_id: str) -> AuditReport:
-    raw = pulled(context, task_id)
+    raw = operators.context.pulled(context, task_id)
     if raw is None:
         raise AirflowFailException(f"The task {task_id} left no report; clear it")
-    return AuditReport.from_json(raw)
+    return audit.report.AuditReport.from_json(raw)
 
 
 def _subject(config: WebhookConfig) -> Subject:
     ids = config.webhook_ids
-    return Subject(
+    return audit.listing.Subject(
         name=config.name,
         conn_id=config.featurebase_conn_id,
         dag_id=config.dag_id,
@@ -228,11 +225,11 @@ def _subject(config: WebhookConfig) -> Subject:
 
 
 def _runs(context: Context, subject: Subject, host: str, webhook_id: str) -> tuple[PastRun, ...]:
-    recorded = past_runs(memory_of(context, host, webhook_id))
+    recorded = rotation.past.past_runs(operators.memory.memory_of(context, host, webhook_id))
     if recorded is not None:
         return recorded
-    reports, _ = events_of(report_asset(subject.name), plan_asset(subject.name))
-    return runs_of_reports(report for report in reports if report.get("webhook_id") == webhook_id)
+    reports, _ = operators.memory.events_of(report_asset(subject.name), plan_asset(subject.name))
+    return rotation.past.runs_of_reports(report for report in reports if report.get("webhook_id") == webhook_id)
 
 
 def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
@@ -246,4 +243,6 @@ def _trigger(dag_id: str, found: Sequence[Finding], at: str) -> dict[str, Any]:
 
 
 def _open_client(conn_id: str) -> Client:
+    from featurebase_provider.hooks.featurebase import FeaturebaseHook
+
     return FeaturebaseHook(conn_id).get_conn()

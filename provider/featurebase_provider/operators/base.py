@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.definitions.context import render_template_to_string
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
@@ -21,16 +22,11 @@ from featurebase_provider.airflow_compat import (
     time_milliseconds,
 )
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
-from featurebase_provider.hooks.featurebase import DEFAULT_CONN_ID, FeaturebaseHook
+from featurebase_provider.hooks import DEFAULT_CONN_ID
+from featurebase_provider.late import load_all
 from featurebase_provider.operators.assets import plan_asset, report_asset
-from featurebase_provider.operators.context import STARTED, pulled, result_of, this_run
-from featurebase_provider.operators.finding import leaving_word
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
-from featurebase_provider.operators.memory import events_of
 from featurebase_provider.rotation.errors import HALF_DELETED, MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
-from featurebase_provider.rotation.memory import plan_key, recall
-from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.rotate import RotationOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,9 +34,12 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
+    from featurebase_provider.hooks.featurebase import FeaturebaseHook
     from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.rotate import RotationOutcome
 
 
 log = logging.getLogger(__name__)
@@ -141,11 +140,12 @@ class FeaturebaseOperator(BaseOperator):
     @contextmanager
     def ending(self, context: Context) -> Iterator[None]:
         """Record how the task ends for the report and for Airflow's stats, and convert errors for Airflow."""
+        load_all(operators, rotation)  # nothing is left to load between the refresh and the writes
         self.learn_webhook(context)
         result = "failed"
         try:
             with (
-                leaving_word(context, self.found_json),
+                operators.finding.leaving_word(context, self.found_json),
                 task_errors(self.state_if_it_fails(context), HALF_DELETED if self.is_of_pair else None),
             ):
                 yield
@@ -181,7 +181,9 @@ class FeaturebaseOperator(BaseOperator):
 
     def learn_webhook(self, context: Context) -> None:
         """Take the webhook's id from the plan, if the configuration names the webhook in another way."""
-        self.webhook_id = self.webhook_id or str((pulled(context, self.plan_task_id) or {}).get("webhook_id") or "")
+        self.webhook_id = self.webhook_id or str(
+            (operators.context.pulled(context, self.plan_task_id) or {}).get("webhook_id") or ""
+        )
 
     finds_webhook: ClassVar[bool] = False
     """Whether the task finds out the webhook's id itself."""
@@ -204,6 +206,8 @@ class FeaturebaseOperator(BaseOperator):
     @property
     def hook(self) -> FeaturebaseHook:
         """The hook for the task's connection."""
+        from featurebase_provider.hooks.featurebase import FeaturebaseHook
+
         return FeaturebaseHook(self.featurebase_conn_id)
 
     def plan(self, context: Context) -> RotationPlan:
@@ -211,17 +215,23 @@ class FeaturebaseOperator(BaseOperator):
 
         :raises PlanUnreadable: there is no plan, or it belongs to another webhook.
         """
-        return self._checked(RotationPlan.from_json(result_of(context, self.plan_task_id), webhook_id=self.webhook_id))
+        return self._checked(
+            rotation.plan.RotationPlan.from_json(
+                operators.context.result_of(context, self.plan_task_id), webhook_id=self.webhook_id
+            )
+        )
 
     def plan_key(self, context: Context) -> str:
         """The key of this task's plan: its preflight's plan, or its own if it works alone."""
         ti = context["ti"]
-        return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
+        return rotation.memory.plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
 
     def rotate_was_started(self, context: Context, rotate_task_id: str | None, history: History) -> bool:
         """Whether any record shows that this Dag run's rotate task was started before."""
         states = {task_id: state for task_id, state, _ in task_rows(context)}
-        return states.get(str(rotate_task_id)) in STARTED or history.tells_of(this_run(context))
+        return states.get(str(rotate_task_id)) in operators.context.STARTED or history.tells_of(
+            operators.context.this_run(context)
+        )
 
     def recall(
         self, context: Context, memory: WebhookMemory, *, strict: bool = False, plan_keys: Sequence[str] = ()
@@ -233,11 +243,11 @@ class FeaturebaseOperator(BaseOperator):
         :raises MemoryUnknown: a record can't be read, and ``strict`` is on.
         """
         name = self.display_name
-        return recall(
+        return rotation.memory.recall(
             memory,
             plan_keys=[self.plan_key(context), *plan_keys],
             plans_in=self.pair_memory(context, memory.host),
-            events=lambda: events_of(report_asset(name), plan_asset(name)),
+            events=lambda: operators.memory.events_of(report_asset(name), plan_asset(name)),
             tolerate=None if strict else self.warn_unknown,
         )
 
@@ -271,7 +281,9 @@ class FeaturebaseOperator(BaseOperator):
 
         :raises PlanUnreadable: rotate left no result, or it belongs to another webhook.
         """
-        rotated = RotationOutcome.from_json(result_of(context, task_id), webhook_id=self.webhook_id)
+        rotated = rotation.rotate.RotationOutcome.from_json(
+            operators.context.result_of(context, task_id), webhook_id=self.webhook_id
+        )
         self._checked(rotated.plan)
         return rotated
 
@@ -280,7 +292,11 @@ class FeaturebaseOperator(BaseOperator):
 
         :raises PlanUnreadable: the result is invalid, or belongs to another webhook.
         """
-        return self.rotated(context, task_id) if task_id and result_of(context, task_id) is not None else None
+        return (
+            self.rotated(context, task_id)
+            if task_id and operators.context.result_of(context, task_id) is not None
+            else None
+        )
 
     def plan_left_by_rotate(self, context: Context, task_id: str | None) -> RotationPlan | None:
         """The plan in rotate's result in this Dag run, or None if it left none.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from featurebase_provider import operators
 from featurebase_provider.config.fields import ALL_WEBHOOKS
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import task_errors, without_frames
-from featurebase_provider.operators.context import check_conf
 from featurebase_provider.rotation.errors import EmergencyNotDone, PlanRefused
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ChooseWebhooksOperator(BaseOperator):
         params = context["params"]
         goes_by = {"webhooks": params["webhooks"], "reason": params.get("reason")}
         with task_errors():
-            check_conf(context, "(chosen by the run)", goes_by, strict=True)
+            operators.context.check_conf(context, "(chosen by the run)", goes_by, strict=True)
             if "webhooks" not in (context["dag_run"].conf or {}):
                 raise PlanRefused(
                     "(chosen by the run)",

@@ -8,16 +8,10 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import without_frames
-from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_task import PairTask
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.cut_over import CutOverWatch, watch_of
-from featurebase_provider.rotation.cut_over_steps import CutOverSteps
 from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread
-from featurebase_provider.rotation.health import MAX_POLL_FAILURES
-from featurebase_provider.rotation.pair_records import pair_of
-from featurebase_provider.triggers.cut_over import CutOverTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.cut_over import CutOverWatch
     from featurebase_provider.rotation.pair_records import PairRecords
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.store import Store
@@ -101,14 +96,14 @@ class CutOverOperator(PairTask):
             if event.get("kind") == "unreadable":
                 raise CutOverUnread(
                     self.webhook_id,
-                    f"Featurebase could not be read {MAX_POLL_FAILURES} times in a row, so it is not known whether the "
-                    "old webhook may be paused. Both webhooks may deliver. A retry goes on",
+                    f"Featurebase could not be read {rotation.health.MAX_POLL_FAILURES} times in a row, so it is not "
+                    "known whether the old webhook may be paused. Both webhooks may deliver. A retry goes on",
                 )
             return self._go_on(context, event["watched"], seen=event.get("kind"))
 
     def _go_on(self, context: Context, watched: Mapping[str, Any], seen: str | None = None) -> dict[str, Any]:
         plan = self.rotated(context, self.rotate_task_id).plan
-        was_live = pair_of(plan).was_live
+        was_live = rotation.pair_records.pair_of(plan).was_live
         if was_live == plan.webhook_id.lower() or plan.mode == "dry_run":
             self.log.info("This run moves no deliveries; there is nothing to do")
             return {"moved": False, "detail": "this run moves no deliveries"}
@@ -116,7 +111,7 @@ class CutOverOperator(PairTask):
             records = self.pair_records(context, plan.host)
             watch = self._watch(context, client, plan, records, watched)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, may_miss=True)
-            steps = CutOverSteps(
+            steps = rotation.cut_over_steps.CutOverSteps(
                 client,
                 plan,
                 records.memory,
@@ -132,7 +127,7 @@ class CutOverOperator(PairTask):
                 step = steps.look(seen)
                 if step.kind != "wait":
                     seen = None
-                    result = steps.take(step, resolve_stores(self.stores))
+                    result = steps.take(step, operators.stores.resolve_stores(self.stores))
                     if result is not None:
                         return result
                 elif self.deferrable and seen != UNWATCHED and time.monotonic() >= defers_from:
@@ -148,8 +143,8 @@ class CutOverOperator(PairTask):
         records: PairRecords,
         watched: Mapping[str, Any],
     ) -> CutOverWatch:
-        probed = (pulled(context, self.probe_task_id) or {}).get("halves") or {}
-        if not {pair_of(plan).was_live, plan.webhook_id.lower()} <= probed.keys():
+        probed = (operators.context.pulled(context, self.probe_task_id) or {}).get("halves") or {}
+        if not {rotation.pair_records.pair_of(plan).was_live, plan.webhook_id.lower()} <= probed.keys():
             raise CutOverUnread(
                 plan.webhook_id,
                 f"the task {self.probe_task_id} left no result for both webhooks (a task that was marked success by "
@@ -163,7 +158,7 @@ class CutOverOperator(PairTask):
                 f"a later run has begun to move the deliveries to webhook {activated.webhook_id}, so this one changed "
                 "nothing. Trigger a new run",
             )
-        return watch_of(
+        return rotation.cut_over.watch_of(
             plan,
             records.moves,
             {half: str((outcome or {}).get("fingerprint")) for half, outcome in probed.items()},
@@ -174,6 +169,8 @@ class CutOverOperator(PairTask):
         )
 
     def _defer(self, client: Client, watch: CutOverWatch) -> None:
+        from featurebase_provider.triggers.cut_over import CutOverTrigger
+
         ends = watch.cut_over.ends(max(watch.cut_over.first_delivery, watch.cut_over.pending))
         self.defer(
             trigger=CutOverTrigger(

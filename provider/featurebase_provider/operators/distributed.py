@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import pulled
 from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SecretDistributedOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Emit the event if all stores hold the same secret."""
         rotated = self.rotated(context, self.rotate_task_id)
-        pushed = {task_id: pulled(context, task_id) for task_id in self.push_task_ids}
+        pushed = {task_id: operators.context.pulled(context, task_id) for task_id in self.push_task_ids}
         without = [task_id for task_id, result in pushed.items() if result is None]
         if without:
             raise StoresDisagree(

@@ -6,25 +6,14 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.emergency_plan import EmergencyPlanner
-from featurebase_provider.operators.figures import tell_of_stores
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.pair_emergency import probe_both, replace_pair, source_after
-from featurebase_provider.operators.pair_emergency_plan import plan_both
-from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
+from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.operators.stores import previous_targets, write_rule
-from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
 from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
-from featurebase_provider.rotation.find import find_webhook
-from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.history import order_of
-from featurebase_provider.rotation.memory import plan_key
-from featurebase_provider.rotation.push import AllPushed, OneWebhook, push_all_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +26,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.plan import RotationPlan
-    from featurebase_provider.rotation.push import Source
+    from featurebase_provider.rotation.push import AllPushed, Source
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
@@ -92,7 +81,7 @@ class EmergencyTask(FeaturebaseOperator):
     def plan_key(self, context: Context) -> str:
         """The key of the branch's plan. It uses the webhook's name, since another choice changes the map index."""
         ti = context["ti"]
-        return plan_key(ti.dag_id, self.plan_task_id or ti.task_id, self.display_name)
+        return rotation.memory.plan_key(ti.dag_id, self.plan_task_id or ti.task_id, self.display_name)
 
 
 class EmergencyPlanOperator(EmergencyTask):
@@ -118,6 +107,9 @@ class EmergencyPlanOperator(EmergencyTask):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Record the plan, or the plans of both webhooks of a pair."""
+        from featurebase_provider.operators.emergency_plan import EmergencyPlanner
+        from featurebase_provider.operators.pair_emergency_plan import plan_both
+
         config = self.chosen()
         with self.hook.get_conn() as client:
             planner = EmergencyPlanner(
@@ -125,9 +117,9 @@ class EmergencyPlanOperator(EmergencyTask):
             )
             if config.webhook_ids is not None:
                 return plan_both(planner, client).as_json()
-            webhook = find_webhook(client, config.webhook_id or "", config.webhook_name)
+            webhook = rotation.find.find_webhook(client, config.webhook_id or "", config.webhook_name)
             self.webhook_id = webhook.id
-            self.found = Found.of(webhook, planner.host)
+            self.found = rotation.found.Found.of(webhook, planner.host)
             return planner.plan(
                 webhook,
                 client.clock.now(),
@@ -159,15 +151,20 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
 
     def _replace_both(self, context: Context, config: WebhookConfig) -> dict[str, Any]:
         """The same for a pair."""
+        from featurebase_provider.operators.emergency_plan import EmergencyPlanner
+        from featurebase_provider.operators.pair_emergency import replace_pair
+
         with self.hook.get_conn() as client:
             host = client.settings.base_url
 
             def may_post(plan: RotationPlan) -> None:
-                self.check_may_post(context, plan, memory_of(context, host, plan.webhook_id), (), client.clock.now())
+                self.check_may_post(
+                    context, plan, operators.memory.memory_of(context, host, plan.webhook_id), (), client.clock.now()
+                )
 
             def keep(outcome: RotationOutcome) -> None:
-                memory = memory_of(context, host, outcome.plan.webhook_id)
-                self.keep_history(context, memory, outcome, previous_targets(config.stores))
+                memory = operators.memory.memory_of(context, host, outcome.plan.webhook_id)
+                self.keep_history(context, memory, outcome, operators.stores.previous_targets(config.stores))
 
             planner = EmergencyPlanner(self, context, config, host, context["ti"].task_id, "")
             return replace_pair(planner, client, may_post=may_post, keep=keep)
@@ -220,6 +217,8 @@ class EmergencyPushOperator(EmergencyTask):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Update all stores and return what each holds."""
+        from featurebase_provider.operators.pair_emergency import source_after
+
         config = self.chosen()
         rotated = self.rotated(context, self.rotate_task_id)
         with self.hook.get_conn() as client:
@@ -228,10 +227,14 @@ class EmergencyPushOperator(EmergencyTask):
                 source, terms = source_after(self, context, client, config, self.rotate_task_id)
             else:
                 plan = rotated.plan
-                history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-                terms = write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(leaked=history.leaked)
-                source = OneWebhook(client, plan.webhook_id, order_of(plan, rotated, history, client.clock.now()))
-            pushed = push_all_until_agreed(source, config.stores, terms)
+                history = self.recall(context, operators.memory.memory_of(context, plan.host, plan.webhook_id))
+                terms = operators.stores.write_rule(plan, also_known=[*rotated.known, *history.known]).knowing(
+                    leaked=history.leaked
+                )
+                source = rotation.push.OneWebhook(
+                    client, plan.webhook_id, rotation.history.order_of(plan, rotated, history, client.clock.now())
+                )
+            pushed = rotation.push.push_all_until_agreed(source, config.stores, terms)
         outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
@@ -243,7 +246,7 @@ class EmergencyPushOperator(EmergencyTask):
             if outcome.holds_secret:
                 self.log.info("Store %s (%s): %s", outcome.label, outcome.target, outcome.result)
         written = [outcomes[label] for label, outcome in pushed.stores.items() if outcome.result == "written"]
-        tell_of_stores(self.display_name, config.stores, written)
+        operators.figures.tell_of_stores(self.display_name, config.stores, written)
         self._require_all(pushed)
         if self.announce:
             self._announce(config, context, rotated, pushed)
@@ -283,8 +286,8 @@ def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> Store
         return earlier
     if outcome.result != "written" or rotated.posted is None:
         return outcome
-    now = SYSTEM_CLOCK.moment()
-    return replace(outcome, exposure_ms=milliseconds_between(rotated.posted, now))
+    now = rotation.clock.SYSTEM_CLOCK.moment()
+    return replace(outcome, exposure_ms=rotation.clock.milliseconds_between(rotated.posted, now))
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
@@ -292,13 +295,14 @@ class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Probe as configured."""
+        from featurebase_provider.operators.pair_emergency import probe_both
+
         config = self.chosen()
-        options = probe_options(config)
-        if options is None:
+        if config.probe is None:
             raise AirflowSkipException("Skipped: no probe is configured for this webhook")
         if config.webhook_ids is not None:
-            return probe_both(self, context, config, str(self.rotate_task_id), options)
-        return self.probe_receiver(context, options)
+            return probe_both(self, context, config, str(self.rotate_task_id), config.probe.options)
+        return self.probe_receiver(context, config.probe.options)
 
 
 def longest_probe(webhooks: Mapping[str, WebhookConfig]) -> timedelta:

@@ -6,23 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import task_errors, without_frames
-from featurebase_provider.operators.context import result_of
 from featurebase_provider.operators.emergency import EmergencyTask
-from featurebase_provider.operators.pair_emergency import facts_after
 from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
-from featurebase_provider.rotation.all_stores import StoreOutcome
-from featurebase_provider.rotation.emergency_summary import BranchRow, check_done, summary_text
-from featurebase_provider.rotation.report_tables import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 
@@ -47,6 +45,8 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
 
     def pair_facts(self, context: Context, plan: RotationPlan | None, tasks: Sequence[TaskRow]) -> PairFacts | None:
         """Both halves of a pair at the end, and which leaked secrets are still valid."""
+        from featurebase_provider.operators.pair_emergency import facts_after
+
         config = self.webhooks[self.display_name]
         if plan is None or config.webhook_ids is None:
             return None
@@ -57,10 +57,13 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
     ) -> dict[str, StoreOutcome]:
         outcomes: dict[str, StoreOutcome] = {}
         for task_id in self.push_ids:
-            row = states.get(task_id, TaskRow(task_id, None))
+            row = states.get(task_id, rotation.report_tables.TaskRow(task_id, None))
             result = ended_with(context, task_id, states)
             if result is not None:
-                stores = {label: StoreOutcome.from_json(outcome) for label, outcome in result.get("stores", {}).items()}
+                stores = {
+                    label: rotation.all_stores.StoreOutcome.from_json(outcome)
+                    for label, outcome in result.get("stores", {}).items()
+                }
                 outcomes.update({label: outcome for label, outcome in stores.items() if outcome is not None})
             elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
                 # This task should have updated all stores, so what earlier tasks saw no longer counts for any of them.
@@ -98,17 +101,17 @@ class EmergencySummaryOperator(BaseOperator):
     @without_frames
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Gather, show, judge."""
-        names = result_of(context, self.choose_task_id) or []
+        names = operators.context.result_of(context, self.choose_task_id) or []
         ti: Any = context["ti"]
         rows = []
         for index, name in enumerate(names):
             report = ti.xcom_pull(task_ids=self.report_task_id, map_indexes=index)
-            rows.append(BranchRow.of(name, report, wrong=self.wrong.get(name)))
+            rows.append(rotation.emergency_summary.BranchRow.of(name, report, wrong=self.wrong.get(name)))
         result = [row.as_json() for row in rows]
         ti.xcom_push(key="return_value", value=result)
-        self.log.info("Summary\n%s", summary_text(rows))
+        self.log.info("Summary\n%s", rotation.emergency_summary.summary_text(rows))
         if self.file_error:
             self.log.error("The rotation file has errors. %s", self.file_error)
         with task_errors():
-            check_done(rows)
+            rotation.emergency_summary.check_done(rows)
         return result

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import pulled
-from featurebase_provider.rotation.advice import check_outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +32,7 @@ class RotationOutcomeOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> str:
         """Judge."""
-        report = pulled(context, self.report_task_id)
-        outcome = check_outcome(self.display_name, report)
+        report = operators.context.pulled(context, self.report_task_id)
+        outcome = rotation.advice.check_outcome(self.display_name, report)
         self.log.info("The run's outcome: %s", outcome)
         return outcome

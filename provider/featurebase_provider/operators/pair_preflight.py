@@ -5,21 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.operators.context import check_conf, this_run, timing_of
-from featurebase_provider.operators.one_entry import check_only_entry
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.memory import own_plan
-from featurebase_provider.rotation.moves import pair_id
-from featurebase_provider.rotation.pair import why_not_drained
-from featurebase_provider.rotation.pair_plan import MOVING, check_live_first, is_untouched, plan_pair
-from featurebase_provider.rotation.plan import PAIR_MODES, checked_mode
-from featurebase_provider.rotation.schedule import why_late, why_no_backfill
+from featurebase_provider.rotation.modes import PAIR_MODES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,14 +41,14 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
         goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
-        check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
-        mode = checked_mode(self.mode, pair_id(self.webhook_ids), PAIR_MODES)
+        operators.context.check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
+        mode = rotation.plan.checked_mode(self.mode, rotation.moves.pair_id(self.webhook_ids), PAIR_MODES)
         self.webhook_id = ""  # the half that the run is about is not known yet
-        self.skip(why_no_backfill(timing_of(context)))
+        self.skip(rotation.schedule.why_no_backfill(operators.context.timing_of(context)))
         with self.hook.get_conn() as client:
             host = client.settings.base_url
             records = self.pair_records(context, host, strict=True)
-            kept = self._kept(context, records) if mode in MOVING else None
+            kept = self._kept(context, records) if mode in rotation.pair_plan.MOVING else None
             now = client.clock.now()
             pair = records.reader(client, now, patience=STALE_SECONDS).read()
             now = client.clock.now()
@@ -65,15 +56,17 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
                 self.log.warning("%s", client.clock.skew)
             for webhook in pair.webhooks:
                 self.log.info("Webhook %s, %s, secret %s", webhook.id, webhook.status, webhook.fingerprint)
-                check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
+                operators.one_entry.check_only_entry(
+                    webhook, self.featurebase_conn_id, self.others, say=self.log.warning
+                )
             if not pair.shown:
                 raise PlanRefused(pair.name, "neither webhook of it exists any more; this try changed nothing")
-            self.found = Found.of(pair.live or pair.webhooks[0], host)
+            self.found = rotation.found.Found.of(pair.live or pair.webhooks[0], host)
             if kept is None:
                 self._skip_pair(context, client, pair, records, now)
-                plan = plan_pair(
+                plan = rotation.pair_plan.plan_pair(
                     pair,
-                    this_run(context),
+                    operators.context.this_run(context),
                     records,
                     plan_key=self.plan_key(context),
                     host=host,
@@ -86,11 +79,11 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
                 plan = kept
                 self.log.info("This Dag run already has a plan; it is kept, so that the run refreshes at most once")
             self.webhook_id = plan.webhook_id
-            if is_untouched(plan, pair):
+            if rotation.pair_plan.is_untouched(plan, pair):
                 plan = self._prove_pair(plan, pair, records, client.clock)
             else:
                 self.log.info("This run has refreshed the webhook already, so there is nothing to check")
-        if plan.mode in MOVING:
+        if plan.mode in rotation.pair_plan.MOVING:
             plan = records.memory.keep_plan(self.plan_key(context), plan)
         return plan.as_json()
 
@@ -102,33 +95,33 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
             histories = records.histories.values()
             return any(self.rotate_was_started(context, self.rotate_task_id, history) for history in histories)
 
-        run, key = this_run(context), self.plan_key(context)
-        return own_plan(records.memory, key, run, of_result=of_result, rotate_was_started=started)
+        run, key = operators.context.this_run(context), self.plan_key(context)
+        return rotation.memory.own_plan(records.memory, key, run, of_result=of_result, rotate_was_started=started)
 
     def _skip_pair(self, context: Context, client: Client, pair: Pair, records: PairRecords, now: datetime) -> None:
         """Skip a scheduled run that is late, too young, or too early after the last cut-over.
 
         :raises AirflowSkipException: it is skipped, and why.
         """
-        timing = timing_of(context)
+        timing = operators.context.timing_of(context)
         if pair.live is None:
-            self.skip(why_late(timing, now=now, late_start=self.late_start))
+            self.skip(rotation.schedule.why_late(timing, now=now, late_start=self.late_start))
             return
         self.skip_early(context, client, pair.live, records.histories[pair.live.id.lower()], now)
         if timing.scheduled:
-            self.skip(why_not_drained(pair, records.moves, previous_for=self.previous_for, now=now))
+            self.skip(rotation.pair.why_not_drained(pair, records.moves, previous_for=self.previous_for, now=now))
 
     def _prove_pair(self, plan: RotationPlan, pair: Pair, records: PairRecords, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
         live = pair.live or pair.webhooks[0]
-        ours = self.prove_stores(plan, records.rule(plan), secret_of(live))
+        ours = self.prove_stores(plan, records.rule(plan), rotation.current.secret_of(live))
         if plan.mode in ("rotate", "dry_run"):
             stores = self.found.stores or () if self.found is not None else ()
-            check_live_first(plan.webhook_id, live.fingerprint, stores)
+            rotation.pair_plan.check_live_first(plan.webhook_id, live.fingerprint, stores)
         if self.probe and plan.mode != "distribute":
             self.probe_receiver(live, clock)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),
-            stores=tuple(store.target for store in resolve_stores(self.stores)),
+            stores=tuple(store.target for store in operators.stores.resolve_stores(self.stores)),
         )

@@ -5,14 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.probe import ProbeReceiverOperator
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.clock import Clock
-from featurebase_provider.rotation.current import secret_of
-from featurebase_provider.rotation.pair_records import pair_of
-from featurebase_provider.rotation.probe import Probe
-from featurebase_provider.rotation.take_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +43,7 @@ class ProbePairOperator(PairTask, ProbeReceiverOperator):
         """Probe every half whose secret the stores hold."""
         rotated = self.rotated(context, str(self.rotate_task_id))
         plan = rotated.plan
-        pair_of(plan)
+        rotation.pair_records.pair_of(plan)
         with self.hook.get_conn() as client:
             records = self.pair_records(context, plan.host)
             source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
@@ -68,11 +63,11 @@ class ProbePairOperator(PairTask, ProbeReceiverOperator):
             context["ti"].xcom_push(key="return_value", value=result)
             for webhook_id, outcome in outcomes.items():
                 if not outcome.passed:
-                    back = take_back(
+                    back = rotation.take_back.take_back(
                         client,
                         plan,
                         records,
-                        resolve_stores(self.stores),
+                        operators.stores.resolve_stores(self.stores),
                         self.previous_for,
                         now=client.clock.now,
                         say=self.log.warning,
@@ -90,11 +85,11 @@ def probe_all(
     halves: Sequence[Webhook], client: Client, options: Mapping[str, Any], say: Callable[[str], None]
 ) -> dict[str, ProbeOutcome]:
     """Probe these halves at the same time; return each one's outcome, by id."""
-    clock = Clock(wall=lambda: client.clock.now().timestamp())
+    clock = rotation.clock.Clock(wall=lambda: client.clock.now().timestamp())
     said: list[str] = []
-    probes = [Probe(webhook, say=said.append, clock=clock, **options) for webhook in halves]
+    probes = [rotation.probe.Probe(webhook, say=said.append, clock=clock, **options) for webhook in halves]
     with ThreadPoolExecutor(len(probes)) as pool:
-        outcomes = pool.map(lambda probe: probe.run(secret_of(probe.webhook)), probes)
+        outcomes = pool.map(lambda probe: probe.run(rotation.current.secret_of(probe.webhook)), probes)
         found = {webhook.id: outcome for webhook, outcome in zip(halves, outcomes, strict=True)}
     for line in said:
         say(line)

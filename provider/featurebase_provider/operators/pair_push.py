@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from featurebase_provider import rotation
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.push import PushWebhookSecretOperator
-from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +29,7 @@ class PushPairOperator(PairTask, PushWebhookSecretOperator):
         self, context: Context, client: Client, plan: RotationPlan, rotated: RotationOutcome | None
     ) -> tuple[Source, WriteRule]:
         """What the store must hold, and the rules for writing it."""
-        pair_of(plan)
+        rotation.pair_records.pair_of(plan)
         records = self.pair_records(context, plan.host)
         source = records.source(client, plan, self.previous_for, now=client.clock.now, rotated=rotated)
         return source, records.rule(plan, rotated)

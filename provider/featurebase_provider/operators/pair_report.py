@@ -5,21 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.featurebase.errors import FeaturebaseError
-from featurebase_provider.featurebase.models import ACTIVE
 from featurebase_provider.featurebase.text import one_line
-from featurebase_provider.operators.context import pulled
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.report import RotationReportOperator
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.pair_report import PairFacts
-from featurebase_provider.rotation.take_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.store import Store
@@ -50,7 +47,7 @@ class PairReportOperator(PairTask, RotationReportOperator):
         """Both halves at the end; what can't be read is left out, since the report is written in any case."""
         if plan is None or plan.pair is None:
             return None
-        moved = pulled(context, self.cut_over_task_id) or {}
+        moved = operators.context.pulled(context, self.cut_over_task_id) or {}
         failed = any(row.state in ("failed", "upstream_failed") for row in tasks)
         statuses: dict[str, str] = {}
         gone: tuple[str, ...] = ()
@@ -60,11 +57,11 @@ class PairReportOperator(PairTask, RotationReportOperator):
             with self.hook.get_conn() as client:
                 records = self.pair_records(context, plan.host)
                 if failed and plan.pair.refreshes is not None and records.moves.activated_by(plan) is None:
-                    back = take_back(
+                    back = rotation.take_back.take_back(
                         client,
                         plan,
                         records,
-                        resolve_stores(self.stores),
+                        operators.stores.resolve_stores(self.stores),
                         self.previous_for,
                         now=client.clock.now,
                         say=self.log.warning,
@@ -77,11 +74,13 @@ class PairReportOperator(PairTask, RotationReportOperator):
         except FeaturebaseError as exc:
             self.log.warning("The pair could not be read for the report: %s", exc)
             records = self.pair_records(context, plan.host)
+        from featurebase_provider.featurebase.models import ACTIVE  # loaded with the client
+
         activated, paused = records.moves.activated_by(plan), records.moves.paused
         has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
         paused_at = paused.at if paused is not None and has_paused else None
         keeps_until = datetime.fromisoformat(paused_at) + self.previous_for if paused_at else None
-        return PairFacts(
+        return rotation.pair_report.PairFacts(
             was_live=plan.pair.was_live,
             moves_to=plan.webhook_id.lower(),
             mode=plan.mode,

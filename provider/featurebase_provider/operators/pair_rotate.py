@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from featurebase_provider.operators.memory import memory_of
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.moves import keep_move
-from featurebase_provider.rotation.pair_records import pair_of
-from featurebase_provider.rotation.pair_rotate import drained_by, rotate_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,10 +45,10 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
     ) -> RotationOutcome:
         """Refresh the half and write both secrets."""
         plan = swap.plan
-        pair_of(plan)
+        rotation.pair_records.pair_of(plan)
         records = self.pair_records(context, plan.host)
         swap.order = records.orders(server_now())[plan.webhook_id.lower()]
-        return rotate_pair(
+        return rotation.pair_rotate.rotate_pair(
             swap,
             stores,
             rule.knowing(known=records.known, leaked=records.leaked),
@@ -67,7 +64,7 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
 
     def records(self, context: Context, plan: RotationPlan, memory: WebhookMemory) -> WebhookMemory:
         """The records of the half that is refreshed."""
-        return memory_of(context, plan.host, plan.webhook_id)
+        return operators.memory.memory_of(context, plan.host, plan.webhook_id)
 
     def keep_history(
         self, context: Context, memory: WebhookMemory, outcome: RotationOutcome, previous_in: Sequence[str]
@@ -78,9 +75,9 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
         records = self.pair_records(context, plan.host)
         try:
             self._keep_other_half(context, plan, outcome)
-            drained = drained_by(outcome, records.moves)
+            drained = rotation.pair_rotate.drained_by(outcome, records.moves)
             if drained is not None:
-                keep_move(records.memory, "drained", drained)
+                rotation.moves.keep_move(records.memory, "drained", drained)
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
 
@@ -92,6 +89,6 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
         other = next((half for half in self.webhook_ids if half != plan.webhook_id.lower()), None)
         if other is None or outcome.beside is None:
             return
-        memory = memory_of(context, plan.host, other)
+        memory = operators.memory.memory_of(context, plan.host, other)
         history = self.recall(context, memory, strict=True).seeing(outcome.beside, outcome.distributed_at)
         memory.write("history", history.as_json())

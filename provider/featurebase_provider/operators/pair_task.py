@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.pair_records import recall_pair
-from featurebase_provider.rotation.moves import pair_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,8 +36,10 @@ class PairTask(FeaturebaseOperator):
 
     def pair_memory(self, context: Context, host: str) -> WebhookMemory:
         """The records of the pair: its plans, and the steps of its cut-overs."""
-        return memory_of(context, host, pair_id(self.webhook_ids))
+        return operators.memory.memory_of(context, host, rotation.moves.pair_id(self.webhook_ids))
 
     def pair_records(self, context: Context, host: str, *, strict: bool = False) -> PairRecords:
         """What was recorded about the pair; see :func:`~featurebase_provider.operators.pair_records.recall_pair`."""
+        from featurebase_provider.operators.pair_records import recall_pair
+
         return recall_pair(self, context, host, self.webhook_ids, strict=strict)

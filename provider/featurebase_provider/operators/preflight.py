@@ -6,24 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import check_conf, this_run, timing_of
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.one_entry import check_only_entry
-from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
-from featurebase_provider.rotation.check import PADDED, check_stores
-from featurebase_provider.rotation.clock import Clock
-from featurebase_provider.rotation.current import read_current, secret_of
 from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
-from featurebase_provider.rotation.find import find_webhook
-from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.memory import own_plan
-from featurebase_provider.rotation.plan import check_status, checked_mode, make_plan
-from featurebase_provider.rotation.probe import Probe
-from featurebase_provider.rotation.refresh_log import RefreshLog, read_refresh_log
-from featurebase_provider.rotation.schedule import why_late, why_no_backfill, why_too_young
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +26,9 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
+    from featurebase_provider.rotation.modes import Mode
     from featurebase_provider.rotation.one_store import WriteRule
-    from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
+    from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store
 
 PROBE_SECONDS = 15.0
@@ -117,23 +105,23 @@ class PreflightRotationOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Check, prove, and record the plan."""
         goes_by = {"mode": self.mode, "reason": context["params"].get("reason")}
-        check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
-        mode = checked_mode(self.mode, self.webhook_id)
-        self.skip(why_no_backfill(timing_of(context)))
-        run, key = this_run(context), self.plan_key(context)
+        operators.context.check_conf(context, self.display_name, goes_by, strict=self.strict_conf)
+        mode = rotation.plan.checked_mode(self.mode, self.webhook_id)
+        self.skip(rotation.schedule.why_no_backfill(operators.context.timing_of(context)))
+        run, key = operators.context.this_run(context), self.plan_key(context)
         with self.hook.get_conn() as client:
-            webhook = find_webhook(client, self.webhook_id, self.webhook_name)
+            webhook = rotation.find.find_webhook(client, self.webhook_id, self.webhook_name)
             self.webhook_id = webhook.id
-            self.found = Found.of(webhook, client.settings.base_url)
-            check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
-            memory = memory_of(context, client.settings.base_url, webhook.id)
+            self.found = rotation.found.Found.of(webhook, client.settings.base_url)
+            operators.one_entry.check_only_entry(webhook, self.featurebase_conn_id, self.others, say=self.log.warning)
+            memory = operators.memory.memory_of(context, client.settings.base_url, webhook.id)
             history = self.recall(context, memory, strict=True)
             # Plans of runs that refresh nothing are not kept: they must not replace a plan that is still needed.
             kept = self._own_plan(context, memory, key, run, history) if mode == "rotate" else None
             now = client.clock.now()
             if client.clock.skew is not None:
                 self.log.warning("%s", client.clock.skew)
-            left_behind = history.left_behind(previous_targets(self.stores))
+            left_behind = history.left_behind(operators.stores.previous_targets(self.stores))
             if left_behind is not None:
                 self.log.warning("%s", left_behind)
             webhook = self._not_stale(client, webhook, history.order(now))
@@ -143,8 +131,8 @@ class PreflightRotationOperator(FeaturebaseOperator):
                 plan = self._new_plan(context, webhook, history, client.settings.base_url, now, mode)
             else:
                 plan = kept
-        current = secret_of(webhook).fingerprint
-        self.found = Found.of(webhook, plan.host)
+        current = rotation.current.secret_of(webhook).fingerprint
+        self.found = rotation.found.Found.of(webhook, plan.host)
         self.log.info(
             "Webhook %s (%r), %s, secret %s, mode %s",
             webhook.id,
@@ -176,30 +164,30 @@ class PreflightRotationOperator(FeaturebaseOperator):
         def started() -> bool:
             return self.rotate_was_started(context, self.rotate_task_id, history)
 
-        return own_plan(memory, key, run, of_result=of_result, rotate_was_started=started)
+        return rotation.memory.own_plan(memory, key, run, of_result=of_result, rotate_was_started=started)
 
     def skip_early(self, context: Context, client: Client, webhook: Webhook, history: History, now: datetime) -> None:
         """Skip a scheduled run that starts too late, or whose secret a run or a person refreshed a short time ago.
 
         :raises AirflowSkipException: it is skipped, and why.
         """
-        current, timing = secret_of(webhook).fingerprint, timing_of(context)
-        self.skip(why_late(timing, now=now, late_start=self.late_start))
-        log = RefreshLog()
+        current, timing = rotation.current.secret_of(webhook).fingerprint, operators.context.timing_of(context)
+        self.skip(rotation.schedule.why_late(timing, now=now, late_start=self.late_start))
+        log = rotation.refresh_log.RefreshLog()
         if timing.scheduled and self.min_age is not None:
-            log = read_refresh_log(client, since=now - self.min_age)
+            log = rotation.refresh_log.read_refresh_log(client, since=now - self.min_age)
         if log.problem is not None:
             self.log.info("Featurebase's audit log can't be read, so ages come from earlier runs only: %s", log.problem)
         age = history.age(current, now=now, logged_at=log.refreshed_at(webhook.id)).at_most
-        self.skip(why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
+        self.skip(rotation.schedule.why_too_young(timing, age=age, min_age=self.min_age, late_start=self.late_start))
 
     def _new_plan(
         self, context: Context, webhook: Webhook, history: History, host: str, now: datetime, mode: Mode
     ) -> RotationPlan:
-        current = secret_of(webhook).fingerprint
-        return make_plan(
+        current = rotation.current.secret_of(webhook).fingerprint
+        return rotation.plan.make_plan(
             webhook,
-            this_run(context),
+            operators.context.this_run(context),
             host=host,
             mode=mode,
             planned_at=now.isoformat(),
@@ -217,7 +205,7 @@ class PreflightRotationOperator(FeaturebaseOperator):
         """
         shown = webhook.fingerprint
         stale = order.is_stale(webhook)
-        webhook = read_current(client, webhook.id, order, patience=STALE_SECONDS, first=webhook)
+        webhook = rotation.current.read_current(client, webhook.id, order, patience=STALE_SECONDS, first=webhook)
         if stale and webhook.fingerprint == shown:
             self.log.warning(
                 "An earlier run saw %s replaced, but Featurebase has shown nothing else for %.0f s, so it counts as "
@@ -229,14 +217,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
     def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
-        check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
-        ours = self.prove_stores(plan, write_rule(plan), secret_of(webhook))
+        rotation.plan.check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
+        ours = self.prove_stores(plan, operators.stores.write_rule(plan), rotation.current.secret_of(webhook))
         if self.probe and plan.mode != "distribute":
             self.probe_receiver(webhook, clock)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),
-            stores=tuple(store.target for store in resolve_stores(self.stores)),
+            stores=tuple(store.target for store in operators.stores.resolve_stores(self.stores)),
         )
 
     def skip(self, why: str | None) -> None:
@@ -251,10 +239,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
         :raises StoresNotReady: a store can't be written, and a retry may help.
         :raises PlanRefused: a store can't be written.
         """
-        checks = check_stores(resolve_stores(self.stores), rule, current=secret.fingerprint, secret=secret)
+        checks = rotation.check.check_stores(
+            operators.stores.resolve_stores(self.stores), rule, current=secret.fingerprint, secret=secret
+        )
         for check in checks:
             if check.holding == "padded":
-                self.log.warning("Store %s: %s. It will be replaced by the exact secret", check.name, PADDED)
+                self.log.warning(
+                    "Store %s: %s. It will be replaced by the exact secret", check.name, rotation.check.PADDED
+                )
             if check.writability is not None:
                 verdict = "writable" if check.writability.proven else "reachable, not provable"
                 self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
@@ -286,14 +278,14 @@ class PreflightRotationOperator(FeaturebaseOperator):
         :raises ProbeFailed: it did not, or its answers do not decide.
         """
         options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
-        probe = Probe(
+        probe = rotation.probe.Probe(
             webhook,
             say=self.log.info,
-            clock=Clock(wall=lambda: clock.now().timestamp()),
+            clock=rotation.clock.Clock(wall=lambda: clock.now().timestamp()),
             **options,
         )
         probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
-        outcome = probe.run(secret_of(webhook))
+        outcome = probe.run(rotation.current.secret_of(webhook))
         if self.found is not None:
             self.found = self.found.with_probe(outcome)
         if not outcome.passed:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import pulled
-from featurebase_provider.rotation.clock import Clock, milliseconds_between
-from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import StoresDisagree
-from featurebase_provider.rotation.history import order_of
-from featurebase_provider.rotation.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
 
-    from featurebase_provider.config import WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
 
 
@@ -66,20 +61,22 @@ class ProbeReceiverOperator(FeaturebaseOperator):
     def probe_receiver(self, context: Context, options: Mapping[str, Any]) -> dict[str, Any]:
         """Probe with these options, and keep the outcome even if the probe fails."""
         rotated = self.rotation(context, self.rotate_task_id)
-        order = order_of(rotated.plan, rotated) if rotated else SecretOrder()
+        order = rotation.history.order_of(rotated.plan, rotated) if rotated else rotation.current.SecretOrder()
         with self.hook.get_conn() as client:
-            webhook = read_current(client, rotated.plan.webhook_id if rotated else self.webhook_id, order)
+            webhook = rotation.current.read_current(
+                client, rotated.plan.webhook_id if rotated else self.webhook_id, order
+            )
         self.check_distributed(context, webhook)
-        probe = Probe(
+        probe = rotation.probe.Probe(
             webhook,
             say=self.log.info,
-            clock=Clock(wall=lambda: client.clock.now().timestamp()),
+            clock=rotation.clock.Clock(wall=lambda: client.clock.now().timestamp()),
             **options,
         )
-        outcome = probe.run(secret_of(webhook))
+        outcome = probe.run(rotation.current.secret_of(webhook))
         exposure = None
         if rotated is not None and rotated.posted is not None and outcome.first_accepted is not None:
-            exposure = milliseconds_between(rotated.posted, outcome.first_accepted)
+            exposure = rotation.clock.milliseconds_between(rotated.posted, outcome.first_accepted)
             self.time("receiver_exposure", exposure)
         result = {**outcome.as_json(), "receiver_exposure_ms": exposure}
         if not outcome.passed:
@@ -94,7 +91,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
 
     def check_distributed(self, context: Context, webhook: Webhook) -> None:
         """Fail if Featurebase's secret is not the one in the stores, so that the receiver is not blamed for it."""
-        given = (pulled(context, self.distributed_task_id) or {}).get("fingerprint")
+        given = (operators.context.pulled(context, self.distributed_task_id) or {}).get("fingerprint")
         if given is not None and given != webhook.fingerprint:
             raise StoresDisagree(
                 webhook.id,
@@ -103,18 +100,3 @@ class ProbeReceiverOperator(FeaturebaseOperator):
                 "refresh that took effect late). The receiver was not probed. Clear the push tasks and all tasks after "
                 "them",
             )
-
-
-def probe_options(config: WebhookConfig) -> dict[str, Any] | None:
-    """The arguments of a configured probe, or None."""
-    if config.probe is None:
-        return None
-    return {
-        "timeout": config.probe.timeout.total_seconds(),
-        "interval": config.probe.interval.total_seconds(),
-        "steady": config.probe.steady.total_seconds(),
-        "successes": config.probe.successes,
-        "reject_check": config.probe.reject_check,
-        "body": config.probe.body,
-        "allow_hosts": tuple(config.probe.allow_hosts),
-    }

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import this_run
-from featurebase_provider.operators.figures import tell_of_stores
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.stores import resolve_stores, write_rule
-from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, connected, rule_for
-from featurebase_provider.rotation.clock import SYSTEM_CLOCK, milliseconds_between
-from featurebase_provider.rotation.history import order_of
-from featurebase_provider.rotation.jobs import run_here
-from featurebase_provider.rotation.plan import RotationPlan, make_plan
-from featurebase_provider.rotation.push import OneWebhook, Pushed, Source, push_until_agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +14,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.push import Pushed, Source
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
@@ -54,16 +48,16 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Update the store and return what it holds."""
-        (store,) = resolve_stores([self.store])
+        (store,) = operators.stores.resolve_stores([self.store])
         rotated = self.rotation(context, self.rotate_task_id)
         with self.hook.get_conn() as client:
             plan = rotated.plan if rotated else self._plan_alone(context, client)
             source, terms = self.desired(context, client, plan, rotated)
-            pushed = push_here(source, store, rule_for(store, terms))
+            pushed = push_here(source, store, rotation.all_stores.rule_for(store, terms))
             pushed_at = client.clock.now().isoformat()
         outcome = self._outcome(store, pushed, rotated)
         if pushed.changed:
-            tell_of_stores(self.display_name, [store], [outcome], of_pair=plan.pair is not None)
+            operators.figures.tell_of_stores(self.display_name, [store], [outcome], of_pair=plan.pair is not None)
         held = outcome.detail or f"holds {outcome.fingerprint}"
         self.log.info("Store %s (%s): %s, %s", outcome.label, outcome.target, outcome.result, held)
         return {**asdict(outcome), "pushed_at": pushed_at if pushed.changed else None}
@@ -73,15 +67,17 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
     ) -> tuple[Source, WriteRule]:
         """What the store must hold, and the rules for writing it."""
         # Emergencies and later rotations may have run since: secrets that they replaced must not be written again.
-        history = self.recall(context, memory_of(context, plan.host, plan.webhook_id))
-        terms = write_rule(plan, also_known=rotated.known if rotated else ())
-        order = order_of(plan, rotated, history, client.clock.now())
-        return OneWebhook(client, plan.webhook_id, order), terms.knowing(known=history.known, leaked=history.leaked)
+        history = self.recall(context, operators.memory.memory_of(context, plan.host, plan.webhook_id))
+        terms = operators.stores.write_rule(plan, also_known=rotated.known if rotated else ())
+        order = rotation.history.order_of(plan, rotated, history, client.clock.now())
+        return rotation.push.OneWebhook(client, plan.webhook_id, order), terms.knowing(
+            known=history.known, leaked=history.leaked
+        )
 
     def _plan_alone(self, context: Context, client: Client) -> RotationPlan:
-        return make_plan(
+        return rotation.plan.make_plan(
             client.get_webhook(self.webhook_id),
-            this_run(context),
+            operators.context.this_run(context),
             host=client.settings.base_url,
             mode="distribute",
             planned_at=client.clock.now().isoformat(),
@@ -95,10 +91,10 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             return earlier
         exposure = None
         if rotated is not None and rotated.posted is not None and pushed.changed:
-            exposure = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
+            exposure = rotation.clock.milliseconds_between(rotated.posted, rotation.clock.SYSTEM_CLOCK.moment())
         result = "written" if pushed.changed else "unchanged"
-        detail = None if pushed.readable else NOT_READABLE
-        return StoreOutcome(
+        detail = None if pushed.readable else rotation.all_stores.NOT_READABLE
+        return rotation.all_stores.StoreOutcome(
             store.label,
             store.target,
             result,  # type: ignore[arg-type]
@@ -113,7 +109,7 @@ def push_here(source: Source, store: Store, rule: WriteRule) -> Pushed:
     """Connect to a store and update it, on this thread."""
 
     def push() -> Pushed:
-        with connected(store) as armed:
-            return push_until_agreed(source, armed, rule)
+        with rotation.all_stores.connected(store) as armed:
+            return rotation.push.push_until_agreed(source, armed, rule)
 
-    return run_here(f"{store.label} ({store.target})", push)
+    return rotation.jobs.run_here(f"{store.label} ({store.target})", push)

@@ -6,30 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import branch_of, task_rows
 from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import STARTED, pulled, this_run, triggered_by
-from featurebase_provider.operators.figures import tell_of_run
-from featurebase_provider.operators.finding import finding_of, why_of
 from featurebase_provider.operators.links import FeaturebaseWebhookLink, RotationReportLink
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.rotation.advice import DONE
-from featurebase_provider.rotation.all_stores import StoreOutcome
-from featurebase_provider.rotation.approval import Approval
-from featurebase_provider.rotation.current import read_current
 from featurebase_provider.rotation.errors import MemoryUnknown
-from featurebase_provider.rotation.found import Found
-from featurebase_provider.rotation.history import History, order_of
-from featurebase_provider.rotation.past import NOT_KEPT, PastRun, keep_run, past_runs
-from featurebase_provider.rotation.plan import RotationPlan
-from featurebase_provider.rotation.refresh_count import RefreshCount
-from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
-from featurebase_provider.rotation.report import make_report
-from featurebase_provider.rotation.report_tables import TaskRow, store_line
-from featurebase_provider.rotation.run_facts import RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +23,14 @@ if TYPE_CHECKING:
     from featurebase_provider.config import NotifyConfig
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.all_stores import StoreOutcome
+    from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.pair_report import PairFacts
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.refresh_count import RefreshCount
+    from featurebase_provider.rotation.refresh_log import RefreshesSincePlan
     from featurebase_provider.rotation.report import RotationReport
+    from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
 
 NO_WORD = "it left no message: it was killed, timed out, or its state was set by hand; its log may say more"
@@ -101,18 +91,21 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Make the report, log it, record it in the history, and emit the event."""
-        raw_plan = pulled(context, self.preflight_task_id)
-        plan = RotationPlan.from_json(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
+        raw_plan = operators.context.pulled(context, self.preflight_task_id)
+        planned = rotation.plan.RotationPlan.from_json
+        plan = planned(raw_plan, webhook_id=self.webhook_id) if raw_plan is not None else None
         rotated = self.left_by_rotate(context, self.rotate_task_id)
         history = self._history(context, plan)
         by_run = self._refreshes(context, plan, rotated, history)
         now = self._now(plan, rotated, history, ask_log=by_run != 0 or rotated is not None)
-        refreshes = RefreshCount(by_run) if now.log is None else RefreshCount(by_run).with_log(now.log)
+        refreshes = rotation.refresh_count.RefreshCount(by_run)
+        if now.log is not None:
+            refreshes = refreshes.with_log(now.log)
         report = self._report(context, plan, rotated, now, refreshes)
         self._show(report)
         if plan is None or history is not None:
             self._keep_records(context, plan, history, report)
-        tell_of_run(report)
+        operators.figures.tell_of_run(report)
         result = report.as_json()
         context["outlet_events"][EVENTS].add(report_asset(self.display_name), extra=result)
         if self.notify:
@@ -123,12 +116,12 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def _show(self, report: RotationReport) -> None:
         """What a person needs first in the log, then the details, which Airflow's UI shows folded."""
-        say = self.log.info if report.outcome in DONE else self.log.warning
+        say = self.log.info if report.outcome in rotation.advice.DONE else self.log.warning
         say("%s: %s. %s", report.webhook, report.outcome.replace("_", " "), report.advice)
         if report.cause:
             self.log.info("Cause: %s", report.cause)
         for store in report.stores:
-            (self.log.info if store.holds_secret else self.log.warning)("%s", store_line(store))
+            (self.log.info if store.holds_secret else self.log.warning)("%s", rotation.report_tables.store_line(store))
         self.log.info("::group::Details")
         self.log.info("Rotation report\n%s", report.as_text())
         self.log.info("::endgroup::")
@@ -144,24 +137,26 @@ class RotationReportOperator(FeaturebaseOperator):
         tasks = self._tasks(context)
         states = {row.task_id: row for row in tasks}
         preflight, rotate = states.get(self.preflight_task_id), states.get(self.rotate_task_id)
-        probe = pulled(context, self.probe_task_id)
-        findings = RunFacts(
+        probe = operators.context.pulled(context, self.probe_task_id)
+        findings = rotation.run_facts.RunFacts(
             plan=plan,
             rotation=rotated,
             pushed=self._pushed(context, rotated, states),
             probe=probe,
-            delivery=pulled(context, self.verify_task_id),
+            delivery=operators.context.pulled(context, self.verify_task_id),
             current=now.fingerprint,
             gone=now.gone,
             receiver_exposure_ms=probe.get("receiver_exposure_ms") if probe else None,
             status=now.status,
-            found=Found.from_json(finding_of(context, self.preflight_task_id).get("found")),
+            found=rotation.found.Found.from_json(
+                operators.finding.finding_of(context, self.preflight_task_id).get("found")
+            ),
             refreshes=refreshes,
             pair=self.pair_facts(context, plan, tasks),
             failing=now.failing,
-            approval=Approval.from_json(pulled(context, self.approve_task_id)),
+            approval=rotation.approval.Approval.from_json(operators.context.pulled(context, self.approve_task_id)),
         )
-        return make_report(
+        return rotation.report.make_report(
             findings,
             webhook=self.display_name,
             dag_id=context["ti"].dag_id,
@@ -171,8 +166,8 @@ class RotationReportOperator(FeaturebaseOperator):
             tasks=tasks,
             skipped=(preflight is not None and preflight.state == "skipped") or self._rejected(states, plan, now),
             reason=one_line(str(self.reason or ""), 500),
-            rotate_began=rotate is not None and rotate.state in STARTED,
-            by=triggered_by(context),
+            rotate_began=rotate is not None and rotate.state in operators.context.STARTED,
+            by=operators.context.triggered_by(context),
             task_id=context["ti"].task_id,
             map_index=branch_of(context),
         )
@@ -193,7 +188,8 @@ class RotationReportOperator(FeaturebaseOperator):
         rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
         mine = [row for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id]
         return tuple(
-            TaskRow(task_id, state, seconds, _why(context, task_id, state)) for task_id, state, seconds in mine
+            rotation.report_tables.TaskRow(task_id, state, seconds, _why(context, task_id, state))
+            for task_id, state, seconds in mine
         )
 
     def _covers(self, task_id: str) -> bool:
@@ -205,7 +201,7 @@ class RotationReportOperator(FeaturebaseOperator):
         if plan is None:
             return None
         try:
-            return self.recall(context, memory_of(context, plan.host, plan.webhook_id), strict=True)
+            return self.recall(context, operators.memory.memory_of(context, plan.host, plan.webhook_id), strict=True)
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
             return None
@@ -217,19 +213,19 @@ class RotationReportOperator(FeaturebaseOperator):
         try:
             if plan is not None and history is not None:
                 after = history.after_report(report, run=self._mark(context, report))
-                memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
-            run = PastRun.of_report(report.as_json())
-            if run is not None and run.outcome not in NOT_KEPT and report.host and report.webhook_id:
-                memory = memory_of(context, report.host, report.webhook_id)
-                keep_run(memory, run, past_runs(memory) or ())
+                operators.memory.memory_of(context, plan.host, plan.webhook_id).write("history", after.as_json())
+            run = rotation.past.PastRun.of_report(report.as_json())
+            if run is not None and run.outcome not in rotation.past.NOT_KEPT and report.host and report.webhook_id:
+                memory = operators.memory.memory_of(context, report.host, report.webhook_id)
+                rotation.past.keep_run(memory, run, rotation.past.past_runs(memory) or ())
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
 
     def _mark(self, context: Context, report: RotationReport) -> str | None:
         """The run's mark, if its rotate task was started."""
         states = {row.task_id: row.state for row in report.tasks}
-        started = report.how is not None or states.get(self.rotate_task_id) in STARTED
-        return this_run(context).mark if started else None
+        started = report.how is not None or states.get(self.rotate_task_id) in operators.context.STARTED
+        return operators.context.this_run(context).mark if started else None
 
     def _pushed(
         self, context: Context, rotated: RotationOutcome | None, states: Mapping[str, TaskRow]
@@ -237,18 +233,20 @@ class RotationReportOperator(FeaturebaseOperator):
         """The push tasks' results. A store whose push task left none is unknown, whatever rotate saw before."""
         outcomes = {}
         for label, task_id in self.push_task_ids.items():
-            outcome = StoreOutcome.from_json(ended_with(context, task_id, states))
+            outcome = rotation.all_stores.StoreOutcome.from_json(ended_with(context, task_id, states))
             if outcome is not None:
                 outcomes[label] = outcome
             elif rotated is not None and label in rotated.stores:
-                outcomes[label] = unsettled(rotated.stores[label], states.get(task_id, TaskRow(task_id, None)))
+                outcomes[label] = unsettled(
+                    rotated.stores[label], states.get(task_id, rotation.report_tables.TaskRow(task_id, None))
+                )
         return outcomes
 
     def _refreshes(
         self, context: Context, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None
     ) -> int | None:
         """How many refreshes this Dag run knows it caused; None if it can't tell."""
-        run = this_run(context)
+        run = operators.context.this_run(context)
         if plan is None or not plan.refreshes:
             may_refresh = plan is None and self.mode not in ("distribute", "dry_run", "revert")
             return None if may_refresh and run.cleared else 0  # an earlier try had a plan, perhaps
@@ -258,13 +256,13 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def _known_without_result(self, context: Context, history: History | None) -> int | None:
         """What a rotate task without a result says of its refreshes: 0 if it was not started."""
-        word = finding_of(context, self.rotate_task_id).get("found")
+        word = operators.finding.finding_of(context, self.rotate_task_id).get("found")
         if isinstance(word, dict):
             said = word.get("refreshes")
             return said if isinstance(said, int) else None
-        unheard_of = History(self.webhook_id) if history is None else history
+        unheard_of = rotation.history.History(self.webhook_id) if history is None else history
         started = self.rotate_was_started(context, self.rotate_task_id, unheard_of)
-        return None if started or this_run(context).cleared else 0
+        return None if started or operators.context.this_run(context).cleared else 0
 
     def _now(
         self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None, *, ask_log: bool
@@ -282,7 +280,7 @@ class RotationReportOperator(FeaturebaseOperator):
         try:
             with self.hook.get_conn() as client:
                 webhook = current_webhook(client, plan, rotated, history)
-                log = read_refreshes_since(client, plan) if ask_log else None
+                log = rotation.refresh_log.read_refreshes_since(client, plan) if ask_log else None
                 failing = webhook.health.consecutive_failures
                 return _Now(
                     client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
@@ -291,7 +289,9 @@ class RotationReportOperator(FeaturebaseOperator):
             why = exc.summary if isinstance(exc, ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
             at = client.clock.now() if client is not None else here
-            unread = RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
+            unread = (
+                rotation.refresh_log.RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
+            )
             return _Now(at, gone=isinstance(exc, WebhookNotFound), log=unread)
 
 
@@ -316,7 +316,7 @@ def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) ->
     """The result of a task that succeeded. A result that Airflow still keeps of a cleared try does not count."""
     row = states.get(task_id)
     ended = row is None or row.state in ("success", "failed")
-    return pulled(context, task_id) if ended else None
+    return operators.context.pulled(context, task_id) if ended else None
 
 
 def unsettled(earlier: StoreOutcome, row: TaskRow) -> StoreOutcome:
@@ -325,13 +325,15 @@ def unsettled(earlier: StoreOutcome, row: TaskRow) -> StoreOutcome:
     :param earlier: the outcome from an earlier task.
     """
     why = row.why or f"its task {row.task_id} ({row.state or 'not run'}) left no result, so what it holds is unknown"
-    return StoreOutcome(earlier.label, earlier.target, "unknown", problem=f"{why} (before that: {earlier.result})")
+    return rotation.all_stores.StoreOutcome(
+        earlier.label, earlier.target, "unknown", problem=f"{why} (before that: {earlier.result})"
+    )
 
 
 def _why(context: Context, task_id: str, state: str | None) -> str | None:
     if state not in ("failed", "skipped"):
         return None
-    why = why_of(context, task_id)
+    why = operators.finding.why_of(context, task_id)
     return why or (NO_WORD if state == "failed" else None)
 
 
@@ -344,5 +346,5 @@ def current_webhook(
     :raises SecretMissing: the response contains no secret.
     :raises ApiError: Featurebase could not be read.
     """
-    order = order_of(plan, rotated, history, client.clock.now())
-    return read_current(client, plan.webhook_id, order, patience=STALE_SECONDS)
+    order = rotation.history.order_of(plan, rotated, history, client.clock.now())
+    return rotation.current.read_current(client, plan.webhook_id, order, patience=STALE_SECONDS)

@@ -6,23 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import check_conf, is_later_try, pulled, this_run, timing_of
-from featurebase_provider.operators.figures import tell_of_stores
-from featurebase_provider.operators.memory import memory_of
-from featurebase_provider.operators.stores import previous_targets, resolve_stores, write_rule
-from featurebase_provider.rotation.approval import Approval
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
-from featurebase_provider.rotation.memory import own_plan
-from featurebase_provider.rotation.plan import RotationPlan, check_status, make_plan
-from featurebase_provider.rotation.refresh import CompareAndSwap
-from featurebase_provider.rotation.refresh_count import refreshes_by
-from featurebase_provider.rotation.refresh_log import RefreshesSincePlan, read_refreshes_since
-from featurebase_provider.rotation.report_tables import store_line
-from featurebase_provider.rotation.rotate import RotationOutcome, rotate
-from featurebase_provider.rotation.schedule import why_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +21,10 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.one_store import WriteRule
+    from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.refresh import CompareAndSwap
+    from featurebase_provider.rotation.refresh_log import RefreshesSincePlan
+    from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store
 
 
@@ -102,7 +94,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Prepare the stores, compare, refresh, and write the stores."""
-        return self.refresh_and_distribute(context, resolve_stores(self.stores), self.refresh_grace)
+        return self.refresh_and_distribute(context, operators.stores.resolve_stores(self.stores), self.refresh_grace)
 
     def refresh_and_distribute(
         self, context: Context, stores: Sequence[Store], refresh_grace: timedelta
@@ -115,15 +107,17 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             targets = tuple(store.target for store in stores)
             # The stores may hold a secret that an earlier try or another run wrote after the plan was made.
             history = self.recall(context, self.records(context, plan, memory))
-            later = is_later_try(context)
-            recorded = len(history.refreshed_after(plan.planned_at, by=this_run(context).name))
-            self.word = unsent = {"refreshes": refreshes_by("already_done", recorded=recorded, later_try=later)}
+            later = operators.context.is_later_try(context)
+            recorded = len(history.refreshed_after(plan.planned_at, by=operators.context.this_run(context).name))
+            self.word = unsent = {
+                "refreshes": rotation.refresh_count.refreshes_by("already_done", recorded=recorded, later_try=later)
+            }
 
             def may_post() -> None:
                 self.check_may_post(context, plan, memory, targets, client.clock.now())
                 self.word = {"refreshes": None}
 
-            swap = CompareAndSwap(
+            swap = rotation.refresh.CompareAndSwap(
                 api=client,
                 plan=plan,
                 grace=refresh_grace.total_seconds(),
@@ -139,7 +133,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                     context,
                     swap,
                     stores,
-                    write_rule(plan, also_known=history.known),
+                    operators.stores.write_rule(plan, also_known=history.known),
                     server_now=client.clock.now,
                     leaked=lambda: self.leaked(memory),
                     may_post=may_post,
@@ -148,15 +142,21 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 self.word = unsent
                 raise
         self.word = None
-        outcome = replace(outcome, refreshes=refreshes_by(outcome.how, recorded=recorded, later_try=later))
+        outcome = replace(
+            outcome, refreshes=rotation.refresh_count.refreshes_by(outcome.how, recorded=recorded, later_try=later)
+        )
         strict = self.plan_task_id is None if self.fail_on_store_error is None else self.fail_on_store_error
         self._tell(outcome, raises_problems=strict)
-        tell_of_stores(self.display_name, stores, outcome.stores.values(), of_pair=plan.pair is not None)
-        left_behind = history.left_behind(previous_targets(stores))
+        operators.figures.tell_of_stores(
+            self.display_name, stores, outcome.stores.values(), of_pair=plan.pair is not None
+        )
+        left_behind = history.left_behind(operators.stores.previous_targets(stores))
         if left_behind is not None:
             self.log.warning("%s", left_behind)
             outcome = replace(outcome, notes=(*outcome.notes, left_behind))
-        self.keep_history(context, self.records(context, plan, memory), outcome, previous_targets(stores))
+        self.keep_history(
+            context, self.records(context, plan, memory), outcome, operators.stores.previous_targets(stores)
+        )
         missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
             raise StoresNotReady(
@@ -178,7 +178,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         may_post: Callable[[], None],
     ) -> RotationOutcome:
         """Refresh and write; see :func:`~featurebase_provider.rotation.rotate.rotate`."""
-        return rotate(
+        return rotation.rotate.rotate(
             swap,
             stores,
             rule,
@@ -197,7 +197,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def _logged(self, client: Client, plan: RotationPlan) -> RefreshesSincePlan:
         """The refreshes since the plan that Featurebase's audit log shows; where it can't be read, that is logged."""
-        log = read_refreshes_since(client, plan)
+        log = rotation.refresh_log.read_refreshes_since(client, plan)
         if log.problem is not None:
             self.log.info("Featurebase's audit log can't be read, so only reads of the webhook count: %s", log.problem)
         return log
@@ -208,7 +208,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def state_if_it_fails(self, context: Context) -> str:
         """In the first try nothing has happened yet; in a later one an earlier try may have refreshed."""
-        if not is_later_try(context):
+        if not operators.context.is_later_try(context):
             return ""
         return "This try refreshed nothing; the next one finds out whether an earlier try did"
 
@@ -216,8 +216,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         """The plan, and the records that hold it."""
         host = client.settings.base_url
         if self.plan_task_id is None:
-            check_conf(context, self.display_name, {"mode": "rotate"}, strict=False)
-            memory = memory_of(context, host, self.webhook_id)
+            operators.context.check_conf(context, self.display_name, {"mode": "rotate"}, strict=False)
+            memory = operators.memory.memory_of(context, host, self.webhook_id)
             return self._own_plan(context, client, memory), memory
         plan = self.plan(context)
         if plan.host != host:
@@ -230,18 +230,18 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
 
     def plan_memory(self, context: Context, plan: RotationPlan) -> WebhookMemory:
         """The records that hold preflight's plan."""
-        return memory_of(context, plan.host, plan.webhook_id)
+        return operators.memory.memory_of(context, plan.host, plan.webhook_id)
 
     def _own_plan(self, context: Context, client: Client, memory: WebhookMemory) -> RotationPlan:
         """Without a preflight: the plan of an earlier try, or a new one, which is recorded first."""
-        key, run = self.plan_key(context), this_run(context)
+        key, run = self.plan_key(context), operators.context.this_run(context)
         history = self.recall(context, memory, strict=True)
-        kept = own_plan(memory, key, run, rotate_was_started=lambda: history.tells_of(run))
+        kept = rotation.memory.own_plan(memory, key, run, rotate_was_started=lambda: history.tells_of(run))
         if kept is not None:
             return kept
         webhook = client.get_webhook(self.webhook_id)
-        check_status(webhook, "rotate", allow_inactive=self.allow_inactive)
-        plan = make_plan(
+        rotation.plan.check_status(webhook, "rotate", allow_inactive=self.allow_inactive)
+        plan = rotation.plan.make_plan(
             webhook,
             run,
             host=client.settings.base_url,
@@ -250,7 +250,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             known=history.known,
             leaked=history.leaked,
             older=history.older_than(str(webhook.fingerprint)),
-            stores=[store.target for store in resolve_stores(self.stores)],
+            stores=[store.target for store in operators.stores.resolve_stores(self.stores)],
         )
         return memory.keep_plan(key, plan)
 
@@ -272,14 +272,16 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             refreshed.
         :raises MemoryUnknown: the plan can't be read; nothing was refreshed.
         """
-        approval = Approval.from_json(pulled(context, self.approve_task_id))
+        approval = rotation.approval.Approval.from_json(operators.context.pulled(context, self.approve_task_id))
         if self.approve_task_id is not None and (approval is None or approval.before != plan.before):
             raise RefreshRefused(
                 plan.webhook_id,
                 "nobody has approved the refresh of this secret in this Dag run; this try refreshed nothing. Clear "
                 f"{self.approve_task_id}, which asks for the approval",
             )
-        late = why_late(timing_of(context, approval), now=now, late_start=self.late_start)
+        late = rotation.schedule.why_late(
+            operators.context.timing_of(context, approval), now=now, late_start=self.late_start
+        )
         if late is not None:
             raise RefreshRefused(plan.webhook_id, late)
         if not plan.is_same_as(memory.plan(self.plan_key(context))):
@@ -301,7 +303,9 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         """Record the current and the replaced secrets. The rotation is done, so a failure here is only logged."""
         try:
             history = self.recall(context, memory, strict=True)
-            history = history.after_rotation(outcome, run=this_run(context).mark, previous_in=previous_in)
+            history = history.after_rotation(
+                outcome, run=operators.context.this_run(context).mark, previous_in=previous_in
+            )
             memory.write("history", history.as_json())
         except MemoryUnknown as exc:
             self.warn_unknown(exc)
@@ -310,8 +314,8 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         self.log.info("Secret %s -> %s (%s)", outcome.plan.before, outcome.after, outcome.how.replace("_", " "))
         for store in outcome.stores.values():
             if store.holds_secret:
-                self.log.info("%s", store_line(store))
+                self.log.info("%s", rotation.report_tables.store_line(store))
             elif not raises_problems:  # else the error says it
-                self.log.warning("%s. Its push task keeps trying", store_line(store))
+                self.log.warning("%s. Its push task keeps trying", rotation.report_tables.store_line(store))
             if store.exposure_ms is not None:
                 self.time("store_exposure", store.exposure_ms)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.operators.context import pulled
-from featurebase_provider.rotation.advice import set_active
 from featurebase_provider.rotation.errors import WebhookStaysInactive
-from featurebase_provider.rotation.health import last_result
-from featurebase_provider.rotation.plan import HealthFigures
-from featurebase_provider.rotation.reactivation import why_not_ours
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,18 +41,18 @@ class SettleWebhookOperator(FeaturebaseOperator):
     def run(self, context: Context) -> dict[str, Any]:
         """Check, record the health figures, and set the webhook active if that is allowed."""
         rotated = self.rotated(context, self.rotate_task_id)
-        probe = pulled(context, self.probe_task_id) or {}
+        probe = operators.context.pulled(context, self.probe_task_id) or {}
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(rotated.plan.webhook_id)
-            figures = HealthFigures.of(webhook)
+            figures = rotation.plan.HealthFigures.of(webhook)
             if webhook.status == "active":
                 self.log.info("The webhook is active; there is nothing to do")
                 return {"reactivated": False, "health_before": asdict(figures)}
             if rotated.plan.status != "active":
-                to_do = set_active(webhook.status, webhook.id)
+                to_do = rotation.advice.set_active(webhook.status, webhook.id)
                 self.log.warning("The webhook was not active before the run and is left so. %s", to_do)
                 return {"reactivated": False, "health_before": asdict(figures)}
-            reason = why_not_ours(
+            reason = rotation.reactivation.why_not_ours(
                 webhook,
                 rotated,
                 probe_passed=probe.get("result") == "accepted",
@@ -66,14 +62,14 @@ class SettleWebhookOperator(FeaturebaseOperator):
             if reason is not None:
                 raise WebhookStaysInactive(
                     webhook.id,
-                    f"it is {webhook.status!r} and was left so: {reason}{last_result(webhook)}. Every store holds the "
-                    "current secret. If the webhook should be active, set it active in Featurebase",
+                    f"it is {webhook.status!r} and was left so: {reason}{rotation.health.last_result(webhook)}. Every "
+                    "store holds the current secret. If the webhook should be active, set it active in Featurebase",
                 )
             self.log.warning(
                 "Webhook %s is %s%s; health before it is set active: %s",
                 webhook.id,
                 webhook.status,
-                last_result(webhook),
+                rotation.health.last_result(webhook),
                 asdict(figures),
             )
             client.update_webhook(webhook.id, status="active")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.plan import MODES
+from featurebase_provider.rotation.modes import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

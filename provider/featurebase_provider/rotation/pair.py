@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.plan import Mode
+    from featurebase_provider.rotation.modes import Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from featurebase_provider.rotation.found import FoundStore
+    from featurebase_provider.rotation.modes import Mode
     from featurebase_provider.rotation.pair import Pair
     from featurebase_provider.rotation.pair_records import PairRecords
-    from featurebase_provider.rotation.plan import Mode, RotationPlan, ThisRun
+    from featurebase_provider.rotation.plan import RotationPlan, ThisRun
 
 MOVING: tuple[Mode, ...] = ("rotate", "revert")
 """The modes that move the deliveries; their plans are kept."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.current import LONGEST_LAG
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
+from featurebase_provider.rotation.modes import MODES, Mode
 from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.rotation.records import Instant, Text, read_record
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from featurebase_provider.featurebase.models import Webhook
-
-Mode = Literal["rotate", "distribute", "dry_run", "revert", "emergency"]
-MODES: tuple[Mode, ...] = ("rotate", "distribute", "dry_run")
-"""The modes that a user can choose for a rotation Dag; ``emergency`` has its own Dag."""
-PAIR_MODES: tuple[Mode, ...] = (*MODES, "revert")
-"""The modes of a pair's Dag: only a pair has a way back."""
 
 
 @dataclass(frozen=True, slots=True)

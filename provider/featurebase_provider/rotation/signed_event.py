@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from featurebase_provider import __version__
-from featurebase_provider.featurebase.certificates import ADVICE, is_certificate_error
+from featurebase_provider.featurebase.certificates import is_certificate_error
+from featurebase_provider.featurebase.errors import CERTIFICATE_ADVICE
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.destination import Destination, check_destination
@@ -225,5 +226,5 @@ def _forwarded(webhook: Webhook) -> dict[str, str]:
 
 def _why_no_connection(error: BaseException) -> str:
     if is_certificate_error(error):
-        return f"its TLS certificate could not be verified; {ADVICE}"
+        return f"its TLS certificate could not be verified; {CERTIFICATE_ADVICE}"
     return type(error).__name__

@@ -9,27 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow.sdk import BaseSensorOperator
 
+from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
-from featurebase_provider.operators.context import pulled
-from featurebase_provider.operators.stores import resolve_stores
-from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.current import SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.errors import DeliveriesFail, DeliveryHealthUnreadable, StoresDisagree, StoresUnread
-from featurebase_provider.rotation.health import DeliveryWait, HealthWatch, WaitEnd, last_result
-from featurebase_provider.rotation.history import order_of
-from featurebase_provider.rotation.one_store import is_padded
-from featurebase_provider.triggers import first_pause
-from featurebase_provider.triggers.webhook_delivery_health import DeliveryHealthEvent, WebhookDeliveryHealthTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
+    from featurebase_provider.rotation.health import DeliveryWait, WaitEnd
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store, StoredValue
+    from featurebase_provider.triggers.webhook_delivery_health import DeliveryHealthEvent
 
 KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
 UNWATCHED: Final = "unwatched"
@@ -114,6 +108,9 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Determine from when results count, and wait."""
+        from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+        from featurebase_provider.triggers.webhook_delivery_health import WebhookDeliveryHealthTrigger
+
         with self.hook.get_conn() as client:
             webhook = client.get_webhook(self.webhook_id)
             now = client.clock.now()
@@ -127,7 +124,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
             end: WaitEnd | None = wait.take(webhook)
             left = wait.until - client.clock.now()
-            if end is None and (not self.deferrable or left.total_seconds() <= first_pause.SCHEDULER_LAG):
+            if end is None and (not self.deferrable or left.total_seconds() <= SCHEDULER_LAG):
                 end = self._poll(client, wait)
             if end is not None:
                 return self._conclude(context, client, end, counts_from)
@@ -168,8 +165,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             return self._conclude(context, client, kind, since)
 
     def _wait_for(self, client: Client, counts_from: datetime, until: datetime) -> DeliveryWait:
-        return DeliveryWait(
-            HealthWatch(counts_from),
+        return rotation.health.DeliveryWait(
+            rotation.health.HealthWatch(counts_from),
             until=until,
             poll_interval=self.poll_interval,
             clock=client.clock,
@@ -189,7 +186,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     def _last_push(self, context: Context, rotated: RotationOutcome | None) -> datetime | None:
         moments = [rotated.distributed_at] if rotated is not None else []
         for task_id in self.push_task_ids:
-            moments.append((pulled(context, task_id) or {}).get("pushed_at"))
+            moments.append((operators.context.pulled(context, task_id) or {}).get("pushed_at"))
         return max((datetime.fromisoformat(moment) for moment in moments if moment), default=None)
 
     def _poll(self, client: Client, wait: DeliveryWait) -> WaitEnd:
@@ -206,12 +203,14 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         self, context: Context, client: Client, kind: WaitEnd, counts_from: datetime | None
     ) -> dict[str, Any]:
         rotated = self.rotation(context, self.rotate_task_id)
-        order = order_of(rotated.plan, rotated) if rotated is not None else SecretOrder()
-        webhook = read_current(client, self.webhook_id, order)
-        probed = (pulled(context, self.probe_task_id) or {}).get("result") == "accepted"
+        order = (
+            rotation.history.order_of(rotated.plan, rotated) if rotated is not None else rotation.current.SecretOrder()
+        )
+        webhook = rotation.current.read_current(client, self.webhook_id, order)
+        probed = (operators.context.pulled(context, self.probe_task_id) or {}).get("result") == "accepted"
         delivered = True
         if counts_from is not None:
-            watch, now = HealthWatch(counts_from), client.clock.now()
+            watch, now = rotation.health.HealthWatch(counts_from), client.clock.now()
             delivered = watch.delivered(webhook, now=now)
             newer = watch.observe(webhook, now=now)
             if kind in ("quiet", "unreadable") and newer is not None and newer.kind == "healthy":
@@ -238,15 +237,19 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         return held.current == webhook.secret
 
     def _compare_stores(self, webhook: Webhook) -> None:
-        current = secret_of(webhook)
-        with arming(resolve_stores(self.stores)) as ready:
+        current = rotation.current.secret_of(webhook)
+        with rotation.all_stores.arming(operators.stores.resolve_stores(self.stores)) as ready:
             unread = tuple(ready.problems.values())
             wrong = [str(problem) for problem in unread]
             for label, held in ready.held.items():
                 if not held.readable:
                     self.log.info("Store %s can't be compared: it is write-only", ready.armed[label].name)
                 elif not self.is_held(webhook, held):
-                    space = ", which differs only in white space" if is_padded(held, current.fingerprint) else ""
+                    space = (
+                        ", which differs only in white space"
+                        if rotation.one_store.is_padded(held, current.fingerprint)
+                        else ""
+                    )
                     wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
             raise StoresUnread(
@@ -284,7 +287,7 @@ def sentence(kind: WaitEnd, webhook: Webhook, *, probed: bool, delivered: bool) 
     :param probed: whether the probe has passed.
     :param delivered: whether Featurebase shows a result that counts, or may have shown one.
     """
-    last = last_result(webhook)
+    last = rotation.health.last_result(webhook)
     forward = "The old secret can't be restored: make sure that every receiver has loaded the new one"
     shown = f"too few deliveries since the push to decide{last}" if delivered else "no delivery since the push was seen"
     return {

@@ -1,20 +1,25 @@
-"""What every configured store has in common; each store type is a subclass in its own file."""
+"""What every configured store has in common; each store type is a subclass in its own file.
+
+What only an armed store needs is imported on first use: Airflow parses configurations again and again.
+"""
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pendulum
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.store import ArmedStore
+from featurebase_provider.late import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from featurebase_provider.rotation.store import ArmedStore
+    from featurebase_provider.stores.shared.connecting import ConnectingStore, secret_or_none
+
+__all__ = ["ConnectingStore", "Duration", "Seconds", "StoreConfig", "parse_duration", "secret_or_none"]
 
 _HINT = "write an ISO 8601 duration such as PT10S (10 seconds), PT5M, PT8H, P1D or P2W"
 
@@ -81,7 +86,7 @@ class StoreConfig(BaseModel, ABC):
         ``PT10S``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     type: str
     label: str = Field(
@@ -130,46 +135,6 @@ class StoreConfig(BaseModel, ABC):
         """
 
 
-def secret_or_none(value: str | None) -> SigningSecret | None:
-    """Wrap what a store holds; an empty text counts as no secret."""
-    return SigningSecret(value) if value else None
-
-
-class Closable(Protocol):
-    """A client that can be closed."""
-
-    def close(self) -> object:
-        """Give its connections back."""
-
-
-Client = TypeVar("Client", bound=Closable)
-
-
-class ConnectingStore(ArmedStore, Generic[Client]):
-    """What stores have in common that get their client by a function.
-
-    :param name: the store's name, for messages.
-    :param build: builds the client and logs in; asks Airflow nothing, and raises ``StoreError`` only.
-    """
-
-    def __init__(self, name: str, build: Callable[[], Client]) -> None:
-        super().__init__(name)
-        self._build = build
-        self._built: Client | None = None
-
-    @property
-    def client(self) -> Client:
-        """The client; built now, should that not have happened yet."""
-        # Not a cached_property: before Python 3.12 one that takes long makes all other stores wait.
-        if self._built is None:
-            self._built = self._build()
-        return self._built
-
-    def connect(self) -> None:
-        """Build the client."""
-        _ = self.client
-
-    def close(self) -> None:
-        """Close the client, if there is one."""
-        if self._built is not None:
-            self._built.close()
+if not TYPE_CHECKING:  # or type checkers would accept any name
+    _CONNECTING = f"{__package__}.shared.connecting"
+    __getattr__ = names_of(__name__, {"ConnectingStore": _CONNECTING, "secret_or_none": _CONNECTING})

@@ -17,7 +17,7 @@ import jproperties
 import ruamel.yaml
 import yaml
 
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 
 Tree = Any
 """What a reader sees: mappings, lists and plain values; None where it gives up."""

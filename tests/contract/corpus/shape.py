@@ -7,8 +7,8 @@ from functools import cached_property
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.featurebase.trial_secret import trial_like
+from featurebase_provider.stores.shared.format_names import FormatName, format_of_name, text_format
 from featurebase_provider.stores.shared.formats import Contents, KeyPath, TextFormat
-from featurebase_provider.stores.shared.formats.choose import FormatName, format_of_name, text_format
 
 OLD = "whsec_theOldOne/0123+abcXYZ=="
 BEFORE = "whsec_theOneBefore+/09"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from featurebase_provider.audit.findings import ADVICE, HEALABLE, KINDS, Finding
+from featurebase_provider.audit.findings import ADVICE, HEALABLE, Finding
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.models import EMERGENCY_DAG_ID
-from featurebase_provider.rotation.plan import PAIR_MODES
+from featurebase_provider.rotation.modes import PAIR_MODES
 from tests.world.fakes import WEBHOOK_ID
 
 DOCS = Path(__file__).parents[3] / "docs" / "audit.md"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from featurebase_provider.audit.findings import KINDS
+from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config import AuditConfig
 from featurebase_provider.config.schema import SHIPPED
 

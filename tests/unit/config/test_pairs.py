@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.config import OverlapConfig, ProbeConfig, WebhookConfig
-from featurebase_provider.operators.probe import probe_options
 from featurebase_provider.stores.registry import BUILT_IN, store_class
 
 FIRST, SECOND, THIRD = (f"507f1f77bcf86cd79943901{digit}" for digit in "123")
@@ -53,8 +52,7 @@ def test_the_probe_of_a_pair_is_steadier(load, probe):
         (webhook,) = load(text).webhooks
         assert webhook.probe is not None
         assert (webhook.probe.steady, webhook.probe.successes) == (timedelta(minutes=2), 30)
-        options = probe_options(webhook)
-        assert options is not None
+        options = webhook.probe.options
         assert (options["steady"], options["successes"]) == (120.0, 30)
         assert webhook.probe.longest == webhook.probe.timeout + timedelta(minutes=2)
 

@@ -17,9 +17,13 @@ import pytest
 from pydantic import SecretStr
 
 from featurebase_provider.featurebase.answers import LARGEST_BODY
-from featurebase_provider.featurebase.certificates import ADVICE
 from featurebase_provider.featurebase.client import AsyncClient, Client
-from featurebase_provider.featurebase.errors import ApiUnreachable, CertificateRefused, UnexpectedAnswer
+from featurebase_provider.featurebase.errors import (
+    CERTIFICATE_ADVICE,
+    ApiUnreachable,
+    CertificateRefused,
+    UnexpectedAnswer,
+)
 from featurebase_provider.featurebase.settings import ApiSettings
 from tests.servers.scripted_server import answer, scripted_server
 from tests.servers.self_signed import self_signed
@@ -89,7 +93,7 @@ def test_the_advice_names_what_counts(
         monkeypatch.delenv(one)
     monkeypatch.setenv(name, str(folder if name == "SSL_CERT_DIR" else authority.path))
     with scripted_server(said(answer(200, WEBHOOK)), tls=authority.server("127.0.0.1")) as server:
-        if name in ADVICE.partition(";")[0]:
+        if name in CERTIFICATE_ADVICE.partition(";")[0]:
             assert call("get_webhook", base_url=f"https://{server.address}").id == ID
         else:
             with pytest.raises(CertificateRefused, match=f"{name}|base URL"):

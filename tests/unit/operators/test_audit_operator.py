@@ -358,7 +358,7 @@ def test_the_report_has_the_runs_of_a_year(
         {"webhook_id": webhook_id(number), "at": START.isoformat(), "outcome": "rotated", "run_id": f"of {number}"}
         for number in (1, 2)
     ]
-    monkeypatch.setattr("featurebase_provider.operators.audit.events_of", lambda *_: (reports, []))
+    monkeypatch.setattr("featurebase_provider.operators.memory.events_of", lambda *_: (reports, []))
     (row,) = auditing(an_entry(file)).execute()["webhooks"]
     assert row["last_run"]["run_id"] == "of 1"
     keep_run(remembered, PastRun(START.isoformat(), "failed", run_id="recorded"), ())

@@ -16,10 +16,9 @@ from featurebase_provider.config import WebhookConfig
 from featurebase_provider.config.sections import ProbeConfig
 from featurebase_provider.featurebase.errors import ApiUnavailable
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from featurebase_provider.operators import probe
 from featurebase_provider.operators.emergency import EmergencyProbeOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
-from featurebase_provider.operators.probe import ProbeReceiverOperator, probe_options
+from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import ProbeUndecided
 from featurebase_provider.rotation.probe import Probe
@@ -157,7 +156,7 @@ def test_in_an_emergency_the_branchs_entry_says_how_to_probe(monkeypatch: pytest
     featurebase = OneFeaturebase(NEW).behind(monkeypatch)
     receiver = Receiver(featurebase)
     network = {name: receiver.options()[name] for name in ("transport", "resolve")}
-    monkeypatch.setattr(probe, "Probe", partial(Probe, **network))
+    monkeypatch.setattr("featurebase_provider.rotation.probe.Probe", partial(Probe, **network))
     section = {"successes": 2, "reject_check": False, "body": {"topic": "post.updated"}, "steady": timedelta()}
     entry = WebhookConfig.model_validate(
         {
@@ -186,8 +185,7 @@ def test_every_option_of_the_rotation_file_is_one_of_the_probes() -> None:
         body={"topic": "x"},
         allow_hosts=("receiver.internal",),
     )
-    webhook: Any = type("Webhook", (), {"probe": config})
-    options = probe_options(webhook)
+    options = config.options
     assert options == {
         "timeout": 540.0,
         "interval": 3.0,
@@ -200,7 +198,6 @@ def test_every_option_of_the_rotation_file_is_one_of_the_probes() -> None:
     assert set(options) == set(ProbeConfig.model_fields)
     assert Probe(NEW, **options).steady == 20.0
     assert config.longest == timedelta(minutes=9, seconds=20)
-    assert probe_options(type("Webhook", (), {"probe": None})) is None  # type: ignore[arg-type]
 
 
 def test_a_refusal_ends_the_task_for_good_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

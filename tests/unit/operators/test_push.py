@@ -197,7 +197,7 @@ def test_a_secret_that_rotate_found_replaced_long_ago_may_be_current(
     hasty, moments = Clock(), iter(range(0, 10_000, 20))
     monkeypatch.setattr(hasty, "sleep", lambda seconds: None)
     monkeypatch.setattr(hasty, "monotonic", lambda: float(next(moments)))
-    monkeypatch.setattr("featurebase_provider.operators.push.OneWebhook", partial(OneWebhook, clock=hasty))
+    monkeypatch.setattr("featurebase_provider.rotation.push.OneWebhook", partial(OneWebhook, clock=hasty))
     at = (START - timedelta(days=days)).isoformat()
     outcome = rotated(how="already_done", posted=None, distributed_at=at)
     task = push(a_store(value=secret("1")), outcome)

@@ -111,7 +111,7 @@ def test_scripts_ask_nobody_but_airflow(path: Path) -> None:
 
 def test_every_kind_of_finding_has_a_name() -> None:
     """A new kind would be shown by its bare name."""
-    from featurebase_provider.audit.findings import KINDS
+    from featurebase_provider.audit.kinds import KINDS
 
     names = (FOLDER / "words.js").read_text()
     assert [kind for kind in KINDS if f"\n  {kind}: " not in names] == []

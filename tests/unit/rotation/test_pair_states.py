@@ -34,7 +34,7 @@ from tests.world.pair_states import (
 )
 
 if TYPE_CHECKING:
-    from featurebase_provider.rotation.plan import Mode
+    from featurebase_provider.rotation.modes import Mode
 
 SECRETS = {A: "A's", B: "B's"}
 MOVED_LONG_AGO = ("A paused 9 hours ago", "A forgotten 9 hours ago")

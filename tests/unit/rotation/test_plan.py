@@ -9,8 +9,9 @@ import pytest
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.errors import PlanRefused, PlanUnreadable, SecretMissing
+from featurebase_provider.rotation.modes import MODES
 from featurebase_provider.rotation.one_store import Previous
-from featurebase_provider.rotation.plan import MODES, HealthFigures, RotationPlan, ThisRun, check_status, checked_mode
+from featurebase_provider.rotation.plan import HealthFigures, RotationPlan, ThisRun, check_status, checked_mode
 from tests.world.fakes import START, THIS_RUN, WEBHOOK_ID, a_plan, a_webhook, fingerprint
 
 OF_LATER_VERSIONS = {

@@ -4,7 +4,6 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,7 +15,6 @@ from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.operators.probe import probe_options
 from featurebase_provider.rotation.clock import Moment
 from featurebase_provider.rotation.errors import ProbeFailed
 from featurebase_provider.rotation.probe import ID_PREFIX, MOST_ADDRESSES, TOPIC, Answer, Probe, probe_event
@@ -490,5 +488,4 @@ def test_an_answer_in_words() -> None:
 
 
 def test_the_defaults_of_file_and_probe_agree() -> None:
-    webhook: Any = SimpleNamespace(probe=ProbeConfig())
-    assert Probe(a_webhook(), **(probe_options(webhook) or {})) == Probe(a_webhook())
+    assert Probe(a_webhook(), **ProbeConfig().options) == Probe(a_webhook())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from featurebase_provider.rotation.errors import StoreRefused
+from featurebase_provider.stores.shared.format_names import format_of_name
 from featurebase_provider.stores.shared.formats import Contents, RawFormat
-from featurebase_provider.stores.shared.formats.choose import format_of_name
 from featurebase_provider.stores.shared.formats.more_than_secret import more_than_secret
 
 

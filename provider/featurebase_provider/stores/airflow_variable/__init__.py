@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.stores.shared.airflow_channel import require_task, supervisor_logs_values
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 
@@ -63,6 +62,8 @@ class AirflowVariableStore(FormattedStore):
         :raises StoreRefused: the worker's environment or a secrets backend shadows the Variable.
         :raises StoreUnreachable: a secrets backend could not be asked.
         """
+        from featurebase_provider.stores.shared.airflow_channel import require_task
+
         require_task(self.full_name)
         self._check_encryption()
         self._check_debug_log()
@@ -84,6 +85,8 @@ class AirflowVariableStore(FormattedStore):
 
     def _check_debug_log(self) -> None:
         """At DEBUG, Airflow's supervisor writes each Variable that a task sets into its own log, before any masking."""
+        from featurebase_provider.stores.shared.airflow_channel import supervisor_logs_values
+
         if supervisor_logs_values():
             raise StoreUnusable(
                 self.full_name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from featurebase_provider.stores.shared.connection import hook_errors
-from featurebase_provider.stores.shared.formatted import SecretManagerStore
+from featurebase_provider.stores.shared.secret_manager import SecretManagerStore
 
 if TYPE_CHECKING:
     from featurebase_provider.rotation.store import ArmedStore

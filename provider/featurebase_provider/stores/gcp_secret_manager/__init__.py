@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from featurebase_provider.stores.shared.connection import GCP_LOGGERS, hook_errors, quieten
-from featurebase_provider.stores.shared.formatted import SecretManagerStore
+from featurebase_provider.stores.shared.secret_manager import SecretManagerStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

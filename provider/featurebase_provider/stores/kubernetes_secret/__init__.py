@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from featurebase_provider.stores.base import Duration  # noqa: TC001 - pydantic resolves it
 from featurebase_provider.stores.shared.formatted import KeyedEntryStore
-from featurebase_provider.stores.shared.kubernetes import Namespace, ObjectName, kubernetes_client, kubernetes_hook
+from featurebase_provider.stores.shared.kubernetes import kubernetes_client, kubernetes_hook
+from featurebase_provider.stores.shared.kubernetes_names import Namespace, ObjectName
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook

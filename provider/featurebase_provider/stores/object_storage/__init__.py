@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
-from featurebase_provider.stores.shared.connection import AWS_LOGGERS, hook_errors, quieten
-from featurebase_provider.stores.shared.formats.choose import FormatName, format_of_name
+from featurebase_provider.stores.shared.format_names import FormatName, format_of_name
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 
@@ -106,6 +105,8 @@ class ObjectStorageStore(FormattedStore):
 
             return LocalFile(self.full_name, self.local_path, int(self.mode, 8))
         from airflow.sdk import BaseHook, ObjectStoragePath
+
+        from featurebase_provider.stores.shared.connection import AWS_LOGGERS, hook_errors, quieten
 
         if self.conn_id:  # without it, some file systems go on with whatever login the worker happens to have
             with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):

@@ -11,7 +11,7 @@ from pydantic import Field
 from featurebase_provider.rotation.errors import StoreError, StoreUnusable
 from featurebase_provider.stores.shared.aws_calls import AwsCalls, translated
 from featurebase_provider.stores.shared.connection import AWS_LOGGERS, quieten
-from featurebase_provider.stores.shared.formatted import SecretManagerStore
+from featurebase_provider.stores.shared.secret_manager import SecretManagerStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.shared.formats.choose import FormatName
+from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.keyed import Key, KeyedStore, dotted, path_of
-from featurebase_provider.stores.shared.refresh import FollowedStore
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.shared.text import SecretText
@@ -55,28 +53,6 @@ class FormattedStore(KeyedStore):
         return _secret_text(
             self, self.format, self.key, self.previous_key, create=self.create, missing=missing, line_break=line_break
         )
-
-
-class SecretManagerStore(FormattedStore, FollowedStore):
-    """A named value in a secret manager.
-
-    :param key: where the secret lies in the value; left out, the value is nothing but the secret.
-    :param previous_key: where the previous secret lies in the value; left out, no key keeps it.
-    :param format: how the value holds the secret; ``json`` if there is a ``key``, otherwise ``raw``.
-    """
-
-    key: Key | None = None
-    previous_key: Key | None = None
-    format: FormatName = Field(default_factory=lambda fields: "json" if fields["key"] else "raw")
-
-    @property
-    @abstractmethod
-    def whole(self) -> str:
-        """The value as a whole, as a URL-like text without credentials."""
-
-    def place(self, key: str | None) -> str:
-        """The value, with the key as fragment."""
-        return f"{self.whole}#{key}" if key else self.whole
 
 
 class EntryStore(StoreConfig):
@@ -146,7 +122,7 @@ def _secret_text(
     missing: str | None,
     line_break: bool,
 ) -> SecretText:
-    from featurebase_provider.stores.shared.formats.choose import text_format
+    from featurebase_provider.stores.shared.format_names import text_format
     from featurebase_provider.stores.shared.text import SecretText
 
     path, previous_path = path_of(key) if key else None, path_of(previous) if previous else None

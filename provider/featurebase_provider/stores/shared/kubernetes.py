@@ -1,15 +1,13 @@
-"""A Kubernetes cluster behind an Airflow connection: names, a client of its own, and calls whose errors are a store's.
+"""A Kubernetes cluster behind an Airflow connection: a client of its own, and calls whose errors are a store's.
 
-Parsing a configuration imports this, and needs no client; whatever does is imported inside functions.
+The client is imported inside functions: not everybody who imports this has it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import (
     StoreConflict,
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from kubernetes.client import ApiClient  # type: ignore[import-untyped]  # ships no types
-
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-Namespace = Annotated[str, Field(pattern=rf"^{_LABEL}$", examples=["feedback"])]
-ObjectName = Annotated[str, Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253, examples=["feedback-webhook"])]
 
 _EXTRA = "kubernetes_secret"
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.shared.kubernetes import Namespace, ObjectName, kubernetes_hook
+from featurebase_provider.stores.shared.kubernetes_names import Namespace, ObjectName
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
@@ -70,6 +70,8 @@ class FollowedStore(StoreConfig):
 
 def _hook(store: str, conn_id: str) -> KubernetesHook | StoreError:
     """The connection, or why there is none: that is the follower's trouble, and must not keep the store back."""
+    from featurebase_provider.stores.shared.kubernetes import kubernetes_hook
+
     try:
         return kubernetes_hook(store, conn_id)
     except StoreError as error:

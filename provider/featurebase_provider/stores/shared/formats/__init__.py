@@ -1,6 +1,6 @@
 """How a signing secret lies in a text, and the simplest way: alone.
 
-The other modules hold the other ways; ``choose`` gives the one that a store's configuration names. All are pure
+The other modules hold the other ways; ``format_names`` gives the one that a store's configuration names. All are pure
 functions of text. Editing touches our keys only: other keys, comments, order, indentation, number spellings and
 line endings stay as they are, to the character.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.stores.shared.formats.more_than_secret import more_than_secret
 
 BOM = "\ufeff"
 """A mark that some editors put at the start of a UTF-8 file."""
@@ -82,6 +81,8 @@ class RawFormat:
         """Take everything but a final line break as the current value."""
         if "\0" in text:
             raise StoreRefused(self._store, f"{self._where} holds binary data; nothing was changed")
+        from featurebase_provider.stores.shared.formats.more_than_secret import more_than_secret
+
         if more := more_than_secret(text):
             raise StoreRefused(
                 self._store,
