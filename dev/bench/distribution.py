@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
@@ -154,7 +155,7 @@ def _exposures(stores: Sequence[SlowStore]) -> list[float]:
     """Milliseconds until each store had the secret, shortest first; a hanging one has none."""
     with arming(stores) as ready:
         outcomes = distribute(ready, NEW, RULE, since=time.monotonic())
-    return sorted(outcome.exposure_ms for outcome in outcomes.values() if outcome.exposure_ms is not None)
+    return sorted(outcome.readable_ms for outcome in outcomes.values() if outcome.readable_ms is not None)
 
 
 def _row(name: str, stores: Sequence[SlowStore], samples: Sequence[list[float]]) -> dict[str, Any]:

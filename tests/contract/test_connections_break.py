@@ -15,6 +15,7 @@ from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.servers import openbao
 from tests.servers.relay import relay_to
+from tests.world.converge import write_to
 
 
 def vault_through(case, port):
@@ -52,7 +53,7 @@ def test_a_connection_closed_between_arm_and_write_is_made_anew(behind_relay):
     held = armed.read()
     relay.cut()
     time.sleep(0.05)  # until the closing has arrived
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     assert case.seen().current == NEW
 
 
@@ -63,7 +64,7 @@ def test_a_silent_server_is_given_up_on(behind_relay):
     held = armed.read()
     before = case.evidence()
     relay.fall_silent()
-    for call in (armed.read, lambda: armed.write(pair(NEW), held=held, mark=MARK)):
+    for call in (armed.read, lambda: write_to(armed, pair(NEW), held=held, mark=MARK)):
         with raises_quietly(StoreUnreachable, config.full_name):
             call()
     assert case.evidence() == before

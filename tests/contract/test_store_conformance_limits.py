@@ -11,6 +11,7 @@ from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair
 from tests.contract.store_case import HELD, ready
 from tests.contract.test_store_conformance import MARK
+from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase
@@ -40,7 +41,7 @@ def test_a_text_that_just_fits_is_written(case: StoreCase) -> None:
     case.put_nearly_full(HELD, GROWTH)
     armed = ready(case.config(previous_key=None))
     armed.prove_writable()
-    armed.write(SecretPair(armed.trial), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(armed.trial), held=armed.read(), mark=MARK)
     assert armed.read().current == armed.trial
 
 

@@ -285,8 +285,8 @@ def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> Store
         return earlier
     if outcome.result != "written" or rotated.posted is None:
         return outcome
-    now = SYSTEM_CLOCK.moment()
-    return replace(outcome, exposure_ms=milliseconds_between(rotated.posted, now))
+    until_now = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
+    return replace(outcome, readable_ms=None, confirmed_ms=until_now)
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):

@@ -93,9 +93,10 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         held_before = not pushed.changed or not pushed.readable  # what can't be read is written each time
         if earlier is not None and held_before and earlier.fingerprint == fingerprint:
             return earlier
-        exposure = None
-        if rotated is not None and rotated.posted is not None and pushed.changed:
-            exposure = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
+        readable = confirmed = None
+        if rotated is not None and rotated.posted is not None and pushed.written_at is not None:
+            readable = milliseconds_between(rotated.posted, pushed.written_at)
+            confirmed = milliseconds_between(rotated.posted, SYSTEM_CLOCK.moment())
         result = "written" if pushed.changed else "unchanged"
         detail = None if pushed.readable else NOT_READABLE
         return StoreOutcome(
@@ -103,7 +104,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             store.target,
             result,  # type: ignore[arg-type]
             fingerprint,
-            exposure,
+            readable,
+            confirmed,
             detail=detail,
             write_ms=pushed.write_ms,
         )

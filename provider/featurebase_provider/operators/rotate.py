@@ -313,5 +313,5 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 self.log.info("%s", store_line(store))
             else:
                 self.log.warning("%s. Its push task keeps trying", store_line(store))
-            if store.exposure_ms is not None:
-                self.time("store_exposure", store.exposure_ms)
+            if store.readable_ms is not None:
+                self.time("store_exposure", store.readable_ms)
