@@ -70,7 +70,9 @@ class StoreCase(ABC):
     bare = False
     """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
     is_conditional = True
-    """False where nothing tells two writes in the same instant apart, so that one of them may be lost."""
+    """False where the write itself has no condition: a change in the instant after the look at it is overwritten."""
+    calls_to_readable: int | None = None
+    """How many calls a write may need until a reader gets the new secret; None where none are counted."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
     misspelt: ClassVar[Mapping[str, Any] | None] = None
