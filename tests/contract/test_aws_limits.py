@@ -14,8 +14,7 @@ from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.aws_cases import AwsCase, SecretsManagerJsonCase, SsmJsonCase
 from tests.contract.s3_cases import moto_server
-from tests.contract.store_case import HELD, NEW, ready
-from tests.world.converge import write_to
+from tests.contract.store_case import HELD, NEW, ready, write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,10 +31,10 @@ from tests.contract.aws_cases import (
     policy,
 )
 from tests.contract.s3_cases import moto_server
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.local_server import free_port
 from tests.servers.relay import Relay, relay_to
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,10 +18,10 @@ from featurebase_provider.rotation.one_store import WriteRule, is_ours
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
 from featurebase_provider.stores.azure_key_vault.credentials import azure_credential
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 from tests.servers.tls_hosts import Answer
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")

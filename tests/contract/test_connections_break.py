@@ -11,11 +11,10 @@ import pytest
 from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.hashicorp_vault_cases import VaultKv1Case, VaultKv2Case
 from tests.contract.http_cases import ConsulCase, EtcdCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.servers import openbao
 from tests.servers.relay import relay_to
-from tests.world.converge import write_to
 
 
 def vault_through(case, port):

@@ -9,9 +9,8 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, StoreCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, StoreCase, write_to
 from tests.leaks.scanner import LeakScanner
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

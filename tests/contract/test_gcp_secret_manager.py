@@ -21,10 +21,10 @@ from featurebase_provider.rotation.errors import (
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.secret_manager_api import ADMIN, ALL, ROTATION, account_key, fake_secret_manager
 from tests.servers.tls_hosts import Answer
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 NAME = "projects/acme-feedback/secrets/featurebase-webhook-secret"

@@ -25,11 +25,11 @@ from featurebase_provider.rotation.errors import (
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
-from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
+from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.github_api import Refusal
 from tests.servers.relay import relay_to
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,8 @@ from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import GithubEnvironmentCase, GithubOrganizationCase, GithubRepositoryCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

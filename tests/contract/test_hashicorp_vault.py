@@ -16,10 +16,10 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.hashicorp_vault_cases import KEY, PREVIOUS_KEY, VaultKv1Case, VaultKv2Case
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
 from tests.servers.openbao import ROOT, admin, openbao, token_for
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.rotation.two_secrets import HalfSecret, TwoSecrets
 from featurebase_provider.stores.http import HttpStore
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.hosting_apis import (
     HOSTING_APIS,
     NEIGHBOUR,
@@ -29,7 +29,7 @@ from tests.servers.hosting_apis import (
     HostingApi,
     Vercel,
 )
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 from tests.world.recipes import FOLDER, block, recipe
 
 if TYPE_CHECKING:

@@ -23,11 +23,11 @@ from featurebase_provider.rotation.errors import (
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.kubernetes_api_server import kube_config
 from tests.servers.relay import relay_to
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,27 +260,40 @@ def test_the_proof_tries_the_restarts_too(case: KubernetesSecretCase) -> None:
 
 
 def test_somebody_who_writes_during_the_restart_keeps_what_they_wrote(case: KubernetesSecretCase) -> None:
-    """The note then stays; it costs a push that changes nothing."""
+    """Whether before or after the last look; after it the note stays, which costs a push that changes nothing."""
     has_workloads(case, "Deployment")
     armed = ready(case.config(restart=[APP]))
     api = armed.client  # type: ignore[attr-defined]
-    real = type(api).restart
-
-    def restart(*args: Any, **options: Any) -> None:
-        real(*args, **options)
-        body = {"data": {"OTHER": base64.b64encode(b"theirs").decode()}}
-        case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
-
+    held = armed.read()
     patch = pytest.MonkeyPatch()
-    patch.setattr(type(api), "restart", restart)
-    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
+
+    def then_somebody_writes(name: str, value: bytes) -> None:
+        real = getattr(type(api), name)
+
+        def wrapped(*args: Any, **options: Any) -> Any:
+            done = real(*args, **options)
+            body = {"data": {"OTHER": base64.b64encode(value).decode()}}
+            case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
+            return done
+
+        patch.setattr(type(api), name, wrapped)
+
+    then_somebody_writes("restart", b"theirs")
+    write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
+    patch.undo()
+    assert armed.read().finished is True
+    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs"
+
+    held = armed.read()
+    then_somebody_writes("secret", b"theirs again")
+    write_to(armed, pair(HELD, NEW), held=held, mark=MARK)
     patch.undo()
     assert armed.read().finished is False
     generations = restarts(case)
-    assert converge(armed, SigningSecret(NEW), rule()) is True
+    assert converge(armed, SigningSecret(HELD), rule()) is True
     assert restarts(case) == generations
     assert armed.read().finished is True
-    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs"
+    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs again"
 
 
 def test_a_connection_closed_between_read_and_write_is_opened_again(case: KubernetesSecretCase) -> None:

@@ -14,10 +14,10 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_kubernetes_secret import APP, has_workloads, restarts, rule
 from tests.contract.test_store_conformance import MARK, pair, raises_saying
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,9 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable,
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
 from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready, write_to
 from tests.servers.redis_server import admin, redis_replica, redis_server, tls
 from tests.servers.relay import relay_to
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,14 +26,14 @@ from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.stores.registry import store_class
 from tests.contract.hashicorp_vault_cases import VaultKv2Case
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.contract.test_store_conformance_pair import FRESH, OLD, needs, rule
 from tests.servers.dead_servers import silent_server
 from tests.servers.kubernetes_api_server import FakeKubernetes, fake_kubernetes, kube_config
 from tests.servers.local_server import free_port
 from tests.servers.secret_operators import EXTERNAL_SECRET, VAULT_STATIC_SECRET, Operator
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 from tests.world.fakes import WEBHOOK_ID, Clock, FakeFeaturebase, MemoryStore, a_webhook
 from tests.world.recipes import block
 

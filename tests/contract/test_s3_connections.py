@@ -10,10 +10,9 @@ import pytest
 
 from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.s3_cases import S3JsonCase, moto_server
-from tests.contract.store_case import HELD, NEW
+from tests.contract.store_case import HELD, NEW, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.servers.relay import relay_to
-from tests.world.converge import write_to
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.sql_cases import READ_GRANTS, PostgresCase
-from tests.contract.store_case import HELD, NEW, THEIRS, ready
+from tests.contract.store_case import HELD, NEW, THEIRS, ready, write_to
 from tests.servers.pgbouncer import PoolMode, pgbouncer
-from tests.world.converge import write_to
 
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
 

@@ -25,10 +25,10 @@ from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores.sql import session as sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.postgres import PASSWORD, certificate, execute, postgres
 from tests.servers.relay import relay_to
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

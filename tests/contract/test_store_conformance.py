@@ -18,8 +18,17 @@ from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
-from tests.world.converge import write_to
+from tests.contract.store_case import (
+    ALL_VALUES,
+    HELD,
+    HELD_PREVIOUS,
+    NEW,
+    THEIRS,
+    StoreCase,
+    not_applicable,
+    ready,
+    write_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

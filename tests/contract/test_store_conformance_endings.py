@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase

@@ -9,8 +9,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import HELD, NEW, not_applicable, ready
-from tests.world.converge import write_to
+from tests.contract.store_case import HELD, NEW, not_applicable, ready, write_to
 
 if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase

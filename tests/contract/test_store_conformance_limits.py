@@ -9,9 +9,8 @@ import pytest
 from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair
-from tests.contract.store_case import HELD, ready
+from tests.contract.store_case import HELD, ready, write_to
 from tests.contract.test_store_conformance import MARK
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase

@@ -15,8 +15,8 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreForeignValu
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.rotation.two_secrets import HalfSecret, TwoSecrets
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
-from tests.world.converge import converge, write_to
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Writes one store as the provider does, without Featurebase."""
+"""Brings one store to what it must hold, as a push does, without Featurebase."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featurebase_provider.rotation.one_store import write_wanted
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.one_store import Desired, WriteRule
-    from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
+    from featurebase_provider.rotation.store import ArmedStore, StoredValue
 
 
 def converge(
@@ -25,11 +25,3 @@ def converge(
         return False
     written.confirm()
     return True
-
-
-def write_to(armed: ArmedStore, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-    """Look again, write, and take the steps that follow."""
-    armed.look_again(held)
-    follow = armed.write(pair, held=held, mark=mark)
-    if follow is not None:
-        follow()

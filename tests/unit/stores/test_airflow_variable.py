@@ -12,8 +12,8 @@ from featurebase_provider.rotation.errors import StoreError, StoreRefused, Store
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import airflow_variable
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
+from tests.contract.store_case import write_to
 from tests.contract.variable_cases import VariableRawCase, refusal
-from tests.world.converge import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from featurebase_provider.stores.object_storage import file_lock as file_lock_mo
 from featurebase_provider.stores.object_storage.file_lock import file_lock, has_locks
 from featurebase_provider.stores.object_storage.local_file import LocalFile
 from tests.contract.local_file_cases import NOBODY, without_root
-from tests.world.converge import write_to
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

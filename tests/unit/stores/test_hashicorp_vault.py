@@ -14,9 +14,8 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.canned_http import canned_http
-from tests.world.converge import write_to
 from tests.world.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"

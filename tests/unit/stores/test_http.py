@@ -14,8 +14,9 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, St
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
+from tests.contract.store_case import write_to
 from tests.servers.canned_http import canned_http
-from tests.world.converge import converge, write_to
+from tests.world.converge import converge
 from tests.world.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"

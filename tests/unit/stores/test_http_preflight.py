@@ -11,8 +11,8 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
+from tests.contract.store_case import write_to
 from tests.servers.canned_http import canned_http
-from tests.world.converge import write_to
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", "sha256:1", "here")

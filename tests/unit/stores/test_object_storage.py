@@ -10,7 +10,7 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.memory_case import MemoryJsonCase
-from tests.world.converge import write_to
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage.s3 import S3Object
 from featurebase_provider.stores.object_storage.s3_settings import settings_in
 from tests.contract.s3_cases import S3JsonCase
-from tests.world.converge import write_to
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
