@@ -1,8 +1,8 @@
 """How long receivers are without the new secret when it goes to many stores: the slowest store's time, or all of them.
 
-The stores are in memory and take 80 ms each, as one behind a network does: half of it to write, half to read back. All
-else is what a rotation runs between the refresh and the last store. Before the refresh all stores are logged in to,
-which takes 80 ms each as well; that is measured apart.
+The stores are in memory and take 80 ms for each call, as one behind a network does. All else is what a rotation runs
+between the refresh and the last store. Before the refresh all stores are logged in to, which takes 80 ms each as well;
+that is measured apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
@@ -30,7 +31,7 @@ RULE = WriteRule("benchmark", "benchmark", known=frozenset({OLD.fingerprint}))
 
 @dataclass(frozen=True)
 class SlowStore:
-    """A store that takes ``milliseconds`` for a write and its read-back, or for ever (None), and so for its login.
+    """A store that takes ``milliseconds`` for a write, and for its read-back, or for ever (None), and so for its login.
 
     :param logs_in_when: ``connecting``, as the stores of this package do; ``arming``, as a plug-in may.
     """
@@ -84,20 +85,20 @@ class ArmedSlow(ArmedStore):
     def read(self) -> StoredValue:
         """The first read is the arming, before the moment that counts; the second one reads back."""
         if self._armed:
-            self._take_half()
+            self._take()
         self._armed = True
         return StoredValue(self._held)
 
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Take half of the time, then hold it."""
-        self._take_half()
+        """Take the time, then hold it."""
+        self._take()
         self._held = pair.current
 
-    def _take_half(self) -> None:
+    def _take(self) -> None:
         if self._milliseconds is None:
             threading.Event().wait(GIVE_UP_MS / 1000 * 4)
         else:
-            time.sleep(self._milliseconds / 2000)
+            time.sleep(self._milliseconds / 1000)
 
 
 def measure(runs: int) -> list[dict[str, Any]]:
@@ -154,7 +155,7 @@ def _exposures(stores: Sequence[SlowStore]) -> list[float]:
     """Milliseconds until each store had the secret, shortest first; a hanging one has none."""
     with arming(stores) as ready:
         outcomes = distribute(ready, NEW, RULE, since=time.monotonic())
-    return sorted(outcome.exposure_ms for outcome in outcomes.values() if outcome.exposure_ms is not None)
+    return sorted(outcome.readable_ms for outcome in outcomes.values() if outcome.readable_ms is not None)
 
 
 def _row(name: str, stores: Sequence[SlowStore], samples: Sequence[list[float]]) -> dict[str, Any]:

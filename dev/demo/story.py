@@ -107,7 +107,7 @@ class Story:
         table.add_column("result")
         table.add_column("milliseconds", justify="right")
         for store in rotation["stores"]:
-            ms = store["exposure_ms"]
+            ms = store["readable_ms"]
             table.add_row(f"store {store['label']}", store["result"], "-" if ms is None else f"{ms:.0f}")
         if rotation["receiver_exposure_ms"] is not None:
             table.add_row("receiver, by the probe task", "accepted", f"{rotation['receiver_exposure_ms']:.0f}")

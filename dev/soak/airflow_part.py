@@ -186,7 +186,7 @@ class AirflowPart:
             rotation.problems.append(f"the run {run_id} failed in spite of {rotation.clears} clears")
         else:
             report = self._airflow.api.xcom(lane.dag_id, run_id, "report")
-            exposures = [one["exposure_ms"] for one in report["stores"] if one["exposure_ms"] is not None]
+            exposures = [one["readable_ms"] for one in report["stores"] if one["readable_ms"] is not None]
             rotation.told_ms, rotation.outcome = max(exposures, default=None), report["outcome"]
         rotation.after, rotation.previous = webhook.stored()
         if rotation.after != lane.world.current(webhook):

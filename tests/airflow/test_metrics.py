@@ -71,12 +71,14 @@ def test_a_rotation_and_an_audit_are_told(
     stores = {store["label"]: store for store in run.report["stores"]}
     types = {"airflow_variable", "object_storage"}
     assert {figure.name for figure in heard(statsd, "store_write.")} == {f"store_write.{one}" for one in types}
-    for figure in heard(statsd, "store_write.", "exposure.confirmed."):
+    fields = {"store_write": "write_ms", "exposure.readable": "readable_ms", "exposure.confirmed": "confirmed_ms"}
+    for figure in heard(statsd, "store_write.", "exposure."):
         what, _, store_type = figure.name.rpartition(".")
-        said = stores[store_type]["write_ms" if what == "store_write" else "exposure_ms"]
+        said = stores[store_type][fields[what]]
         assert (figure.kind, figure.value) == ("ms", pytest.approx(said, abs=0.001))
         assert figure.tags == ({"webhook": world.name, "store": store_type, "type": store_type} if tagged else {})
-    assert {figure.name for figure in heard(statsd, "exposure.")} == {f"exposure.confirmed.{one}" for one in types}
+    exposures = {f"exposure.{what}.{one}" for what in ("readable", "confirmed") for one in types}
+    assert {figure.name for figure in heard(statsd, "exposure.")} == exposures
     assert heard(statsd, "refusals_seen") == []
 
     world.api("POST", f"/v2/webhooks/{world.webhook_id}/secret")

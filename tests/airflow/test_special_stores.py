@@ -71,7 +71,7 @@ def test_a_store_that_cannot_be_read_gets_the_secret_and_is_reported_so(
     assert run.report["outcome"] == "rotated"
     assert (store["result"], store["fingerprint"]) == ("written", world.fingerprint)
     assert store["detail"].startswith("not readable")
-    assert store["exposure_ms"] == run.xcoms["rotate"]["stores"]["github_actions"]["exposure_ms"]
+    assert store["readable_ms"] == run.xcoms["rotate"]["stores"]["github_actions"]["readable_ms"]
     assert [path for method, path in github.github.requests if method == "PUT"] == [
         f"{github.config().path}/NEIGHBOUR"
     ] + 3 * [f"{github.config().path}/FEATUREBASE_WEBHOOK_SECRET"]

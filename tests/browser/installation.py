@@ -174,7 +174,7 @@ def a_report(run: PastRun) -> dict[str, Any]:
     done = run.outcome == "rotated"
     stores = [
         StoreOutcome("vault", f"vault://vault_default/secret/apps/{name}#WEBHOOK_SECRET", "written", after, 18.4),
-        StoreOutcome("variable", f"airflow-variable://signing_{name}", "written", after, run.exposure_ms),
+        StoreOutcome("variable", f"airflow-variable://signing_{name}", "written", after, run.exposure_ms, 200.0),
     ]
     if not done:
         stores[1] = StoreOutcome("variable", stores[1].target, "failed", problem="the store did not answer within 10 s")

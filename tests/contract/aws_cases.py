@@ -41,6 +41,7 @@ def policy(*actions: str) -> dict[str, Any]:
 class AwsCase(StoreCase):
     """What both services have in common; JSON cases have another key beside ours."""
 
+    calls_to_readable = 1
     has_mark = True
     asks_airflow = True
     service: str
@@ -137,6 +138,7 @@ class AwsCase(StoreCase):
 
 
 class SecretsManagerRawCase(AwsCase):
+    calls_to_readable = 2
     service = "secretsmanager"
     limit = 65_536
     may_read = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")

@@ -17,6 +17,7 @@ CONTAINER = "app"
 
 
 class AzureBlobCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     asks_airflow = True
     previous_as_current: ClassVar = {"key": "previous", "previous_key": None}

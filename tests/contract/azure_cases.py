@@ -27,6 +27,8 @@ NAME = "featurebase-webhook-secret"
 
 
 class AzureRawCase(StoreCase):
+    calls_to_readable = 1
+    is_conditional = False
     bare = True
     has_mark = True
     asks_airflow = True

@@ -39,6 +39,8 @@ def documented_permissions() -> set[str]:
 
 
 class GcpRawCase(StoreCase):
+    calls_to_readable = 1
+    is_conditional = False
     bare = True
     has_mark = True
     asks_airflow = True

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 class GcsJsonCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     asks_airflow = True
     proves_writability = False

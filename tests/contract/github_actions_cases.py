@@ -24,6 +24,8 @@ NAME = "FEATUREBASE_WEBHOOK_SECRET"
 
 
 class GithubRepositoryCase(StoreCase):
+    calls_to_readable = 1
+    is_conditional = False
     proves_writability = False
     reads_back = False
     asks_airflow = True

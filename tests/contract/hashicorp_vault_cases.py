@@ -26,6 +26,7 @@ OTHERS = {"owner": "feedback-team", "n": 7, "list": [1, {"a": None}]}
 
 
 class VaultCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     asks_airflow = True
     bare = True

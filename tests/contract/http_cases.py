@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 class HttpCase(StoreCase):
+    calls_to_readable = 1
     bare = True
     asks_airflow = True
     recipe: str

@@ -42,6 +42,7 @@ def documented_rules() -> list[dict[str, Any]]:
 
 
 class KubernetesSecretCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     has_mark = True
     asks_airflow = True

@@ -27,6 +27,7 @@ MAY_READ = "-@all +eval +exists +get +hget +acl|whoami +acl|dryrun"
 
 
 class RedisCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     asks_airflow = True
     may_write: str

@@ -45,6 +45,7 @@ def client_of(service: str) -> Any:
 
 
 class S3JsonCase(StoreCase):
+    calls_to_readable = 1
     keeps_previous = True
     has_mark = True
     asks_airflow = True

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-    from featurebase_provider.rotation.store import ArmedStore
+    from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
     from featurebase_provider.stores.base import StoreConfig
 
 HELD = "whsec_held_before_0123456789abcdef"
@@ -38,6 +38,14 @@ def ready(config: StoreConfig) -> ArmedStore:
     armed = config.arm()
     armed.connect()
     return armed
+
+
+def write_to(armed: ArmedStore, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+    """Look again, write, and take the steps that follow."""
+    armed.look_again(held)
+    follow = armed.write(pair, held=held, mark=mark)
+    if follow is not None:
+        follow()
 
 
 def attached(scheme: str, fs: Any) -> str:
@@ -70,7 +78,9 @@ class StoreCase(ABC):
     bare = False
     """Whether the secret's place holds nothing but the secret: ``put`` then puts any text there."""
     is_conditional = True
-    """False where nothing tells two writes in the same instant apart, so that one of them may be lost."""
+    """False where the write itself has no condition: a change in the instant after the look at it is overwritten."""
+    calls_to_readable: int | None = None
+    """How many calls a write may need until a reader gets the new secret; None where none are counted."""
     asks_airflow = False
     """Whether arming, reading or writing asks Airflow for anything."""
     misspelt: ClassVar[Mapping[str, Any] | None] = None

@@ -14,7 +14,7 @@ from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.aws_cases import AwsCase, SecretsManagerJsonCase, SsmJsonCase
 from tests.contract.s3_cases import moto_server
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def test_a_write_that_is_refused_names_the_limit(case: AwsCase) -> None:
     held = armed.read()
     refusing(armed, {"secretsmanager": "PutSecretValue", "ssm": "PutParameter"}[case.service])
     with pytest.raises(StoreRefused, match="takes") as caught:
-        armed.write(SecretPair(armed.trial), held=held, mark=MARK)
+        write_to(armed, SecretPair(armed.trial), held=held, mark=MARK)
     assert "KMS" not in str(caught.value)
     assert armed.trial.reveal() not in str(caught.value)
 
@@ -145,7 +145,7 @@ def test_a_refusal_of_another_kind_says_what_aws_said(case: AwsCase) -> None:
     held = armed.read()
     refusing(armed, {"secretsmanager": "PutSecretValue", "ssm": "PutParameter"}[case.service])
     with pytest.raises(StoreRefused, match=r"could not be written \(ValidationException\)"):
-        armed.write(PAIR, held=held, mark=MARK)
+        write_to(armed, PAIR, held=held, mark=MARK)
 
 
 def test_an_advanced_parameter_holds_twice_as_much(parameters: SsmJsonCase) -> None:
@@ -181,7 +181,7 @@ def test_a_full_history_with_a_labelled_end_is_refused(parameters: SsmJsonCase) 
     armed = ready(parameters.config())
     assert "label-parameter-version" in refused(armed, "100 versions")
     with pytest.raises(StoreRefused, match="100 versions"):
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
 
 
 def test_policies_outlive_a_write(parameters: SsmJsonCase) -> None:
@@ -189,6 +189,6 @@ def test_policies_outlive_a_write(parameters: SsmJsonCase) -> None:
     parameters.put_for_a_while(HELD)
     before = parameters.client.get_parameter_history(Name=parameters.name)["Parameters"][-1]["Policies"]
     armed = ready(parameters.config())
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     newest = parameters.client.get_parameter_history(Name=parameters.name)["Parameters"][-1]
     assert (newest["Policies"], newest["Tier"]) == (before, "Advanced")

@@ -20,7 +20,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.aws_cases import (
     AwsCase,
@@ -31,9 +31,10 @@ from tests.contract.aws_cases import (
     policy,
 )
 from tests.contract.s3_cases import moto_server
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.local_server import free_port
 from tests.servers.relay import Relay, relay_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ def test_connections_closed_between_arm_and_write(case: AwsCase) -> None:
     with relayed(case) as (armed, relay):
         held = armed.read()
         relay.cut()
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
         relay.cut()
         assert armed.read().current == SigningSecret(NEW)
 
@@ -125,7 +126,7 @@ def test_a_silent_server_is_given_up_on(case: AwsCase) -> None:
         relay.fall_silent()
         started = time.monotonic()
         with pytest.raises(StoreUnreachable, match="Timeout"):
-            armed.write(pair(NEW), held=held, mark=MARK)
+            write_to(armed, pair(NEW), held=held, mark=MARK)
         assert time.monotonic() - started < 10
     seen = case.seen()
     assert seen is not None
@@ -144,7 +145,7 @@ def test_a_mark_counts_for_the_value_it_was_written_with(case: AwsCase) -> None:
     """Tags outlive a foreign value, which is foreign all the same."""
     case.put(HELD)
     armed = ready(case.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
     if isinstance(case, SecretsManagerRawCase):
         version = case.client.put_secret_value(
@@ -219,7 +220,7 @@ def test_a_missing_tag_permission_does_not_undo_a_write(case: AwsCase, caplog: p
     }[case.service]
     with case.allowed(policy(*case.may_read, *write)) as config:
         armed = ready(config)
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
         assert armed.read().current == SigningSecret(NEW)
     assert "its tags" in caplog.text
     assert NEW not in caplog.text
@@ -232,7 +233,7 @@ def test_a_writer_in_the_last_instant_wins_over_us(secret: SecretsManagerRawCase
     held = armed.read()
     just_before(armed, "UpdateSecretVersionStage", lambda: secret.put(THEIRS))
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     seen = secret.seen()
     assert seen is not None
     assert seen.current == THEIRS
@@ -250,7 +251,7 @@ def test_a_label_that_cannot_be_moved_is_no_conflict(secret: SecretsManagerRawCa
         lambda params, **_: params.update({"RemoveFromVersionId": "0" * 36}),
     )
     with pytest.raises(StoreRefused, match="readers see the old one"):
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     seen = secret.seen()
     assert seen is not None
     assert seen.current == HELD
@@ -273,7 +274,7 @@ def test_a_lost_answer_is_no_conflict(secret: SecretsManagerRawCase) -> None:
         )
 
     just_before(armed, "UpdateSecretVersionStage", first_try)
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     assert (armed.read().current, armed.read().mark) == (SigningSecret(NEW), MARK)
 
 
@@ -294,7 +295,7 @@ def test_a_secret_without_the_right_to_move_labels_stays(secret: SecretsManagerR
     with secret.allowed(policy(*secret.may_read, "secretsmanager:PutSecretValue")) as config:
         armed = ready(config)
         with pytest.raises(StoreRefused, match="made current"):
-            armed.write(pair(NEW), held=armed.read(), mark=MARK)
+            write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     seen = secret.seen()
     assert seen is not None
     assert seen.current == HELD
@@ -304,7 +305,7 @@ def test_aws_keeps_the_version_before(secret: SecretsManagerRawCase) -> None:
     """The version before stays readable as AWSPREVIOUS, until its label is taken away as the docs say."""
     secret.put(HELD)
     armed = ready(secret.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     before = secret.client.get_secret_value(SecretId=secret.name, VersionStage="AWSPREVIOUS")
     assert before["SecretString"] == HELD
     secret.client.update_secret_version_stage(
@@ -321,7 +322,7 @@ def test_a_secret_without_a_value_gets_its_first(secret: SecretsManagerRawCase) 
     armed = ready(secret.config())
     assert armed.read().current is None
     assert not armed.prove_writable().proven
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
@@ -332,7 +333,7 @@ def test_a_rival_gives_an_empty_secret_its_first_value(secret: SecretsManagerRaw
     held = armed.read()
     just_before(armed, "PutSecretValue", lambda: secret.put(THEIRS))
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     assert armed.read().current == SigningSecret(THEIRS)
 
 
@@ -342,14 +343,14 @@ def test_a_secret_can_be_named_by_its_arn(secret: SecretsManagerRawCase) -> None
     arn = secret.client.describe_secret(SecretId=secret.name)["ARN"]
     conn_id = secret.connection("root", "root", region_name="eu-north-1")
     armed = ready(secret.config(name=arn, conn_id=conn_id))
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
 def test_a_new_secret_gets_the_configured_key(secret: SecretsManagerRawCase) -> None:
     """The KMS key of a created secret is the configured one."""
     armed = ready(secret.config(create=True, kms_key_id="alias/feedback"))
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert secret.client.describe_secret(SecretId=secret.name)["KmsKeyId"] == "alias/feedback"
     proof = armed.prove_writable()
     assert (proof.proven, "KMS key" in proof.detail) == (False, True)
@@ -375,7 +376,7 @@ def test_other_keys_written_in_the_last_instant_come_back(parameters: SsmJsonCas
     armed = ready(parameters.config())
     held = armed.read()
     just_before(armed, "PutParameter", lambda: parameters.put_text(json.dumps({"theirs": 2, "current": HELD})))
-    armed.write(pair(NEW, HELD), held=held, mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     seen = parameters.seen()
     assert seen is not None
     assert (seen.current, seen.previous, seen.others[0]) == (NEW, HELD, {"theirs": 2})
@@ -387,7 +388,7 @@ def test_what_somebody_wrote_in_the_last_instant_need_not_be_json(parameters: Ss
     armed = ready(parameters.config())
     held = armed.read()
     just_before(armed, "PutParameter", lambda: parameters.put_text("no JSON"))
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
@@ -408,7 +409,7 @@ def test_a_parameter_keeps_its_settings(parameters: SsmJsonCase) -> None:
     )
     proof = armed.prove_writable()
     assert (proof.proven, "KMS key" in proof.detail) == (False, True)
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert len(sent) == 2
     assert all({name: request[name] for name in settings} == settings for request in sent)
 
@@ -417,7 +418,7 @@ def test_the_configured_key_encrypts_the_parameter(parameters: SsmJsonCase) -> N
     """``kms_key_id`` wins over the key that the parameter had."""
     parameters.put(HELD)
     armed = ready(parameters.config(kms_key_id="alias/feedback"))
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     newest = parameters.client.get_parameter_history(Name=parameters.name)["Parameters"][-1]
     assert newest["KeyId"] == "alias/feedback"
 
@@ -433,7 +434,7 @@ def test_a_long_history_is_read_to_its_end(parameters: SsmJsonCase) -> None:
             Description=f"number {number}",
         )
     armed = ready(parameters.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     seen = parameters.seen()
     assert seen is not None
     found = parameters.client.describe_parameters(
@@ -450,7 +451,7 @@ def test_a_parameter_made_anew_is_another(parameters: SsmJsonCase) -> None:
     parameters.remove()
     parameters.put(THEIRS)
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
 
 
 def test_a_parameter_deleted_during_the_proof_comes_back_as_it_was(parameters: SsmJsonCase) -> None:

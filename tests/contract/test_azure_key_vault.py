@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.one_store import WriteRule, converge, is_ours
+from featurebase_provider.rotation.one_store import WriteRule, is_ours
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.azure_key_vault import AzureKeyVaultStore
 from featurebase_provider.stores.azure_key_vault.credentials import azure_credential
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.key_vault_api import ALL, CLIENT_SECRET, ROTATION, TENANT, fake_key_vault
 from tests.servers.tls_hosts import Answer
+from tests.world.converge import converge
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
@@ -248,7 +249,7 @@ def test_connections_that_were_closed_since_arming_are_opened_again(azure, arm):
     held = armed.read()
     azure.hosts.cut()
     time.sleep(0.05)  # until the closing has arrived
-    armed.write(new_pair(), held=held, mark=MARK)
+    write_to(armed, new_pair(), held=held, mark=MARK)
     assert values(azure) == [HELD, NEW]
 
 
@@ -259,7 +260,7 @@ def test_a_write_whose_answer_is_lost_is_found_by_the_next_push(azure, arm):
     held = armed.read()
     azure.faults.extend([None, "drop_after"])
     with pytest.raises(StoreUnreachable, match="could not be written"):
-        armed.write(new_pair(), held=held, mark=MARK)
+        write_to(armed, new_pair(), held=held, mark=MARK)
     assert not converge(armed, SigningSecret(NEW), RULE)
     assert values(azure) == [HELD, NEW]
 
@@ -280,7 +281,7 @@ def test_a_writer_after_our_comparison_stays_in_the_history(azure, arm):
     armed = arm()
     held = armed.read()
     azure.faults.extend([None, lambda: put(azure, THEIRS)])
-    armed.write(new_pair(), held=held, mark=MARK)
+    write_to(armed, new_pair(), held=held, mark=MARK)
     assert values(azure) == [HELD, THEIRS, NEW]
 
 
@@ -307,7 +308,7 @@ def test_a_deleted_secret_that_may_not_be_looked_up_is_refused_by_the_write(azur
     assert held.current is None
     azure.faults.extend([None, denied])
     with pytest.raises(StoreRefused, match="az keyvault secret recover") as caught:
-        armed.write(new_pair(), held=held, mark=MARK)
+        write_to(armed, new_pair(), held=held, mark=MARK)
     assert NEW not in str(caught.value)
 
 
@@ -323,7 +324,7 @@ def test_a_secret_that_is_being_deleted_is_a_conflict(azure, arm):
     held = armed.read()
     azure.faults.extend([None, Answer(409, {"error": {"code": "Conflict", "message": "is being deleted"}})])
     with pytest.raises(StoreConflict):
-        armed.write(new_pair(), held=held, mark=MARK)
+        write_to(armed, new_pair(), held=held, mark=MARK)
 
 
 def test_too_many_tags_are_found_beforehand(azure, arm):
@@ -336,7 +337,7 @@ def test_our_own_tags_count_once(azure, arm):
     put(azure, HELD, tags={f"tag-{number}": "x" for number in range(11)})
     armed = arm()
     for value in (NEW, THEIRS):
-        armed.write(SecretPair(SigningSecret(value)), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(value)), held=armed.read(), mark=MARK)
     assert not armed.prove_writable().proven
     assert len(azure.secrets[HOST, NAME][-1]["tags"]) == 15
 
@@ -379,7 +380,7 @@ def test_dates_go_over_to_the_new_version_and_are_said(azure, arm, dates, said):
         warning = armed.prove_writable().warning
         assert [part in warning for part in said] == [True] * len(said)
         assert bool(warning) is bool(said)
-        armed.write(new_pair(), held=armed.read(), mark=MARK)
+        write_to(armed, new_pair(), held=armed.read(), mark=MARK)
     newest = azure.secrets[HOST, NAME][-1]
     assert newest["value"] == NEW
     assert newest["contentType"] == "text/plain"
@@ -392,7 +393,7 @@ def test_a_write_that_is_refused_names_the_limit(azure, arm):
     armed = arm(key="k")
     held = armed.read()
     with pytest.raises(StoreRefused, match=r"would have 25,6\d\d bytes, and .* takes 25,600"):
-        armed.write(SecretPair(armed.trial), held=held, mark=MARK)
+        write_to(armed, SecretPair(armed.trial), held=held, mark=MARK)
     assert len(values(azure)) == 1
 
 
@@ -400,7 +401,7 @@ def test_a_mark_on_a_value_that_somebody_replaced_does_not_count(azure, arm):
     """As where somebody sets a value and takes over the tags."""
     put(azure, HELD)
     armed = arm()
-    armed.write(new_pair(), held=armed.read(), mark=MARK)
+    write_to(armed, new_pair(), held=armed.read(), mark=MARK)
     put(azure, THEIRS, tags=azure.secrets[HOST, NAME][-1]["tags"])
     assert not is_ours(armed.read(), WriteRule(MARK.webhook_id, "here"))
 
@@ -410,5 +411,5 @@ def test_nothing_is_logged_that_must_not_be(azure, arm, caplog):
     caplog.set_level(logging.DEBUG)
     put(azure, HELD)
     armed = arm()
-    armed.write(new_pair(), held=armed.read(), mark=MARK)
+    write_to(armed, new_pair(), held=armed.read(), mark=MARK)
     assert [one for one in (HELD, NEW, CLIENT_SECRET) if one in caplog.text] == []

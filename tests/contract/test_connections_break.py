@@ -11,7 +11,7 @@ import pytest
 from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.hashicorp_vault_cases import VaultKv1Case, VaultKv2Case
 from tests.contract.http_cases import ConsulCase, EtcdCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.servers import openbao
 from tests.servers.relay import relay_to
@@ -52,7 +52,7 @@ def test_a_connection_closed_between_arm_and_write_is_made_anew(behind_relay):
     held = armed.read()
     relay.cut()
     time.sleep(0.05)  # until the closing has arrived
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     assert case.seen().current == NEW
 
 
@@ -63,7 +63,7 @@ def test_a_silent_server_is_given_up_on(behind_relay):
     held = armed.read()
     before = case.evidence()
     relay.fall_silent()
-    for call in (armed.read, lambda: armed.write(pair(NEW), held=held, mark=MARK)):
+    for call in (armed.read, lambda: write_to(armed, pair(NEW), held=held, mark=MARK)):
         with raises_quietly(StoreUnreachable, config.full_name):
             call()
     assert case.evidence() == before

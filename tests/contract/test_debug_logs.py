@@ -9,7 +9,7 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, StoreCase
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, StoreCase, write_to
 from tests.leaks.scanner import LeakScanner
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_clients_log_no_value(case: StoreCase, listener: Listener) -> None:
     listener.open_all()
     armed.prove_writable()
     held = armed.read()
-    armed.write(SecretPair(SigningSecret(NEW), held.current if case.keeps_previous else None), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW), held.current if case.keeps_previous else None), held=held, mark=MARK)
     armed.read()
     armed.close()
     listener.close_all()

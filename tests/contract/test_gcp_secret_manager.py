@@ -18,12 +18,13 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.gcp_secret_manager import GcpSecretManagerStore
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.secret_manager_api import ADMIN, ALL, ROTATION, account_key, fake_secret_manager
 from tests.servers.tls_hosts import Answer
+from tests.world.converge import converge
 
 HELD, NEW, THEIRS = "whsec_held_0123456789", "whsec_new_0123456789", "whsec_theirs_0123456789"
 NAME = "projects/acme-feedback/secrets/featurebase-webhook-secret"
@@ -93,7 +94,7 @@ def states(google):
 
 def write(armed, value=NEW, previous=None):
     pair = SecretPair(SigningSecret(value), SigningSecret(previous) if previous else None)
-    armed.write(pair, held=armed.read(), mark=MARK)
+    write_to(armed, pair, held=armed.read(), mark=MARK)
 
 
 def test_target_names_connection_project_and_key():
@@ -281,7 +282,7 @@ def test_connections_that_were_closed_since_arming_are_opened_again(google, arm)
     held = armed.read()
     google.hosts.cut()
     time.sleep(0.05)  # until the closing has arrived
-    armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     assert values(google) == [HELD, NEW]
 
 
@@ -292,7 +293,7 @@ def test_a_write_whose_answer_is_lost_is_found_by_the_next_push(google, arm):
     held = armed.read()
     google.faults.extend([None, "drop_after"])
     with pytest.raises(StoreUnreachable, match="could not be written"):
-        armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     assert not converge(armed, SigningSecret(NEW), RULE)
     assert values(google) == [HELD, NEW]
 
@@ -328,7 +329,7 @@ def test_what_cannot_be_put_back_is_named(google, arm):
     down = Answer(503, {"error": {"code": 503}})
     google.faults.extend([None, lambda: put(google, THEIRS), None, down])
     with pytest.raises(StoreUnreachable, match="version 3 was added over another writer's version 2"):
-        armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
 
 
 @pytest.mark.parametrize("state", ["MISSING", "DESTROYED"])
@@ -337,7 +338,7 @@ def test_a_gap_in_the_numbers_does_no_harm(google, arm, state):
     armed = arm()
     held = armed.read()
     google.faults.extend([None, lambda: google.secrets[NAME]["versions"].append({"state": state, "etag": "x"})])
-    armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     assert google.secrets[NAME]["versions"][-1]["data"] == NEW.encode()
 
 
@@ -349,7 +350,7 @@ def test_the_mark_leaves_other_annotations_alone(google, arm, adding_changes_eta
     armed = arm()
     held = armed.read()
     google.secrets[NAME].update(annotations={"owner": "others", "cost": "low"}, etag="b")
-    armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     annotations = google.secrets[NAME]["annotations"]
     assert (annotations["owner"], annotations["cost"]) == ("others", "low")
     assert armed.read().mark == MARK
@@ -361,7 +362,7 @@ def test_annotations_that_keep_changing_cost_the_mark_only(google, arm, caplog):
     held = armed.read()
     moved = Answer(409, {"error": {"code": 409, "status": "ABORTED"}})
     google.faults.extend([None, None, moved, None, moved])
-    armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     assert values(google) == [HELD, NEW]
     assert "not marked as ours" in caplog.text
 
@@ -520,7 +521,7 @@ def test_a_write_that_is_refused_names_the_limit(google, arm):
     armed = arm(key="k")
     held = armed.read()
     with pytest.raises(StoreRefused, match=r"would have 65,5\d\d bytes, and .* takes 65,536"):
-        armed.write(SecretPair(armed.trial), held=held, mark=MARK)
+        write_to(armed, SecretPair(armed.trial), held=held, mark=MARK)
     assert len(values(google)) == 1
 
 

@@ -22,13 +22,14 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import NAME, GithubOrganizationCase, GithubRepositoryCase
-from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS
+from tests.contract.store_case import ALL_VALUES, HELD, NEW, THEIRS, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.github_api import Refusal
 from tests.servers.relay import relay_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,7 @@ def test_nothing_but_look_and_put_is_between_refresh_and_written(case: GithubRep
     armed = case.config().arm()
     held = armed.read()
     case.github.requests.clear()
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     path = f"{case.config().path}/{NAME}"
     assert case.github.requests == [("GET", path), ("PUT", path)]
 
@@ -171,13 +172,13 @@ def test_the_audience_of_an_organizations_secret_stays() -> None:
     """Private and selected ones keep what they have; a new one gets what the configuration says."""
     case = GithubOrganizationCase()
     armed = case.config(create=True).arm()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     found = case.github.places[case.place][NAME]
     assert (found["visibility"], found["repositories"]) == ("private", [])
-    armed.write(pair(THEIRS), held=armed.read(), mark=MARK)
+    write_to(armed, pair(THEIRS), held=armed.read(), mark=MARK)
     assert case.github.places[case.place][NAME]["visibility"] == "private"
     case.put(HELD)
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     found = case.github.places[case.place][NAME]
     assert (found["visibility"], found["repositories"], found["value"]) == ("selected", case.repositories, NEW)
     case.close()
@@ -188,7 +189,7 @@ def test_a_connection_closed_between_read_and_write_is_opened_again(case: Github
         armed = case.config(conn_id=case.connection("rotation", relay.port)).arm()
         held = armed.read()
         relay.cut()
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
         armed.close()
     seen = case.seen()
     assert seen is not None
@@ -203,7 +204,7 @@ def test_a_silent_github_costs_one_timeout(case: GithubRepositoryCase) -> None:
         held = armed.read()
         relay.fall_silent()
         with raises_saying("ReadTimeout", StoreUnreachable, config.full_name):
-            armed.write(pair(NEW), held=held, mark=MARK)
+            write_to(armed, pair(NEW), held=held, mark=MARK)
         armed.close()
 
 
@@ -233,7 +234,7 @@ def test_every_answer_is_translated_quietly(
     held = armed.read()
     case.github.faults.extend([None, fault])
     with raises_quietly(kind, config.full_name):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     assert not case.github.faults
     seen = case.seen()
     assert seen is not None
@@ -247,7 +248,7 @@ def test_a_redirect_elsewhere_is_not_followed(case: GithubRepositoryCase, elsewh
     held = armed.read()
     case.github.faults.extend([None, Refusal(301, "Moved Permanently", Location=elsewhere)])
     with raises_quietly(StoreUnreachable, config.full_name):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
 
 
 @pytest.mark.parametrize("fault", ["garbage", "drop"])
@@ -270,8 +271,8 @@ def test_a_new_public_key_in_between_is_fetched_by_the_next_try(case: GithubRepo
     held = armed.read()
     case.github.key_id = "2"
     with pytest.raises(StoreRefused):
-        armed.write(pair(NEW), held=held, mark=MARK)
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 def test_a_secret_that_somebody_removed_is_a_conflict(case: GithubRepositoryCase) -> None:
@@ -279,7 +280,7 @@ def test_a_secret_that_somebody_removed_is_a_conflict(case: GithubRepositoryCase
     held = armed.read()
     case.remove()
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
 
 
 def test_an_app_logs_in(case: GithubRepositoryCase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +295,7 @@ def test_an_app_logs_in(case: GithubRepositoryCase, monkeypatch: pytest.MonkeyPa
     case.github.faults.append(401)
     with raises_saying("401 to the log-in", StoreRefused, config.full_name):
         armed.read()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == NEW
@@ -311,6 +312,6 @@ def test_nothing_is_logged_that_shows_a_value(
         caplog.set_level(logging.DEBUG, name)
     armed = case.config().arm()
     armed.prove_writable()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert "encrypted_value" in caplog.text
     assert not [value for value in (*ALL_VALUES, "token rotation") if value in caplog.text]

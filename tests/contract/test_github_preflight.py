@@ -11,7 +11,7 @@ from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
 from featurebase_provider.stores.github_actions import GithubActionsStore
 from tests.contract.github_actions_cases import GithubEnvironmentCase, GithubOrganizationCase, GithubRepositoryCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_a_public_key_that_seals_nothing_is_found_before_the_refresh(key: str) -
         with pytest.raises(StoreUnreachable, match="can't be used to seal a secret"):
             armed.prove_writable()
         with pytest.raises(StoreUnreachable, match="can't be used to seal a secret"):
-            armed.write(pair(NEW), held=held, mark=MARK)
+            write_to(armed, pair(NEW), held=held, mark=MARK)
     finally:
         built.close()
 

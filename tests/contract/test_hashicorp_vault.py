@@ -14,11 +14,12 @@ from hvac.exceptions import InvalidPath
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreRefused
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.hashicorp_vault_cases import KEY, PREVIOUS_KEY, VaultKv1Case, VaultKv2Case
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
 from tests.servers.openbao import ROOT, admin, openbao, token_for
+from tests.world.converge import converge
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_key_added_by_somebody_else_meanwhile_is_kept(kv2):
 def test_metadata_of_others_is_kept(kv2):
     kv2.put(HELD)
     armed = ready(kv2.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     metadata = kv2.evidence()[0]["custom_metadata"]
     assert metadata["owner"] == "feedback-team"
     assert metadata["featurebase-webhook-id"] == MARK.webhook_id
@@ -67,7 +68,7 @@ def test_a_deleted_secret_is_absent_and_can_be_created_again(kv2):
     held = armed.read()
     assert held.current is None
     assert "version 1 was deleted" in armed.prove_writable().detail
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     assert kv2.seen().current == NEW
 
 
@@ -85,7 +86,7 @@ def test_a_token_without_the_right_to_mark_can_write(kv2):
     proof = armed.prove_writable()
     assert proof.proven
     assert f"allow patch on secret/metadata/{kv2.path}" in proof.detail
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     held = armed.read()
     assert (held.current, held.mark) == (SigningSecret(NEW), None)
 
@@ -128,7 +129,7 @@ def test_logs_in_by_approle(kv2):
         kv2.patch.setenv("AIRFLOW_CONN_VAULT_APPROLE", json.dumps(connection))
         if good:
             armed = ready(kv2.config(conn_id="vault_approle"))
-            armed.write(pair(NEW), held=armed.read(), mark=MARK)
+            write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
             assert kv2.seen().current == NEW
         else:
             with pytest.raises(StoreRefused, match="login") as caught:
@@ -141,7 +142,7 @@ def test_kv1_drops_nothing_but_its_own_keys():
     kv1.put(HELD, "whsec_older")
     armed = ready(kv1.config())
     before = kv1.seen()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert kv1.seen().others == before.others
     assert set(kv1.evidence()) & {KEY, "SIGNING_PREVIOUS"} == {KEY}
     kv1.remove()
@@ -170,7 +171,7 @@ def test_neighbours_are_spelled_as_before():
         before = spelled(requests.get(url, headers=headers, timeout=60))
         armed = ready(kv1.config(create=True))
         for wanted in (pair(NEW, HELD), pair(NEW)):
-            armed.write(wanted, held=armed.read(), mark=MARK)
+            write_to(armed, wanted, held=armed.read(), mark=MARK)
             after = spelled(requests.get(url, headers=headers, timeout=60))
             ours = {key: after.pop(key) for key in (KEY, PREVIOUS_KEY) if key in after}
             assert ours == {KEY: NEW} | ({PREVIOUS_KEY: HELD} if wanted.previous else {})
@@ -188,7 +189,7 @@ def test_readers_see_neighbours_of_version_2_as_before(kv2):
     before = spelled(requests.get(url, headers=headers, timeout=60))["data"]
     armed = ready(kv2.config())
     for wanted in (pair(NEW, HELD), pair(NEW)):
-        armed.write(wanted, held=armed.read(), mark=MARK)
+        write_to(armed, wanted, held=armed.read(), mark=MARK)
     after = spelled(requests.get(url, headers=headers, timeout=60))["data"]
     assert after == {**before, KEY: NEW}
     assert after["deep"]["nothing"] is None
@@ -223,7 +224,7 @@ def test_a_path_of_the_api_is_refused_with_the_right_configuration(kv2, mount, p
         armed = ready(config)
         assert not armed.read().may_be_made
         with pytest.raises(StoreRefused, match="looks like a path"):
-            armed.write(pair(NEW), held=armed.read(), mark=MARK)
+            write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 @pytest.mark.parametrize("case", [VaultKv1Case, VaultKv2Case])
@@ -233,7 +234,7 @@ def test_a_secret_that_has_such_a_name_is_written_with_a_warning(case):
     built.put(HELD)
     armed = ready(built.config(conn_id=built.connection(ROOT)))
     assert built.path in armed.prove_writable().warning
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert built.seen().current == NEW
     built.close()
 
@@ -249,7 +250,7 @@ def test_a_mount_in_a_namespace(kv2):
     for conn_id, mount in ((named, "apps"), (kv2.connection(ROOT), "team-a/apps")):
         armed = ready(kv2.config(conn_id=conn_id, mount=mount))
         assert armed.prove_writable().proven
-        armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     with pytest.raises(StoreRefused, match="namespace is team-a"):
         ready(kv2.config(conn_id=named, mount="elsewhere"))
     with pytest.raises(StoreRefused, match="mount: apps, path: "):
@@ -300,5 +301,5 @@ def test_a_mount_that_insists_on_check_and_set_takes_the_write(kv2):
     kv2.kv.update_metadata(kv2.path, mount_point=kv2.mount, cas_required=True, max_versions=1)
     armed = ready(kv2.config())
     assert armed.prove_writable().proven
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert kv2.seen().current == NEW

@@ -13,11 +13,11 @@ from requests import Session
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreConflict, StoreForeignValue, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.rotation.two_secrets import HalfSecret, TwoSecrets
 from featurebase_provider.stores.http import HttpStore
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.hosting_apis import (
     HOSTING_APIS,
     NEIGHBOUR,
@@ -29,6 +29,7 @@ from tests.servers.hosting_apis import (
     HostingApi,
     Vercel,
 )
+from tests.world.converge import converge
 from tests.world.recipes import FOLDER, block, recipe
 
 if TYPE_CHECKING:
@@ -115,12 +116,12 @@ def test_the_previous_secret_is_dropped(api: HostingApi, store: Callable[..., Ht
     if not api.previous:
         pytest.skip("the recipe keeps none")
     armed = ready(store(api))
-    armed.write(SecretPair(SigningSecret(HELD), None), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(HELD), None), held=armed.read(), mark=MARK)
     assert api.values.get(api.previous) in {None, ""}
     assert api.values[api.current] == HELD
     held = armed.read()
     assert (held.current, held.previous) == (SigningSecret(HELD), None)
-    armed.write(SecretPair(SigningSecret(NEW), SigningSecret(HELD)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW), SigningSecret(HELD)), held=held, mark=MARK)
     assert (api.values[api.current], api.values[api.previous]) == (NEW, HELD)
 
 
@@ -157,7 +158,7 @@ def test_a_wrong_token_is_refused_before_the_refresh(api: HostingApi, store: Cal
         armed.prove_writable()
     assert f"answered {api.no_token}" in said(caught.value)
     with pytest.raises(StoreRefused) as caught:
-        armed.write(SecretPair(SigningSecret(NEW), None), held=ready(store(api)).read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=ready(store(api)).read(), mark=MARK)
     said(caught.value)
     assert api.values == before
 
@@ -172,7 +173,7 @@ def test_a_token_that_may_only_read(api: HostingApi, store: Callable[..., HttpSt
     else:
         assert not armed.prove_writable().proven
     with pytest.raises(StoreRefused) as caught:
-        armed.write(SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
     assert "answered 403" in said(caught.value)
     assert api.values == before
 
@@ -187,17 +188,17 @@ def test_a_missing_place(api: HostingApi, store: Callable[..., HttpStore]) -> No
     if not reads_back(config):
         return
     with pytest.raises(StoreRefused):
-        armed.write(SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
     armed = ready(store(api, create=True))
     held = armed.read()
     assert held.current is None
     if api.makes:
         armed.prove_writable()
-        armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
         assert api.values[api.current] == NEW
     else:
         with pytest.raises(StoreRefused):
-            armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
+            write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
         assert set(api.values) == {"DATABASE_URL"}
         assert "`create: true` does not help" in (FOLDER / "http" / api.page).read_text()
 
@@ -221,7 +222,7 @@ def test_somebody_else_writes_in_between(api: HostingApi, store: Callable[..., H
     held = armed.read()
     api.put(api.current, THEIRS)
     with pytest.raises(StoreConflict) as caught:
-        armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
     said(caught.value)
     assert api.values[api.current] == THEIRS
 
@@ -230,7 +231,7 @@ def test_too_many_requests_are_tried_again_later(api: HostingApi, store: Callabl
     armed = ready(config := store(api))
     held = armed.read()
     api.busy = True
-    calls = [armed.prove_writable, lambda: armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)]
+    calls = [armed.prove_writable, lambda: write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)]
     for call in [*calls, *([armed.read] if reads_back(config) else [])]:
         with pytest.raises(StoreUnreachable) as caught:
             call()
@@ -253,7 +254,7 @@ def test_doppler_compares_in_the_service(store: Callable[..., HttpStore], monkey
         return send(session, method, *args, **kwargs)
 
     monkeypatch.setattr(Session, "request", overtaken)
-    armed.write(SecretPair(SigningSecret(NEW), SigningSecret(HELD)), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW), SigningSecret(HELD)), held=held, mark=MARK)
     assert api.values[api.current] == THEIRS
     assert armed.read().current == SigningSecret(THEIRS)
 

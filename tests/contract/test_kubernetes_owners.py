@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase

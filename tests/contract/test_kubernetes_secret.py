@@ -20,13 +20,14 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly, raises_saying
 from tests.servers.kubernetes_api_server import kube_config
 from tests.servers.relay import relay_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +173,7 @@ def test_the_write_restarts_every_workload_once(case: KubernetesSecretCase) -> N
     """The secret, the rollouts, then the note of what was due goes: another push finds nothing to do."""
     has_workloads(case, *WORKLOADS)
     armed = ready(case.config(restart=[{"kind": kind, "name": "feedback"} for kind in WORKLOADS]))
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     generations = restarts(case)
     assert {generation for generation, _ in generations.values()} == {2}
     assert all(at for _, at in generations.values())
@@ -187,8 +188,8 @@ def test_what_did_not_change_restarts_nothing(case: KubernetesSecretCase) -> Non
     has_workloads(case, "Deployment")
     case.put(HELD, HELD_PREVIOUS)
     armed = ready(case.config(restart=[APP]))
-    armed.write(pair(HELD, HELD_PREVIOUS), held=armed.read(), mark=MARK)
-    armed.write(pair(HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(HELD, HELD_PREVIOUS), held=armed.read(), mark=MARK)
+    write_to(armed, pair(HELD), held=armed.read(), mark=MARK)
     assert restarts(case) == {"deployments": (1, None)}
     seen = case.seen()
     assert seen is not None
@@ -204,7 +205,7 @@ def test_a_failed_restart_is_made_up_for(case: KubernetesSecretCase) -> None:
     case.cluster.faults.extend([None, None, 503])
     words = "holds the new secret, but not every restart.*503.*StatefulSet"
     with raises_saying(words, StoreUnreachable, config.full_name):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     before = restarts(case)
     assert (before["deployments"][0], before["statefulsets"][0]) == (2, 1)
     assert armed.read().finished is False
@@ -222,7 +223,7 @@ def test_a_worker_lost_before_the_restart_is_made_up_for(case: KubernetesSecretC
     held = armed.read()
     case.cluster.faults.extend([None, "drop", "drop"])
     with pytest.raises(StoreUnreachable):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     fresh = ready(config)
     assert converge(fresh, SigningSecret(NEW), rule()) is True
     assert restarts(case)["deployments"][0] == 2
@@ -259,27 +260,40 @@ def test_the_proof_tries_the_restarts_too(case: KubernetesSecretCase) -> None:
 
 
 def test_somebody_who_writes_during_the_restart_keeps_what_they_wrote(case: KubernetesSecretCase) -> None:
-    """The note then stays; it costs a push that changes nothing."""
+    """Whether before or after the last look; after it the note stays, which costs a push that changes nothing."""
     has_workloads(case, "Deployment")
     armed = ready(case.config(restart=[APP]))
     api = armed.client  # type: ignore[attr-defined]
-    real = type(api).restart
-
-    def restart(*args: Any, **options: Any) -> None:
-        real(*args, **options)
-        body = {"data": {"OTHER": base64.b64encode(b"theirs").decode()}}
-        case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
-
+    held = armed.read()
     patch = pytest.MonkeyPatch()
-    patch.setattr(type(api), "restart", restart)
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+
+    def then_somebody_writes(name: str, value: bytes) -> None:
+        real = getattr(type(api), name)
+
+        def wrapped(*args: Any, **options: Any) -> Any:
+            done = real(*args, **options)
+            body = {"data": {"OTHER": base64.b64encode(value).decode()}}
+            case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
+            return done
+
+        patch.setattr(type(api), name, wrapped)
+
+    then_somebody_writes("restart", b"theirs")
+    write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
+    patch.undo()
+    assert armed.read().finished is True
+    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs"
+
+    held = armed.read()
+    then_somebody_writes("secret", b"theirs again")
+    write_to(armed, pair(HELD, NEW), held=held, mark=MARK)
     patch.undo()
     assert armed.read().finished is False
     generations = restarts(case)
-    assert converge(armed, SigningSecret(NEW), rule()) is True
+    assert converge(armed, SigningSecret(HELD), rule()) is True
     assert restarts(case) == generations
     assert armed.read().finished is True
-    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs"
+    assert base64.b64decode(case.secret().data["OTHER"]) == b"theirs again"
 
 
 def test_a_connection_closed_between_read_and_write_is_opened_again(case: KubernetesSecretCase) -> None:
@@ -287,7 +301,7 @@ def test_a_connection_closed_between_read_and_write_is_opened_again(case: Kubern
         armed = ready(case.config(conn_id=case.connection("rotation", relay.port)))
         held = armed.read()
         relay.cut()
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
         assert armed.read().current == SigningSecret(NEW)
         armed.close()
 
@@ -301,7 +315,7 @@ def test_a_silent_server_costs_no_more_than_the_timeout(case: KubernetesSecretCa
         relay.fall_silent()
         before = len(case.cluster.requests)
         with raises_quietly(StoreUnreachable, config.full_name):
-            armed.write(pair(NEW, HELD), held=held, mark=MARK)
+            write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
         assert len(case.cluster.requests) == before
         armed.close()
 
@@ -340,7 +354,7 @@ def test_every_answer_is_translated_quietly(case: KubernetesSecretCase, fault: i
     held = armed.read()
     case.cluster.faults.append(fault)
     with raises_quietly(kind, config.full_name):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
 
 
 def test_an_unknown_token_is_refused(case: KubernetesSecretCase) -> None:
@@ -363,7 +377,7 @@ def test_nothing_is_logged_that_shows_a_value(
     caplog.clear()
     armed = ready(case.config())
     armed.prove_writable()
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert "PATCH" in caplog.text
     forms = [form for value in ALL_VALUES for form in (value, base64.b64encode(value.encode()).decode())]
     assert not [form for form in forms if form in caplog.text]
@@ -398,7 +412,7 @@ def test_a_foreign_annotation_is_no_mark(case: KubernetesSecretCase, note: str) 
 @pytest.mark.parametrize("key", [".env", "k" * 253])
 def test_a_key_that_makes_no_annotation_name_is_marked_all_the_same(case: KubernetesSecretCase, key: str) -> None:
     armed = ready(case.config(key=key, previous_key=None, create=True))
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
 
 
@@ -406,7 +420,7 @@ def test_two_keys_of_one_secret_do_not_lose_each_others_value(case: KubernetesSe
     """Two webhooks in one Secret: whoever writes second reads again and keeps the first one's key and mark."""
     first, second = ready(case.config()), ready(case.config(key="SECOND", previous_key=None, create=True))
     held = second.read()
-    first.write(pair(NEW, HELD), held=first.read(), mark=MARK)
+    write_to(first, pair(NEW, HELD), held=first.read(), mark=MARK)
     assert converge(second, SigningSecret(THEIRS), rule(), held=held) is True
     assert first.read().current == SigningSecret(NEW)
     assert first.read().mark == MARK

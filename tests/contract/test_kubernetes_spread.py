@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.one_store import converge
 from featurebase_provider.stores.kubernetes_secret import KubernetesSecretStore
 from tests.contract.kubernetes_secret_cases import KEY, NAME, NAMESPACE, KubernetesSecretCase
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_kubernetes_secret import APP, has_workloads, restarts, rule
 from tests.contract.test_store_conformance import MARK, pair, raises_saying
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_a_rotation_restarts_the_first_and_a_push_the_others_in_time(case: Kuber
     config = case.config(restart=[APP, SECOND], spread="PT2S")
     armed = ready(config)
     began = time.monotonic()
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert time.monotonic() - began < 2
     assert list(restarted(case)) == ["deployments"]
     pushing = ready(config)
@@ -64,13 +64,13 @@ def test_a_push_that_has_no_time_says_when_the_next_restart_is(case: KubernetesS
     held = armed.read()
     words = "holds the new secret, but not every restart has begun: StatefulSet feedback restarts at 20"
     with raises_saying(words, StoreUnreachable, config.full_name):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     assert armed.read().finished is False
 
 
 def test_a_note_that_somebody_spoilt_restarts_all(case: KubernetesSecretCase) -> None:
     armed = ready(case.config(restart=[APP, SECOND], spread="PT10M"))
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     body = {"metadata": {"annotations": {f"airflow-provider-featurebase/{KEY}": '{"restart_due": "soon"}'}}}
     case.core.patch_namespaced_secret(NAME, NAMESPACE, body)
     assert converge(armed, SigningSecret(NEW), rule()) is True

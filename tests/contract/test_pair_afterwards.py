@@ -9,7 +9,6 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.one_store import converge
 from tests.contract.gcp_cases import NAME, GcpJsonCase
 from tests.contract.kubernetes_secret_cases import KubernetesJsonCase, KubernetesSecretCase
 from tests.contract.redis_cases import RedisDotenvCase, RedisHashCase, RedisStringCase
@@ -17,6 +16,7 @@ from tests.contract.store_case import HELD, NEW, ready
 from tests.contract.test_kubernetes_secret import APP, has_workloads, restarts
 from tests.contract.test_store_conformance_pair import FRESH, OLD, needs, rule, slots
 from tests.servers.secret_manager_api import ROTATION
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

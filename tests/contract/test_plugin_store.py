@@ -20,8 +20,9 @@ from jsonschema import Draft202012Validator
 from featurebase_provider.config import ConfigError, load_rotation_config
 from featurebase_provider.config import schema as config_schema
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types

@@ -14,7 +14,7 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable,
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import redis as redis_module
 from tests.contract.redis_cases import MAY_READ, RedisCase, RedisHashCase, RedisStringCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, ready, write_to
 from tests.servers.redis_server import admin, redis_replica, redis_server, tls
 from tests.servers.relay import relay_to
 
@@ -52,8 +52,8 @@ def test_subscribers_hear_of_the_write_when_they_can_read_it(case: RedisCase) ->
         assert subscriber.get_message(timeout=5) is None
         armed = ready(case.config())
         armed.prove_writable()
-        armed.write(PAIR, held=armed.read(), mark=MARK)
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
         message = subscriber.get_message(timeout=60)
         assert message is not None
         assert message["data"] == fingerprint_of(NEW)
@@ -67,7 +67,7 @@ def test_a_lost_connection_is_opened_again(case: RedisCase) -> None:
         relay.cut()
         held = armed.read()
         relay.cut()
-        armed.write(PAIR, held=held, mark=MARK)
+        write_to(armed, PAIR, held=held, mark=MARK)
         assert armed.read().current == SigningSecret(NEW)
 
 
@@ -77,7 +77,7 @@ def test_a_silent_server_is_given_up_on(case: RedisCase) -> None:
         held = armed.read()
         relay.fall_silent()
         with pytest.raises(StoreUnreachable):
-            armed.write(PAIR, held=held, mark=MARK)
+            write_to(armed, PAIR, held=held, mark=MARK)
 
 
 @pytest.mark.parametrize(("name", "value"), [("min-replicas-to-write", "9"), ("maxmemory", "1")])
@@ -89,7 +89,7 @@ def test_a_server_that_takes_no_writes_now_is_an_outage(case: RedisCase, name: s
         with pytest.raises(StoreUnreachable):
             armed.prove_writable()
         with pytest.raises(StoreUnreachable):
-            armed.write(PAIR, held=held, mark=MARK)
+            write_to(armed, PAIR, held=held, mark=MARK)
     assert case.evidence() == before
 
 
@@ -137,7 +137,7 @@ def test_the_database_is_the_hooks(case: RedisCase, schema: str, db: Any, lands:
     conn_id = case.connection(user, schema=schema, **({"db": db} if db is not None else {}))
     armed = ready(case.config(conn_id=conn_id, create=True))
     assert f"database {lands}" in armed.prove_writable().detail
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     with admin(db=lands, decode_responses=True) as client:
         assert client.exists(case.key)
         if lands:
@@ -173,7 +173,7 @@ def test_a_missing_right_is_found_and_leaves_the_secret_alone(case: RedisCase, w
     with pytest.raises(StoreRefused):
         armed.prove_writable()
     with pytest.raises(StoreRefused):
-        armed.write(SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW)), held=held, mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert (seen.current, seen.previous) == (HELD, HELD_PREVIOUS)
@@ -184,7 +184,7 @@ def test_a_channel_that_the_user_may_not_use_is_found(case: RedisCase) -> None:
     with pytest.raises(StoreRefused, match="PUBLISH"):
         armed.prove_writable()
     with pytest.raises(StoreRefused):
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == HELD
@@ -202,7 +202,7 @@ def test_tls_reaches_another_host(case: RedisCase, monkeypatch: pytest.MonkeyPat
     extra = {"ssl": True, "ssl_ca_certs": certificate, "ssl_check_hostname": True}
     conn_id = case.connection(case.user(case.may_write), port, **extra)
     armed = ready(case.config(conn_id=conn_id))
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
@@ -226,7 +226,7 @@ def test_a_field_of_an_existing_hash_is_added_if_asked() -> None:
     armed = ready(case.config(create=True))
     assert armed.read().current is None
     assert armed.prove_writable().proven
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     assert case.admin.hgetall(case.key) == {"owner": "feedback-team", "signing": NEW, "before": HELD}
     case.close()
 
@@ -248,6 +248,6 @@ def test_logs_show_no_value(case: RedisCase, caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.DEBUG)
     armed = ready(case.config())
     armed.prove_writable()
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     armed.close()
     assert not [value for value in ALL_VALUES if value in caplog.text]

@@ -18,20 +18,22 @@ import yaml
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import SecretOrder
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.push import OneWebhook, push_until_agreed
 from featurebase_provider.stores.registry import store_class
 from tests.contract.hashicorp_vault_cases import VaultKv2Case
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.contract.test_store_conformance_pair import FRESH, OLD, needs, rule
 from tests.servers.dead_servers import silent_server
 from tests.servers.kubernetes_api_server import FakeKubernetes, fake_kubernetes, kube_config
 from tests.servers.local_server import free_port
 from tests.servers.secret_operators import EXTERNAL_SECRET, VAULT_STATIC_SECRET, Operator
+from tests.world.converge import converge
 from tests.world.fakes import WEBHOOK_ID, Clock, FakeFeaturebase, MemoryStore, a_webhook
 from tests.world.recipes import block
 
@@ -107,7 +109,7 @@ def test_a_write_tells_what_copies_it(world: World) -> None:
     armed = ready(world.config())
     held = armed.read()
     assert world.operator.copies == [HELD]
-    armed.write(pair(NEW, HELD), held=held, mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     assert world.operator.copies == [HELD, NEW]
     assert armed.read().finished is True
     assert converge(armed, SigningSecret(NEW), RULE) is False
@@ -135,11 +137,11 @@ def test_a_copy_that_never_comes_is_said_and_told_again(world: World) -> None:
     config = world.config()
     armed = ready(config)
     world.operator.stopped = True
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     armed.patience = 1
     held = armed.read()
     with saying("it holds the secret.*not fetched it yet: .*/feedback-webhook", StoreUnreachable, config.full_name):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     assert (world.told(), world.vault.seen().current) == (2, NEW)
     world.operator.stopped = False
     assert converge(armed, SigningSecret(NEW), RULE) is True
@@ -155,7 +157,7 @@ def test_a_copy_that_fails_to_fetch_is_not_done(world: World) -> None:
 
     fetch, world.operator.fetch = world.operator.fetch, refuse
     armed = ready(world.config())
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert armed.read().finished is False
     world.operator.fetch = fetch
     world.operator.touched(world.key)
@@ -165,7 +167,7 @@ def test_a_copy_that_fails_to_fetch_is_not_done(world: World) -> None:
 def test_a_lost_worker_leaves_a_copy_that_the_next_push_tells(world: World) -> None:
     """The value was written, and nobody was told: what the object shows says so."""
     config = world.config()
-    ready(world.vault.config()).write(pair(NEW, HELD), held=ready(world.vault.config()).read(), mark=MARK)
+    write_to(ready(world.vault.config()), pair(NEW, HELD), held=ready(world.vault.config()).read(), mark=MARK)
     armed = ready(config)
     assert armed.read().finished is False
     armed.patience = 5
@@ -176,8 +178,8 @@ def test_a_lost_worker_leaves_a_copy_that_the_next_push_tells(world: World) -> N
 def test_a_previous_secret_that_goes_is_told_too(world: World) -> None:
     """What has leaked must not stay in the copy."""
     armed = ready(world.config())
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert (world.told(), armed.read().finished) == (2, True)
 
 
@@ -274,7 +276,7 @@ def test_older_versions_of_the_operators_are_understood(world: World) -> None:
     else:
         world.operator.touched(world.key)
     armed = ready(world.config())
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert (armed.read().finished, world.operator.copies[-1]) == (True, NEW)
 
 
@@ -284,7 +286,7 @@ def test_several_copies_are_told_at_once(world: World) -> None:
     config = world.config(dead, good)
     armed = ready(config)
     with saying("could not be told: .*", StoreUnreachable, config.full_name):
-        armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     assert world.operator.copies[-1] == NEW
     other = ready(world.config(good, key="owner", previous_key=None))
     assert other.read().finished is False

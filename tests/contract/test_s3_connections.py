@@ -10,7 +10,7 @@ import pytest
 
 from featurebase_provider.rotation.errors import StoreUnreachable
 from tests.contract.s3_cases import S3JsonCase, moto_server
-from tests.contract.store_case import HELD, NEW
+from tests.contract.store_case import HELD, NEW, write_to
 from tests.contract.test_store_conformance import MARK, pair, raises_quietly
 from tests.servers.relay import relay_to
 
@@ -34,10 +34,10 @@ def test_a_connection_closed_between_arm_and_write_is_made_anew_or_told(behind_r
     relay.cut()
     time.sleep(0.05)  # until the closing has arrived
     try:
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     except StoreUnreachable:
         assert case.seen().current == HELD
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert case.seen().current == NEW
     armed.close()
 
@@ -49,7 +49,7 @@ def test_a_server_that_is_gone_after_arming_is_unreachable(behind_relay) -> None
     held = armed.read()
     before = case.evidence()
     relay.close()
-    for call in (armed.read, lambda: armed.write(pair(NEW), held=held, mark=MARK)):
+    for call in (armed.read, lambda: write_to(armed, pair(NEW), held=held, mark=MARK)):
         with raises_quietly(StoreUnreachable, config.full_name):
             call()
     assert case.evidence() == before

@@ -11,7 +11,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.errors import StoreUnreachable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from tests.contract.sql_cases import READ_GRANTS, PostgresCase
-from tests.contract.store_case import HELD, NEW, THEIRS, ready
+from tests.contract.store_case import HELD, NEW, THEIRS, ready, write_to
 from tests.servers.pgbouncer import PoolMode, pgbouncer
 
 MARK = StoreMark("507f1f77bcf86cd799439011", fingerprint_of(NEW), "https://airflow.example.com")
@@ -38,7 +38,7 @@ def test_many_clients_share_the_poolers_servers(
         for value in (NEW, THEIRS, NEW):
             assert all(one.prove_writable().proven for one in others)
             reads = [threads.submit(one.read) for one in others]
-            writer.write(SecretPair(SigningSecret(value)), held=writer.read(), mark=MARK)
+            write_to(writer, SecretPair(SigningSecret(value)), held=writer.read(), mark=MARK)
             assert all(read.result().readable for read in reads)
             seen = case.seen()
             assert seen is not None

@@ -21,13 +21,14 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.jobs import Job, run_at_once
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
 from featurebase_provider.stores.sql import session as sql_session
 from tests.contract.sql_cases import NAME, READ_GRANTS, PostgresCase, SqliteCase
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready
+from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, ready, write_to
 from tests.servers.postgres import PASSWORD, certificate, execute, postgres
 from tests.servers.relay import relay_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,9 +72,9 @@ def test_both_drivers_read_write_and_come_back(
     assert execute(KILL)[0][0] >= 1
     held = armed.read()
     execute(KILL)
-    armed.write(PAIR, held=held, mark=MARK)
+    write_to(armed, PAIR, held=held, mark=MARK)
     with pytest.raises(StoreConflict):
-        armed.write(SecretPair(SigningSecret(THEIRS)), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(THEIRS)), held=held, mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert (seen.current, seen.previous, seen.others) == (NEW, HELD, "feedback-team")
@@ -165,7 +166,7 @@ def test_the_documented_rights_are_enough(case: PostgresCase) -> None:
     role = case.role(schema, columns)
     armed = ready(case.config(conn_id=case.connection_of(role)))
     assert armed.prove_writable().proven
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
     case.remove()
     armed = ready(case.config(conn_id=case.connection_of(role), create=True))
@@ -183,7 +184,7 @@ def test_a_server_that_takes_no_writes_is_asked_again(case: PostgresCase) -> Non
     with pytest.raises(StoreUnreachable, match="25006.*standby"):
         armed.prove_writable()
     with pytest.raises(StoreUnreachable, match="nothing was changed"):
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
 
 
 def test_triggers_notify_receivers_of_the_write_and_not_of_the_proof(case: PostgresCase) -> None:
@@ -199,7 +200,7 @@ def test_triggers_notify_receivers_of_the_write_and_not_of_the_proof(case: Postg
         listener.commit()
         armed.prove_writable()
         assert list(listener.notifies(timeout=0.05)) == []
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
         assert [note.payload for note in listener.notifies(timeout=60, stop_after=1)] == [NAME]
 
 
@@ -217,7 +218,7 @@ def test_a_function_can_be_all_that_the_user_may_call(case: PostgresCase) -> Non
     )
     armed = ready(config)
     assert armed.prove_writable().proven
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
 
 
@@ -266,7 +267,7 @@ def test_a_write_to_another_row_is_rolled_back(case: PostgresCase) -> None:
     armed = ready(config)
     before = case.evidence()
     with pytest.raises(StoreRefused, match="rolled back"):
-        armed.write(PAIR, held=armed.read(), mark=MARK)
+        write_to(armed, PAIR, held=armed.read(), mark=MARK)
     assert case.evidence() == before
 
 
@@ -304,9 +305,9 @@ def test_logs_show_no_value(case: PostgresCase, caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.DEBUG)
     armed = ready(case.config())
     armed.prove_writable()
-    armed.write(PAIR, held=armed.read(), mark=MARK)
+    write_to(armed, PAIR, held=armed.read(), mark=MARK)
     with pytest.raises(StoreConflict):
-        armed.write(PAIR, held=StoredValue(None), mark=MARK)
+        write_to(armed, PAIR, held=StoredValue(None), mark=MARK)
     assert not [value for value in ALL_VALUES if value in caplog.text]
 
 
@@ -329,9 +330,9 @@ def test_two_rows_can_hold_the_two_secrets(case: PostgresCase) -> None:
     assert armed.prove_writable().proven
     held = armed.read()
     assert held.previous == SigningSecret(HELD_PREVIOUS)
-    armed.write(PAIR, held=held, mark=MARK)
+    write_to(armed, PAIR, held=held, mark=MARK)
     assert case.sql("SELECT value FROM {schema}.settings WHERE name = 'signing_previous'") == [(HELD,)]
-    armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=armed.read(), mark=MARK)
     assert armed.read().previous is None
 
 
@@ -374,9 +375,9 @@ def test_sqlite_is_used_from_a_thread_and_gives_way_to_another_writer() -> None:
     assert done.value is not None
     held = done.value
     with case.server_down():
-        refused = run_at_once({"write": Job("sqlite", lambda: armed.write(PAIR, held=held, mark=MARK), 5)})["write"]
+        refused = run_at_once({"write": Job("sqlite", lambda: write_to(armed, PAIR, held=held, mark=MARK), 5)})["write"]
         assert isinstance(refused.error, StoreUnreachable)
-    written = run_at_once({"write": Job("sqlite", lambda: armed.write(PAIR, held=held, mark=MARK), 5)})["write"]
+    written = run_at_once({"write": Job("sqlite", lambda: write_to(armed, PAIR, held=held, mark=MARK), 5)})["write"]
     assert written.error is None
     assert armed.read().current == SigningSecret(NEW)
     armed.close()
@@ -394,11 +395,11 @@ def test_sqlite_lets_go_of_the_file_where_a_reader_keeps_it_from_committing() ->
         reader.execute("SELECT * FROM settings").fetchone()
         assert armed.prove_writable().proven
         with pytest.raises(StoreUnreachable, match="SQLITE_BUSY"):
-            armed.write(PAIR, held=held, mark=MARK)
+            write_to(armed, PAIR, held=held, mark=MARK)
         assert armed.read() == held
         with closing(sqlite3.connect(case.path, timeout=0)) as new_reader:
             assert new_reader.execute("SELECT count(*) FROM settings").fetchone() == (2,)
-    armed.write(PAIR, held=held, mark=MARK)
+    write_to(armed, PAIR, held=held, mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
     armed.close()
     case.close()
@@ -415,9 +416,9 @@ def test_sqlite_goes_to_the_file_that_is_there_now() -> None:
     shutil.copy(case.path, restored)
     restored.replace(case.path)
     with pytest.raises(StoreUnreachable, match="SQLITE_READONLY_DBMOVED"):
-        armed.write(PAIR, held=held, mark=MARK)
+        write_to(armed, PAIR, held=held, mark=MARK)
     again = ready(case.config())
-    again.write(PAIR, held=again.read(), mark=MARK)
+    write_to(again, PAIR, held=again.read(), mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == NEW

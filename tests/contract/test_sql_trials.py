@@ -9,10 +9,11 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused
-from featurebase_provider.rotation.one_store import Previous, WriteRule, converge
+from featurebase_provider.rotation.one_store import Previous, WriteRule
 from featurebase_provider.stores.sql import SqlStore
 from tests.contract.sql_cases import NAME, PostgresCase, SqliteCase
 from tests.contract.store_case import HELD, HELD_PREVIOUS, ready
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,23 @@ import pytest
 from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.check import check_stores
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreConflict, StoreError, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import ALL_VALUES, HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
+from tests.contract.store_case import (
+    ALL_VALUES,
+    HELD,
+    HELD_PREVIOUS,
+    NEW,
+    THEIRS,
+    StoreCase,
+    not_applicable,
+    ready,
+    write_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +175,7 @@ def test_writes_and_reads_back(case: StoreCase) -> None:
     case.put(HELD)
     before = case.seen()
     armed = ready(case.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     if case.reads_back:
         assert armed.read().current == SigningSecret(NEW)
     after = case.seen()
@@ -178,7 +189,7 @@ def test_writes_again_with_a_fresh_read(case: StoreCase) -> None:
     case.put(HELD)
     armed = ready(case.config())
     for value in (NEW, THEIRS, NEW):
-        armed.write(pair(value), held=armed.read(), mark=MARK)
+        write_to(armed, pair(value), held=armed.read(), mark=MARK)
         seen = case.seen()
         assert seen is not None
         assert seen.current == value
@@ -189,7 +200,7 @@ def test_creates_what_is_missing_if_asked(case: StoreCase) -> None:
     armed = ready(case.config(**({} if case.creates_without_asking else {"create": True})))
     held = armed.read()
     assert held.may_be_made
-    armed.write(pair(NEW), held=held, mark=MARK)
+    write_to(armed, pair(NEW), held=held, mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == NEW
@@ -205,7 +216,7 @@ def test_creates_nothing_unasked(case: StoreCase) -> None:
     with raises_quietly(StoreRefused, config.full_name):
         armed.prove_writable()
     with raises_quietly(StoreRefused, config.full_name):
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert case.seen() is None
 
 
@@ -215,7 +226,7 @@ def test_keeps_the_previous_secret_in_the_same_write(case: StoreCase) -> None:
     config = case.config()
     assert config.keeps_previous is case.keeps_previous
     armed = ready(config)
-    armed.write(pair(NEW, HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW, HELD), held=armed.read(), mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert (seen.current, seen.previous) == (NEW, HELD if case.keeps_previous else None)
@@ -228,7 +239,7 @@ def test_drops_the_previous_secret(case: StoreCase) -> None:
     case.put(HELD, HELD_PREVIOUS)
     before = case.seen()
     armed = ready(case.config())
-    armed.write(pair(HELD), held=armed.read(), mark=MARK)
+    write_to(armed, pair(HELD), held=armed.read(), mark=MARK)
     after = case.seen()
     assert before is not None
     assert after is not None
@@ -243,7 +254,7 @@ def test_writing_what_is_there_changes_nothing(case: StoreCase) -> None:
     case.put(HELD, previous)
     armed = ready(case.config())
     before = case.evidence()
-    armed.write(pair(HELD, previous), held=armed.read(), mark=MARK)
+    write_to(armed, pair(HELD, previous), held=armed.read(), mark=MARK)
     assert case.evidence() == before
 
 
@@ -256,7 +267,7 @@ def test_another_writer_is_not_overwritten(case: StoreCase) -> None:
     case.put(THEIRS)
     before = case.evidence()
     with raises_quietly(StoreConflict, config.full_name):
-        armed.write(pair(NEW, HELD), held=held, mark=MARK)
+        write_to(armed, pair(NEW, HELD), held=held, mark=MARK)
     assert case.evidence() == before
 
 
@@ -267,7 +278,7 @@ def test_another_creator_is_not_overwritten(case: StoreCase) -> None:
     case.put(THEIRS)
     before = case.evidence()
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     assert case.evidence() == before
 
 
@@ -278,7 +289,7 @@ def test_what_was_removed_is_not_brought_back(case: StoreCase) -> None:
     held = armed.read()
     case.remove()
     with pytest.raises((StoreConflict, StoreRefused)):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     assert case.seen() is None
 
 
@@ -293,7 +304,7 @@ def test_missing_permission_is_refused(case: StoreCase) -> None:
             with raises_quietly(StoreRefused, config.full_name):
                 armed.prove_writable()
         with raises_quietly(StoreRefused, config.full_name):
-            armed.write(pair(NEW), held=held, mark=MARK)
+            write_to(armed, pair(NEW), held=held, mark=MARK)
     assert case.evidence() == before
 
 
@@ -331,7 +342,7 @@ def test_leaves_its_mark(case: StoreCase) -> None:
         not_applicable("this store has no metadata that it can read")
     case.put(HELD)
     armed = ready(case.config())
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().mark == MARK
 
 

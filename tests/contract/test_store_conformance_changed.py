@@ -8,8 +8,9 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreReadBackDiffers, StoreRefused
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.store_case import HELD, StoreCase, not_applicable, ready
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

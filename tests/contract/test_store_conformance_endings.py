@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
-from tests.contract.store_case import HELD, NEW, ready
+from tests.contract.store_case import HELD, NEW, ready, write_to
 from tests.contract.test_store_conformance import MARK, pair
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def test_what_will_be_gone_later_is_said(case: StoreCase) -> None:
     day = case.put_for_a_while(HELD)
     armed = ready(case.config())
     assert day in armed.prove_writable().warning
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
     assert day in armed.prove_writable().warning
 

@@ -9,7 +9,7 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from tests.contract.store_case import HELD, NEW, not_applicable, ready
+from tests.contract.store_case import HELD, NEW, not_applicable, ready, write_to
 
 if TYPE_CHECKING:
     from tests.contract.store_case import StoreCase
@@ -35,7 +35,7 @@ def test_a_misspelt_key_is_refused_and_never_added_unasked(case: StoreCase) -> N
     before = case.evidence()
     held = armed.read()
     assert (held.current, held.may_be_made) == (None, False)
-    for call in (armed.prove_writable, lambda: armed.write(PAIR, held=held, mark=MARK)):
+    for call in (armed.prove_writable, lambda: write_to(armed, PAIR, held=held, mark=MARK)):
         with pytest.raises(StoreRefused, match="holds no key") as caught:
             call()
         said = str(caught.value)
@@ -54,7 +54,7 @@ def test_a_key_is_added_if_asked(case: StoreCase) -> None:
     held = armed.read()
     assert (held.current, held.may_be_made) == (None, True)
     armed.prove_writable()
-    armed.write(PAIR, held=held, mark=MARK)
+    write_to(armed, PAIR, held=held, mark=MARK)
     assert armed.read().current == SigningSecret(NEW)
     seen = case.seen()
     assert seen is not None
@@ -76,7 +76,7 @@ def test_a_text_that_is_more_than_a_secret_is_not_replaced(case: StoreCase) -> N
                 call()
             assert HELD not in str(caught.value)
         with pytest.raises((StoreConflict, StoreRefused)):
-            armed.write(PAIR, held=held, mark=MARK)
+            write_to(armed, PAIR, held=held, mark=MARK)
         assert case.evidence() == before
 
 
@@ -90,7 +90,7 @@ def test_another_single_value_may_be_replaced(case: StoreCase, value: str) -> No
     held = armed.read()
     assert held.current == SigningSecret(value)
     armed.prove_writable()
-    armed.write(PAIR, held=held, mark=MARK)
+    write_to(armed, PAIR, held=held, mark=MARK)
     seen = case.seen()
     assert seen is not None
     assert seen.current == NEW

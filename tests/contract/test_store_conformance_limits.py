@@ -9,7 +9,7 @@ import pytest
 from featurebase_provider.featurebase.trial_secret import trial_like
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair
-from tests.contract.store_case import HELD, ready
+from tests.contract.store_case import HELD, ready, write_to
 from tests.contract.test_store_conformance import MARK
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_a_text_that_just_fits_is_written(case: StoreCase) -> None:
     case.put_nearly_full(HELD, GROWTH)
     armed = ready(case.config(previous_key=None))
     armed.prove_writable()
-    armed.write(SecretPair(armed.trial), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(armed.trial), held=armed.read(), mark=MARK)
     assert armed.read().current == armed.trial
 
 

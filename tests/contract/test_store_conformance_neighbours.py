@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
-from featurebase_provider.rotation.all_stores import arming, distribute, rule_for
+from featurebase_provider.rotation.all_stores import arming, rule_for
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreError
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.store_case import HELD, HELD_PREVIOUS, StoreCase, not_applicable, ready
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.base import StoreConfig

@@ -12,10 +12,11 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret, finge
 from featurebase_provider.rotation.all_stores import rule_for
 from featurebase_provider.rotation.check import check_stores
 from featurebase_provider.rotation.errors import StoreConflict, StoreForeignValue, StoreReadBackDiffers
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.rotation.two_secrets import HalfSecret, TwoSecrets
-from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
+from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready, write_to
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,12 +195,12 @@ def test_a_mark_of_either_half_is_ours_and_one_of_another_airflow_is_not(case: S
         not_applicable("this store has no metadata that it can read")
     config, armed = case.config(), ready(case.config())
     case.put(HELD)
-    armed.write(SecretPair(FRESH.secret), held=armed.read(), mark=StoreMark(STANDBY, fingerprint_of(NEW), HERE))
+    write_to(armed, SecretPair(FRESH.secret), held=armed.read(), mark=StoreMark(STANDBY, fingerprint_of(NEW), HERE))
     assert converge(armed, needs(OLD), rule(config))
     assert armed.read().mark == StoreMark(LIVE, fingerprint_of(HELD), HERE)
     assert converge(armed, needs(FRESH), rule(config))
     other = StoreMark(LIVE, fingerprint_of(HELD), "https://airflow.elsewhere")
-    armed.write(SecretPair(OLD.secret), held=armed.read(), mark=other)
+    write_to(armed, SecretPair(OLD.secret), held=armed.read(), mark=other)
     (refused,) = check_stores([config], rule(config, HELD), current=fingerprint_of(HELD))
     assert isinstance(refused.problem, StoreForeignValue)
     assert "another Airflow (https://airflow.elsewhere) writes it" in str(refused.problem)

@@ -9,8 +9,9 @@ import pytest
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.all_stores import rule_for
 from featurebase_provider.rotation.errors import StoreForeignValue
-from featurebase_provider.rotation.one_store import Previous, WriteRule, converge
+from featurebase_provider.rotation.one_store import Previous, WriteRule
 from tests.contract.store_case import HELD, HELD_PREVIOUS, NEW, THEIRS, StoreCase, not_applicable, ready
+from tests.world.converge import converge
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.base import StoreConfig

@@ -57,6 +57,7 @@ def refusal(status: int) -> ErrorResponse:
 
 
 class VariableRawCase(StoreCase):
+    is_conditional = False
     bare = True
     proves_writability = False
     asks_airflow = True

@@ -49,7 +49,7 @@ FIGURES = {
     "store_exposure",
     *("receiver_exposure", "audit.finding", "emergency_plan", "emergency_push"),
     "rotation.rotated",
-    *(f"{what}.{store}" for what in ("exposure.confirmed", "store_write") for store in STORES),
+    *(f"{what}.{store}" for what in ("exposure.readable", "exposure.confirmed", "store_write") for store in STORES),
     *(f"{what}.production" for what in ("secret_age_days", "days_to_max_age", "drifted_stores")),
 }
 

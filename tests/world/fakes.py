@@ -226,6 +226,10 @@ class MemoryStore:
     """Called before the next writes; raising makes them fail."""
     after_write: deque[Callable[[], object] | None] = field(default_factory=deque)
     """Called after the next writes took effect; raising makes the answer fail."""
+    look_script: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called at the next looks; raising makes them fail."""
+    follow_script: deque[Callable[[], object] | None] = field(default_factory=deque)
+    """Called when the next writes are completed; raising makes that fail."""
     on_write: Callable[[MemoryStore, SecretPair], None] = lambda store, pair: None
 
     @property
@@ -280,7 +284,10 @@ class ArmedMemory(ArmedStore):
             store.value, store.previous, store.mark, store.version, finished=store.finished, owned=store.owned
         )
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+    def look_again(self, held: StoredValue) -> None:
+        _next(self._store.look_script)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None]:
         store = self._store
         _next(store.write_script)
         if held.version != store.version:
@@ -292,6 +299,7 @@ class ArmedMemory(ArmedStore):
         store.finished = True
         store.writes.append(pair.current.fingerprint)
         _next(store.after_write)
+        return lambda: _next(store.follow_script)
 
     def close(self) -> None:
         self._store.closed += 1

@@ -286,8 +286,8 @@ def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> Store
         return earlier
     if outcome.result != "written" or rotated.posted is None:
         return outcome
-    now = rotation.clock.SYSTEM_CLOCK.moment()
-    return replace(outcome, exposure_ms=rotation.clock.milliseconds_between(rotated.posted, now))
+    until_now = rotation.clock.milliseconds_between(rotated.posted, rotation.clock.SYSTEM_CLOCK.moment())
+    return replace(outcome, readable_ms=None, confirmed_ms=until_now)
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):

@@ -25,7 +25,7 @@ OTHER = "other"
 def tell_of_stores(
     webhook: str, stores: Iterable[Store], outcomes: Iterable[StoreOutcome], *, of_pair: bool = False
 ) -> None:
-    """How long each store's write took, and until when it was confirmed after the refresh.
+    """How long each store's write took, and how long after the refresh it was readable and confirmed.
 
     :param webhook: the webhook's name in the rotation file, or its id.
     :param outcomes: the outcomes of the stores that this task wrote.
@@ -37,8 +37,9 @@ def tell_of_stores(
         tags = {"webhook": webhook, "store": outcome.label, "type": kind}
         if outcome.write_ms is not None:
             time_milliseconds(f"featurebase.store_write.{_part(kind)}", outcome.write_ms, tags)
-        if outcome.exposure_ms is not None and not of_pair:
-            time_milliseconds(f"featurebase.exposure.confirmed.{_part(kind)}", outcome.exposure_ms, tags)
+        for what, took in (("readable", outcome.readable_ms), ("confirmed", outcome.confirmed_ms)):
+            if took is not None and not of_pair:
+                time_milliseconds(f"featurebase.exposure.{what}.{_part(kind)}", took, tags)
 
 
 def tell_of_run(report: RotationReport) -> None:

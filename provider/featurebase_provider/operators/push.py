@@ -89,9 +89,10 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         held_before = not pushed.changed or not pushed.readable  # what can't be read is written each time
         if earlier is not None and held_before and earlier.fingerprint == fingerprint:
             return earlier
-        exposure = None
-        if rotated is not None and rotated.posted is not None and pushed.changed:
-            exposure = rotation.clock.milliseconds_between(rotated.posted, rotation.clock.SYSTEM_CLOCK.moment())
+        readable = confirmed = None
+        if rotated is not None and rotated.posted is not None and pushed.written_at is not None:
+            readable = rotation.clock.milliseconds_between(rotated.posted, pushed.written_at)
+            confirmed = rotation.clock.milliseconds_between(rotated.posted, rotation.clock.SYSTEM_CLOCK.moment())
         result = "written" if pushed.changed else "unchanged"
         detail = None if pushed.readable else rotation.all_stores.NOT_READABLE
         return rotation.all_stores.StoreOutcome(
@@ -99,7 +100,8 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
             store.target,
             result,  # type: ignore[arg-type]
             fingerprint,
-            exposure,
+            readable,
+            confirmed,
             detail=detail,
             write_ms=pushed.write_ms,
         )

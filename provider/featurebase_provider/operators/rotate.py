@@ -317,5 +317,5 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 self.log.info("%s", rotation.report_tables.store_line(store))
             elif not raises_problems:  # else the error says it
                 self.log.warning("%s. Its push task keeps trying", rotation.report_tables.store_line(store))
-            if store.exposure_ms is not None:
-                self.time("store_exposure", store.exposure_ms)
+            if store.readable_ms is not None:
+                self.time("store_exposure", store.readable_ms)

@@ -1,29 +1,25 @@
-"""Prepares all stores of a webhook, then writes the new secret to all of them at once."""
+"""Prepares all stores of a webhook at once, and says how each one ended."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
+from pydantic import AliasChoices, Field, FiniteFloat
 
-from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.errors import StoreForeignValue, StoresNotReady
 from featurebase_provider.rotation.jobs import Job, run_at_once, sorted_out
-from featurebase_provider.rotation.one_store import WriteRule, converge, why_foreign
+from featurebase_provider.rotation.one_store import WriteRule, why_foreign
 from featurebase_provider.rotation.records import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from featurebase_provider.featurebase.errors import FeaturebaseError
-    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.errors import StoreRefused
-    from featurebase_provider.rotation.one_store import Desired
     from featurebase_provider.rotation.store import ArmedStore, Store, StoredValue
 
 T = TypeVar("T")
@@ -31,8 +27,6 @@ T = TypeVar("T")
 Result = Literal["written", "unchanged", "failed", "not_armed", "unknown"]
 CLOSE_SECONDS = 2.0
 """How long the closing of one store may delay the others."""
-TURN_SECONDS = 5.0
-"""How long a store waits at most while another one that shares its place is written: its readers wait, too."""
 NOT_READABLE = "not readable: the store accepted the secret, but it is write-only and can't be read back"
 
 
@@ -45,18 +39,22 @@ class StoreOutcome:
     :param result: ``written``, ``unchanged`` (it held the secret already), ``failed``, ``not_armed`` (it could not be
         prepared), or ``unknown`` (its task left no result).
     :param fingerprint: fingerprint of the value read back (for a write-only store: of the accepted value), or None.
-    :param exposure_ms: milliseconds from just before the refresh was sent until the new secret was read back; an
-        upper limit of the time in which the store held the old secret. None if nothing was refreshed.
+    :param readable_ms: milliseconds from just before the refresh was sent until the store had answered the write after
+        which its readers get the new secret: the exposure. None if nothing was refreshed, or if it is unknown.
+    :param confirmed_ms: the same until the new secret was read back, and until all that follows the write was done.
     :param problem: why it failed.
     :param detail: further information: :data:`NOT_READABLE` if the store can't be read back.
-    :param write_ms: milliseconds that the write took, reading it back included; None if nothing was written.
+    :param write_ms: milliseconds that the write took until readers got the value; None if nothing was written.
     """
 
     label: str
     target: str
     result: Result
     fingerprint: str | None = None
-    exposure_ms: FiniteFloat | None = None
+    readable_ms: FiniteFloat | None = None
+    confirmed_ms: Annotated[FiniteFloat | None, Field(validation_alias=AliasChoices("confirmed_ms", "exposure_ms"))] = (
+        None  # records of versions before 1.0 have the latter
+    )
     problem: str | None = None
     detail: str | None = None
     write_ms: FiniteFloat | None = field(default=None, compare=False)
@@ -70,6 +68,19 @@ class StoreOutcome:
     def holds_secret(self) -> bool:
         """Whether the store holds the secret: it was read back, or accepted by a write-only store."""
         return self.result in ("written", "unchanged")
+
+
+def exposure_in(outcome: object) -> float | None:
+    """Milliseconds from the refresh until a store's readers had the new secret, or None if that is not known.
+
+    :param outcome: a :class:`StoreOutcome` in its ``asdict`` form. One of an older version tells when the secret was
+        confirmed, which is never too short.
+    """
+    told = outcome if isinstance(outcome, Mapping) else {}
+    for name in ("readable_ms", "confirmed_ms", "exposure_ms"):
+        if isinstance(told.get(name), (int, float)):
+            return float(told[name])
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +122,18 @@ class ArmedStores:
         """Why the places of stores are another program's to write, by label."""
         return {label: held.owned for label, held in self.held.items() if held.owned is not None}
 
-    def reread(self) -> ArmedStores:
+    def reread(self, *, main_thread_only: bool = False) -> ArmedStores:
         """The same stores, read again. Ask Featurebase for the secret *after* this.
 
         A store that can't be read counts as unchanged; the write will detect a change.
+
+        :param main_thread_only: whether only those are read that no other thread may read.
         """
-        jobs = {label: job_for(self.armed[label], self.armed[label].read, self.stores[label]) for label in self.held}
+        jobs = {
+            label: job_for(self.armed[label], self.armed[label].read, self.stores[label])
+            for label in self.held
+            if self.armed[label].main_thread_only or not main_thread_only
+        }
         held, _ = sorted_out(run_at_once(jobs))
         return replace(self, held={**self.held, **held})
 
@@ -179,67 +196,6 @@ def _close(armed: Mapping[str, ArmedStore], stores: Mapping[str, Store]) -> None
 def job_for(armed: ArmedStore, run: Callable[[], T], store: Store) -> Job[T]:
     """A job for one store, with that store's timeout."""
     return Job(armed.name, run, store.timeout, armed.main_thread_only)
-
-
-def distribute(
-    ready: ArmedStores,
-    wanted: SigningSecret | Desired,
-    rule: WriteRule,
-    *,
-    since: float | None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> dict[str, StoreOutcome]:
-    """Write what is wanted to all prepared stores in parallel and return every store's outcome.
-
-    The stores in ``ready`` must have been read before Featurebase: then a conditional write can't undo a newer one.
-
-    Stores that share a place (keys of one file or secret) are written one after the other: not every place notices that
-    a neighbour was written in between. If one hangs, the others wait for half of their timeout, at most
-    :data:`TURN_SECONDS`.
-
-    :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
-    :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
-    """
-    turns = {place_of(store): threading.Lock() for store in ready.stores.values()}
-
-    def job(label: str, armed: ArmedStore) -> Job[StoreOutcome]:
-        store = ready.stores[label]
-        terms = rule_for(store, rule)
-
-        def run() -> StoreOutcome:
-            with _turn(turns[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
-                began = clock.monotonic()
-                changed = converge(armed, wanted, terms, held=ready.held[label])
-            ended = clock.monotonic()
-            exposure = (ended - since) * 1000 if since is not None else None
-            took = (ended - began) * 1000 if changed else None
-            result: Result = "written" if changed else "unchanged"
-            detail = None if ready.held[label].readable else NOT_READABLE
-            return StoreOutcome(label, store.target, result, wanted.fingerprint, exposure, detail=detail, write_ms=took)
-
-        return job_for(armed, run, store)
-
-    outcomes, failed = sorted_out(run_at_once({label: job(label, ready.armed[label]) for label in ready.held}))
-    for label, problem in {**failed, **ready.problems}.items():
-        result: Result = "failed" if label in failed else "not_armed"
-        outcomes[label] = StoreOutcome(label, ready.stores[label].target, result, problem=str(problem))
-    return {label: outcomes[label] for label in ready.stores}
-
-
-def place_of(store: Store) -> str:
-    """What a store's write replaces as a whole, as far as its target tells: the file or the secret without the key."""
-    return store.target.partition("#")[0]
-
-
-@contextmanager
-def _turn(place: threading.Lock, patience: float) -> Iterator[None]:
-    """Wait for the place, but not for ever: after that time the store is written all the same."""
-    is_ours = place.acquire(timeout=patience)
-    try:
-        yield
-    finally:
-        if is_ours:
-            place.release()
 
 
 def rule_for(store: Store, rule: WriteRule) -> WriteRule:

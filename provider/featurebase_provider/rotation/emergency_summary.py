@@ -12,6 +12,7 @@ from rich.table import Table
 
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.rotation.advice import NOTHING_TO_DO
+from featurebase_provider.rotation.all_stores import exposure_in
 from featurebase_provider.rotation.errors import EmergencyNotDone
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class BranchRow:
         done = [
             store for store in stores if store["result"] in ("written", "unchanged") and store["fingerprint"] == after
         ]
-        exposures = [store["exposure_ms"] for store in done if store["exposure_ms"] is not None]
+        exposures = [exposure for exposure in map(exposure_in, done) if exposure is not None]
         return cls(
             webhook,
             str(report["outcome"]),

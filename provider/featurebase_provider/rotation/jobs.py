@@ -19,6 +19,7 @@ from featurebase_provider.rotation.errors import StoreError, StoreUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -47,25 +48,25 @@ class Done(Generic[T]):
     error: FeaturebaseError | None = None
 
 
-def run_at_once(jobs: Mapping[str, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dict[str, Done[T]]:
+def run_at_once(jobs: Mapping[K, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dict[K, Done[T]]:
     """Run all jobs concurrently and return how each ended, in the order given.
 
     Jobs for the main thread run there, one after the other and without a timeout, while the threads work. A job on
     a thread that is not done within its timeout is abandoned: the thread continues as a daemon, and its result is
     ignored.
     """
-    ended: queue.SimpleQueue[tuple[str, Done[T]]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[K, Done[T]]] = queue.SimpleQueue()
     started = clock.monotonic()
-    waiting: dict[str, float] = {}
+    waiting: dict[K, float] = {}
     for key, job in jobs.items():
         if not job.main_thread_only:
             waiting[key] = started + job.timeout
             threading.Thread(
-                target=lambda key=key, job=job: ended.put((key, _run(job.name, job.run))),
-                name=f"store-{key}",
+                target=lambda key=key, job=job: ended.put((key, run_to_end(job.name, job.run))),
+                name=f"store-{job.name}",
                 daemon=True,
             ).start()
-    done = {key: _run(job.name, job.run) for key, job in jobs.items() if job.main_thread_only}
+    done = {key: run_to_end(job.name, job.run) for key, job in jobs.items() if job.main_thread_only}
     while waiting:
         key, deadline = min(waiting.items(), key=lambda item: item[1])
         try:
@@ -86,7 +87,7 @@ def run_here(name: str, run: Callable[[], T]) -> T:
     :raises FeaturebaseError: as the work raised it.
     :raises StoreError: the work raised another error. Its text is left out, since it may quote a secret.
     """
-    done = _run(name, run)
+    done = run_to_end(name, run)
     if done.error is not None:
         raise done.error
     return cast("T", done.value)
@@ -100,7 +101,11 @@ def _timed_out(job: Job[T]) -> StoreUnreachable:
     )
 
 
-def _run(name: str, run: Callable[[], T]) -> Done[T]:
+def run_to_end(name: str, run: Callable[[], T]) -> Done[T]:
+    """Work on one store on this thread, and tell how that ended.
+
+    :param name: the store's name, for messages.
+    """
     try:
         return Done(value=run())
     except FeaturebaseError as exc:
@@ -119,7 +124,7 @@ def _unexpected(name: str, exc: Exception) -> StoreError:
     )
 
 
-def sorted_out(ended: Mapping[str, Done[T]]) -> tuple[dict[str, T], dict[str, FeaturebaseError]]:
+def sorted_out(ended: Mapping[K, Done[T]]) -> tuple[dict[K, T], dict[K, FeaturebaseError]]:
     """What the jobs returned, and the errors of those that failed."""
     problems = {key: done.error for key, done in ended.items() if done.error is not None}
     return {key: cast("T", done.value) for key, done in ended.items() if key not in problems}, problems

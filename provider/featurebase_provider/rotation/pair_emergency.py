@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.models import ACTIVE
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.pair import Pair
 from featurebase_provider.rotation.rotate import RotationOutcome
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import PAUSED
-from featurebase_provider.rotation.all_stores import arming, distribute
+from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import secret_of
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.moves import Move
 from featurebase_provider.rotation.pair import why_not_drained

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import FiniteFloat  # noqa: TC002 - read_record resolves it
 
 from featurebase_provider.featurebase.text import one_line
+from featurebase_provider.rotation.all_stores import exposure_in
 from featurebase_provider.rotation.memory import LARGEST_RECORD
 from featurebase_provider.rotation.records import Instant, Text, items_of, read_record
 
@@ -40,7 +41,7 @@ class PastRun:
     :param at: when it ended, by Featurebase's clock (ISO 8601).
     :param outcome: see :data:`~featurebase_provider.rotation.advice.Outcome`.
     :param by: the Airflow user who triggered it, or how Airflow did.
-    :param exposure_ms: milliseconds until the last store could be read, from the refresh on.
+    :param exposure_ms: milliseconds until the last store's readers had the new secret, from the refresh on.
     :param receiver_exposure_ms: milliseconds until the receiver accepted the new secret, at most.
     :param refused: how many failed deliveries the run saw; None if it can't know.
     :param task_id: the report task, whose result has the details; ``map_index`` is its branch, or None.
@@ -62,14 +63,13 @@ class PastRun:
     @classmethod
     def of_report(cls, report: Mapping[str, Any]) -> PastRun | None:
         """The run of a rotation report's JSON, of this or an older version; None for anything else."""
-        exposures = [store.get("exposure_ms") for store in items_of(report.get("stores")) if isinstance(store, Mapping)]
-        shown = [exposure for exposure in exposures if isinstance(exposure, (int, float))]
+        exposures = map(exposure_in, items_of(report.get("stores")))
         return read_record(
             cls,
             {
                 **{name: report[name] for name in cls.__slots__ if name in report},
                 "reason": one_line(str(report.get("reason") or ""), LONGEST_REASON),
-                "exposure_ms": max(shown, default=None),
+                "exposure_ms": max((exposure for exposure in exposures if exposure is not None), default=None),
                 "refused": report.get("refusals_seen"),
             },
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from featurebase_provider.rotation.all_stores import StoreOutcome, arming, distribute
-from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
+from featurebase_provider.rotation.all_stores import StoreOutcome, arming
+from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock, Moment
 from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current, secret_of
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import NotConverged, StoreConflict
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule, write_wanted
 from featurebase_provider.rotation.store import tell
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class Pushed:
     :param webhook: the webhook from the last read.
     :param changed: whether the store was written.
     :param readable: whether the store can be read back; if not, all that is known is that it accepted the secret.
-    :param write_ms: milliseconds that the write took, reading it back included; None if nothing was written.
+    :param written_at: when the store's readers got the value; None if nothing was written.
+    :param write_ms: milliseconds that the write took until readers got the value; None if nothing was written.
     """
 
     webhook: Webhook
     changed: bool
     readable: bool
+    written_at: Moment | None = None
     write_ms: float | None = None
 
 
@@ -89,7 +92,8 @@ def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pus
     """
     tell(armed, patience=PATIENCE)
     changed = False
-    took = None
+    took: float | None = None
+    written_at: Moment | None = None
     conflict: StoreConflict | None = None
     for _ in range(ROUNDS):
         # The store first: a conditional write of what Featurebase shows after that can't undo a newer one.
@@ -97,15 +101,17 @@ def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pus
         webhook, wanted = source.read()
         began = SYSTEM_CLOCK.monotonic()
         try:
-            if converge(armed, wanted, rule.knowing(known=source.seen), held=held):
-                changed, took = True, (SYSTEM_CLOCK.monotonic() - began) * 1000
+            written = write_wanted(armed, wanted, rule.knowing(known=source.seen), held=held)
+            if written is not None:
+                changed, took, written_at = True, (SYSTEM_CLOCK.monotonic() - began) * 1000, SYSTEM_CLOCK.moment()
+                written.confirm()
         except StoreConflict as exc:
             conflict = exc
             continue
         conflict = None
         webhook, again = source.read()
         if again == wanted:
-            return Pushed(webhook, changed, held.readable, took)
+            return Pushed(webhook, changed, held.readable, written_at, took)
     if conflict is not None:
         raise conflict
     raise NotConverged(

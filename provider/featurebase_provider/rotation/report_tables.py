@@ -63,21 +63,21 @@ def as_page(head: Iterable[tuple[str, str]], tables: Iterable[Table], notes: Ite
 def store_table(stores: Iterable[StoreOutcome]) -> Table:
     """What each store holds."""
     table = Table(title="\nStores", title_justify="left")
-    for column in ("store", "target", "result", "holds", "exposure"):
+    for column in ("store", "target", "result", "holds", "readable after", "confirmed after"):
         table.add_column(column, overflow="fold")
     for store in stores:
-        exposure = "" if store.exposure_ms is None else f"{store.exposure_ms:.0f} ms"
+        times = ["" if took is None else f"{took:.0f} ms" for took in (store.readable_ms, store.confirmed_ms)]
         said = store.problem or store.detail
         result = store.result if not said else f"{store.result}: {one_line(said, 300)}"
         target = escape(one_line(store.target, 2100))
-        table.add_row(store.label, target, escape(result), store.fingerprint or "unknown", exposure)
+        table.add_row(store.label, target, escape(result), store.fingerprint or "unknown", *times)
     return table
 
 
 def store_line(store: StoreOutcome) -> str:
     """A store's outcome in one line, for a task's log."""
     holds = f", holds {store.fingerprint}" if store.fingerprint else ""
-    exposure = "" if store.exposure_ms is None else f", exposed for at most {store.exposure_ms:.0f} ms"
+    exposure = "" if store.readable_ms is None else f", readable {store.readable_ms:.0f} ms after the refresh"
     said = f": {one_line(store.problem, 600)}" if store.problem else ""
     return f"Store {store.label} ({store.target}): {store.result}{holds}{exposure}{said}"
 

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome, arming, distribute
+from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome, arming
 from featurebase_provider.rotation.clock import Moment  # noqa: TC001 - read_record resolves it
 from featurebase_provider.rotation.current import read_current, secret_of
+from featurebase_provider.rotation.distribute import Looks, distribute
 from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, SecretMissing, StaleRead
 from featurebase_provider.rotation.plan import RotationPlan
 from featurebase_provider.rotation.records import Instant, Text, read_record
@@ -127,13 +128,15 @@ def rotate(
         def last_look() -> None:
             guard.check()
             may_post()
+            guard.look_again()
 
         refreshed = swap.run(last_look)
         refreshed_at = server_now() if refreshed.posted_at is not None else None
-        rule = guard.rule
+        rule, looks, ready = guard.rule, guard.looks, guard.ready
         if refreshed.how != "answered":
-            rule = rule.knowing(leaked=leaked_by_now(leaked, swap.say))
-        outcomes = distribute(ready, secret_of(refreshed.webhook), rule, since=refreshed.posted_at, clock=swap.clock)
+            rule, looks = rule.knowing(leaked=leaked_by_now(leaked, swap.say)), None
+        new, since = secret_of(refreshed.webhook), refreshed.posted_at
+        outcomes = distribute(ready, new, rule, since=since, clock=swap.clock, looks=looks)
         # The wall clock is read after the stores were written: nothing may come between the response and the writes.
         posted = swap.clock.moment_at(refreshed.posted_at) if refreshed.posted_at is not None else None
         refreshed, outcomes, notes = _confirm(swap, ready, refreshed, outcomes, rule, leaked)
@@ -154,6 +157,7 @@ def rotate(
 class Guard:
     """Checks the stores once more, directly before the refresh is sent.
 
+    :param ready: the stores; each check reads those again that only this thread may ask.
     :param rule: the rules for writing; each check adds the secrets that have leaked meanwhile.
     :param require_all: whether a store that is not ready, or holds a foreign value, prevents the refresh.
     """
@@ -167,8 +171,9 @@ class Guard:
         *,
         require_all: bool,
     ) -> None:
-        self._ready, self._plan, self._leaked, self._require_all = ready, plan, leaked, require_all
-        self.rule = rule
+        self._plan, self._leaked, self._require_all = plan, leaked, require_all
+        self.ready, self.rule = ready, rule
+        self.looks: Looks | None = None
 
     def check(self) -> None:
         """Check that the refresh may be sent.
@@ -178,13 +183,18 @@ class Guard:
         :raises MemoryUnknown: the record of leaked secrets can't be read.
         """
         self.rule = self.rule.knowing(leaked=self._leaked())
+        self.ready = self.ready.reread(main_thread_only=True)
         if not self._require_all:
             return
-        self._ready.require_all(self._plan.webhook_id)
-        not_ours = {**self._ready.owned(), **self._ready.foreign(self.rule, current=self._plan.before)}
+        self.ready.require_all(self._plan.webhook_id)
+        not_ours = {**self.ready.owned(), **self.ready.foreign(self.rule, current=self._plan.before)}
         if not_ours:
             why = "; ".join(str(problem) for problem in not_ours.values())
             raise RefreshRefused(self._plan.webhook_id, f"nothing was refreshed: {why}")
+
+    def look_again(self) -> None:
+        """Begin to look at the other stores again; the refresh does not wait for that."""
+        self.looks = Looks(self.ready)
 
 
 def leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:

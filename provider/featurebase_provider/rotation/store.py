@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from featurebase_provider.featurebase.trial_secret import trial_before, trial_like
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.errors import StoreRefused
 
@@ -114,7 +116,7 @@ class ArmedStore(ABC):
     """Whether the secrets are those of a pair of webhooks; :meth:`trials` then holds what a pair's run may write."""
 
     patience: float = 0.0
-    """Seconds that :meth:`write` may wait for the steps that follow it, such as a copy. A rotation does not wait, and
+    """Seconds that the steps which follow a write, such as a copy, may be waited for. A rotation does not wait, and
     leaves the store unfinished. A push, which delays no other store, sets more."""
 
     def __init__(self, name: str) -> None:
@@ -141,16 +143,27 @@ class ArmedStore(ABC):
     def read(self) -> StoredValue:
         """Read what the store holds now. A missing value is a valid result; an outage or a refusal is an error."""
 
+    def look_again(self, held: StoredValue) -> None:  # noqa: B027 - a conditional write needs no look
+        """Check that the store still is as ``held`` says, where :meth:`write` can't make that its condition.
+
+        It is called before each write. A rotation calls it while the refresh is on its way, so that it costs the
+        receivers nothing. Who writes after it is overwritten.
+
+        :raises StoreConflict: the store changed since ``held`` was read.
+        """
+
     @abstractmethod
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Write ``pair`` in one atomic step, if the store still is as ``held`` says.
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Write ``pair`` in one atomic step, if the store still is as ``held`` says, with as few calls as can be.
 
-        If ``pair.previous`` is None, a previous secret that the store keeps is removed or emptied. Everything else in
-        the same secret, file or row stays unchanged.
+        Receivers depend on nothing but this. If ``pair.previous`` is None, a previous secret that the store keeps is
+        removed or emptied. Everything else in the same secret, file or row stays unchanged.
 
+        :returns: the steps that follow, such as a mark, a copy or a restart; None if there are none. The caller calls
+            it when no store waits for its write any more. It raises :class:`~.errors.StoreError` if a step failed or
+            was not done within :attr:`patience`, and says that the value is in place.
         :raises StoreConflict: the store changed since ``held`` was read; nothing was written.
-        :raises StoreError: nothing was written, or a step that follows the write failed, or was not done within
-            :attr:`patience`; the message says which.
+        :raises StoreError: nothing was written.
         """
 
     def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:

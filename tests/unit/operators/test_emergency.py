@@ -340,8 +340,8 @@ def test_every_store_is_brought_there_and_announced(
     told = result["stores"]
     assert (result["fingerprint"], told["done"]) == (NEW, asdict(done))
     assert [told[label]["result"] for label in ("missed", "new", "there")] == ["written", "written", "unchanged"]
-    assert 3000 <= told["missed"]["exposure_ms"] < 60_000
-    assert told["there"]["exposure_ms"] is None
+    assert 3000 <= told["missed"]["confirmed_ms"] < 60_000
+    assert told["there"]["confirmed_ms"] is None
     assert [store.holds for store in stores] == ["whsec_1"] * 4
     assert stores[1].holds_previous is None
     assert task.pushed["return_value"] == result
@@ -357,7 +357,7 @@ def test_where_this_run_has_not_refreshed_no_exposure_is_measured(
 ) -> None:
     featurebase.api.rotated()
     result = push(rotated(posted=None, how="already_done"), a_store(), announce=False).execute()
-    assert (result["stores"]["memory"]["result"], result["stores"]["memory"]["exposure_ms"]) == ("written", None)
+    assert (result["stores"]["memory"]["result"], result["stores"]["memory"]["confirmed_ms"]) == ("written", None)
 
 
 def test_what_rotate_measured_counts_for_the_secret_that_it_wrote(
@@ -373,7 +373,7 @@ def test_what_rotate_measured_counts_for_the_secret_that_it_wrote(
         task.execute()
     told = task.pushed["return_value"]["stores"]
     assert told["again"]["fingerprint"] == fingerprint("2")
-    assert 3000 <= told["again"]["exposure_ms"] < 60_000
+    assert 3000 <= told["again"]["confirmed_ms"] < 60_000
     assert told["failing"]["result"] == "failed"
 
 

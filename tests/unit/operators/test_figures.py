@@ -57,11 +57,11 @@ def test_a_store_of_ones_own_without_a_type_is_other(told: Told) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of_pair", "names"), [(False, ["store_write", "exposure.confirmed"]), (True, ["store_write"])]
+    ("of_pair", "names"), [(False, ["store_write", "exposure.readable", "exposure.confirmed"]), (True, ["store_write"])]
 )
 def test_a_pairs_standby_exposes_nothing(of_pair: bool, names: list[str], told: Told) -> None:
     store = SimpleNamespace(label="mine", type="sql")
-    outcome = StoreOutcome("mine", "m", "written", exposure_ms=5.0, write_ms=2.0)
+    outcome = StoreOutcome("mine", "m", "written", readable_ms=3.0, confirmed_ms=5.0, write_ms=2.0)
     tell_of_stores("hook", [store], [outcome, StoreOutcome("mine", "m", "failed")], of_pair=of_pair)  # type: ignore[list-item]
     assert [name for name, *_ in told] == [f"featurebase.{name}.sql" for name in names]
 

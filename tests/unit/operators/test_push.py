@@ -73,7 +73,7 @@ def test_a_store_that_rotate_has_missed_is_exposed_until_now(
     result = push(a_store(), rotated(earlier)).execute()
     assert (result["result"], result["fingerprint"], result["problem"]) == ("written", NEW, None)
     assert (result["label"], result["target"], result["detail"]) == ("memory", "memory://memory", None)
-    assert 3000 <= result["exposure_ms"] < 60_000
+    assert 3000 <= result["readable_ms"] < 60_000
     assert result["pushed_at"] == START.isoformat()
 
 
@@ -83,7 +83,7 @@ def test_a_store_that_somebody_else_has_brought_there_was_exposed_to_nothing_of_
 ) -> None:
     featurebase.api.rotated()
     result = push(a_store(value=secret("1")), rotated(earlier)).execute()
-    assert (result["result"], result["fingerprint"], result["exposure_ms"]) == ("unchanged", NEW, None)
+    assert (result["result"], result["fingerprint"], result["readable_ms"]) == ("unchanged", NEW, None)
     assert result["pushed_at"] is None
 
 
@@ -91,9 +91,9 @@ def test_on_another_machine_exposure_is_measured_by_wall_clock(featurebase: Feat
     """On the same one by the clock that nobody sets."""
     featurebase.api.rotated()
     elsewhere = Moment(0.0, time.time() - 4, "another machine")
-    assert 4000 <= push(a_store(), rotated(posted=elsewhere)).execute()["exposure_ms"] < 60_000
+    assert 4000 <= push(a_store(), rotated(posted=elsewhere)).execute()["readable_ms"] < 60_000
     here = Moment(time.monotonic() - 3, 0.0, boot_id())
-    assert 3000 <= push(a_store(), rotated(posted=here)).execute()["exposure_ms"] < 60_000
+    assert 3000 <= push(a_store(), rotated(posted=here)).execute()["readable_ms"] < 60_000
 
 
 def test_a_secret_that_another_run_has_replaced_since_is_not_written(
@@ -126,14 +126,14 @@ def test_a_store_that_was_changed_since_rotate_is_measured_anew(
     featurebase.api.rotated()
     result = push(a_store(), rotated(EARLIER)).execute()
     assert (result["result"], result["fingerprint"]) == ("written", NEW)
-    assert result["exposure_ms"] >= 3000
+    assert result["readable_ms"] >= 3000
 
 
 def test_where_rotate_has_not_refreshed_no_exposure_is_measured(
     featurebase: Featurebase, memory: WebhookMemory
 ) -> None:
     featurebase.api.rotated()
-    assert push(a_store(), rotated(posted=None, how="already_done")).execute()["exposure_ms"] is None
+    assert push(a_store(), rotated(posted=None, how="already_done")).execute()["readable_ms"] is None
 
 
 @pytest.mark.parametrize("earlier", [EARLIER, None])
@@ -158,7 +158,7 @@ def test_alone_it_brings_the_store_to_what_featurebase_shows(featurebase: Featur
     memory.write("history", History(WEBHOOK_ID).knowing(known=[fingerprint("older")]).as_json())
     store = a_store(value=secret("older"))
     result = push(store, None).execute()
-    assert (result["result"], result["exposure_ms"], store.holds) == ("written", None, "whsec_1")
+    assert (result["result"], result["readable_ms"], store.holds) == ("written", None, "whsec_1")
 
 
 def test_what_rotate_saw_in_between_is_replaced(featurebase: Featurebase, memory: WebhookMemory) -> None:

@@ -109,7 +109,7 @@ def test_a_run_that_did_all_is_told_whole(
     assert task.emitted == {report_asset("production").name: report}
     first, store, group, text, end = said.texts["info"][-5:]
     assert first == f"production: rotated. {report['advice']}", "what a tired person needs first"
-    assert store == f"Store a (memory://a): written, holds {NEW}, exposed for at most 12 ms"
+    assert store == f"Store a (memory://a): written, holds {NEW}, readable 12 ms after the refresh"
     assert (group, end) == ("::group::Details", "::endgroup::")
     assert text.startswith("Rotation report\n")
     assert NEW in text

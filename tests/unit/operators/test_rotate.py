@@ -120,10 +120,10 @@ def test_what_it_did_is_told(
     assert stats == [("featurebase.rotate", {"webhook": "production", "result": "done"})]
     ((what, milliseconds, tags),) = timings
     assert (what, tags) == ("featurebase.store_exposure", {"webhook": "production"})
-    assert milliseconds == outcome["stores"]["a"]["exposure_ms"]
+    assert milliseconds == outcome["stores"]["a"]["readable_ms"]
     assert f"Secret {OLD} -> {NEW} (answered)" in said.texts["info"]
     (of_a,) = [text for text in said.texts["info"] if text.startswith("Store a (memory://a): written, ")]
-    assert of_a.endswith(" ms")
+    assert of_a.endswith(" ms after the refresh")
     (of_b,) = [text for text in said.texts["warning"] if text.startswith("Store b (memory://b): failed: ")]
     assert "read-only" in of_b
 

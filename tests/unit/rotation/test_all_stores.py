@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.rotation import all_stores as distribution
-from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, arming, connected, distribute, rule_for
+from featurebase_provider.rotation import all_stores
+from featurebase_provider.rotation import distribute as distribution
+from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome, arming, connected, rule_for
+from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import StoreRefused, StoresNotReady, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.one_store import Previous
 from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark, Writability
@@ -181,7 +183,7 @@ def test_what_closing_fails_at_costs_no_outcome() -> None:
 
 def test_a_store_that_hangs_when_closed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own timeout may be minutes, and all that follows would wait for them."""
-    monkeypatch.setattr(distribution, "CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr(all_stores, "CLOSE_SECONDS", 0.02)
     gate, ended = threading.Event(), threading.Event()
 
     class Hanging(ArmedMemory):
@@ -233,8 +235,8 @@ def test_all_stores_are_written_and_reported() -> None:
         clock.sleep(2.5)
         outcomes = distribute(ready, NEW, RULE, since=1000.0, clock=clock)
     assert list(outcomes) == ["a", "b", "c", "d", "e"]
-    assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0)
-    assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0)
+    assert outcomes["a"] == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 2500.0, 2500.0)
+    assert outcomes["b"] == StoreOutcome("b", "memory://b", "unchanged", NEW.fingerprint, 2500.0, 2500.0)
     advice = "Fix this, then try again"
     assert outcomes["c"] == StoreOutcome("c", "memory://c", "failed", problem=f"store c: read-only. {advice}")
     assert outcomes["d"] == StoreOutcome("d", "memory://d", "not_armed", problem=f"store d: no client. {advice}")
@@ -245,7 +247,7 @@ def test_all_stores_are_written_and_reported() -> None:
 
 def test_nothing_refreshed_means_no_exposure() -> None:
     with arming([a_store()]) as ready:
-        assert distribute(ready, NEW, RULE, since=None)["a"].exposure_ms is None
+        assert distribute(ready, NEW, RULE, since=None)["a"].readable_ms is None
 
 
 def test_a_hanging_write_costs_only_its_store() -> None:

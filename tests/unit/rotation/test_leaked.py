@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from featurebase_provider.rotation.errors import SecretHasLeaked, StoreForeignValue
-from featurebase_provider.rotation.one_store import Previous, converge, desired_pair
+from featurebase_provider.rotation.one_store import Previous, desired_pair
 from featurebase_provider.rotation.plan import RotationPlan, check_status
 from featurebase_provider.rotation.refresh import CompareAndSwap
 from featurebase_provider.rotation.rotate import RotationOutcome, rotate
 from featurebase_provider.rotation.store import SecretPair, StoredValue
+from tests.world.converge import converge
 from tests.world.fakes import (
     ArmedMemory,
     FakeFeaturebase,

@@ -16,12 +16,12 @@ from featurebase_provider.rotation.one_store import (
     WRITE_ATTEMPTS,
     Previous,
     check_ours,
-    converge,
     desired_pair,
     is_ours,
     is_padded,
 )
 from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMark
+from tests.world.converge import converge
 from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, fingerprint, secret
 
 OLD, NEW = secret("0"), secret("1")

@@ -234,7 +234,8 @@ def test_a_report_survives_json() -> None:
         "target": "memory://a",
         "result": "written",
         "fingerprint": AFTER,
-        "exposure_ms": 12.4,
+        "readable_ms": 12.4,
+        "confirmed_ms": None,
         "problem": None,
         "detail": None,
         "write_ms": None,
@@ -307,8 +308,8 @@ def test_the_text_tells_a_person_what_happened() -> None:
         ("deliveries", "healthy: a delivery succeeded"),
     ]
     assert table_of(report, "Stores") == [
-        ["store", "target", "result", "holds", "exposure"],
-        ["a", "memory://a", "written", AFTER, "12 ms"],
+        ["store", "target", "result", "holds", "readable after", "confirmed after"],
+        ["a", "memory://a", "written", AFTER, "12 ms", ""],
     ]
     assert table_of(report, "Tasks") == [
         ["task", "state", "seconds"],

@@ -91,7 +91,7 @@ def test_the_posts_answer_is_written_before_anything_is_read(api: FakeFeaturebas
 def test_exposure_counts_from_just_before_the_post(api: FakeFeaturebase) -> None:
     """The fake's POST takes 100 ms."""
     outcome = run(api, a_store())
-    assert outcome.stores["a"].exposure_ms == pytest.approx(100.0)
+    assert outcome.stores["a"].readable_ms == pytest.approx(100.0)
     assert outcome.posted is not None
     assert outcome.posted.monotonic == pytest.approx(1000.0)
     assert outcome.posted.wall == pytest.approx(START.timestamp(), abs=0.001)
@@ -174,7 +174,7 @@ def test_what_was_refreshed_already_is_distributed_though_a_store_is_not_ready(a
     assert (outcome.how, stores[0].holds, api.posts) == ("already_done", "whsec_1", 0)
     assert (outcome.refreshed, outcome.refreshed_at, outcome.posted) == (False, None, None)
     assert RotationOutcome.from_json(outcome.as_json()) == outcome
-    assert outcome.stores["a"].exposure_ms is None
+    assert outcome.stores["a"].readable_ms is None
 
 
 def test_what_the_plan_calls_older_was_not_seen(api: FakeFeaturebase) -> None:
@@ -276,7 +276,7 @@ def test_a_newer_secret_after_the_writes_is_written_too(api: FakeFeaturebase) ->
     assert outcome.updated_at == api.current.updated_at.isoformat()
     assert "a second time" in outcome.notes[0]
     assert said == list(outcome.notes)
-    assert outcome.stores["a"].exposure_ms == pytest.approx(100.0), "from the refresh on, as for the first one"
+    assert outcome.stores["a"].readable_ms == pytest.approx(100.0), "from the refresh on, as for the first one"
 
 
 def test_the_outcome_shows_the_webhook_as_read_last(api: FakeFeaturebase) -> None:

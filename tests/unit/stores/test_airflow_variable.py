@@ -12,6 +12,7 @@ from featurebase_provider.rotation.errors import StoreError, StoreRefused, Store
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores import airflow_variable
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
+from tests.contract.store_case import write_to
 from tests.contract.variable_cases import VariableRawCase, refusal
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def case() -> Iterator[VariableRawCase]:
 
 def write(store: AirflowVariableStore, value: str = "whsec_new") -> None:
     armed = store.arm()
-    armed.write(SecretPair(SigningSecret(value)), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(value)), held=armed.read(), mark=MARK)
 
 
 def test_writes_on_the_main_thread_only(case: VariableRawCase) -> None:
@@ -157,7 +158,7 @@ def test_airflows_refusals_and_outages_are_told_apart(
         armed.read()
     case.supervisor.get_error, case.supervisor.put_error = None, error
     with pytest.raises(StoreError) as written:
-        armed.write(SecretPair(SigningSecret("whsec_new")), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret("whsec_new")), held=held, mark=MARK)
     for caught in (read.value, written.value):
         assert type(caught) is kind
         assert "whsec_" not in str(caught)

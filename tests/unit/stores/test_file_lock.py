@@ -23,6 +23,7 @@ from featurebase_provider.stores.object_storage import file_lock as file_lock_mo
 from featurebase_provider.stores.object_storage.file_lock import file_lock, has_locks
 from featurebase_provider.stores.object_storage.local_file import LocalFile
 from tests.contract.local_file_cases import NOBODY, without_root
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def write_again_and_again(path: str, key: str, results: Any) -> None:
         last = SigningSecret(f"whsec_{key}_{number}")
         while True:
             try:
-                armed.write(SecretPair(last), held=held, mark=MARK)
+                write_to(armed, SecretPair(last), held=held, mark=MARK)
                 break
             except StoreConflict:
                 retried += 1
@@ -85,15 +86,15 @@ def test_a_changed_neighbour_is_kept_and_a_changed_key_is_a_conflict(tmp_path: P
     armed = ObjectStorageStore(path=str(file), key="OURS").arm()
     held = armed.read()
     file.write_text("OURS=old\nTHEIRS=new\nMORE=1\n")
-    armed.write(SecretPair(SigningSecret("new")), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret("new")), held=held, mark=MARK)
     assert file.read_text() == "OURS=new\nTHEIRS=new\nMORE=1\n"
     held = armed.read()
     file.write_text("OURS=another\nTHEIRS=new\n")
     with pytest.raises(StoreConflict):
-        armed.write(SecretPair(SigningSecret("newer")), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret("newer")), held=held, mark=MARK)
     file.unlink()
     with pytest.raises(StoreConflict):
-        armed.write(SecretPair(SigningSecret("newer")), held=held, mark=MARK)
+        write_to(armed, SecretPair(SigningSecret("newer")), held=held, mark=MARK)
     assert not file.exists()
 
 

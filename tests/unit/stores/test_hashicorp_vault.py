@@ -14,7 +14,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.hashicorp_vault import HashicorpVaultStore
-from tests.contract.store_case import ready
+from tests.contract.store_case import ready, write_to
 from tests.servers.canned_http import canned_http
 from tests.world.recipes import recipe
 
@@ -179,7 +179,7 @@ def test_a_refused_write_is_told_from_a_conflict(vault):
     vault.answer(f"PATCH {DATA}", 400, {"errors": [f"quotes {NEW}"]})
     armed = ready(store())
     with pytest.raises(StoreRefused, match=r"Allow read and patch on secret/data/apps/feedback") as caught:
-        armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
+        write_to(armed, SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
     assert NEW not in str(caught.value)
 
 
@@ -190,7 +190,7 @@ def test_a_lost_mark_costs_nothing(vault):
     vault.answer(f"PATCH {DATA}", 200, {"data": {"version": 5}})
     vault.answer("PATCH /v1/secret/metadata/apps/feedback", 403, {"errors": ["permission denied"]})
     armed = ready(store())
-    armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
+    write_to(armed, SecretPair(SigningSecret(NEW)), held=armed.read(), mark=StoreMark("id", "sha256:1", "here"))
     request, headers, body = vault.requests[-2]
     assert request == f"PATCH {DATA}"
     assert headers["Content-Type"] == "application/merge-patch+json"

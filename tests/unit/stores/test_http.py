@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable, StoreUnusable
-from featurebase_provider.rotation.one_store import WriteRule, converge
+from featurebase_provider.rotation.one_store import WriteRule
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
+from tests.contract.store_case import write_to
 from tests.servers.canned_http import canned_http
+from tests.world.converge import converge
 from tests.world.recipes import recipe
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
@@ -167,7 +169,7 @@ def test_a_json_path_that_is_none_is_found_out_when_armed(service):
 
 def test_one_request_carries_the_secret_and_the_connections_header(service):
     armed = store().arm()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     request, headers, body = service.requests[-1]
     assert request == "PUT /value"
     assert headers["X-Key"] == "a-key"
@@ -181,12 +183,12 @@ def test_a_conditional_write_by_etag(service):
     read = {**READ, "version_header": "ETag", "absent_status": 404}
     service.answer("GET /value", 200, {"value": HELD}, ETag='"a1"')
     armed = store(headers=headers, read=read, create=True).arm()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     sent = service.requests[-1][1]
     assert sent["If-Match"] == '"a1"'
     assert "If-None-Match" not in sent
     service.answer("GET /value", 404)
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     sent = service.requests[-1][1]
     assert sent["If-None-Match"] == "*"
     assert "If-Match" not in sent
@@ -197,14 +199,14 @@ def test_a_version_is_escaped_in_the_url(service):
     service.answer("GET /value", 200, {"value": HELD, "v": "1&x=/../"})
     service.answer("PUT /value?cas=1%26x%3D%2F..%2F", 200)
     armed = store(url="/value?cas={{ version }}", read={**READ, "version": "$.v"}).arm()
-    armed.write(pair(NEW), held=armed.read(), mark=MARK)
+    write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 def test_a_version_cannot_add_a_header(service):
     service.answer("GET /value", 200, {"value": HELD, "v": "1\r\nX-Evil: 1"})
     armed = store(headers={"If-Match": "{{ version }}"}, read={**READ, "version": "$.v"}).arm()
     with pytest.raises(StoreRefused, match="characters that headers cannot have"):
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 @pytest.mark.parametrize("status", [409, 412])
@@ -212,7 +214,7 @@ def test_a_condition_that_does_not_hold_is_a_conflict(service, status):
     service.answer("PUT /value", status, {"quotes": NEW})
     armed = store().arm()
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 @pytest.mark.parametrize("answer", [False, None, "true", 1, {}])
@@ -220,7 +222,7 @@ def test_only_true_is_accepted(service, answer):
     service.answer("PUT /value", 200, {"done": answer})
     armed = store(accepted="$.done").arm()
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 422])
@@ -233,7 +235,7 @@ def test_refusals(service, status):
     service.answer("PUT /value", status, {"quotes": NEW}, Location="/elsewhere")
     armed = store().arm()
     with pytest.raises(StoreRefused, match=f"answered {status}") as caught:
-        armed.write(pair(NEW), held=armed.read(), mark=MARK)
+        write_to(armed, pair(NEW), held=armed.read(), mark=MARK)
     assert NEW not in str(caught.value)
     assert not [request for request, _, _ in service.requests if "elsewhere" in request]
 
@@ -285,7 +287,7 @@ def test_without_a_version_the_value_is_compared_before_it_is_written(service):
     held = armed.read()
     service.answer("GET /value", 200, {"value": "whsec_by_somebody_else"})
     with pytest.raises(StoreConflict):
-        armed.write(pair(NEW), held=held, mark=MARK)
+        write_to(armed, pair(NEW), held=held, mark=MARK)
     assert "PUT /value" not in [request for request, _, _ in service.requests]
 
 

@@ -11,6 +11,7 @@ from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.http import HttpStore
+from tests.contract.store_case import write_to
 from tests.servers.canned_http import canned_http
 
 HELD, NEW = "whsec_held_0123456789", "whsec_new_0123456789"
@@ -71,7 +72,7 @@ def test_a_body_that_the_services_version_breaks_is_found_before_the_refresh(ser
     with pytest.raises(StoreRefused, match="no valid JSON"):
         armed.prove_writable()
     with pytest.raises(StoreRefused, match="no valid JSON"):
-        armed.write(SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
     assert writes(service) == []
 
 
@@ -96,7 +97,7 @@ def test_a_version_that_is_the_value_itself_stays_out_of_the_url(service):
     held = armed.read()
     assert HELD not in repr(held.version)
     armed.prove_writable()
-    armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
     assert json.loads(writes(service)[-1]) == {"v": NEW, "was": HELD}
 
 
@@ -124,7 +125,7 @@ def test_a_whole_file_behind_an_api_is_edited_in_one_place(service, text, format
     armed.prove_writable()
     held = armed.read()
     assert held.current == SigningSecret(HELD)
-    armed.write(SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret(NEW), None), held=held, mark=MARK)
     assert json.loads(writes(service)[-1]) == {"value": wanted}
 
 
@@ -136,6 +137,6 @@ def test_a_redirected_write_is_no_write(service, status, where):
     service.answer("GET /elsewhere", 200, {"value": NEW})
     armed = store().arm()
     with pytest.raises(StoreRefused, match=re.escape("a redirect, and none is followed")) as caught:
-        armed.write(SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret(NEW), None), held=armed.read(), mark=MARK)
     assert "nothing was changed" not in str(caught.value)
     assert not [request for request, _, _ in service.requests if "elsewhere" in request]

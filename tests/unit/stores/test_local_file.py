@@ -50,7 +50,7 @@ def replace(path: Path, text: str = "new") -> None:
     file = local(path)
     held = file.read()
     file.prove_writable(held, TRIALS)
-    file.write(text.encode(), held=held, mark=MARK)
+    file.write(text.encode(), held=held, mark=MARK)()
 
 
 def refusal_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from featurebase_provider.rotation.errors import StoreRefused, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage import ObjectStorageStore
 from tests.contract.memory_case import MemoryJsonCase
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def test_json_can_do_without_a_previous_secret() -> None:
 def test_a_created_file_has_the_configured_mode(tmp_path: Path) -> None:
     store = ObjectStorageStore(path=f"file://{tmp_path}/new.json", create=True, mode="0640")
     armed = store.arm()
-    armed.write(SecretPair(SigningSecret("whsec_a")), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret("whsec_a")), held=armed.read(), mark=MARK)
     assert (tmp_path / "new.json").read_text() == '{"current": "whsec_a"}\n'
     assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o640
 
@@ -100,7 +101,7 @@ def test_what_dotenv_cannot_hold_is_refused_before_anything_is_written(tmp_path:
     file.write_text("FEATUREBASE_WEBHOOK_SECRET=a\n")
     armed = ObjectStorageStore(path=str(file)).arm()
     with pytest.raises(StoreRefused):
-        armed.write(SecretPair(SigningSecret("it's")), held=armed.read(), mark=MARK)
+        write_to(armed, SecretPair(SigningSecret("it's")), held=armed.read(), mark=MARK)
     assert file.read_text() == "FEATUREBASE_WEBHOOK_SECRET=a\n"
 
 
@@ -126,7 +127,7 @@ def test_a_properties_file_keeps_its_encoding(tmp_path: Path, encoding: str) -> 
     assert armed.prove_writable().proven
     held = armed.read()
     assert held.current == SigningSecret("whsec_old")
-    armed.write(SecretPair(SigningSecret("whsec_new"), None), held=held, mark=MARK)
+    write_to(armed, SecretPair(SigningSecret("whsec_new"), None), held=held, mark=MARK)
     assert file.read_bytes() == text.format("new").encode(encoding)
 
 

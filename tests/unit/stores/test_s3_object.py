@@ -11,6 +11,7 @@ from featurebase_provider.rotation.store import SecretPair, StoreMark
 from featurebase_provider.stores.object_storage.s3 import S3Object
 from featurebase_provider.stores.object_storage.s3_settings import settings_in
 from tests.contract.s3_cases import S3JsonCase
+from tests.contract.store_case import write_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,7 @@ def test_encryption_and_storage_class_stay(case: S3JsonCase) -> None:
     )
     armed = case.config().arm()
     armed.prove_writable()
-    armed.write(SecretPair(SigningSecret("whsec_b")), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret("whsec_b")), held=armed.read(), mark=MARK)
     head = case.s3.head_object(Bucket=case.bucket, Key=case.key)
     assert (head["ServerSideEncryption"], head["StorageClass"], head["ContentLanguage"]) == (
         "aws:kms",
@@ -124,7 +125,7 @@ def test_locks_expiry_and_the_kind_of_checksum_go_over(case: S3JsonCase) -> None
     armed = case.config().arm()
     before = case.s3.head_object(Bucket=case.bucket, Key=case.key)
     assert armed.prove_writable().proven
-    armed.write(SecretPair(SigningSecret("whsec_b")), held=armed.read(), mark=MARK)
+    write_to(armed, SecretPair(SigningSecret("whsec_b")), held=armed.read(), mark=MARK)
     after = case.s3.head_object(Bucket=case.bucket, Key=case.key, ChecksumMode="ENABLED")
     assert before["VersionId"] != after["VersionId"]
     for name in ("Expires", "ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus"):

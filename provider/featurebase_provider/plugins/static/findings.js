@@ -29,7 +29,7 @@ export function Findings({ findings, advice, act, can }) {
       h(
         "details",
         null,
-        h("summary", null, `${plural(ignored.length, "finding")} that the rotation file ignores`),
+        h("summary", null, `${plural(ignored.length, "finding")} not counted: the rotation file says to ignore ${ignored.length === 1 ? "it" : "them"}`),
         h("ul", { className: "fb-findings" }, ignored.map((finding, index) => h(Item, { key: index, finding, advice, act, can }))),
       ),
   );

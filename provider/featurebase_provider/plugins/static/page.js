@@ -169,7 +169,7 @@ function figuresOf(report, dags) {
 
 function nextRotation(dags) {
   const rotations = dags.filter((dag) => dag.dag_id.startsWith("featurebase_rotate__"));
-  if (rotations.length && rotations.every((dag) => dag.is_paused)) return "all Dags are paused";
+  if (rotations.length && rotations.every((dag) => dag.is_paused)) return "none: every rotation Dag is paused";
   const next = rotations.filter((dag) => !dag.is_paused).map((dag) => dag.next_dagrun_run_after);
   const first = next.filter(Boolean).sort()[0];
   return first ? ago(first) : "none scheduled";

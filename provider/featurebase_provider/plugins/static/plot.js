@@ -73,7 +73,7 @@ function Legend({ refusals }) {
     h("span", null, mark(h("circle", { className: "fb-dot-good", cx: 7, cy: 7, r: 5 })), "done"),
     h("span", null, mark(h("path", { className: "fb-dot-bad", d: diamond(7, 7, 6) })), "not done"),
     refusals && h("span", null, mark(h("circle", { className: "fb-dot-refused", cx: 7, cy: 7, r: 5.5 })), "deliveries refused"),
-    h("span", null, "height: exposure, the time until the new secret could be read; on the line: none, or not measured"),
+    h("span", null, "height: exposure, the time from the refresh until receivers could read the new secret; on the line: not measured"),
   );
 }
 

@@ -154,6 +154,10 @@ function proof(report) {
   ];
 }
 
+function after(milliseconds) {
+  return milliseconds === null || milliseconds === undefined ? "" : words.exposure(milliseconds);
+}
+
 function stores(report) {
   if (report.stores?.length) {
     const rows = report.stores.map((store) => [
@@ -161,9 +165,10 @@ function stores(report) {
       h("code", {}, store.target),
       state(store.result, store.problem ?? store.detail),
       h("code", {}, store.fingerprint ?? "unknown"),
-      store.exposure_ms === null || store.exposure_ms === undefined ? "" : words.exposure(store.exposure_ms),
+      after(store.readable_ms),
+      after(store.confirmed_ms ?? store.exposure_ms), // the latter in reports of older versions
     ]);
-    return section("Stores", table("Stores", ["Store", "Target", "Result", "Holds", "Exposure"], rows));
+    return section("Stores", table("Stores", ["Store", "Target", "Result", "Holds", "Readable after", "Confirmed after"], rows));
   }
   if (!report.found?.stores?.length) return null;
   const rows = report.found.stores.map((store) => [

@@ -59,13 +59,16 @@ class ArmedVariable(ArmedStore):
         text = self._text()
         return self._text_in.stored(text, exists=text is not None, version=text)
 
+    def look_again(self, held: StoredValue) -> None:
+        """Read the Variable."""
+        if self._text() != held.version:
+            raise changed_since(self.name, "the Variable")
+
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Set the Variable if it still is as it was read; what is there already is not written again."""
+        """Set the Variable; what is there already is not written again."""
         text = self._text_in.edited(held.version, pair, exists=held.version is not None)
         if text == held.version:
             return
-        if self._text() != held.version:
-            raise changed_since(self.name, "the Variable")
         put_variable(self.name, self._key, text, self._description or _described(mark))
 
     def _text(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.featurebase.text import clean_text
@@ -129,20 +130,26 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
             return Writability(False, f"{done}; whether its KMS key may encrypt a new version shows only then", warning)
         return Writability(True, f"{done}, tried without a change", warning)
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Put a new version and make it current, if the version that was read still is."""
+    def look_again(self, held: StoredValue) -> None:
+        """Describe it. The label is moved on a condition; this only spares the secret a useless version."""
+        before: _AwsSecret = held.version
+        if before.described is None:
+            return
+        now = self._describe(before.described["ARN"])
+        if now is None or _current_version(now) != before.version:
+            raise changed_since(self.name)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Put a new version and make it current, if the version that was read still is. The tags follow."""
         before: _AwsSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.described is not None)
         if text == before.text:
-            return
+            return None
         if before.described is None:
             with explained(self._check_fits, text):
                 self._create_secret(text, mark)
-            return
+            return None
         secret = before.described["ARN"]
-        now = self._describe(secret)
-        if now is None or _current_version(now) != before.version:  # spares the secret a useless version
-            raise changed_since(self.name)
         with explained(self._check_fits, text):
             put = self.client.ask(
                 "put_secret_value", "written", SecretId=secret, SecretString=text, VersionStages=[_STAGE]
@@ -152,8 +159,12 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         elif "AWSCURRENT" not in put["VersionStages"]:  # AWS gives it to a secret's first version only
             self._withdraw(secret, put["VersionId"])
             raise changed_since(self.name)
-        self.client.follow_up(
-            "tag_resource", "written, but not its tags", SecretId=secret, Tags=tag_list(AWS_TAGS.texts_of(mark))
+        return partial(
+            self.client.follow_up,
+            "tag_resource",
+            "written, but not its tags",
+            SecretId=secret,
+            Tags=tag_list(AWS_TAGS.texts_of(mark)),
         )
 
     def _describe(self, secret: str) -> dict[str, Any] | None:

@@ -105,28 +105,40 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
             return Writability(False, f"putting and tagging are allowed; {'; '.join(doubts)}", warning)
         return Writability(True, "putting and tagging are allowed, tried without a change", warning)
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Put a new version, if the one that was read still is the newest."""
+    def look_again(self, held: StoredValue) -> None:
+        """See that the version that was read still is the newest; one that is not there is created on that condition.
+
+        Not the version alone: a parameter that was deleted and made anew counts from 1 again.
+        """
+        before: _Parameter = held.version
+        if before.parameter is None:
+            return
+        now = self._parameter(self._parameter_name, decrypted=False)
+        if now is None or any(now[fact] != before.parameter[fact] for fact in ("Version", "LastModifiedDate")):
+            raise changed_since(self.name, "the parameter")
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Put a new version; the one of somebody who wrote since the look is brought back. The tags follow."""
         before: _Parameter = held.version
         text = self._text.edited(before.text, pair, exists=before.parameter is not None)
         if text == before.text:
-            return
+            return None
         check = partial(before.settings.check, self.name)
         if before.parameter is None:
             with explained(check, text):
                 made = self._put(text, Overwrite=False, Tags=tag_list(AWS_TAGS.texts_of(mark)))
             if made is None:
                 raise changed_since(self.name, "the parameter")
-            return
-        now = self._parameter(self._parameter_name, decrypted=False)
-        # Not the version alone: a parameter that was deleted and made anew counts from 1 again.
-        if now is None or any(now[fact] != before.parameter[fact] for fact in ("Version", "LastModifiedDate")):
-            raise changed_since(self.name, "the parameter")
+            return None
         with explained(check, text):
             put = self._put(text, Overwrite=True, **before.settings.repeated)
         self._bring_back(before, pair, text=text, put=put)
-        self.client.follow_up(
-            "add_tags_to_resource", "written, but not its tags", **self._tagged, Tags=tag_list(AWS_TAGS.texts_of(mark))
+        return partial(
+            self.client.follow_up,
+            "add_tags_to_resource",
+            "written, but not its tags",
+            **self._tagged,
+            Tags=tag_list(AWS_TAGS.texts_of(mark)),
         )
 
     def _parameter(self, name: str, *, decrypted: bool) -> dict[str, Any] | None:

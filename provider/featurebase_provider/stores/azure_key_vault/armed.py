@@ -101,14 +101,18 @@ class ArmedAzureSecret(ArmedStore):
         exists = held.version is not None
         return self._text.stored(held.text, exists=exists, mark=LABELS.mark_in(held.tags), version=held)
 
+    def look_again(self, held: StoredValue) -> None:
+        """See that the current version still is the one that was read: Key Vault knows no conditions."""
+        before: _AzureSecret = held.version
+        if self._get().version != before.version:
+            raise changed_since(self.name)
+
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Set a new version with our mark among its tags, if the current one is still the one that was read."""
+        """Set a new version with our mark among its tags."""
         before: _AzureSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.version is not None)
         if text == before.text:
             return
-        if self._get().version != before.version:
-            raise changed_since(self.name)
         with explained(self._check_fits, text), self._translated("it could not be written"):
             self._client.set_secret(
                 self._secret,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from featurebase_provider.rotation.errors import StoreError, StoreRefused
@@ -114,21 +115,32 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         stored = self._text.stored(text, exists=True, mark=mark, version=held)
         return replace(stored, finished=not (self._disables and self._older_enabled(number)))
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Add a version if the latest is the one that was read; then mark the secret, and disable older versions."""
+    def look_again(self, held: StoredValue) -> None:
+        """See that the latest version still is the one that was read."""
+        before: _GcpSecret = held.version
+        if before.secret is not None and self._latest() != (before.number, before.text):
+            raise changed_since(self.name)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Add a version; it gives way to one that somebody added since the look. Then follow the mark and the rest."""
         before: _GcpSecret = held.version
         text = self._text.edited(before.text, pair, exists=before.secret is not None)
-        number = before.number
-        if text != before.text:
-            if before.secret is None:
-                self._create_secret(mark)
-            elif self._latest() != (before.number, before.text):
-                raise changed_since(self.name)
-            with explained(self._check_fits, text):
-                number = self._add(text.encode(), "it could not be written")
-            self._give_way(number, after=before.number)
-            if before.secret is not None:
-                self._mark(before.secret, mark)
+        if text == before.text:
+            return partial(self._disable_older, before.number)
+        if before.secret is None:
+            self._create_secret(mark)
+        with explained(self._check_fits, text):
+            number = self._add(text.encode(), "it could not be written")
+        self._give_way(number, after=before.number)
+        return partial(self._complete, before.secret, number, mark)
+
+    def _complete(self, secret: Any, number: int, mark: StoreMark) -> None:
+        """Mark a secret that was there before, and disable its older versions."""
+        if secret is not None:
+            self._mark(secret, mark)
+        self._disable_older(number)
+
+    def _disable_older(self, number: int) -> None:
         for older in self._older_enabled(number) if self._disables else []:
             self.client.ask(
                 f"the new secret is in place, but version {_number(older)} could not be disabled",

@@ -87,16 +87,17 @@ class ArmedGithubSecret(ArmedStore):
         """See that the place is there, and when its secret changed last."""
         return self._stored(self._look())
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Put the secret in a sealed box, unless somebody else changed it since it was looked at.
+    def look_again(self, held: StoredValue) -> None:
+        """See that nobody changed the secret: GitHub has no conditional write, and gives times in seconds."""
+        seen: GithubSecret = held.version
+        if self._facts() != seen.facts:
+            raise changed_since(self.name)
 
-        GitHub has no conditional write and gives times in seconds: who writes in the same instant is overwritten.
-        """
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+        """Put the secret in a sealed box."""
         seen: GithubSecret = held.version
         self._check_present(seen)
         body = self._body(pair, seen)
-        if self._facts() != seen.facts:
-            raise changed_since(self.name)
         if self._ask("PUT", self._url, body) is None:
             raise StoreRefused(
                 self.name, "GitHub answered 404 to PUT", "The token may read secrets, but not write them; allow that"

@@ -56,14 +56,17 @@ class VaultSecretV1(VaultSecret):
             return StoredValue(None, may_be_made=self._may_be_made)
         return self._stored(json.loads(text), text)
 
+    def look_again(self, held: StoredValue) -> None:
+        """Read it: version 1 knows no conditions."""
+        if self._look() != held.version:
+            raise changed_since(self.name)
+
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Read it again, and write all of it with our keys changed."""
+        """Write all of it with our keys changed."""
         if self._unchanged(pair, held):
             return
         if held.version is None:
             self._check_create()
-        if self._look() != held.version:
-            raise changed_since(self.name)
         body = self._edited(held.version, pair).encode()
         with translated(
             self.name, "the secret could not be written", f"Allow read, create and update on {self._mount}/{self._path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hvac import exceptions as vault  # noqa: TID253  this module is the store's client
@@ -19,7 +20,7 @@ from featurebase_provider.stores.shared.marks import VAULT_METADATA
 from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from featurebase_provider.rotation.store import SecretPair, StoreMark
     from featurebase_provider.stores.shared.formats import KeyPath
@@ -66,10 +67,10 @@ class VaultSecretV2(VaultSecret):
         """Read the latest version; a deleted one holds no secret."""
         return self._held(self._look())
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Write our keys only, then leave the mark."""
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Write our keys only; the mark follows."""
         if self._unchanged(pair, held):
-            return
+            return None
         version, secret = held.version
         if secret is None:
             self._check_create(named=version > 0)
@@ -83,7 +84,7 @@ class VaultSecretV2(VaultSecret):
             if self.read().version != held.version:
                 raise changed_since(self.name) from None
             raise
-        self._leave(mark)
+        return partial(self._leave, mark)
 
     @property
     def _parts(self) -> tuple[str, ...]:

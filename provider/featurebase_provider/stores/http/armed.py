@@ -137,6 +137,17 @@ class HttpValue(ArmedStore):
             return stored
         return replace(stored, previous=bare_secret(self.name, previous, "the value at read.previous"))
 
+    def look_again(self, held: StoredValue) -> None:
+        """Send the configured read, unless the service compares.
+
+        It does if the write names a version: of the current secret, not of one that lies beside it.
+        """
+        if not held.readable or ("version" in self._write.used and "previous" not in self._paths):
+            return
+        now = self.read()
+        if (self._found(now).text, now.previous) != (self._found(held).text, held.previous):
+            raise self._conflict()
+
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
         """Send the configured write; what is there already is not written again."""
         found = self._found(held)
@@ -144,9 +155,6 @@ class HttpValue(ArmedStore):
         if held.readable and held.current == pair.current and held.previous == previous:
             return
         url, headers, body = self._request(pair, found, mark)
-        # The service compares a version, if the write names one: of the current secret, not of one that lies beside it.
-        if held.readable and ("version" not in self._write.used or "previous" in self._paths):
-            self._check_unchanged(held)
         answer = self._exchange(self._write.method, url, headers, body, "written")
         if answer.status in {409, 412}:
             raise self._conflict()
@@ -165,11 +173,6 @@ class HttpValue(ArmedStore):
 
     def _conflict(self) -> StoreConflict:
         return changed_since(self.name, "the value")
-
-    def _check_unchanged(self, held: StoredValue) -> None:
-        now = self.read()
-        if (self._found(now).text, now.previous) != (self._found(held).text, held.previous):
-            raise self._conflict()
 
     def _request(self, pair: SecretPair, found: _Found, mark: StoreMark) -> tuple[str, dict[str, str], str | None]:
         values = {

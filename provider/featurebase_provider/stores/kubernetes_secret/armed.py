@@ -97,8 +97,8 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             return StoredValue(None, may_be_made=self._create)
         return self._stored(secret)
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Patch the Secret at the version that was read, then restart what shall be; what is there stays as it is."""
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Patch the Secret at the version that was read; restarts follow. What is there stays as it is."""
         secret: dict[str, Any] | None = held.version
         there = (secret or {}).get("data") or {}
         wanted = self._wanted(pair, secret)
@@ -108,8 +108,7 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
             # A secret that only goes needs no restart; one that is new in either place does.
             due = _now() if self._restart and any(changes.values()) else due
             secret = self._put(secret, changes, _note_of(mark, due))
-        if due and secret:
-            self._restart_all(due, secret)
+        return partial(self._restart_all, due, secret) if due and secret else None
 
     def _try_put(self, held: StoredValue) -> None:
         keeps_previous = self._previous_key is not None or self._text.keeps_previous
@@ -186,9 +185,11 @@ class ArmedKubernetesSecret(ConnectingStore["KubernetesApi"]):
                 + "; ".join(problem.problem for problem in problems),
                 "Its push task restarts them once it is run again",
             )
-        note = {name: fact for name, fact in self._note(secret).items() if name != "restart_due"}
-        with suppress(StoreConflict):  # somebody wrote meanwhile: the note stays, and the next push clears it
-            self._put(secret, {}, note)
+        now = self.client.secret(self._secret) or {}  # a store that has another key of it may have written meanwhile
+        note = self._note(now)
+        if note.pop("restart_due", None) == due:
+            with suppress(StoreConflict):  # somebody wrote in between: the note stays, and the next push clears it
+                self._put(now, {}, note)
 
     def _note(self, secret: dict[str, Any]) -> dict[str, str]:
         annotations = (secret.get("metadata") or {}).get("annotations") or {}

@@ -11,6 +11,8 @@ from featurebase_provider.stores.object_storage.backend import check_size
 from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.stores.object_storage.backend import HeldObject, ObjectBackend
     from featurebase_provider.stores.shared.text import SecretText
@@ -40,16 +42,20 @@ class ArmedObject(ArmedStore):
         """Read our keys."""
         return self._stored(self._backend.read())
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
+    def look_again(self, held: StoredValue) -> None:
+        """Look at the object, where the backend has no conditional write."""
+        self._backend.look_again(held.version)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
         """Put the edited text; what is there already is not written again."""
         before: HeldObject = held.version
         if self._edited(before, pair) == before.data:
-            return
+            return None
         with self._backend.changing(before) as now:
             # Where the backend keeps others out, only a change of our own keys is a conflict.
             if now is not before and self._ours(now) != self._ours(before):
                 raise changed_since(self.name)
-            self._backend.write(self._edited(now, pair), held=now, mark=mark)
+            return self._backend.write(self._edited(now, pair), held=now, mark=mark)
 
     def _stored(self, held: HeldObject) -> StoredValue:
         return self._text.stored(self._decoded(held), exists=held.data is not None, mark=held.mark, version=held)

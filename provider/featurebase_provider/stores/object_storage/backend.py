@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from featurebase_provider.rotation.errors import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from featurebase_provider.rotation.store import StoreMark, Writability
@@ -43,9 +43,16 @@ class ObjectBackend(Protocol):
         Where there are none, what was ``held``, and the write is conditional, or compares.
         """
 
-    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
+    def look_again(self, held: HeldObject) -> None:
+        """Check that the object still is as it was read, where :meth:`write` can't make that its condition.
+
+        :raises StoreConflict: it is not.
+        """
+
+    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> Callable[[], None] | None:
         """Put the whole object in one step, within :meth:`changing`.
 
+        :returns: what follows, or None.
         :raises StoreConflict: it is not as ``held`` says any more; nothing was written.
         """
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider.rotation.errors import StoreRefused
 from featurebase_provider.rotation.store import StoreMark, Writability
 from featurebase_provider.stores.object_storage.remote import RemoteObject
-from featurebase_provider.stores.shared.refusals import changed_since
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,12 +33,9 @@ class GcsObject(RemoteObject):
     container = "bucket"
 
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
-        """Put the object if it still is as it was read; ``mark`` is not kept."""
-        now = self.read()
-        if now.data != held.data:
-            raise changed_since(self.store, "the object")
+        """Put the object; ``mark`` is not kept."""
         with self._translated("written"):
-            kept = {"mode": "create"} if now.data is None else self._kept(now.state)
+            kept = {"mode": "create"} if held.data is None else self._kept(held.state)
             self.fs.pipe_file(self.path, data, **kept)
 
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:

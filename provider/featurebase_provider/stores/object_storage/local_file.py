@@ -15,6 +15,7 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,8 +79,11 @@ class LocalFile:
         with self._locked(make=True):
             yield self.read()
 
-    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
-        """Rename a complete temporary file over the old one, if that still holds what was read.
+    def look_again(self, held: HeldObject) -> None:
+        """Nothing: the write looks itself."""
+
+    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> Callable[[], None]:
+        """Rename a complete temporary file over the old one, if that still holds what was read; syncing follows.
 
         ``mark`` is not kept: files have no metadata of that kind.
         """
@@ -93,7 +97,7 @@ class LocalFile:
                 if now != held.data:
                     raise StoreConflict(self.store, "the file changed since it was read; it was left as it is")
                 os.replace(temporary, real)
-        self._sync_folder(real.parent)
+        return partial(self._sync_folder, real.parent)
 
     def prove_writable(self, held: HeldObject, trials: Sequence[bytes]) -> Writability:
         """Do for each text what a write does, but for the rename: the temporary file is removed again."""

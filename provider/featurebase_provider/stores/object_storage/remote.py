@@ -66,10 +66,13 @@ class RemoteObject:
         """Keep nobody out."""
         return nullcontext(held)
 
-    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
-        """Put the object if it still is as it was read; ``mark`` is not kept."""
+    def look_again(self, held: HeldObject) -> None:
+        """Read the object again."""
         if self.read().data != held.data:
             raise changed_since(self.store, "the object")
+
+    def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
+        """Put the object; ``mark`` is not kept."""
         with self._translated("written"):
             self.fs.pipe_file(self.path, data)
 

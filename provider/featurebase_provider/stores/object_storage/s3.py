@@ -73,6 +73,9 @@ class S3Object:
         """Keep nobody out."""
         return nullcontext(held)
 
+    def look_again(self, held: HeldObject) -> None:
+        """Nothing: the write is conditional."""
+
     def write(self, data: bytes, *, held: HeldObject, mark: StoreMark) -> None:
         """Put the object on the condition that its ETag is the one read, or that it still does not exist."""
         condition = {"IfMatch": held.state["ETag"]} if held.state else {"IfNoneMatch": "*"}

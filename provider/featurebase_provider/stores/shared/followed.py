@@ -105,13 +105,28 @@ class FollowedArmedStore(ArmedStore):
         finished = stored.finished and not behind
         return replace(stored, version=_Held(stored, behind), finished=finished)
 
-    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Write the store if it is to hold something else, then tell the followers and give them time."""
-        began = time.monotonic()
+    def look_again(self, held: StoredValue) -> None:
+        """Look at the store itself."""
         before: _Held = held.version
-        followers = before.behind if before.is_what(pair) else self._followers
-        if not before.is_what(pair):
-            self._armed.write(pair, held=before.stored, mark=mark)
+        self._armed.look_again(before.stored)
+
+    def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> Callable[[], None]:
+        """Write the store if it is to hold something else; the followers are told when its own steps are done."""
+        before: _Held = held.version
+        if before.is_what(pair):
+            return partial(self._have_copied, pair, before.behind)
+        follow = self._armed.write(pair, held=before.stored, mark=mark)
+
+        def complete() -> None:
+            if follow is not None:
+                follow()
+            self._have_copied(pair, self._followers)
+
+        return complete
+
+    def _have_copied(self, pair: SecretPair, followers: Sequence[Follower]) -> None:
+        """Tell the followers, and give them time."""
+        began = time.monotonic()
         value = _name_of(pair.current, pair.previous)
         self._tell(value, followers)
         told_again = False
