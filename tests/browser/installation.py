@@ -19,6 +19,8 @@ from featurebase_provider.rotation.past import PastRun
 HOST = "https://do.featurebase.app"
 NAMES = ("production", "billing", "mobile-app", "search-index", "data-warehouse", "crm-sync", "status-page")
 REASONS = ("quarterly rotation", "", "key holder left the team", "", "before the audit")
+OVERDUE_DAYS = 97
+"""How old the secret of the webhook is that nobody has rotated in time."""
 
 
 def webhook_id(number: int) -> str:
@@ -53,7 +55,8 @@ def runs_of(number: int, now: datetime, each: int) -> list[PastRun]:
     """Runs a month apart, the newest last."""
     runs = []
     for back in reversed(range(each)):
-        at = now - timedelta(days=31 * back + number % 29 + 1, minutes=37 * number)
+        last = OVERDUE_DAYS if number == 3 else number % 29 + 1
+        at = now - timedelta(days=31 * back + last, minutes=37 * number)
         failed = (number * 7 + back * 5) % 23 == 0
         pair = number == 1
         runs.append(
@@ -82,7 +85,7 @@ def a_row(number: int, now: datetime, runs: list[PastRun]) -> AuditedWebhook:
     if number == 2:
         holding = "differs"
     if number == 3:
-        age = timedelta(days=97)
+        age = timedelta(days=OVERDUE_DAYS)
     if number == 4:
         status, failures = "suspended", 50
     stores = [
@@ -91,7 +94,7 @@ def a_row(number: int, now: datetime, runs: list[PastRun]) -> AuditedWebhook:
         ),
         HeldByStore("variable", f"airflow-variable://signing_{name_of(number)}", holding, fingerprint),  # type: ignore[arg-type]
     ]
-    seen = (now - timedelta(minutes=4 + number)).isoformat(timespec="seconds")
+    seen = (now - timedelta(minutes=30 + number)).isoformat(timespec="seconds")
     deliveries = Deliveries(failures, seen if not failures else None, 502 if failures else 200, seen)
     halves = ()
     own = webhook_id(number)
@@ -133,7 +136,7 @@ def findings(webhooks: int) -> tuple[Finding, ...]:
             store="variable",
             heals=True,
         ),
-        about(3, "secret_overdue", "the secret is 97 d old, max_age is 90 d"),
+        about(3, "secret_overdue", f"the secret is {OVERDUE_DAYS} d old, max_age is 90 d"),
         about(
             4, "webhook_inactive", "it is 'suspended', 50 deliveries in a row failed (last result: 502 'Bad Gateway')"
         ),
