@@ -28,6 +28,7 @@ from featurebase_provider.featurebase.calls import (
 from featurebase_provider.featurebase.errors import ApiError, SettingsInvalid
 from featurebase_provider.featurebase.retries import retry_options
 from featurebase_provider.featurebase.server_clock import ServerClock
+from featurebase_provider.featurebase.signing_secret import fingerprint_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -56,6 +57,14 @@ class _Session:
         self.clock = ServerClock()
         """The server's clock, estimated from the responses so far."""
         self._said: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
+
+    def _not_told(self, value: ApiModel) -> Iterator[str]:
+        """Secrets that no earlier response had; to mask one takes a call to Airflow, for which receivers would wait."""
+        for secret in value.secret_values():
+            if (name := fingerprint_of(secret)) not in self._told:
+                yield secret
+                self._told.add(name)  # only now: the callback may have failed
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.settings.base_url}>"
@@ -119,7 +128,7 @@ class Client(_Session):
     Every method raises :class:`~featurebase_provider.featurebase.errors.ApiError`. Reads are retried after
     transient failures; writes are sent once.
 
-    :param on_secret: called with each secret value of a response (signing secrets, delivery header values)
+    :param on_secret: called once with each secret value of a response (signing secrets, delivery header values)
         before the response is returned, so that it can be masked in logs.
     :param transport: replaces the network, for tests.
     :param sleep: waits the given seconds between tries.
@@ -186,7 +195,7 @@ class Client(_Session):
         if isinstance(value, ApiError):
             raise value
         if self._on_secret:
-            for secret in value.secret_values():
+            for secret in self._not_told(value):
                 self._on_secret(secret)
         return value
 
@@ -284,7 +293,7 @@ class AsyncClient(_Session):
         if isinstance(value, ApiError):
             raise value
         if self._on_secret:
-            for secret in value.secret_values():
+            for secret in self._not_told(value):
                 await self._on_secret(secret)
         return value
 
