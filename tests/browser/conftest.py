@@ -55,7 +55,7 @@ def airflow(world: World, folder: Path) -> Iterator[LocalAirflow]:
     rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
     settings = {"AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)}
     dags = shutil.copytree(DAG_FILES, folder / "dags")
-    airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings)
+    airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings, api_timeout=120)
     try:
         airflow.start(seconds=300)
         airflow.api.add_connection("featurebase_default", conn_type="featurebase", host=world.url, password=API_KEY)

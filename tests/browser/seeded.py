@@ -44,7 +44,7 @@ class SeededAirflow(LocalAirflow):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": USERS,
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         }
-        super().__init__(folder / "airflow", dags=DAG_FILES, settings=settings, path=path)
+        super().__init__(folder / "airflow", dags=DAG_FILES, settings=settings, path=path, api_timeout=120)
 
     def __enter__(self) -> Self:
         self.migrate()
@@ -56,7 +56,7 @@ class SeededAirflow(LocalAirflow):
     def serve(self) -> None:
         """Start the API server."""
         self.start_component("api-server")
-        wait_for("the API server", self.api.answers, seconds=180, watched=list(self.processes.values()))
+        wait_for("the API server", self.api.answers, seconds=400, watched=list(self.processes.values()))
         self.api.sign_in()
 
     def parse_dags(self) -> None:

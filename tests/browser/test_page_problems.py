@@ -69,7 +69,7 @@ def test_it_says_that_it_loads(browser: Browser, crowded: LocalAirflow) -> None:
 
 def test_a_form_that_did_not_load_is_asked_for_again(op: Page) -> None:
     answers(op, "**/details", 500)
-    op.get_by_role("button", name="Rehearse customer-043").click()
+    op.get_by_role("button", name="Rehearse customer-008").click()
     dialog = op.get_by_role("dialog")
     expect(dialog.get_by_role("alert")).to_contain_text("Airflow answered 500")
     assert violations(op, "dialog.fb-dialog") == []
@@ -91,8 +91,8 @@ def test_a_run_that_could_not_be_started_is_said(
     op: Page, crowded: LocalAirflow, status: int, detail: str, says: str, link: str | None
 ) -> None:
     """With the way on. After a failure of Airflow's the run may be there, and a second one would refresh once more."""
-    answers(op, "**/featurebase_rotate__customer-044/dagRuns", status, {"detail": detail})
-    op.get_by_role("button", name="Rotate customer-044").click()
+    answers(op, "**/featurebase_rotate__customer-009/dagRuns", status, {"detail": detail})
+    op.get_by_role("button", name="Rotate customer-009").click()
     dialog = op.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("kept")
     dialog.get_by_role("button", name="Continue").click()
