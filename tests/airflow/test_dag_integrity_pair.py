@@ -116,7 +116,7 @@ def test_a_pair_costs_no_time_where_there_is_none(
 
     file = DAG_FILES / "featurebase_rotation.py"
     assert of_pairs(parsed(tmp_path_factory, dags=file, dag_id="featurebase_rotate__single")) == []
-    assert "featurebase_provider.triggers.cut_over" in of_pairs(shipped)
+    assert "featurebase_provider.operators.cut_over" in of_pairs(shipped)
 
 
 def test_a_task_group_in_an_own_dag(tmp_path_factory: pytest.TempPathFactory) -> None:

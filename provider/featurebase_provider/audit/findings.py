@@ -40,7 +40,8 @@ ADVICE: Mapping[str, str] = {
     "Fix the receiver, then set the webhook active in Featurebase, or paused if it is the standby of a pair.",
     "delivery_failing": "Fix the receiver; if a store differs too, fix that first.",
     "secret_missing": "Check the connection's api_version and the API key's permissions.",
-    "secret_overdue": "Trigger the webhook's Dag with mode=rotate. If it has a schedule, see whether the Dag is paused.",
+    "secret_overdue": "Trigger the webhook's Dag with mode=rotate. If it has a schedule, see whether the Dag is "
+    "paused.",
     "age_unknown": "Trigger the webhook's Dag with mode=rotate; from then on the age is known.",
     "rotated_elsewhere": "Find out who refreshes the secret beside this provider, and have it done by triggering the "
     "webhook's Dag. If stores differ, they hold the secret from before: trigger mode=distribute.",

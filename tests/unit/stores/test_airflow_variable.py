@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreError, StoreRefused, StoreUnreachable, StoreUnusable
 from featurebase_provider.rotation.store import SecretPair, StoreMark
-from featurebase_provider.stores import airflow_variable
 from featurebase_provider.stores.airflow_variable import AirflowVariableStore
+from featurebase_provider.stores.shared import airflow_channel
 from tests.contract.store_case import write_to
 from tests.contract.variable_cases import VariableRawCase, refusal
 
@@ -123,7 +123,7 @@ def test_an_empty_fernet_key_is_refused_unless_allowed(case: VariableRawCase, mo
 def test_a_log_level_at_which_airflow_logs_the_value_is_refused(
     case: VariableRawCase, monkeypatch: pytest.MonkeyPatch, logs: bool
 ) -> None:
-    monkeypatch.setattr(airflow_variable, "supervisor_logs_values", lambda: logs)
+    monkeypatch.setattr(airflow_channel, "supervisor_logs_values", lambda: logs)
     with pytest.raises(StoreUnusable, match="supervisor=INFO") if logs else nullcontext():
         case.config().arm().close()
 
