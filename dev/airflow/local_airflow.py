@@ -138,7 +138,7 @@ class LocalAirflow:
     def run(self, *arguments: str) -> str:
         """Run one airflow command and return its output."""
         done = subprocess.run(
-            self._command(*arguments), env=self.env, capture_output=True, text=True, check=False, timeout=120
+            self._command(*arguments), env=self.env, capture_output=True, text=True, check=False, timeout=300
         )
         if done.returncode:
             raise DemoError(f"airflow {' '.join(arguments)} failed: {done.stderr[-1000:]}")

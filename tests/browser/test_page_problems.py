@@ -82,7 +82,7 @@ def test_a_form_that_did_not_load_is_asked_for_again(op: Page) -> None:
 @pytest.mark.parametrize(
     ("status", "detail", "says", "link"),
     [
-        (500, "so", "It is not known whether the run was started.", "the Dag's runs"),
+        (500, "so", "Airflow answered 500: so. It is not known whether the run was started.", "the Dag's runs"),
         (403, ENDED, "Your session has ended.", "Sign in"),
         (409, "a run of this moment exists", "Airflow answered 409: a run of this moment exists", None),
     ],

@@ -48,7 +48,8 @@ async function refusal(answer) {
   const ended = answer.status === 401 || (answer.status === 403 && detail === "Invalid JWT token");
   if (ended) return new ApiError(401, "Your session has ended. Sign in to Airflow again.");
   if (answer.status === 403) return new ApiError(403, "You may not see or do this in Airflow.");
-  return new ApiError(answer.status, `Airflow answered ${answer.status}${detail ? `: ${detail.slice(0, 300)}` : "."}`);
+  const said = `Airflow answered ${answer.status}${detail ? `: ${detail.slice(0, 300)}` : ""}`;
+  return new ApiError(answer.status, said.replace(/\.?$/, ".")); // a sentence may follow
 }
 
 const query = (entries) => new URLSearchParams(entries).toString();
