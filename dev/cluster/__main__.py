@@ -56,7 +56,7 @@ def main() -> int:
     except DemoError as problem:
         journal.note(f"FAILED: {problem}")
         return 1
-    if options.page is not None:
+    if options.page is not None and is_well:
         journal.write_into(options.page)
     return 0 if is_well else 1
 
@@ -128,7 +128,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=__doc__)
     parser.add_argument("--refresh", type=int, default=4, help="webhooks that are refreshed (at least 2)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of webhooks, whose deliveries move")
-    parser.add_argument("--page", type=Path, default=None, help="a Markdown page that is to show the journal")
+    parser.add_argument("--page", type=Path, default=None, help="a Markdown page for the journal, if all is well")
     return parser.parse_args()
 
 

@@ -51,9 +51,9 @@ class Play:
         for lane in self.lanes:
             self.runs[lane.name] = self.airflow.api.trigger(lane.dag_id, {"mode": "rotate", "reason": "cluster"})
         self.journal.note(f"{len(self.lanes)} runs triggered")
-        self._kill_busiest("scheduler", self.airflow.schedulers_work, at_least=TASKS_BEFORE, of="tasks queued by it")
+        self._kill_busiest("scheduler", self.airflow.schedulers_work, at_least=TASKS_BEFORE, of="queued by it")
         self._kill_the_worker_of(held)
-        self._kill_busiest("triggerer", self.airflow.triggerers_work, at_least=TRIGGERS_BEFORE, of="triggers")
+        self._kill_busiest("triggerer", self.airflow.triggerers_work, at_least=TRIGGERS_BEFORE, of="waiting in it")
         self._quiet.emit()
         wait_for("the end of all runs", self._all_ended, seconds=RUN_SECONDS, every=POLL_SECONDS)
 
@@ -68,7 +68,7 @@ class Play:
         wait_for(f"a busy {kind}", is_busy, seconds=STEP_SECONDS, every=0.5)
         name, count = found[0]
         self.airflow.kill_component(name)
-        self.journal.note(f"KILLED {name}, with {count} {of}")
+        self.journal.note(f"KILLED {name}; {of}: {count}")
 
     def _kill_the_worker_of(self, lane: Lane) -> None:
         """Featurebase has the new secret, and nobody else: the answer never arrives."""

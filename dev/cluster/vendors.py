@@ -124,7 +124,9 @@ class SecretsManager(Vendor):
 
     def text(self) -> str:
         """The whole value."""
-        found: str = client_of(self.service).get_secret_value(SecretId=self.place()["name"])["SecretString"]
+        # moto forgets that AWSCURRENT is what a reader gets who names no stage, once the label has been moved.
+        name, stage = self.place()["name"], "AWSCURRENT"
+        found: str = client_of(self.service).get_secret_value(SecretId=name, VersionStage=stage)["SecretString"]
         return found
 
     def slots(self) -> Slots:
