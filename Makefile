@@ -149,7 +149,7 @@ screenshots: setup ## the pictures in docs/images anew
 matrix: setup $(MATRIX:%=.matrix/%/.setup) ## the wheel in every supported Airflow, with all daemons
 	@$(TIMED) $@ env FEATUREBASE_MATRIX=required $(PYTEST) $(ALL_CORES) tests/packaging/test_matrix.py
 
-.matrix/%/.setup: $(WHEEL) constraints/airflow-%.txt constraints/matrix.txt scripts/matrix_venv.sh
+.matrix/%/.setup: $(WHEEL) constraints/airflow-%.txt scripts/matrix_venv.sh
 	scripts/matrix_venv.sh $(BIN)/uv "$$($(BIN)/python -c 'import sys; print(sys.executable)')" $* .matrix/$* dist/*.whl
 	@touch $@
 

@@ -44,6 +44,8 @@ SETTINGS = {
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "100",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    # A Dag whose file took longer than this to load counts as gone, and its runs stand still.
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3600",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "20",
 }
 
