@@ -12,7 +12,7 @@ FROM ${AIRFLOW_IMAGE}
 # The image's own constraints keep every package at the version that this Airflow was released with.
 RUN --mount=type=bind,from=build,source=/tmp/wheel,target=/tmp/wheel \
     wheel="$(ls /tmp/wheel/*.whl)" \
-    && pip install --no-cache-dir "apache-airflow==${AIRFLOW_VERSION}" "${wheel}[object_storage]" \
+    && pip install --no-cache-dir "apache-airflow==${AIRFLOW_VERSION}" "${wheel}[object_storage,hashicorp_vault]" \
         --constraint "${HOME}/constraints.txt" \
     && pip check \
     # A named volume takes the owner of the folder that it covers.

@@ -99,7 +99,7 @@ coverage: setup ## branch coverage of featurebase/, rotation/ and audit/, by the
 	    --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 .PHONY: packaging
-packaging: setup $(WHEEL) ## the wheel's content, provider metadata, compose file
+packaging: setup $(WHEEL) ## the wheel's content, provider metadata, compose files
 	@$(TIMED) $@ $(PYTEST) tests/packaging --ignore=tests/packaging/test_matrix.py
 
 .PHONY: rotation
@@ -183,6 +183,15 @@ soak: setup ## many rotations under random faults, and a year in the calendar, w
 	$(PYTEST) tests/soak
 	scripts/temp_airflow.sh $(BIN)/python -m dev.soak $(SOAK)
 
+# CLUSTER="--help" tells the options.
+.PHONY: cluster
+cluster: $(VENV)/.cluster ## rotate on a cluster of Airflow's daemons, some of which are killed; writes the journal in docs/cluster.md
+	scripts/temp_airflow.sh $(BIN)/python -m dev.cluster $(CLUSTER) --page docs/cluster.md
+
+$(VENV)/.cluster: $(SETUP)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group cluster
+	@touch $@
+
 # Goes on where an earlier run stopped; MUTANTS="--help" tells the options.
 .PHONY: mutants
 mutants: setup ## changes of the code that no test notices; MUTANTS="rotation/plan.py", or "--sample 200 --seed 1"
@@ -199,4 +208,4 @@ lock: setup ## pin versions in the constraints files: today's newest, and for ea
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf $(VENV) .matrix .demo .mutants dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) .matrix .cluster .demo .mutants dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis

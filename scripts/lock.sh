@@ -15,7 +15,7 @@ compile() { # compile OUTPUT OPTION... <REQUIREMENTS
 }
 
 echo "apache-airflow==$development" | compile constraints.txt --all-extras --group build --group test --group lint \
-    --group mutants --group docs
+    --group mutants --group docs --group cluster
 grep '^[0-9]' constraints/matrix.txt | while read -r version day; do
     # A day alone ends with the clock of the machine that locks.
     echo "apache-airflow[statsd]==$version" |

@@ -32,6 +32,9 @@ class LocalAirflow:
     :param path: where it is served below its host, such as ``/airflow``.
     """
 
+    components: tuple[str, ...] = COMPONENTS
+    """In the order in which they are started; each is also the name of its log."""
+
     def __init__(
         self,
         home: Path,
@@ -110,21 +113,23 @@ class LocalAirflow:
         """Migrate, start all components and wait until they are healthy."""
         say("creating the metadata database")
         self.migrate()
-        say("starting API server, scheduler, Dag processor and triggerer")
-        for name in COMPONENTS:
+        say(f"starting {', '.join(self.components)}")
+        for name in self.components:
             self.start_component(name)
         wait_for("a healthy Airflow", self.api.is_healthy, seconds=seconds, watched=list(self.processes.values()))
         self.api.sign_in()
 
     def start_component(self, name: str) -> None:
         """Start one component, or start it again."""
-        log = self.logs / f"{name}.log"
-        self.processes[name] = Process(f"Airflow's {name}", self._command(name), log=log, env=self.env).start()
+        self.processes[name] = self._process(name).start()
+
+    def _process(self, name: str) -> Process:
+        return Process(f"Airflow's {name}", self._command(name), log=self.logs / f"{name}.log", env=self.env)
 
     def stop(self) -> None:
         """Stop everything that was started, the API server last."""
         self.api.close()
-        for name in reversed(COMPONENTS):
+        for name in reversed(self.components):
             process = self.processes.pop(name, None)
             if process is not None:
                 process.stop()

@@ -11,8 +11,10 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
 LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000
@@ -42,10 +44,13 @@ class Process:
     :param command: the program and its arguments.
     :param log: where its output goes.
     :param env: its whole environment.
+    :param folder: its working directory; default: this process's.
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> None:
-        self.name, self.command, self.log, self.env = name, list(command), log, dict(env)
+    def __init__(
+        self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str], folder: Path | None = None
+    ) -> None:
+        self.name, self.command, self.log, self.env, self.folder = name, list(command), log, dict(env), folder
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,6 +70,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=self.env,
+                cwd=self.folder,
                 start_new_session=True,
             )
         return self
@@ -93,6 +99,19 @@ class Process:
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
+
+
+def kill_sessions(leaders: Collection[int]) -> None:
+    """Kill every process of these sessions at once.
+
+    Airflow's task processes have process groups of their own, which a signal to their component's group does not reach.
+
+    :param leaders: process ids of those that began the sessions; they may have ended.
+    """
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) in leaders:
+                process.kill()
 
 
 def wait_for(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from dev.airflow.local_airflow import LocalAirflow
-from dev.airflow.processes import DemoError, wait_for
+from dev.airflow.processes import DemoError, kill_sessions, wait_for
 from dev.airflow.rest import FINAL_STATES
 from tests.crash.execution_api import ExecutionApi
 from tests.servers import postgres
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dev.airflow.rest import AirflowApi
     from tests.crash.world import CrashWorld
 
 SETTINGS = {
@@ -62,7 +61,7 @@ class CrashAirflow:
         settings = {
             **SETTINGS,
             "AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(self._rotation_file),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _new_database(),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": new_database(DATABASE),
         }
         self.airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings, api_timeout=120)
         self.api = self.airflow.api
@@ -76,36 +75,18 @@ class CrashAirflow:
             opening.callback(self._kill_all)
             self.airflow.start(seconds=START_SECONDS)
             for world in self.worlds:
-                self._tell(world)
+                tell(self.api, world)
             for world in self.worlds:
                 self.airflow.wait_for_dag(world.dag_id, seconds=START_SECONDS)
                 self.api.unpause(world.dag_id)
             self._open = opening.pop_all()
         return self
 
-    def _tell(self, world: CrashWorld) -> None:
-        """Give Airflow what it needs to know of a lane."""
-        self.api.add_connection(
-            world.conn_id,
-            conn_type="featurebase",
-            host=world.sandbox.url,
-            password=world.api_key,
-            extra=json.dumps({"timeout": CLIENT_SECONDS}),
-        )
-        self.api.add_connection(world.store_conn_id, conn_type="http", host=world.service.url)
-        if world.variable is not None:
-            self.api.set_variable(world.variable, world.secret)
-
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def _kill_all(self) -> None:
-        """Task processes have process groups of their own, so the sessions are asked for what is left in them."""
-        components = [*self._sessions, *(process.pid for process in self.airflow.processes.values())]
-        for process in psutil.process_iter():
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getsid(process.pid) in components:
-                    process.kill()
+        kill_sessions([*self._sessions, *(process.pid for process in self.airflow.processes.values())])
         self.airflow.stop()
 
     def replace(self, component: str) -> None:
@@ -156,8 +137,23 @@ class CrashAirflow:
         return self.api.run_state(world.dag_id, run_id)
 
 
-def _new_database() -> str:
+def tell(api: AirflowApi, world: CrashWorld) -> None:
+    """Give Airflow what it needs to know of a lane."""
+    api.add_connection(
+        world.conn_id,
+        conn_type="featurebase",
+        host=world.sandbox.url,
+        password=world.api_key,
+        extra=json.dumps({"timeout": CLIENT_SECONDS}),
+    )
+    api.add_connection(world.store_conn_id, conn_type="http", host=world.service.url)
+    if world.variable is not None:
+        api.set_variable(world.variable, world.secret)
+
+
+def new_database(name: str) -> str:
+    """Make an empty database in the tests' PostgreSQL; its URL, as Airflow takes it."""
     port = postgres.postgres()
-    postgres.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
-    postgres.execute(f"CREATE DATABASE {DATABASE}")
-    return f"postgresql+psycopg2://postgres:{postgres.PASSWORD}@127.0.0.1:{port}/{DATABASE}"
+    postgres.execute(f"DROP DATABASE IF EXISTS {name}")
+    postgres.execute(f"CREATE DATABASE {name}")
+    return f"postgresql+psycopg2://postgres:{postgres.PASSWORD}@127.0.0.1:{port}/{name}"

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from featurebase_provider.featurebase.signing_secret import fingerprint_of
 from tests.crash.pair_world import PairCrashWorld
 from tests.crash.world import STORES, CrashWorld
 
 if TYPE_CHECKING:
-    from tests.crash.airflow import CrashAirflow
-    from tests.crash.case import Case, Result
+    from tests.crash.case import Result
     from tests.crash.points import Mode
 
 UNABLE = 503
 """What a receiver answers that is unable to serve, whatever the signature."""
 
 
-class Judge:
-    """Judges a case with one webhook, whose secret is refreshed."""
+class Variables(Protocol):
+    """An Airflow with the Variables of lanes."""
 
-    def __init__(self, airflow: CrashAirflow, world: CrashWorld, case: Case) -> None:
-        self.airflow, self.case = airflow, case
+    def variable(self, world: CrashWorld) -> str | None:
+        """What the lane's Variable holds, if it has one."""
+
+    def set_variable(self, world: CrashWorld) -> None:
+        """Bring the lane's Variable to Featurebase's current secret, as a person would."""
+
+
+class Judge:
+    """Judges a run with one webhook, whose secret is refreshed.
+
+    :param refreshes: how many of them the run may make.
+    """
+
+    def __init__(self, airflow: Variables, world: CrashWorld, *, refreshes: int = 1) -> None:
+        self.airflow, self._allowed = airflow, refreshes
         self._lane = world
         self._before = ""
         self._refreshes = self._events = 0
@@ -44,7 +56,7 @@ class Judge:
         :param report: the result of its report task.
         """
         world = self._lane
-        self._check_refreshes(self.case.refreshes)
+        self._check_refreshes(self._allowed)
         current = world.fingerprint
         for store in STORES:
             assert world.service.values[store]["value"] == world.secret, f"{store} holds another secret"
@@ -76,10 +88,10 @@ class Judge:
 
 
 class PairRunJudge(Judge):
-    """Judges a case with a pair of webhooks, whose deliveries move."""
+    """Judges a run with a pair of webhooks, whose deliveries move."""
 
-    def __init__(self, airflow: CrashAirflow, world: PairCrashWorld, case: Case) -> None:
-        super().__init__(airflow, world, case)
+    def __init__(self, airflow: Variables, world: PairCrashWorld) -> None:
+        super().__init__(airflow, world)
         self.world = world
         self._mode: Mode = "rotate"
         self._slots: tuple[tuple[str | None, str | None], ...] = ()
@@ -140,8 +152,8 @@ class PairRunJudge(Judge):
         """The next case begins anew anyway."""
 
 
-def judge_of(airflow: CrashAirflow, world: CrashWorld, case: Case) -> Judge:
-    """The judge of a case in this lane."""
+def judge_of(airflow: Variables, world: CrashWorld, *, refreshes: int = 1) -> Judge:
+    """The judge of a run in this lane; see :class:`Judge`."""
     if isinstance(world, PairCrashWorld):
-        return PairRunJudge(airflow, world, case)
-    return Judge(airflow, world, case)
+        return PairRunJudge(airflow, world)
+    return Judge(airflow, world, refreshes=refreshes)

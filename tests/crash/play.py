@@ -37,7 +37,7 @@ class CaseRun:
         self.airflow, self.world, self.case = airflow, world, case
         self.result = Result(case.point.name, case.way, case.home, case.point.strategy)
         self.run_id = ""
-        self._judge = judge_of(airflow, world, case)
+        self._judge = judge_of(airflow, world, refreshes=case.refreshes)
         self._stage = Stage(world, case.way, self._state, self._emergency, airflow.execution_api.gate)
         self._processes: TaskProcesses | None = None
 
