@@ -58,7 +58,7 @@ def runs_of(number: int, now: datetime, each: int) -> list[PastRun]:
         last = OVERDUE_DAYS if number == 3 else number % 29 + 1
         at = now - timedelta(days=31 * back + last, minutes=37 * number)
         failed = (number * 7 + back * 5) % 23 == 0
-        pair = number == 1
+        pair, by_hand = number == 1, (number + back) % 5 == 0
         runs.append(
             PastRun(
                 at.isoformat(timespec="seconds"),
@@ -67,8 +67,8 @@ def runs_of(number: int, now: datetime, each: int) -> list[PastRun]:
                 f"scheduled__{at.isoformat(timespec='seconds')}",
                 "report",
                 mode="rotate",
-                by="ann" if (number + back) % 5 == 0 else "scheduled",
-                reason=REASONS[(number + back) % len(REASONS)],
+                by="ann" if by_hand else "scheduled",
+                reason=REASONS[(number + back) // 5 % len(REASONS)] if by_hand else "",
                 exposure_ms=None if pair else round(9.0 + (number * 37 + back * 91) % 180 * (12 if failed else 1), 1),
                 receiver_exposure_ms=None if number % 3 else round(40.0 + (number * 53 + back * 17) % 900, 1),
                 refused=0 if pair else None,

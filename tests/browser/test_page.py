@@ -63,7 +63,7 @@ def test_a_viewer_sees_all_at_a_glance(viewer: Page) -> None:
     expect(first.get_by_role("button", name="Distribute mobile-app")).to_be_visible()
     expect(viewer.locator(".fb-cards tbody tr")).to_have_count(100)
     row = viewer.locator("tr", has=viewer.get_by_role("link", name="search-index", exact=True))
-    expect(row).to_contain_text("97 d of 90 d")
+    expect(row).to_contain_text("97 d, overdue after 90 d")
     pair = viewer.locator("tr", has=viewer.get_by_role("link", name="billing", exact=True))
     expect(pair).to_contain_text("active")
     expect(pair).to_contain_text("paused")

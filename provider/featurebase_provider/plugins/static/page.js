@@ -158,9 +158,10 @@ function Verdict({ report, dags }) {
 
 function figuresOf(report, dags) {
   const stores = report.webhooks.flatMap((webhook) => webhook.stores);
+  const pairs = report.webhooks.filter((webhook) => webhook.halves.length).length;
   const oldest = report.webhooks.filter((webhook) => webhook.aged.at_least !== null).sort((one, other) => other.aged.at_least - one.aged.at_least)[0];
   return [
-    ["Webhooks", report.webhooks.length],
+    ["Webhooks", pairs ? `${report.webhooks.length}, ${plural(pairs, "pair")} among them` : report.webhooks.length],
     ["Stores up to date", `${stores.filter((store) => store.holding === "matches").length} of ${stores.length}`],
     ["Oldest secret", oldest?.age ?? "unknown"],
     ["Next rotation", nextRotation(dags)],

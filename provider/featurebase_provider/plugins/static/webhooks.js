@@ -169,7 +169,8 @@ function Secret({ webhook }) {
   const over = part > 1;
   const tone = over ? "fb-bad" : part > 0.85 ? "fb-warn" : "";
   const days = aged.max_age ? Math.round(aged.max_age / 86400) : null;
-  const text = days === null ? (age ?? "age unknown") : `${age ?? "age unknown"} of ${days} d`;
+  const limit = days === null ? "" : over ? `, overdue after ${days} d` : ` of ${days} d`;
+  const text = (age ?? "age unknown") + limit;
   return h(
     "div",
     null,
