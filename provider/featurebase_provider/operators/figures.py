@@ -37,9 +37,10 @@ def tell_of_stores(
         tags = {"webhook": webhook, "store": outcome.label, "type": kind}
         if outcome.write_ms is not None:
             time_milliseconds(f"featurebase.store_write.{_part(kind)}", outcome.write_ms, tags)
-        for what, took in (("readable", outcome.readable_ms), ("confirmed", outcome.confirmed_ms)):
-            if took is not None and not of_pair:
-                time_milliseconds(f"featurebase.exposure.{what}.{_part(kind)}", took, tags)
+        if outcome.readable_ms is not None and not of_pair:
+            time_milliseconds(f"featurebase.exposure.readable.{_part(kind)}", outcome.readable_ms, tags)
+        if outcome.confirmed_ms is not None and not of_pair:
+            time_milliseconds(f"featurebase.exposure.confirmed.{_part(kind)}", outcome.confirmed_ms, tags)
 
 
 def tell_of_run(report: RotationReport) -> None:
