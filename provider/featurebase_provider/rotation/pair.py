@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
+from featurebase_provider.rotation.current import is_older
 from featurebase_provider.rotation.errors import HALF_DELETED, PlanRefused
 from featurebase_provider.rotation.moves import Move, Moves, pair_id
 
@@ -205,6 +206,18 @@ def _reverts(pair: Pair, moves: Moves, leaked: Collection[str], came_from: str |
 
 def _refused(pair: Pair, why: str) -> PlanRefused:
     return PlanRefused(pair.name, f"{why}; nothing was changed")
+
+
+def is_outdated(pair: Pair, moves: Moves) -> bool:
+    """Whether Featurebase shows the pair as it was before a run paused the half that looks live: that read is stale.
+
+    How long ago the run did so doesn't matter. If somebody has moved the deliveries back since, Featurebase shows a
+    later ``updatedAt``; without one it can't be told.
+    """
+    live, step = pair.live, moves.paused
+    if live is None or step is None or not step.done or step.webhook_id.lower() != live.id.lower():
+        return False
+    return is_older(live.updated_at, step.moment)
 
 
 def last_signed(pair: Pair, moves: Moves) -> datetime | None:

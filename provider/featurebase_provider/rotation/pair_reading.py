@@ -9,7 +9,7 @@ from featurebase_provider.featurebase.errors import WebhookNotFound
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current
 from featurebase_provider.rotation.errors import PlanRefused
-from featurebase_provider.rotation.pair import Pair, is_drained, needed, never_became_live
+from featurebase_provider.rotation.pair import Pair, is_drained, is_outdated, needed, never_became_live
 from featurebase_provider.rotation.two_secrets import TwoSecrets
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.moves import Moves
     from featurebase_provider.rotation.plan import RotationPlan
+
+
+OUTDATED_SECONDS = 5.0
+"""How long a pair that is shown as before a run's last step is read again. After that it is taken as it is shown: it is
+not documented that each change of a webhook changes its ``updatedAt``."""
+PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class PairReader:
     :param planned: ids in lower case of the halves that the run's plan saw. A single 404 must not make a store lose the
         secret of a half that delivers, so a planned half that is missing ends the read.
     :param patience: seconds to keep reading while the responses are stale.
+    :param moves: what runs recorded about cut-overs, if that is known.
     """
 
     api: ReadsWebhooks
@@ -39,15 +46,25 @@ class PairReader:
     planned: frozenset[str] = frozenset()
     patience: float = 30.0
     clock: Clock = SYSTEM_CLOCK
+    moves: Moves | None = None
 
     def read(self) -> Pair:
-        """Read both halves; one that no longer exists is missing.
+        """Read both halves; one that no longer exists is missing. If they are outdated, read them again.
 
         :raises WebhookNotFound: a half that the plan saw does not exist.
         :raises StaleRead: every response was stale.
         :raises SecretMissing: a response had no secret.
         :raises ApiError: Featurebase could not be read.
         """
+        deadline = self.clock.monotonic() + OUTDATED_SECONDS
+        while True:
+            pair = self._shown()
+            is_current = self.moves is None or not is_outdated(pair, self.moves)
+            if is_current or self.clock.monotonic() >= deadline:
+                return pair
+            self.clock.sleep(PAUSE_SECONDS)
+
+    def _shown(self) -> Pair:
         found = []
         for webhook_id in self.ids:
             try:
@@ -130,7 +147,7 @@ class PairSource:
     def _is_drained(self, pair: Pair) -> bool:
         """Whether stores may forget the half that is not live."""
         baseline, live = self.plan.pair, pair.live
-        if baseline is None or live is None:
+        if baseline is None or live is None or is_outdated(pair, self.moves):
             return False
         if self.take_back:
             return live.id.lower() == baseline.was_live

@@ -102,7 +102,7 @@ class PairRecords:
         :param now: server time.
         :param patience: see :class:`~.pair_reading.PairReader`.
         """
-        return PairReader(api, self._ids, self.orders(now), patience=patience, clock=self.clock)
+        return PairReader(api, self._ids, self.orders(now), patience=patience, clock=self.clock, moves=self.moves)
 
     def source(
         self,
@@ -130,7 +130,7 @@ class PairRecords:
         if own in orders:
             orders[own] = own_order or order_of(plan, rotated, self.histories[own], now())
         return PairSource(
-            PairReader(api, self._ids, orders, planned, clock=self.clock),
+            PairReader(api, self._ids, orders, planned, clock=self.clock, moves=self.moves),
             plan,
             self.moves,
             previous_for,
