@@ -200,4 +200,4 @@ def ordered_faults() -> list[tuple[str, str]]:
 
 def late_writers(place: Place) -> list[threading.Thread]:
     """Threads that still work on a store after its time was over."""
-    return [thread for thread in threading.enumerate() if thread.name == f"store-{NAME}"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(f"store-{NAME} ")]
