@@ -94,8 +94,8 @@ def connection_test(real_airflow: RealAirflow, **changes: Any) -> dict[str, Any]
 
 
 def test_connection_test(real_airflow: RealAirflow) -> None:
-    answer = connection_test(real_airflow)
-    assert answer == {"status": True, "message": "Featurebase accepted the API key; the workspace has 1 webhooks"}
+    said = f"{real_airflow.worlds['flowing'].url}: Featurebase accepted the API key; the workspace has 1 webhooks"
+    assert connection_test(real_airflow) == {"status": True, "message": said}
 
 
 @pytest.mark.parametrize(
