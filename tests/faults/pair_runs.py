@@ -99,7 +99,7 @@ STATE = (
     r"[Nn]othing was (changed|refreshed)|was not refreshed|[Nn]o delivery was refused|[Nn]othing is refused|"
     r"[Dd]eliver(ies|s) (go|have|as)|[Dd]elivers as before|stores? (hold|keep|(was|were) updated)|was not changed|"
     r"nothing was written|most likely nothing was refreshed|may still have taken effect|was not written|"
-    r"was not set active|can't be undone"
+    r"was not set active|can't be undone|not every store is known to hold it"
 )
 
 
