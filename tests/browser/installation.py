@@ -55,8 +55,8 @@ def runs_of(number: int, now: datetime, each: int) -> list[PastRun]:
     """Runs a month apart, the newest last."""
     runs = []
     for back in reversed(range(each)):
-        last = OVERDUE_DAYS if number == 3 else number % 29 + 1
-        at = now - timedelta(days=31 * back + last, minutes=37 * number)
+        last, every = (OVERDUE_DAYS, 29) if number == 3 else (number % 29 + 1, 31)
+        at = now - timedelta(days=every * back + last, minutes=37 * number)
         failed = (number * 7 + back * 5) % 23 == 0
         pair, by_hand = number == 1, (number + back) % 5 == 0
         runs.append(
