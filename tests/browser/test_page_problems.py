@@ -116,6 +116,8 @@ def test_a_report_that_can_not_be_read_is_said(viewer: Page, crowded: LocalAirfl
         assert violations(viewer, "body") == []
         viewer.unroute_all()
         viewer.get_by_role("link", name=way_on).click()
+        if status == 401:
+            sign_in(viewer, crowded, "viewer")
         expect(viewer.get_by_role("heading", name="Rotation report: crm-sync")).to_be_visible()
 
 
