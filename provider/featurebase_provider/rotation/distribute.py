@@ -160,14 +160,17 @@ class _StoreWork:
         self.readable = self.clock.monotonic()
 
     def confirm(self) -> None:
-        """Complete the write, and read it back; nothing to do where nothing was written."""
-        if self.written is not None:
-            self.written.confirm()
+        """Complete the write, and read it back. What was there already needs no confirmation."""
+        if self.written is None:
+            self.confirmed = self.readable
+            return
+        self.written.confirm()
         self.confirmed = self.clock.monotonic()
 
     def outcome(self, since: float | None) -> StoreOutcome:
         """The store holds what is wanted."""
-        readable, confirmed = ((at - since) * 1000 if since is not None else None for at in self._times)
+        times = (self.readable, self.confirmed)
+        readable, confirmed = ((at - since) * 1000 if since is not None else None for at in times)
         result: Result = "written" if self.written is not None else "unchanged"
         return StoreOutcome(
             self.label,
@@ -183,11 +186,6 @@ class _StoreWork:
     def failed(self, problem: str) -> StoreOutcome:
         """It does not, or does not show it, or what follows a write failed."""
         return StoreOutcome(self.label, self._store.target, "failed", problem=problem)
-
-    @property
-    def _times(self) -> tuple[float, float]:
-        """What was there already needs no confirmation."""
-        return self.readable, self.confirmed if self.written is not None else self.readable
 
     @property
     def _store(self) -> Store:
