@@ -114,6 +114,8 @@ class Playing(Generic[SubjectT]):
             self.turns.append(turn)
             step()
         self.days = (self.clock.now() - begin).total_seconds() / 86_400
+        # The last healing run may have just ended: its events are to be told, too, before they are judged.
+        self.clock.to(self.clock.now() + RETRIES_OVER)
 
     async def rotate(self, turn: Turn) -> None:
         """Let events happen that are in the midst of their retries when the secret is refreshed; then look on."""

@@ -209,15 +209,17 @@ def _refused(pair: Pair, why: str) -> PlanRefused:
 
 
 def is_outdated(pair: Pair, moves: Moves) -> bool:
-    """Whether Featurebase shows the pair as it was before a run paused the half that looks live: that read is stale.
+    """Whether Featurebase shows a half as it was before a run paused it, or set it active: that read is stale.
 
-    How long ago the run did so doesn't matter. If somebody has moved the deliveries back since, Featurebase shows a
+    Each half is judged by itself: a stale read of one, beside a current read of the other, makes both look active, or
+    neither. How long ago the run did so doesn't matter. If somebody has changed the half since, Featurebase shows a
     later ``updatedAt``; without one it can't be told.
     """
-    live, step = pair.live, moves.paused
-    if live is None or step is None or not step.done or step.webhook_id.lower() != live.id.lower():
-        return False
-    return is_older(live.updated_at, step.moment)
+    return any(
+        webhook.status == before and is_older(webhook.updated_at, step.moment)
+        for step, before in ((moves.activated, PAUSED), (moves.paused, ACTIVE))
+        if step is not None and step.done and (webhook := pair.get(step.webhook_id)) is not None
+    )
 
 
 def last_signed(pair: Pair, moves: Moves) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -63,6 +63,15 @@ def test_a_pair_that_stays_outdated_costs_no_store_the_live_secret() -> None:
     assert held_by(pair) == {pair.halves[A].secret, pair.halves[B].secret}
 
 
+@pytest.mark.parametrize("half", [A, B])
+def test_one_half_shown_as_before_beside_the_other_as_it_is_now_is_read_again(half: str) -> None:
+    """A read as active makes both look active; B read as paused makes neither look so. A run's plan must not see it."""
+    pair, before = moved()
+    pair.halves[half].read_script.extend([before[half]] * 2)
+    shown = pair.records().reader(pair, pair.now()).read()
+    assert (shown.live, shown.active) == (pair.halves[B].current, (pair.halves[B].current,))
+
+
 def test_what_a_person_moved_back_is_not_outdated() -> None:
     pair, _ = moved()
     pair.set(A, "active")
@@ -73,15 +82,18 @@ def test_what_a_person_moved_back_is_not_outdated() -> None:
     assert pair.clock.now == began
 
 
+@pytest.mark.parametrize(("what", "half", "other"), [("paused", A, B), ("activated", B, A)])
 @pytest.mark.parametrize("step", ["none", "about to", "of the other half"])
-def test_only_a_step_that_was_taken_with_the_half_that_looks_live_tells(step: str) -> None:
+def test_only_a_step_that_was_taken_with_this_half_tells(
+    step: str, what: Literal["paused", "activated"], half: str, other: str
+) -> None:
     pair = FakePair()
     pair.clock.sleep(60)
     if step != "none":
-        pair.record("paused", pair.plan(), B if step == "of the other half" else A, done=step != "about to")
+        pair.record(what, pair.plan(), other if step == "of the other half" else half, done=step != "about to")
     shown = Pair.of((A, B), [pair.halves[half].current for half in (A, B)])
     assert not is_outdated(shown, pair.records().moves)
-    pair.record("paused", pair.plan(), A)
+    pair.record(what, pair.plan(), half)
     assert is_outdated(shown, pair.records().moves)
 
 
