@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.one_store import write_wanted
+from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret

@@ -16,7 +16,7 @@ from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome,
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.errors import StoreConflict
 from featurebase_provider.rotation.jobs import Done, run_at_once, run_to_end, sorted_out
-from featurebase_provider.rotation.one_store import write_wanted
+from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
