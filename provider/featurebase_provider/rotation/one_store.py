@@ -67,6 +67,10 @@ class WriteRule:
             return False
         return self.previous is not Previous.EXPIRED or previous.trimmed.fingerprint == self.replaces
 
+    def is_about(self, webhook_id: str) -> bool:
+        """Whether a mark with this id is that of the webhook, or of a half of the pair."""
+        return webhook_id.lower() in {own.lower() for own in self.halves or (self.webhook_id,)}
+
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
         """The same rules with more known or leaked fingerprints."""
         return replace(self, known=self.known | set(known), leaked=self.leaked | set(leaked))
@@ -119,12 +123,8 @@ def is_ours(held: StoredValue, rule: WriteRule) -> bool:
     if held.current is None:
         return False
     names, mark = _names(held.current), held.mark
-    marked = mark is not None and mark.webhook_id.lower() in _ids(rule) and mark.fingerprint in names
+    marked = mark is not None and rule.is_about(mark.webhook_id) and mark.fingerprint in names
     return marked or not names.isdisjoint(rule.known | rule.leaked)
-
-
-def _ids(rule: WriteRule) -> frozenset[str]:
-    return frozenset(webhook_id.lower() for webhook_id in rule.halves or (rule.webhook_id,))
 
 
 def is_padded(held: StoredValue, current: str) -> bool:

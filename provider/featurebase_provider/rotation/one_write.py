@@ -23,15 +23,21 @@ WRITE_ATTEMPTS = 5
 class Written:
     """A write that the store has accepted: readers get the new value. It is to be completed and read back.
 
-    :param follow: the steps that follow the write; see :meth:`ArmedStore.write`.
+    :param pair: what was written; None if the store held the value already, and only lacked what follows its write.
+    :param steps: what follows the write; see :meth:`ArmedStore.write` and :meth:`ArmedStore.marking`.
     :param readable: whether the store can be read back.
     """
 
     armed: ArmedStore
     desired: Desired
-    pair: SecretPair
-    follow: Callable[[], None] | None
+    pair: SecretPair | None
+    steps: tuple[Callable[[], None], ...]
     readable: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the value was written just now."""
+        return self.pair is not None
 
     def confirm(self) -> None:
         """Take the steps that follow the write, and read the store back.
@@ -39,9 +45,9 @@ class Written:
         :raises StoreReadBackDiffers: the store accepted the value and shows another.
         :raises StoreError: a step failed, or the store could not be read.
         """
-        if self.follow is not None:
-            self.follow()
-        if not self.readable:
+        for step in self.steps:
+            step()
+        if self.pair is None or not self.readable:
             return
         seen = self.armed.read()
         if not self.desired.is_held(self.pair, seen):
@@ -63,6 +69,8 @@ def write_wanted(
 ) -> Written | None:
     """Write what the store must hold, unless it holds that.
 
+    If it holds that, and a worker that was lost after the write has left no mark, the mark is to follow.
+
     If something else in the same secret or file changes concurrently, it is read again and kept. If the secret itself
     changes concurrently, the caller decides: the other value may be newer. In a store that can't be read, every
     concurrent change may be such a change, and an accepted write counts as success.
@@ -70,7 +78,7 @@ def write_wanted(
     :param wanted: a webhook's secret, or what to hold for a pair.
     :param held: the store's value, read before.
     :param look: tells the result of :meth:`ArmedStore.look_again`, if that was called since; None calls it here.
-    :returns: the write, or None if nothing was to be written.
+    :returns: the write, or the completion of an earlier one; None if nothing is to be done.
     :raises SecretHasLeaked: the secret is recorded as leaked; the store is unchanged.
     :raises StoreForeignValue: the store's value is of unknown origin and must not be replaced.
     :raises StoreConflict: somebody else changed the secret in between; nothing was written.
@@ -80,24 +88,46 @@ def write_wanted(
     for _ in range(WRITE_ATTEMPTS):
         desired.check(armed.name, held, rule)
         pair = desired.pair_for(held, rule)
+        left = _mark_left_out(armed, desired, held, pair, rule)
         if pair is None:
-            return None
-        mark = StoreMark(desired.webhook_of(pair.current, rule), pair.current.fingerprint, rule.managed_from)
+            return Written(armed, desired, None, left, held.readable) if left else None
         try:
             look() if look is not None else armed.look_again(held)
-            follow = armed.write(pair, held=held, mark=mark)
+            follow = armed.write(pair, held=held, mark=_mark_of(pair.current, desired, rule))
         except StoreConflict:
             now = armed.read()
             if not now.readable or desired.is_overtaken(held, now):
                 raise
             held, look = now, None
             continue
-        return Written(armed, desired, pair, follow, held.readable)
+        return Written(armed, desired, pair, (*((follow,) if follow is not None else ()), *left), held.readable)
     raise StoreConflict(
         armed.name,
         f"other writers changed it {WRITE_ATTEMPTS} times in a row; the secret was not written",
         "Its push task keeps trying",
     )
+
+
+def _mark_left_out(
+    armed: ArmedStore, desired: Desired, held: StoredValue, pair: SecretPair | None, rule: WriteRule
+) -> tuple[Callable[[], None], ...]:
+    """The step that marks a value which stays, if it has no mark, or that of an earlier one.
+
+    Another webhook's mark is left alone: it may be that of another key of the same secret.
+
+    :param pair: what is to be written; None if the store holds that, the same if only what follows is to be done.
+    """
+    if held.current is None or pair not in (None, SecretPair(held.current, held.previous)):
+        return ()
+    mark, found = _mark_of(held.current, desired, rule), held.mark
+    if found is not None and (found.fingerprint == mark.fingerprint or not rule.is_about(found.webhook_id)):
+        return ()
+    step = armed.marking(held, mark)
+    return () if step is None else (step,)
+
+
+def _mark_of(current: SigningSecret, desired: Desired, rule: WriteRule) -> StoreMark:
+    return StoreMark(desired.webhook_of(current, rule), current.fingerprint, rule.managed_from)
 
 
 def _shown(seen: StoredValue, pair: SecretPair) -> str:

@@ -103,7 +103,8 @@ def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pus
         try:
             written = write_wanted(armed, wanted, rule.knowing(known=source.seen), held=held)
             if written is not None:
-                changed, took, written_at = True, (SYSTEM_CLOCK.monotonic() - began) * 1000, SYSTEM_CLOCK.moment()
+                if written.is_new:
+                    changed, took, written_at = True, (SYSTEM_CLOCK.monotonic() - began) * 1000, SYSTEM_CLOCK.moment()
                 written.confirm()
         except StoreConflict as exc:
             conflict = exc

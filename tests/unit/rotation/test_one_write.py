@@ -13,8 +13,9 @@ from featurebase_provider.rotation.errors import (
 )
 from featurebase_provider.rotation.one_write import WRITE_ATTEMPTS
 from featurebase_provider.rotation.store import StoreMark
+from featurebase_provider.rotation.two_secrets import TwoSecrets
 from tests.world.converge import converge
-from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_rule, failing, secret
+from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_rule, a_webhook, failing, secret
 
 OLD, NEW = secret("0"), secret("1")
 KNOWN = frozenset({OLD.fingerprint})
@@ -158,3 +159,51 @@ def test_finishing_a_write_keeps_the_previous_secret() -> None:
     assert converge(store.arm(), NEW, rule(keeps_previous=True)) is True
     assert (store.holds, store.holds_previous, store.finished) == ("whsec_1", "whsec_0", True)
     assert converge(store.arm(), NEW, rule(keeps_previous=True)) is False
+
+
+ELSEWHERE = "0" * 24
+
+
+def mark(of: Any, webhook_id: str = WEBHOOK_ID) -> StoreMark:
+    return StoreMark(webhook_id, of.fingerprint, "https://airflow.example")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("left", [None, mark(OLD), mark(OLD, WEBHOOK_ID.upper())])
+def test_a_mark_that_a_lost_worker_left_out_is_left_now(left: StoreMark | None, finished: bool) -> None:
+    """The value is Featurebase's current secret, so it is ours; it is not written again, and not read back."""
+    store = arranged("whsec_1", marks_later=True, mark=left, finished=finished)
+    assert converge(store.arm(), NEW, rule()) is not finished
+    assert store.mark == mark(NEW)
+    assert store.writes == ([] if finished else [NEW.fingerprint])
+
+
+@pytest.mark.parametrize("left", [mark(NEW), mark(NEW, ELSEWHERE), mark(OLD, ELSEWHERE)])
+def test_a_mark_of_the_value_or_of_another_webhook_stays(left: StoreMark) -> None:
+    store = arranged("whsec_1", marks_later=True, mark=left)
+    assert converge(store.arm(), NEW, rule()) is False
+    assert store.mark == left
+
+
+def test_a_foreign_value_gets_no_mark() -> None:
+    store = arranged("whsec_foreign", marks_later=True, mark=mark(OLD))
+    with pytest.raises(StoreForeignValue):
+        converge(store.arm(), NEW, rule())
+    assert store.mark == mark(OLD)
+
+
+def test_a_value_that_is_replaced_is_marked_once_and_after_the_write() -> None:
+    store = arranged(marks_later=True)
+    store.follow_script.append(lambda: marks.append(store.mark))
+    marks: list[StoreMark | None] = []
+    assert converge(store.arm(), NEW, rule()) is True
+    assert (marks, store.mark) == ([None], mark(NEW))
+
+
+def test_a_pairs_value_gets_the_mark_of_its_half() -> None:
+    halves = [a_webhook("whsec_1", id=ELSEWHERE), a_webhook("whsec_0")]
+    wanted = TwoSecrets.of(halves[1], halves)
+    store = arranged("whsec_1", previous=OLD, keeps_previous=True, marks_later=True, mark=mark(OLD))
+    terms = rule(keeps_previous=True, halves=frozenset({ELSEWHERE, WEBHOOK_ID}))
+    assert converge(store.arm(), wanted, terms) is False
+    assert store.mark == mark(NEW, ELSEWHERE)
