@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import psycopg
 import pytest
 import redis
 import urllib3
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _REQUESTS = (
     (urllib3.connectionpool.HTTPConnectionPool, "urlopen"),
     (aiohttp.ClientSession, "_request"),
+    (psycopg.Pipeline, "__exit__"),
     (redis.Redis, "execute_command"),
     (_channel._UnaryUnaryMultiCallable, "__call__"),
 )
@@ -30,6 +32,14 @@ def counted_calls() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in _REQUESTS:
             patch.setattr(owner, name, _counting(getattr(owner, name), f"{owner.__name__}.{name}", calls))
+        execute = psycopg.Cursor.execute
+
+        def counted(cursor: psycopg.Cursor[Any], *args: Any, **kwargs: Any) -> Any:
+            if cursor.connection.pgconn.pipeline_status == psycopg.pq.PipelineStatus.OFF:  # else its end counts
+                calls.append("Cursor.execute")
+            return execute(cursor, *args, **kwargs)
+
+        patch.setattr(psycopg.Cursor, "execute", counted)
         yield calls
 
 

@@ -46,6 +46,9 @@ class SqlCase(StoreCase):
 class PostgresCase(SqlCase):
     """The row's names in the configuration."""
 
+    calls_to_readable = 2
+    """The statement, with what reads the row after it, and the commit; the transaction was begun by the look."""
+
     columns = "name text PRIMARY KEY, value text, before text, owner text DEFAULT 'feedback-team'"
     insert = "INSERT INTO {schema}.settings (name, value, before) VALUES (%(name)s, %(value)s, %(before)s)"
     update = "ON CONFLICT (name) DO UPDATE SET value = %(value)s, before = %(before)s"
@@ -62,7 +65,8 @@ class PostgresCase(SqlCase):
         self.put_as("another", "something else")
         # With an extra, as each look at one is a call to Airflow.
         extra = {"application_name": "rotation"}
-        self.conn_id = self.connection_of(self.role(READ_GRANTS, self.write_grants), extra=extra)
+        self.login = self.role(READ_GRANTS, self.write_grants)
+        self.conn_id = self.connection_of(self.login, extra=extra)
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         return execute(statement.format(schema=self.schema, role=parameters.pop("role", "")), parameters or None)
@@ -200,6 +204,8 @@ class PostgresJsonCase(PostgresCase):
 
 
 class SqliteCase(SqlCase):
+    """A file: no call leaves the machine, so none is counted. The write looks itself: its lock keeps others waiting."""
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="sqlite-")

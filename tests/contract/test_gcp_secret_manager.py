@@ -410,6 +410,17 @@ def test_older_versions_are_disabled_once_the_new_one_is_in_place(google, arm):
     assert states(google) == ["DISABLED", "DESTROYED", "DISABLED", "DISABLED", "DISABLED", "ENABLED"]
 
 
+def test_a_worker_that_was_lost_after_the_write_left_older_versions_and_the_mark(google, arm):
+    """The next push does both, and adds no version."""
+    put(google, HELD)
+    armed = arm(older_versions="disable")
+    armed.write(SecretPair(SigningSecret(NEW)), held=armed.read(), mark=MARK)
+    assert (armed.read().finished, armed.read().mark) == (False, None)
+    converge(armed, SigningSecret(NEW), RULE)
+    assert (armed.read().finished, armed.read().mark) == (True, MARK)
+    assert (values(google), states(google)) == ([HELD, NEW], ["DISABLED", "ENABLED"])
+
+
 def test_older_versions_are_kept_unless_asked(google, arm):
     put(google, HELD)
     write(arm())

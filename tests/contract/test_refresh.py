@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -115,6 +115,20 @@ def test_a_write_tells_what_copies_it(world: World) -> None:
     assert converge(armed, SigningSecret(NEW), RULE) is False
     assert world.told() == 1
     assert NEW not in json.dumps(world.annotations)
+
+
+def test_a_worker_that_was_lost_after_the_write_told_nobody_and_left_no_mark(world: World) -> None:
+    """The next push tells those that copy, and marks the value, without writing it again."""
+    lost = ready(world.config())
+    lost.write(pair(NEW, HELD), held=lost.read(), mark=MARK)
+    armed = ready(world.config())
+    held = armed.read()
+    versions = held.version.stored.version[0]
+    assert (world.told(), held.finished, held.mark) == (0, False, None)
+    converge(armed, SigningSecret(NEW), RULE)
+    held = armed.read()
+    assert (world.told(), held.finished, held.version.stored.version[0]) == (1, True, versions)
+    assert held.mark == replace(MARK, managed_from=RULE.managed_from)
 
 
 def test_a_rotation_waits_for_no_copy_and_a_push_does(world: World) -> None:

@@ -81,6 +81,86 @@ def test_both_drivers_read_write_and_come_back(
     armed.close()
 
 
+@pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
+def test_after_the_look_a_write_takes_two_round_trips(
+    case: PostgresCase, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement with the reading after it, and the commit; whoever writes meanwhile does not wait for the look."""
+    monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
+    with relay_to("127.0.0.1", postgres()) as relay:
+        role = case.role(READ_GRANTS, case.write_grants)
+        armed = ready(case.config(conn_id=case.connection_of(role, relay.port, extra={"sslmode": "disable"})))
+        held = armed.read()
+        armed.look_again(held)
+        relay.turns = 0
+        armed.write(PAIR, held=held, mark=MARK)
+        assert relay.turns == 2
+        held = armed.read()
+        assert (held.current, held.previous) == (PAIR.current, PAIR.previous)
+        armed.look_again(held)
+        case.put(THEIRS)
+        with pytest.raises(StoreConflict):
+            armed.write(SecretPair(SigningSecret(HELD)), held=held, mark=MARK)
+        armed.close()
+
+
+@pytest.mark.parametrize("with_psycopg3", [True, False], ids=["psycopg", "psycopg2"])
+@pytest.mark.parametrize("ends", ["connection", "time"])
+def test_a_transaction_that_ended_since_the_look_is_begun_anew(
+    case: PostgresCase, ends: str, with_psycopg3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh may take longer than the server keeps an idle transaction; what is there is compared again."""
+    monkeypatch.setattr(hook_module, "USE_PSYCOPG3", with_psycopg3)
+    armed = ready(case.config(timeout=0.3 if ends == "time" else 10))
+    for value, theirs in ((NEW, None), (HELD, THEIRS)):
+        held = armed.read()
+        armed.look_again(held)
+        if ends == "connection":
+            execute(KILL)
+        else:
+            threading.Event().wait(0.6)
+        if theirs is not None:
+            case.put(theirs)
+            with pytest.raises(StoreConflict):
+                armed.write(SecretPair(SigningSecret(value)), held=held, mark=MARK)
+        else:
+            armed.write(SecretPair(SigningSecret(value)), held=held, mark=MARK)
+        seen = case.seen()
+        assert seen is not None
+        assert seen.current == (theirs or value)
+    armed.close()
+
+
+@pytest.mark.parametrize("end", ["read", "prove_writable", "close"])
+def test_a_look_after_which_nothing_is_written_leaves_no_transaction(case: PostgresCase, end: str) -> None:
+    armed = ready(case.config())
+    held = armed.read()
+    for _ in range(2):
+        armed.look_again(held)
+        assert transactions_of(case) == 1
+    getattr(armed, end)()
+    assert transactions_of(case) == 0
+    armed.close()
+
+
+def test_looks_of_two_threads_do_not_mix(case: PostgresCase) -> None:
+    """One that hangs on while the refresh was ambiguous may still be under way when the write looks itself."""
+    armed = ready(case.config())
+    held = armed.read()
+    with ThreadPoolExecutor(8) as threads:
+        for ended in [threads.submit(armed.look_again, held) for _ in range(40)]:
+            ended.result()
+    armed.write(PAIR, held=held, mark=MARK)
+    assert armed.read().current == SigningSecret(NEW)
+    armed.close()
+
+
+def transactions_of(case: PostgresCase) -> int:
+    """How many transactions of our role are open, and idle."""
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND state = 'idle in transaction'"
+    return int(execute(open_ones, [case.login])[0][0])
+
+
 def test_a_token_for_the_login_is_fetched_before_connecting(
     case: PostgresCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

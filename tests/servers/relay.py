@@ -20,6 +20,9 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._silent = False
+        self.turns = 0
+        """How often a client had to wait for the server: requests that were sent before the answer count once."""
+        self._asking = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -34,11 +37,13 @@ class Relay:
             outer = socket.create_connection(self._upstream)
             self._open.append(outer)
             for source, sink in ((inner, outer), (outer, inner)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(source, sink, source is inner), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, is_asking: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self.turns += is_asking and not self._asking
+                self._asking = is_asking
                 if not self._silent:
                     sink.sendall(data)
         with suppress(OSError):

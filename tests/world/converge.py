@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from featurebase_provider.rotation.one_store import write_wanted
+from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
@@ -18,10 +18,10 @@ def converge(
     """Write the store unless it holds what is wanted, complete the write, and read it back.
 
     :param held: what the store holds, if it was read before.
-    :returns: whether anything was written.
+    :returns: whether the value was written.
     """
     written = write_wanted(armed, wanted, rule, held=armed.read() if held is None else held)
     if written is None:
         return False
     written.confirm()
-    return True
+    return written.is_new

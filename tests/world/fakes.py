@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from featurebase_provider.featurebase.audit_log import Action, AuditEntry
@@ -194,6 +195,7 @@ class MemoryStore:
     """A configured store whose place is its own memory.
 
     :param marked: whether the place has metadata that carries our mark.
+    :param marks_later: whether that is left to what follows a write.
     :param readable: whether it shows what it holds.
     :param finished: whether what belongs to a write is done; the next write does it.
     :param owned: why the place is another program's.
@@ -204,6 +206,7 @@ class MemoryStore:
     timeout: float = 5.0
     keeps_previous: bool = False
     marked: bool = False
+    marks_later: bool = False
     readable: bool = True
     finished: bool = True
     owned: StoreRefused | None = None
@@ -294,12 +297,22 @@ class ArmedMemory(ArmedStore):
             raise StoreConflict(self.name, "it changed since it was read; nothing was written")
         store.on_write(store, pair)
         store.value, store.previous = pair.current, pair.previous
-        store.mark = mark if store.marked else None
+        store.mark = store.mark if store.marks_later else mark if store.marked else None
         store.version += 1
         store.finished = True
         store.writes.append(pair.current.fingerprint)
         _next(store.after_write)
-        return lambda: _next(store.follow_script)
+        marking = self.marking(held, mark)
+
+        def follow() -> None:
+            _next(store.follow_script)
+            if marking is not None:
+                marking()
+
+        return follow
+
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        return partial(setattr, self._store, "mark", mark) if self._store.marks_later else None
 
     def close(self) -> None:
         self._store.closed += 1

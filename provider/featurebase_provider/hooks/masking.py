@@ -162,7 +162,11 @@ def _watch_structlog() -> None:
 
 
 def mask(value: str) -> None:
-    """Mask a secret in this task's process and its supervisor. Call this on the task's main thread."""
+    """Mask a secret in this task's process and its supervisor. Call this on the task's main thread.
+
+    No store is written before the supervisor has answered, although readers wait for that: what a store's client prints
+    (``http.client`` at its debug level, gRPC's trace, a plug-in) is no log record, and the supervisor alone masks it.
+    """
     from airflow.sdk.log import mask_secret
 
     forms = forms_of(value)

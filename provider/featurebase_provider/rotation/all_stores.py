@@ -122,20 +122,25 @@ class ArmedStores:
         """Why the places of stores are another program's to write, by label."""
         return {label: held.owned for label, held in self.held.items() if held.owned is not None}
 
-    def reread(self, *, main_thread_only: bool = False) -> ArmedStores:
+    def reread(self, labels: Iterable[str] | None = None) -> ArmedStores:
         """The same stores, read again. Ask Featurebase for the secret *after* this.
 
         A store that can't be read counts as unchanged; the write will detect a change.
 
-        :param main_thread_only: whether only those are read that no other thread may read.
+        :param labels: those to read; None reads all.
         """
+        chosen = set(self.held if labels is None else labels)
         jobs = {
             label: job_for(self.armed[label], self.armed[label].read, self.stores[label])
             for label in self.held
-            if self.armed[label].main_thread_only or not main_thread_only
+            if label in chosen
         }
         held, _ = sorted_out(run_at_once(jobs))
         return replace(self, held={**self.held, **held})
+
+    def reread_on_main_thread(self) -> ArmedStores:
+        """The same, for the stores that no other thread may read."""
+        return self.reread(label for label, armed in self.armed.items() if armed.main_thread_only)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from featurebase_provider.rotation.all_stores import NOT_READABLE, StoreOutcome,
 from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock
 from featurebase_provider.rotation.errors import StoreConflict
 from featurebase_provider.rotation.jobs import Done, run_at_once, run_to_end, sorted_out
-from featurebase_provider.rotation.one_store import write_wanted
+from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,18 +160,16 @@ class _StoreWork:
         self.readable = self.clock.monotonic()
 
     def confirm(self) -> None:
-        """Complete the write, and read it back. What was there already needs no confirmation."""
-        if self.written is None:
-            self.confirmed = self.readable
-            return
-        self.written.confirm()
-        self.confirmed = self.clock.monotonic()
+        """Complete the write, and read it back. A value that was there already needs no confirmation."""
+        if self.written is not None:
+            self.written.confirm()
+        self.confirmed = self.clock.monotonic() if self._is_new else self.readable
 
     def outcome(self, since: float | None) -> StoreOutcome:
         """The store holds what is wanted."""
         times = (self.readable, self.confirmed)
         readable, confirmed = ((at - since) * 1000 if since is not None else None for at in times)
-        result: Result = "written" if self.written is not None else "unchanged"
+        result: Result = "written" if self._is_new else "unchanged"
         return StoreOutcome(
             self.label,
             self._store.target,
@@ -180,12 +178,16 @@ class _StoreWork:
             readable,
             confirmed,
             detail=None if self.ready.held[self.label].readable else NOT_READABLE,
-            write_ms=(self.readable - self.began) * 1000 if self.written is not None else None,
+            write_ms=(self.readable - self.began) * 1000 if self._is_new else None,
         )
 
     def failed(self, problem: str) -> StoreOutcome:
         """It does not, or does not show it, or what follows a write failed."""
         return StoreOutcome(self.label, self._store.target, "failed", problem=problem)
+
+    @property
+    def _is_new(self) -> bool:
+        return self.written is not None and self.written.is_new
 
     @property
     def _store(self) -> Store:

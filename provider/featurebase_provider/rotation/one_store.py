@@ -1,4 +1,4 @@
-"""Updates one store to Featurebase's current secret: decides what it must hold and whether it may be written."""
+"""What one store must hold, and whether it may be written."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from featurebase_provider.featurebase.signing_secret import SigningSecret
-from featurebase_provider.featurebase.text import what_became_of
-from featurebase_provider.rotation.errors import SecretHasLeaked, StoreConflict, StoreForeignValue, StoreReadBackDiffers
-from featurebase_provider.rotation.store import ArmedStore, SecretPair, StoredValue, StoreMark
+from featurebase_provider.rotation.errors import SecretHasLeaked, StoreForeignValue
+from featurebase_provider.rotation.store import SecretPair, StoredValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-WRITE_ATTEMPTS = 5
+    from featurebase_provider.featurebase.signing_secret import SigningSecret
 
 
 class Previous(Enum):
@@ -69,6 +67,10 @@ class WriteRule:
             return False
         return self.previous is not Previous.EXPIRED or previous.trimmed.fingerprint == self.replaces
 
+    def is_about(self, webhook_id: str) -> bool:
+        """Whether a mark with this id is that of the webhook, or of a half of the pair."""
+        return webhook_id.lower() in {own.lower() for own in self.halves or (self.webhook_id,)}
+
     def knowing(self, *, known: Iterable[str] = (), leaked: Iterable[str] = ()) -> WriteRule:
         """The same rules with more known or leaked fingerprints."""
         return replace(self, known=self.known | set(known), leaked=self.leaked | set(leaked))
@@ -121,12 +123,8 @@ def is_ours(held: StoredValue, rule: WriteRule) -> bool:
     if held.current is None:
         return False
     names, mark = _names(held.current), held.mark
-    marked = mark is not None and mark.webhook_id.lower() in _ids(rule) and mark.fingerprint in names
+    marked = mark is not None and rule.is_about(mark.webhook_id) and mark.fingerprint in names
     return marked or not names.isdisjoint(rule.known | rule.leaked)
-
-
-def _ids(rule: WriteRule) -> frozenset[str]:
-    return frozenset(webhook_id.lower() for webhook_id in rule.halves or (rule.webhook_id,))
 
 
 def is_padded(held: StoredValue, current: str) -> bool:
@@ -231,96 +229,3 @@ class OneSecret:
     def is_held(self, pair: SecretPair, seen: StoredValue) -> bool:
         """Only the current one counts: readers that know one secret read that."""
         return seen.current == self.secret
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A write that the store has accepted: readers get the new value. It is to be completed and read back.
-
-    :param follow: the steps that follow the write; see :meth:`ArmedStore.write`.
-    :param readable: whether the store can be read back.
-    """
-
-    armed: ArmedStore
-    desired: Desired
-    pair: SecretPair
-    follow: Callable[[], None] | None
-    readable: bool
-
-    def confirm(self) -> None:
-        """Take the steps that follow the write, and read the store back.
-
-        :raises StoreReadBackDiffers: the store accepted the value and shows another.
-        :raises StoreError: a step failed, or the store could not be read.
-        """
-        if self.follow is not None:
-            self.follow()
-        if not self.readable:
-            return
-        seen = self.armed.read()
-        if not self.desired.is_held(self.pair, seen):
-            raise StoreReadBackDiffers(
-                self.armed.name,
-                f"it accepted {self.pair.current.fingerprint} and then showed {_shown(seen, self.pair)}"
-                f"{_changed(self.pair, seen)}",
-                "Something else writes to it, or the store caches; a retry reads Featurebase again before it writes",
-            )
-
-
-def write_wanted(
-    armed: ArmedStore,
-    wanted: SigningSecret | Desired,
-    rule: WriteRule,
-    *,
-    held: StoredValue,
-    look: Callable[[], None] | None = None,
-) -> Written | None:
-    """Write what the store must hold, unless it holds that.
-
-    If something else in the same secret or file changes concurrently, it is read again and kept. If the secret itself
-    changes concurrently, the caller decides: the other value may be newer. In a store that can't be read, every
-    concurrent change may be such a change, and an accepted write counts as success.
-
-    :param wanted: a webhook's secret, or what to hold for a pair.
-    :param held: the store's value, read before.
-    :param look: tells the result of :meth:`ArmedStore.look_again`, if that was called since; None calls it here.
-    :returns: the write, or None if nothing was to be written.
-    :raises SecretHasLeaked: the secret is recorded as leaked; the store is unchanged.
-    :raises StoreForeignValue: the store's value is of unknown origin and must not be replaced.
-    :raises StoreConflict: somebody else changed the secret in between; nothing was written.
-    :raises StoreError: the store refused or did not answer.
-    """
-    desired = OneSecret(wanted) if isinstance(wanted, SigningSecret) else wanted
-    for _ in range(WRITE_ATTEMPTS):
-        desired.check(armed.name, held, rule)
-        pair = desired.pair_for(held, rule)
-        if pair is None:
-            return None
-        mark = StoreMark(desired.webhook_of(pair.current, rule), pair.current.fingerprint, rule.managed_from)
-        try:
-            look() if look is not None else armed.look_again(held)
-            follow = armed.write(pair, held=held, mark=mark)
-        except StoreConflict:
-            now = armed.read()
-            if not now.readable or desired.is_overtaken(held, now):
-                raise
-            held, look = now, None
-            continue
-        return Written(armed, desired, pair, follow, held.readable)
-    raise StoreConflict(
-        armed.name,
-        f"other writers changed it {WRITE_ATTEMPTS} times in a row; the secret was not written",
-        "Its push task keeps trying",
-    )
-
-
-def _shown(seen: StoredValue, pair: SecretPair) -> str:
-    if seen.current != pair.current:
-        return seen.shown
-    return "nothing beside it" if seen.previous is None else f"{seen.previous.fingerprint} beside it"
-
-
-def _changed(pair: SecretPair, seen: StoredValue) -> str:
-    """Where the store itself changes what it is given, a retry meets the same again."""
-    how = what_became_of(pair.current.reveal(), seen.current.reveal()) if seen.current is not None else ""
-    return f", which is the same {how}: what stores it changes it" if how else ""

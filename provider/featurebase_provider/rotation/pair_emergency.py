@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
@@ -11,14 +12,14 @@ from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.current import secret_of
 from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.pair import Pair
-from featurebase_provider.rotation.rotate import RotationOutcome
+from featurebase_provider.rotation.rotate import Guard, RotationOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from featurebase_provider.featurebase.models import Webhook
-    from featurebase_provider.rotation.all_stores import ArmedStores, StoreOutcome
+    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.current import ReadsWebhooks
     from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.pair_reading import PairSource
@@ -64,17 +65,26 @@ def replace_both(
     with arming(stores) as ready:
         seen: dict[str, Webhook] = {}
         for swap in swaps:
+            # One that failed is not waited for again: that its place has changed shows when it is written.
+            ready = ready.reread(label for label, one in written.items() if one.holds_secret)
             seen.update({half.id.lower(): half for half in _shown(swap.api, source.reader.ids, without=seen)})
+            guard = Guard(ready, swap.plan, rule, require_all=False)
             try:
-                refreshed = swap.run(lambda swap=swap: may_post(swap.plan))  # type: ignore[misc]
+                refreshed = swap.run(partial(_last_look, guard, partial(may_post, swap.plan)))
             except FeaturebaseError as exc:
                 problems[swap.plan.webhook_id] = exc
                 continue
             seen[refreshed.webhook.id.lower()] = refreshed.webhook
-            ready = ready.reread() if written else ready
-            written = _written(swap, refreshed, ready, seen.values(), rule, source, written)
+            written = _written(swap, refreshed, guard, seen.values(), source, written)
             outcomes[swap.plan.webhook_id] = _outcome(swap, refreshed, server_now())
     return BothReplaced({half: replace(one, stores=written) for half, one in outcomes.items()}, problems, written)
+
+
+def _last_look(guard: Guard, may_post: Callable[[], None]) -> None:
+    """Just before a refresh is sent: nothing here prevents it."""
+    guard.check()
+    may_post()
+    guard.look_again()
 
 
 def _shown(api: ReadsWebhooks, ids: Iterable[str], *, without: Iterable[str]) -> list[Webhook]:
@@ -91,9 +101,8 @@ def _shown(api: ReadsWebhooks, ids: Iterable[str], *, without: Iterable[str]) ->
 def _written(
     swap: CompareAndSwap,
     refreshed: Refreshed,
-    ready: ArmedStores,
+    guard: Guard,
     halves: Iterable[Webhook],
-    rule: WriteRule,
     source: PairSource,
     before: dict[str, StoreOutcome],
 ) -> dict[str, StoreOutcome]:
@@ -103,7 +112,9 @@ def _written(
     known = {fingerprint for fingerprint in pair.fingerprints().values() if fingerprint is not None}
     # Exposure counts for a half that delivers: nobody misses the secret of a paused one.
     since = refreshed.posted_at if refreshed.webhook.status == ACTIVE else None
-    outcomes = distribute(ready, wanted, rule.knowing(known=known), since=since, clock=swap.clock)
+    looks = guard.looks if refreshed.how == "answered" else None
+    rule = guard.rule.knowing(known=known)
+    outcomes = distribute(guard.ready, wanted, rule, since=since, clock=swap.clock, looks=looks)
     return {label: before.get(label, one) if one.result == "unchanged" else one for label, one in outcomes.items()}
 
 

@@ -10,7 +10,7 @@ from featurebase_provider.rotation.clock import SYSTEM_CLOCK, Clock, Moment
 from featurebase_provider.rotation.current import ReadsWebhooks, SecretOrder, read_current, secret_of
 from featurebase_provider.rotation.distribute import distribute
 from featurebase_provider.rotation.errors import NotConverged, StoreConflict
-from featurebase_provider.rotation.one_store import WriteRule, write_wanted
+from featurebase_provider.rotation.one_write import write_wanted
 from featurebase_provider.rotation.store import tell
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.signing_secret import SigningSecret
-    from featurebase_provider.rotation.one_store import Desired
+    from featurebase_provider.rotation.one_store import Desired, WriteRule
     from featurebase_provider.rotation.store import ArmedStore, Store
 
 ROUNDS = 5
@@ -103,7 +103,8 @@ def push_until_agreed(source: Source, armed: ArmedStore, rule: WriteRule) -> Pus
         try:
             written = write_wanted(armed, wanted, rule.knowing(known=source.seen), held=held)
             if written is not None:
-                changed, took, written_at = True, (SYSTEM_CLOCK.monotonic() - began) * 1000, SYSTEM_CLOCK.moment()
+                if written.is_new:
+                    changed, took, written_at = True, (SYSTEM_CLOCK.monotonic() - began) * 1000, SYSTEM_CLOCK.moment()
                 written.confirm()
         except StoreConflict as exc:
             conflict = exc

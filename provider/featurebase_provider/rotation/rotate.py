@@ -159,6 +159,7 @@ class Guard:
 
     :param ready: the stores; each check reads those again that only this thread may ask.
     :param rule: the rules for writing; each check adds the secrets that have leaked meanwhile.
+    :param leaked: returns these.
     :param require_all: whether a store that is not ready, or holds a foreign value, prevents the refresh.
     """
 
@@ -167,7 +168,7 @@ class Guard:
         ready: ArmedStores,
         plan: RotationPlan,
         rule: WriteRule,
-        leaked: Callable[[], frozenset[str]],
+        leaked: Callable[[], frozenset[str]] = frozenset,
         *,
         require_all: bool,
     ) -> None:
@@ -183,7 +184,7 @@ class Guard:
         :raises MemoryUnknown: the record of leaked secrets can't be read.
         """
         self.rule = self.rule.knowing(leaked=self._leaked())
-        self.ready = self.ready.reread(main_thread_only=True)
+        self.ready = self.ready.reread_on_main_thread()
         if not self._require_all:
             return
         self.ready.require_all(self._plan.webhook_id)

@@ -166,6 +166,15 @@ class ArmedStore(ABC):
         :raises StoreError: nothing was written.
         """
 
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """The step that marks the value which ``held`` shows, where :meth:`write` leaves that to what follows it.
+
+        A worker that was lost after a write has left no mark. The value itself is not written again.
+
+        :returns: None if the store keeps no mark, or writes it together with the value.
+        """
+        return None
+
     def trials(self, held: StoredValue, *, keeps_previous: bool) -> tuple[SecretPair, ...]:
         """Every kind of pair that a run may write over ``held``, made of :attr:`trial`.
 

@@ -15,6 +15,7 @@ from featurebase_provider.rotation.all_stores import StoreOutcome, arming, expos
 from featurebase_provider.rotation.distribute import Looks, distribute
 from featurebase_provider.rotation.errors import StoreConflict, StoreRefused, StoreUnreachable
 from featurebase_provider.rotation.one_store import WriteRule
+from featurebase_provider.rotation.store import StoreMark
 from tests.world.fakes import WEBHOOK_ID, Clock, MemoryStore, failing
 
 if TYPE_CHECKING:
@@ -88,6 +89,17 @@ def test_the_times_are_those_of_the_write_and_of_the_reading_back() -> None:
         outcome = distribute(ready, NEW, RULE, since=1000.0, clock=clock)["a"]
     assert outcome == StoreOutcome("a", "memory://a", "written", NEW.fingerprint, 1250.0, 3750.0)
     assert outcome.write_ms == 250.0
+
+
+def test_a_store_that_lacked_only_its_mark_held_the_secret_before() -> None:
+    clock = Clock()
+    store = MemoryStore(label="a", value=NEW, marks_later=True)
+    with arming([store]) as ready:
+        clock.sleep(1.0)
+        outcome = distribute(ready, NEW, RULE, since=1000.0, clock=clock)["a"]
+    assert outcome == StoreOutcome("a", "memory://a", "unchanged", NEW.fingerprint, 1000.0, 1000.0)
+    assert (outcome.write_ms, store.writes) == (None, [])
+    assert store.mark == StoreMark(WEBHOOK_ID, NEW.fingerprint, RULE.managed_from)
 
 
 def test_a_step_that_fails_after_the_write_fails_the_store_and_is_named() -> None:

@@ -14,6 +14,7 @@ from featurebase_provider.rotation.errors import (
     StoreUnreachable,
 )
 from featurebase_provider.rotation.push import ROUNDS, OneWebhook, Pushed, push_until_agreed
+from featurebase_provider.rotation.store import StoreMark
 from tests.world.fakes import (
     WEBHOOK_ID,
     FakeFeaturebase,
@@ -55,6 +56,14 @@ def test_pushing_again_changes_nothing(api: FakeFeaturebase, store: MemoryStore)
     push(api, store)
     assert push(api, store).changed is False
     assert (store.holds, store.holds_previous) == ("whsec_1", "whsec_0")
+
+
+def test_a_mark_that_a_lost_worker_left_out_is_no_change(api: FakeFeaturebase, store: MemoryStore) -> None:
+    """Nothing is to be measured or announced: readers have the value since that worker's write."""
+    store.marks_later = True
+    pushed = push(api, store)
+    assert (pushed.changed, pushed.written_at, pushed.write_ms, store.writes) == (False, None, None, [])
+    assert store.mark == StoreMark(WEBHOOK_ID, fingerprint("0"), "https://airflow.example")
 
 
 def test_a_stale_read_is_never_written(api: FakeFeaturebase, store: MemoryStore) -> None:

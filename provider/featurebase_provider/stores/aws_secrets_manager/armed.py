@@ -159,11 +159,18 @@ class ArmedSecret(ConnectingStore["AwsCalls"]):
         elif "AWSCURRENT" not in put["VersionStages"]:  # AWS gives it to a secret's first version only
             self._withdraw(secret, put["VersionId"])
             raise changed_since(self.name)
+        return self.marking(held, mark)
+
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Tag the secret."""
+        before: _AwsSecret = held.version
+        if before.described is None:
+            return None
         return partial(
             self.client.follow_up,
             "tag_resource",
             "written, but not its tags",
-            SecretId=secret,
+            SecretId=before.described["ARN"],
             Tags=tag_list(AWS_TAGS.texts_of(mark)),
         )
 

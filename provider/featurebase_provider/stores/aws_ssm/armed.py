@@ -133,6 +133,13 @@ class ArmedParameter(ConnectingStore["AwsCalls"]):
         with explained(check, text):
             put = self._put(text, Overwrite=True, **before.settings.repeated)
         self._bring_back(before, pair, text=text, put=put)
+        return self.marking(held, mark)
+
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Tag the parameter."""
+        before: _Parameter = held.version
+        if before.parameter is None:
+            return None
         return partial(
             self.client.follow_up,
             "add_tags_to_resource",

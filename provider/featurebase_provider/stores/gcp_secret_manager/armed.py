@@ -134,6 +134,11 @@ class ArmedGcpSecret(ConnectingStore["GcpCalls"]):
         self._give_way(number, after=before.number)
         return partial(self._complete, before.secret, number, mark)
 
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Annotate the secret."""
+        before: _GcpSecret = held.version
+        return None if before.secret is None else partial(self._mark, before.secret, mark)
+
     def _complete(self, secret: Any, number: int, mark: StoreMark) -> None:
         """Mark a secret that was there before, and disable its older versions."""
         if secret is not None:

@@ -84,6 +84,10 @@ class VaultSecretV2(VaultSecret):
             if self.read().version != held.version:
                 raise changed_since(self.name) from None
             raise
+        return self.marking(held, mark)
+
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None]:
+        """Patch the secret's custom metadata."""
         return partial(self._leave, mark)
 
     @property

@@ -124,6 +124,11 @@ class FollowedArmedStore(ArmedStore):
 
         return complete
 
+    def marking(self, held: StoredValue, mark: StoreMark) -> Callable[[], None] | None:
+        """Mark the store itself."""
+        before: _Held = held.version
+        return self._armed.marking(before.stored, mark)
+
     def _have_copied(self, pair: SecretPair, followers: Sequence[Follower]) -> None:
         """Tell the followers, and give them time."""
         began = time.monotonic()

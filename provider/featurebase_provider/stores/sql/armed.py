@@ -13,6 +13,7 @@ from featurebase_provider.rotation.store import SecretPair, StoredValue, StoreMa
 from featurebase_provider.stores.base import ConnectingStore
 from featurebase_provider.stores.shared.refusals import changed_since
 from featurebase_provider.stores.shared.text import bare_secret
+from featurebase_provider.stores.sql.session import TransactionLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,25 +61,53 @@ class ArmedSql(ConnectingStore["SqlSession"]):
             return replace(stored, previous=bare_secret(self.name, row[1], "the place of the previous secret"))
         return stored
 
+    def look_again(self, held: StoredValue) -> None:
+        """Begin the transaction of the write, and read the row in it: the statement and the commit are left.
+
+        A SQLite file is local, and its transaction would keep other writers waiting: there the write looks itself.
+        """
+        if not self.client.can_wait:
+            return
+        with self.client.begun(held.version) as run:
+            self._check_same(self._row(run), held)
+
     def write(self, pair: SecretPair, *, held: StoredValue, mark: StoreMark) -> None:
-        """Read the row again, write it and read it back, all in one transaction."""
+        """Write the row in the transaction of the look; without one, read it again in a transaction of the write."""
         if held.version is not None and _same(held.version, self._wanted(held.version, pair)):
             return
-        self._write("write", pair, held, mark)
+        try:
+            with self.client.continued(held.version) as run:
+                self._change(run, "write", pair, held, mark)
+        except TransactionLost:
+            self._write("write", pair, held, mark)
 
     def _write(self, purpose: Literal["write", "trial"], pair: SecretPair, held: StoredValue, mark: StoreMark) -> None:
         with self.client.transaction(purpose) as run:
-            row = self._row(run)
-            if row != held.version:
-                raise changed_since(self.name, "the row")
-            wanted = self._wanted(row, pair)
-            facts = {"secret": wanted[0], "previous": (*wanted, None)[1], "expected": row[0] if row else None}
-            marked = {"webhook_id": mark.webhook_id, "fingerprint": mark.fingerprint}
-            statement = self._plan.create if row is None else self._plan.write
-            _, changed = run(statement, {**self._plan.fixed, **facts, **marked})
-            if purpose == "trial":
-                self.client.run_deferred()
-            self._check_shown(self._row(run), wanted, changed)
+            self._check_same(self._row(run), held)
+            self._change(run, purpose, pair, held, mark)
+
+    def _check_same(self, row: Row | None, held: StoredValue) -> None:
+        if row != held.version:
+            raise changed_since(self.name, "the row")
+
+    def _change(
+        self, run: Run, purpose: Literal["write", "trial"], pair: SecretPair, held: StoredValue, mark: StoreMark
+    ) -> None:
+        """Run the statement, and see that the row then shows what was written."""
+        row: Row | None = held.version
+        wanted = self._wanted(row, pair)
+        facts = {"secret": wanted[0], "previous": (*wanted, None)[1], "expected": row[0] if row else None}
+        marked = {"webhook_id": mark.webhook_id, "fingerprint": mark.fingerprint}
+        statement = self._plan.create if row is None else self._plan.write
+        parameters = {**self._plan.fixed, **facts, **marked}
+        if purpose == "trial":
+            _, changed = run(statement, parameters)
+            self.client.run_deferred()
+            seen = self._row(run)
+        else:
+            rows, changed = run(statement, parameters, then=self._plan.read)
+            seen = self._row_in(rows)
+        self._check_shown(seen, wanted, changed)
 
     def _check_shown(self, seen: Row | None, wanted: Row, changed: int) -> None:
         if seen is not None and _same(seen, wanted):
@@ -105,6 +134,10 @@ class ArmedSql(ConnectingStore["SqlSession"]):
 
     def _row(self, run: Run) -> Row | None:
         rows, _ = run(self._plan.read, self._plan.fixed)
+        return self._row_in(rows)
+
+    def _row_in(self, rows: list[tuple[Any, ...]]) -> Row | None:
+        """The one row that ``read_sql`` must find."""
         if not rows:
             return None
         if len(rows) > 1:

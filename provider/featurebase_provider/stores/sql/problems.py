@@ -11,8 +11,10 @@ from featurebase_provider.rotation.errors import StoreConflict, StoreError, Stor
 _UNKNOWN = "whether a write arrived is unknown until the store is read"
 _CONFLICTS = {"40001", "40P01"}
 """Serialization failure, deadlock: somebody else wrote in between."""
-_PASSING = {"57014", "55P03", "25P03", "25P04"}
-"""Cancelled (by the timeout), lock not available, transaction too long idle, transaction too long."""
+TRANSACTION_ENDED = {"25P03", "25P04"}
+"""By the server: it was idle too long, or took too long. The connection is closed, too."""
+_PASSING = {"57014", "55P03", *TRANSACTION_ENDED}
+"""Cancelled (by the timeout), lock not available, and these."""
 _PASSING_CLASSES = {"08", "53", "57"}
 """Connection failure, too few resources, server shutting down or starting."""
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
