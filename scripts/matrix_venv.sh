@@ -8,7 +8,7 @@ uv=$1 python=$2 environment=$3 wheel=$4
 venv=.matrix/$environment version=${environment%%-*}
 
 find_python() {
-    "$uv" python find --quiet --system --no-project --no-python-downloads "$1" 2>/dev/null
+    "$uv" python find --system --no-project --no-python-downloads "$1" 2>/dev/null
 }
 
 rm -rf "$venv"
