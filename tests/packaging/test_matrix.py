@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,18 @@ def bin_dir(request: pytest.FixtureRequest) -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+def test_a_python_that_is_missing_is_named(tmp_path: Path) -> None:
+    """And nothing is made that the tests could take for an environment."""
+    command = [
+        ROOT / "scripts" / "matrix_venv.sh",
+        shutil.which("uv", path=Path(sys.executable).parent),
+        sys.executable,
+    ]
+    done = subprocess.run([*command, "3.3.2-python3.0", "no.whl"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert done.stderr == "make: no Python 3.0 here, so Airflow 3.3.2 is not tested with it\n"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
