@@ -13,8 +13,6 @@ from tests.world.vault_airflow import CONNECTION, LOGS_CONNECTION, VaultAirflow
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dev.airflow.rest import AirflowApi
-
 pytestmark = pytest.mark.airflow
 
 DELIVERIES = {"timeout": "PT2M", "poll_interval": "PT10S"}
@@ -77,7 +75,7 @@ def test_records_are_kept_beside_variables_in_vault(tmp_path: Path) -> None:
         real.put_variable(plan, records[plan])
         second, _ = real.run(reason="a record in Vault")
         assert real.api.run_state(real.dag_id, second) == "failed"
-        report = _report(real.api, real.dag_id, second)
+        report = real.api.xcom(real.dag_id, second, "report")
         assert report["outcome"] == "nothing_changed"
         assert "secrets backend" in str(report["cause"])
         assert (real.world.refreshes(), real.world.fingerprint) == (1, refreshed)
@@ -86,7 +84,3 @@ def test_records_are_kept_beside_variables_in_vault(tmp_path: Path) -> None:
         third, _ = real.run(reason="no Variable in Vault again")
         assert real.api.run_state(real.dag_id, third) == "success"
         assert real.world.refreshes() == 2
-
-
-def _report(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, object]:
-    return dict(api.xcom(dag_id, run_id, "report"))
