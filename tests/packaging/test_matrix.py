@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from tests.world.wheel_airflow import AUDIT, EMERGENCY, PAIR, ROTATION, WheelAir
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("airflow-*.txt"))
+NAMED = os.environ.get("FEATUREBASE_MATRIX", "").split()
+"""The environments that `make matrix` has made, or could not make as a Python is missing."""
 INTEGRITY_TESTS = sorted((ROOT / "tests" / "airflow").glob("test_dag_integrity*.py"))
 FORM = """
 import json
@@ -54,16 +58,46 @@ FIGURES = {
 }
 
 
-@pytest.fixture(params=VERSIONS)
+def played(environment: str) -> str:
+    """How tests are named: by the Airflow, and by the very Python that is in the environment."""
+    airflow, _, python = environment.partition("-python")
+    settings = ROOT / ".matrix" / environment / "pyvenv.cfg"
+    found = re.search(r"^version_info = (\S+)", settings.read_text(), re.MULTILINE) if settings.exists() else None
+    return f"{airflow}-python{found.group(1) if found else python or 'unknown'}"
+
+
+ENVIRONMENTS = {played(environment): environment for environment in NAMED or VERSIONS}
+"""Each once, although the oldest or the newest Python may be the one that is used here."""
+
+
+@pytest.fixture(params=VERSIONS, ids=played)
 def bin_dir(request: pytest.FixtureRequest) -> Path:
     """The bin folder of the bare environment that holds one Airflow and the wheel."""
     folder = ROOT / ".matrix" / request.param / "bin"
     if not (folder.parent / ".setup").exists():
+        airflow, _, python = request.param.partition("-python")
+        if python and NAMED:
+            pytest.skip(
+                f"there is no Python {python} here for Airflow {airflow}: install it by `uv python install {python}`, "
+                "pyenv or your system's packages, and run `make matrix` again"
+            )
         reason = f"no environment for Airflow {request.param}; `make matrix` makes it"
-        if os.environ.get("FEATUREBASE_MATRIX") == "required":
+        if NAMED:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+def test_a_python_that_is_missing_is_named(tmp_path: Path) -> None:
+    """And nothing is made that the tests could take for an environment."""
+    command = [
+        ROOT / "scripts" / "matrix_venv.sh",
+        shutil.which("uv", path=Path(sys.executable).parent),
+        sys.executable,
+    ]
+    done = subprocess.run([*command, "3.3.2-python3.0", "no.whl"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert done.stderr == "make: no Python 3.0 here, so Airflow 3.3.2 is not tested with it\n"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -73,6 +107,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("bin_dir", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys(), indirect=True)
 def test_it_rotates_audits_and_meets_an_emergency(bin_dir: Path, tmp_path: Path) -> None:
     """With all daemons: each refresh is the only one, the stores hold what it gave, and StatsD hears of each task.
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import hvac
 import requests
 
 from tests.servers.local_server import free_port, program, start
+from tests.servers.scripted_server import scripted_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.scripted_server import Scripted
 
 ROOT = "root-of-the-tests"
 
@@ -43,3 +54,21 @@ def token_for(policy: str) -> str:
     client.sys.create_or_update_policy(name, policy)
     token: str = client.auth.token.create(policies=[name], ttl="1h", renewable=False)["auth"]["client_token"]
     return token
+
+
+@contextmanager
+def overheard() -> Iterator[Scripted]:
+    """The server at another address, which notes each request, for the time of a test."""
+    url = urlsplit(openbao())
+
+    def pass_on(request: bytes) -> Iterator[bytes]:
+        # One request per connection: the end of the answer is where the server hangs up.
+        head, _, body = request.partition(b"\r\n\r\n")
+        head = re.sub(rb"(?im)^connection:.*$", b"Connection: close", head)
+        with socket.create_connection((str(url.hostname), url.port or 0), 30) as server:
+            server.sendall(head + b"\r\n\r\n" + body)
+            while part := server.recv(65536):
+                yield part
+
+    with scripted_server(pass_on) as running:
+        yield running
