@@ -217,4 +217,4 @@ lock: setup ## pin versions in the constraints files: today's newest, and for ea
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf $(VENV) .matrix .cluster .demo .mutants dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) .bench .matrix .cluster .demo .mutants dist bench.json crash.json soak.json .coverage* .*_cache .hypothesis
