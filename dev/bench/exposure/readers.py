@@ -41,6 +41,9 @@ class Reader(Protocol):
     def read(self) -> str:
         """The secret that a reader gets now."""
 
+    def close(self) -> None:
+        """Close the connection."""
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -59,8 +62,16 @@ class Servers:
     database: Path
     fernet_key: str
 
+    def holds(self, place: Place) -> dict[str, str]:
+        """What each store of a place holds now."""
+        held = {}
+        for store, reader in self.readers(place).items():
+            with closing(reader):
+                held[store] = reader.read()
+        return held
+
     def readers(self, place: Place) -> dict[str, Reader]:
-        """A reader for each store of a place. Each is for one thread."""
+        """A reader for each store of a place. Each is for one thread, which closes it."""
         target = {"secrets": "secretsmanager.GetSecretValue", "ssm": "AmazonSSM.GetParameter"}
         return {
             "airflow_variable": VariableReader(self.database, self.fernet_key, place.dag_id),
@@ -104,6 +115,11 @@ class VariableReader:
             (value,) = rows.fetchone()
         return self._fernet.decrypt(value.encode()).decode()
 
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+
 
 class FileReader:
     """Reads a dotenv file."""
@@ -114,6 +130,9 @@ class FileReader:
     def read(self) -> str:
         """The value of our key."""
         return str(dotenv_values(self._path, interpolate=False)[KEY])
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class HttpReader:
@@ -147,6 +166,10 @@ class HttpReader:
         for name in self._member:
             found = found[name]
         return str(found)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
 
 
 def _aws_headers(service: str, target: str) -> dict[str, str]:
@@ -211,3 +234,5 @@ class Watch:
                 self._stopped.wait(EVERY_SECONDS[store])
         except (OSError, http.client.HTTPException, sqlite3.Error, LookupError, TypeError, ValueError) as error:
             self.errors[store] = error
+        finally:
+            reader.close()

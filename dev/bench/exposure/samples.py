@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dev.bench.exposure.places import Place
+    from dev.bench.exposure.readers import Sight
     from dev.bench.exposure.world import ExposureWorld
 
 RUN_SECONDS = 120.0
@@ -63,7 +64,7 @@ def take(world: ExposureWorld, place: Place) -> Sample:
     """
     sample = {"floor": _floor, "ours": _ours, "usual": _usual}[place.contestant](world, place)
     current = world.secret(place)
-    wrong = [store for store, reader in world.servers.readers(place).items() if reader.read() != current]
+    wrong = [store for store, held in world.servers.holds(place).items() if held != current]
     if wrong:
         raise DemoError(f"{place.dag_id}: not Featurebase's current secret in {', '.join(wrong)}")
     time.sleep(REST_SECONDS)
@@ -92,11 +93,13 @@ def _ours(world: ExposureWorld, place: Place) -> Sample:
         readable,
         confirmed={store: stores[store]["confirmed_ms"] for store in STORES},
         seen={store: (sight.at - posted) * 1000 for store, sight in watch.sights.items()},
-        late=late_stores(watch, posted, readable, place.latency),
+        late=late_stores(watch.sights, posted, readable, place.latency),
     )
 
 
-def late_stores(watch: Watch, posted: float, readable: Mapping[str, float], latency: float) -> tuple[str, ...]:
+def late_stores(
+    sights: Mapping[str, Sight], posted: float, readable: Mapping[str, float], latency: float
+) -> tuple[str, ...]:
     """Stores whose reader never got the new secret, or got the old one by a read that began after we said otherwise.
 
     :param posted: ``time.monotonic()`` seconds from which ``readable`` counts.
@@ -105,7 +108,7 @@ def late_stores(watch: Watch, posted: float, readable: Mapping[str, float], late
     return tuple(
         store
         for store in STORES
-        if store not in watch.sights or (watch.sights[store].still_old - posted) * 1000 > readable[store] + latency
+        if store not in sights or (sights[store].still_old - posted) * 1000 > readable[store] + latency
     )
 
 

@@ -58,14 +58,19 @@ def run_at_once(jobs: Mapping[K, Job[T]], *, clock: Clock = SYSTEM_CLOCK) -> dic
     ended: queue.SimpleQueue[tuple[K, Done[T]]] = queue.SimpleQueue()
     started = clock.monotonic()
     waiting: dict[K, float] = {}
-    for key, job in jobs.items():
-        if not job.main_thread_only:
-            waiting[key] = started + job.timeout
-            threading.Thread(
-                target=lambda key=key, job=job: ended.put((key, run_to_end(job.name, job.run))),
-                name=f"store-{job.name}",
-                daemon=True,
-            ).start()
+    begin = threading.Event()
+
+    def work(key: K, job: Job[T]) -> None:
+        begin.wait()
+        ended.put((key, run_to_end(job.name, job.run)))
+
+    try:
+        for key, job in jobs.items():
+            if not job.main_thread_only:
+                waiting[key] = started + job.timeout
+                threading.Thread(target=work, args=(key, job), name=f"store-{job.name}", daemon=True).start()
+    finally:
+        begin.set()  # not earlier: threads at work hold up the start of others, and with it the main thread's jobs
     done = {key: run_to_end(job.name, job.run) for key, job in jobs.items() if job.main_thread_only}
     while waiting:
         key, deadline = min(waiting.items(), key=lambda item: item[1])

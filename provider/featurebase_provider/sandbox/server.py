@@ -67,8 +67,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     :raises SandboxUnusable: listening on the address is not possible.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, since asyncio sets TCP_NODELAY where it is only. Without it, a call that soon follows another
-    # one waits 40 ms for its answer's body.
+    # The protocol is named, as asyncio sets TCP_NODELAY only where it is. Without that, a call that soon follows
+    # another one waits 40 ms for its answer's body.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

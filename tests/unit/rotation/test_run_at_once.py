@@ -74,6 +74,18 @@ def test_main_thread_jobs_run_there_while_the_others_work() -> None:
     assert done["thread"].value is not threading.main_thread()
 
 
+def test_no_job_begins_before_all_have_their_threads() -> None:
+    """Threads at work would hold up the start of the others, and with it what the main thread does: it comes last."""
+    there: list[set[str]] = []
+
+    def begin() -> None:
+        there.append({thread.name for thread in threading.enumerate()})
+
+    jobs = {key: Job(key, begin, 5, main_thread_only=key == "main") for key in ("a", "b", "main", "c")}
+    run_at_once(jobs)
+    assert there[0] >= {"store-a", "store-b", "store-c"}
+
+
 def test_a_hanging_job_costs_only_itself(gate: threading.Event) -> None:
     jobs: dict[str, Job[object]] = {"hangs": Job("vault (x)", gate.wait, 0.02), "works": Job("b", lambda: 1, 5)}
     done = run_at_once(jobs)
