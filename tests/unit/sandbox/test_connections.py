@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 import threading
@@ -11,7 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from featurebase_provider.sandbox.server import SandboxServer
+from featurebase_provider.sandbox.server import SandboxServer, open_socket
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,27 @@ def test_idle_connection_outlives_the_clients_patience(server, headers):
     with pytest.raises(TimeoutError):
         connection.sock.recv(1)
     connection.close()
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement():
+    """Else each call that soon follows another one takes 40 ms longer, whatever it does."""
+
+    async def sends_at_once():
+        loop, accepted = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+        class Accepting(asyncio.Protocol):
+            def connection_made(self, transport):
+                accepted.set_result(
+                    transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                )
+                transport.close()
+
+        listening = open_socket("127.0.0.1", 0)
+        serving = await loop.create_server(Accepting, sock=listening)
+        with socket.create_connection(listening.getsockname()):
+            no_delay = await accepted
+        serving.close()
+        await asyncio.sleep(0)
+        return bool(no_delay)
+
+    assert asyncio.run(asyncio.wait_for(sends_at_once(), 30))
