@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dev.bench.exposure.places import Place
 
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 0.3
 
 
 class Floor:
@@ -103,7 +103,7 @@ class Floor:
         self._ssm.put_parameter(Name=self._place.parameter, Value=secret, Type="SecureString", Overwrite=True)
 
     def _put(self, secret: str) -> None:
-        self._secrets.put_secret_value(SecretId=self._place.dag_id, SecretString=secret)
+        self._secrets.put_secret_value(SecretId=self._place.one_call_secret, SecretString=secret)
 
     def _put_and_move(self, secret: str) -> None:
         name = self._place.dag_id

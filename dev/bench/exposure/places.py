@@ -45,6 +45,11 @@ class Place:
         """The parameter's name in Systems Manager."""
         return f"/exposure/{self.dag_id}"
 
+    @property
+    def one_call_secret(self) -> str:
+        """The floor's secret in Secrets Manager that is put as the current one: moto takes no label away from it."""
+        return f"{self.dag_id}_one_call"
+
     def conn_id(self, service: str) -> str:
         """The connection to ``featurebase``, ``http`` (Featurebase for the HttpOperator), ``vault`` or ``aws``."""
         return f"exposure_{service}_{self.latency}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RUN_SECONDS = 120.0
 POLL_SECONDS = 0.5
-REST_SECONDS = 1.0
+REST_SECONDS = 0.5
 """After each run, for what Airflow has to do when a run has ended."""
 
 
