@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.all_stores import ArmedStores, Result
     from featurebase_provider.rotation.jobs import Job
-    from featurebase_provider.rotation.one_store import Desired, WriteRule, Written
+    from featurebase_provider.rotation.one_store import Desired, WriteRule
+    from featurebase_provider.rotation.one_write import Written
     from featurebase_provider.rotation.store import Store
 
 TURN_SECONDS = 5.0
