@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from featurebase_provider.cli.webhook_check import WebhookCheck
-    from featurebase_provider.config.models import RotationConfig, WebhookConfig
+    from featurebase_provider.config import RotationConfig, WebhookConfig
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.pair import Pair
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from featurebase_provider.config.errors import Problem
-from featurebase_provider.config.sections import PAIR_EVENTS
 from featurebase_provider.config.shared_places import clashes
 
 if TYPE_CHECKING:
@@ -84,9 +83,12 @@ def _overlap_problems(s: WebhookSettings) -> Iterator[Problem]:
             "moves; add probe: true"
         )
         yield Problem(("probe", "strategy"), message)
-    elif s.probe.successes < PAIR_EVENTS:
-        message = f"must be at least {PAIR_EVENTS} with strategy: overlap, which is its default then"
-        yield Problem(("probe", "strategy"), message, ("probe", "successes"))
+    else:
+        from featurebase_provider.config.probe import PAIR_EVENTS  # it is loaded: there is a probe
+
+        if s.probe.successes < PAIR_EVENTS:
+            message = f"must be at least {PAIR_EVENTS} with strategy: overlap, which is its default then"
+            yield Problem(("probe", "strategy"), message, ("probe", "successes"))
     if s.reactivate:
         message = "does not go with strategy: overlap, which never sets a webhook active that Featurebase has paused"
         yield Problem(("reactivate", "strategy"), message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
+from featurebase_provider.annotations import LateModel
 from featurebase_provider.config.document import Key, Place
 from featurebase_provider.config.errors import ADVICE, DISAGREEMENT, Fault, Problem, names_credential
 from featurebase_provider.featurebase.text import without_tokens
@@ -159,11 +160,17 @@ def _model_at(model: type[BaseModel], loc: tuple[Key, ...]) -> type[BaseModel] |
         if isinstance(key, int):
             continue
         field = found.model_fields.get(key) if found else None
-        found = _model_in(field.annotation) if field else None
+        found = _first_model((field.annotation, *field.metadata)) if field else None
     return found
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, LateModel):
+        return annotation.model
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
+    return _first_model(get_args(annotation))
+
+
+def _first_model(annotations: Sequence[Any]) -> type[BaseModel] | None:
+    return next((model for annotation in annotations if (model := _model_in(annotation))), None)

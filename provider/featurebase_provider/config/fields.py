@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import pendulum
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from featurebase_provider.audit.kinds import KINDS
+from featurebase_provider.annotations import Checked
 from featurebase_provider.config.errors import shown_value
-from featurebase_provider.stores.base import Duration, parse_duration
+from featurebase_provider.stores.base import DURATION_SCHEMA, parse_duration
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 """Airflow's names for schedules (``airflow.sdk`` and ``airflow.utils.dates`` hold the same six)."""
@@ -23,8 +22,7 @@ _CONNECTION_ID = r"[\w#!()\-.:/\\]{1,200}"  # what Airflow's own check of connec
 _NAME = r"[a-z0-9_-]{1,100}"
 ALL_WEBHOOKS = "all"
 _WEBHOOK_ID = r"[0-9a-fA-F]{24}"
-_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_UNSTABLE_CRON = re.compile(r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)")
+_UNSTABLE_CRON = r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)"
 
 
 def _schedule(value: str) -> str:
@@ -36,7 +34,7 @@ def _schedule(value: str) -> str:
             f"{shown_value(value)} is not a schedule; allowed: a cron expression of 5 fields (minute, hour, day "
             f"of month, month, day of week), {', '.join(PRESETS)}, null for manual runs only"
         )
-    if _UNSTABLE_CRON.search(value):
+    if re.search(_UNSTABLE_CRON, value):
         raise ValueError(f"{shown_value(value)} is not a fixed schedule: R and H differ each time the file is read")
     _check_cron(value)
     return value
@@ -78,27 +76,6 @@ def _start_date(value: Any) -> Any:
     return value
 
 
-def _finding_kind(value: str) -> str:
-    if value not in KINDS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(value[:60], KINDS, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")
-    return value
-
-
-def _host(value: str) -> str:
-    host = value.strip().lower()
-    try:
-        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        labels = host.removesuffix(".").split(".")
-    if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"{shown_value(value)} is not a host name or address; omit scheme, port, path and wildcard")
-    return host
-
-
 def _https_url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -110,7 +87,7 @@ def _https_url(value: str) -> str:
     return value
 
 
-def matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
+def matching(pattern: str, rule: str, *, echo: bool = True) -> Checked:
     """A check that a text matches a pattern as a whole.
 
     :param rule: the pattern in words.
@@ -122,24 +99,24 @@ def matching(pattern: str, rule: str, *, echo: bool = True) -> AfterValidator:
             raise ValueError(f"{shown_value(value) if echo else 'the value'} is not allowed; it must be {rule}")
         return value
 
-    return AfterValidator(check)
+    return Checked(check, text_schema(pattern))
 
 
-def text_type(pattern: str) -> WithJsonSchema:
+def text_schema(pattern: str) -> dict[str, str]:
     """The JSON Schema of such a text."""
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+    return {"type": "string", "pattern": f"^{pattern}$"}
 
 
-def between(low: str, high: str) -> AfterValidator:
-    """A check that a duration is between two others, both included."""
-    least, most = parse_duration(low), parse_duration(high)
+def between(low: str, high: str) -> Checked:
+    """Reads a duration, which must be between two others, both included."""
 
-    def check(value: timedelta) -> timedelta:
-        if not least <= value <= most:
+    def read(value: Any) -> timedelta:
+        duration = parse_duration(value)
+        if not parse_duration(low) <= duration <= parse_duration(high):
             raise ValueError(f"must be from {low} to {high}")
-        return value
+        return duration
 
-    return AfterValidator(check)
+    return Checked(read, DURATION_SCHEMA, when="instead")
 
 
 def _not_all(value: str) -> str:
@@ -154,50 +131,45 @@ def _different(ids: tuple[str, str]) -> tuple[str, str]:
     return ids
 
 
-Schedule = Annotated[str, AfterValidator(_schedule)]
-ZoneName = Annotated[str, AfterValidator(_zone)]
-StartDate = Annotated[date, BeforeValidator(_start_date), WithJsonSchema({"type": "string", "format": "date"})]
-HostName = Annotated[str, AfterValidator(_host)]
-HttpsUrl = Annotated[str, Field(max_length=2000), AfterValidator(_https_url), text_type("https://.+")]
+Schedule = Annotated[str, Checked(_schedule)]
+ZoneName = Annotated[str, Checked(_zone)]
+StartDate = Annotated[date, Checked(_start_date, {"type": "string", "format": "date"}, when="instead")]
+HttpsUrl = Annotated[str, Field(max_length=2000), Checked(_https_url, text_schema("https://.+"))]
 ConnectionId = Annotated[
     str,
     # A connection URI, which may hold a password, ends up here by mistake: not repeated.
     matching(_CONNECTION_ID, "1 to 200 letters, digits or any of _ # ! ( ) - . : / \\", echo=False),
-    text_type(_CONNECTION_ID),
 ]
 WebhookName = Annotated[
     str,
     matching(_NAME, "1 to 100 of the characters a-z, 0-9, _ and -, such as production"),
-    AfterValidator(_not_all),
-    text_type(_NAME),
+    Checked(_not_all),
 ]
 WebhookId = Annotated[
     str,
     matching(_WEBHOOK_ID, "24 hex digits, such as 507f1f77bcf86cd799439011"),
-    AfterValidator(str.lower),
-    text_type(_WEBHOOK_ID),
+    Checked(str.lower),
 ]
-PairIds = Annotated[tuple[WebhookId, WebhookId], AfterValidator(_different)]
-FindingKindName = Annotated[str, AfterValidator(_finding_kind), WithJsonSchema({"type": "string", "enum": list(KINDS)})]
+PairIds = Annotated[tuple[WebhookId, WebhookId], Checked(_different)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
-Waiting = Annotated[Duration, between("PT0.1S", "P1D")]
+Waiting = Annotated[timedelta, between("PT0.1S", "P1D")]
 """How long a task may wait: up to a day."""
 
-LongWaiting = Annotated[Duration, between("PT0.1S", "P7D")]
+LongWaiting = Annotated[timedelta, between("PT0.1S", "P7D")]
 """How long a deferred task, which occupies no worker, may wait."""
 
-Pause = Annotated[Duration, between("PT0.1S", "PT1H")]
+Pause = Annotated[timedelta, between("PT0.1S", "PT1H")]
 """Time between two reads of the same thing."""
 
-Steady = Annotated[Duration, between("PT0S", "PT1H")]
+Steady = Annotated[timedelta, between("PT0S", "PT1H")]
 """How long something must stay unchanged."""
 
-Overlap = Annotated[Duration, between("PT1M", "P1D")]
+Overlap = Annotated[timedelta, between("PT1M", "P1D")]
 """How long both webhooks of a pair may be active."""
 
-Delay = Annotated[Duration, between("PT0.1S", "P1D")]
+Delay = Annotated[timedelta, between("PT0.1S", "P1D")]
 """Time before another try; Airflow itself caps it at a day."""
 
-Age = Annotated[Duration, between("PT1S", "P3650D")]
+Age = Annotated[timedelta, between("PT1S", "P3650D")]
 """An age of a secret, or how late a run may start."""

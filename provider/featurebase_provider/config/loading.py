@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from featurebase_provider.config.document import Key, Node, Place, Unreadable, field_name, read_document, screen, walk
 from featurebase_provider.config.errors import ConfigError, Fault, shown_value
 from featurebase_provider.config.file import read_text
-from featurebase_provider.config.models import RotationConfig, WebhookConfig
-from featurebase_provider.config.sections import AuditConfig
+from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.shared_places import clashes
 from featurebase_provider.config.webhook import CheckedWebhook, MergedWebhook, check_webhook
@@ -21,6 +20,8 @@ from featurebase_provider.featurebase.text import without_tokens
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
+
+    from featurebase_provider.config.rotation_config import RotationConfig
 
 EXAMPLE = """webhooks:
   - name: production
@@ -95,14 +96,34 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     :param path: the YAML file.
     :raises ConfigError: the file is missing or has errors; it contains every error with its line and field.
     """
-    file = check_file(path)
-    if file.faults:
-        raise ConfigError(file.path, file.faults)
-    webhooks = tuple(webhook.config for webhook in file.webhooks if webhook.config is not None)
+    from featurebase_provider.config.rotation_config import AuditConfig, RotationConfig  # only the audit needs all
+
+    file = _right_file(path)
     audit = file.root.child("audit") if file.root is not None else None
     says = audit.plain() if audit is not None else None
     audit_config = AuditConfig.model_validate(says) if says else AuditConfig.model_construct()
-    return RotationConfig.model_construct(path=file.path, webhooks=webhooks, audit=audit_config)  # all is checked
+    return RotationConfig.model_construct(
+        path=file.path, webhooks=_webhooks(file), audit=audit_config
+    )  # all is checked
+
+
+def load_webhooks(path: str | os.PathLike[str]) -> tuple[WebhookConfig, ...]:
+    """Read and check the whole rotation file, and return its webhooks, with its defaults merged.
+
+    :raises ConfigError: as :func:`load_rotation_config`.
+    """
+    return _webhooks(_right_file(path))
+
+
+def _right_file(path: str | os.PathLike[str]) -> CheckedFile:
+    file = check_file(path)
+    if file.faults:
+        raise ConfigError(file.path, file.faults)
+    return file
+
+
+def _webhooks(file: CheckedFile) -> tuple[WebhookConfig, ...]:
+    return tuple(webhook.config for webhook in file.webhooks if webhook.config is not None)
 
 
 def check_file(path: str | os.PathLike[str]) -> CheckedFile:
@@ -183,6 +204,8 @@ def _check_audit(root: Node) -> list[Fault]:
         return []
     if not isinstance(node.value, dict):
         return [Fault(root.key_lines["audit"], "audit", "must be a mapping (key: value)")]
+
+    from featurebase_provider.config.audit import AuditConfig  # most files have no such section
 
     def locate(loc: tuple[Key, ...]) -> Place:
         return walk(node, loc, ("audit",))

@@ -1,4 +1,4 @@
-"""Models of the rotation file: one :class:`WebhookConfig` for each webhook, or pair of webhooks.
+"""The model of an entry of the rotation file: one :class:`WebhookConfig` for each webhook, or pair of webhooks.
 
 The models can also be built in Python, for your own Dags, with the same checks. Durations are ``timedelta``; a text is
 read as an ISO 8601 duration.
@@ -20,7 +20,6 @@ from featurebase_provider.config.agreement import (
 )
 from featurebase_provider.config.errors import disagreement
 from featurebase_provider.config.fields import PairIds, WebhookId, WebhookName
-from featurebase_provider.config.sections import AuditConfig, FileModel
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.stores import StoreEntry, with_labels
 
@@ -81,16 +80,3 @@ class WebhookConfig(WebhookSettings):
         if problems:
             raise disagreement(problems)
         return self
-
-
-class RotationConfig(FileModel):
-    """A whole rotation file.
-
-    :param path: the file that it was read from.
-    :param webhooks: its webhooks, in the file's order, with `defaults:` merged into each.
-    :param audit: the audit's settings.
-    """
-
-    path: str
-    webhooks: tuple[WebhookConfig, ...]
-    audit: AuditConfig = Field(default_factory=AuditConfig.model_construct)

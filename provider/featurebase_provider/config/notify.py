@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
+from featurebase_provider.annotations import Checked
 from featurebase_provider.config.errors import ADVICE, Problem, disagreement, is_credential, names_credential
-from featurebase_provider.config.fields import Age, between, matching, text_type
+from featurebase_provider.config.fields import Age, between, matching
 from featurebase_provider.config.sections import FileModel
-from featurebase_provider.stores.base import Duration
 
 NotifyEvent = Literal["failure", "success", "finding", "due", "approval_needed"]
 
@@ -48,21 +48,10 @@ def _parts(value: Any, name: str = "") -> list[tuple[str, Any]]:
     return [(name, value)]
 
 
-def approval_switched(value: Any) -> Any:
-    """``always`` and ``true`` switch the approval on with its defaults, ``false`` switches it off."""
-    if value is True or value == "always":
-        return {}
-    if value is None or value is False:
-        return None
-    if isinstance(value, (Mapping, ApprovalConfig)):
-        return value
-    raise ValueError("must be always, false or a mapping such as {timeout: P3D, approvers: [alice]}")
-
-
 class ApprovalConfig(FileModel):
     """The approval that a rotation waits for before it refreshes."""
 
-    timeout: Annotated[Duration, between("PT1M", "P30D")] = Field(
+    timeout: Annotated[timedelta, between("PT1M", "P30D")] = Field(
         timedelta(days=3),
         description="How long to wait for an answer; then the run ends unchanged.",
         examples=["P3D"],
@@ -78,7 +67,7 @@ class ApprovalConfig(FileModel):
 class NotifyConfig(FileModel):
     """One of Airflow's notifiers, and the events that it is told of."""
 
-    events: Annotated[tuple[NotifyEvent, ...], AfterValidator(_some)] = Field(
+    events: Annotated[tuple[NotifyEvent, ...], Checked(_some)] = Field(
         description="failure: a run left something to do. success: a run is done. finding: the audit found something. "
         "due: the secret reaches max_age soon. approval_needed: a run waits for somebody's approval.",
         examples=[["failure", "finding"]],
@@ -87,13 +76,12 @@ class NotifyConfig(FileModel):
     notifier: Annotated[
         str,
         matching(_CLASS_PATH, "the dotted path of a class, such as airflow.providers.smtp.notifications.smtp"),
-        text_type(_CLASS_PATH),
     ] = Field(
         max_length=300,
         description="The class of the notifier, with its module.",
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )
-    arguments: Annotated[dict[str, JsonValue], AfterValidator(_without_credentials)] = Field(
+    arguments: Annotated[dict[str, JsonValue], Checked(_without_credentials)] = Field(
         default_factory=dict,
         description="The notifier's own arguments. Its templates can use notice.headline, notice.text and report. No "
         "credentials: a notifier takes them from its Airflow connection.",
@@ -104,7 +92,7 @@ class NotifyConfig(FileModel):
         description="Only for due: how long before max_age the audit begins to tell.",
         examples=["P7D"],
     )
-    timeout: Annotated[Duration, between("PT1S", "PT5M")] = Field(
+    timeout: Annotated[timedelta, between("PT1S", "PT5M")] = Field(
         timedelta(seconds=30), description="How long the notifier may take.", examples=["PT30S"]
     )
 

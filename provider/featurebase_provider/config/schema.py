@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from featurebase_provider.config.agreement import IDENTIFIERS
+from featurebase_provider.config.audit import AuditConfig
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.config.sections import AuditConfig
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types

@@ -4,20 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
+from featurebase_provider.annotations import LateModel
 from featurebase_provider.config.fields import Age, ConnectionId, Delay, HttpsUrl, Schedule, Waiting
-from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig, approval_switched
-from featurebase_provider.config.sections import (
-    DagSettings,
-    OverlapConfig,
-    ProbeConfig,
-    VerifyConfig,
-    for_pair,
-    switched,
-)
+from featurebase_provider.config.sections import DagSettings, FileModel, OverlapConfig, VerifyConfig
+
+if TYPE_CHECKING:
+    from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig
+    from featurebase_provider.config.probe import ProbeConfig
+
+
+def _probe_switched(value: Any) -> Any:
+    """``true`` switches the probe on with default settings, ``false`` switches it off."""
+    if value is True:
+        return {}
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, FileModel)):
+        return value
+    raise ValueError("must be true, false or a mapping such as {timeout: PT10M}; yes, on and 1 are not booleans here")
+
+
+def _approval_switched(value: Any) -> Any:
+    """``always`` and ``true`` switch the approval on with its defaults, ``false`` switches it off."""
+    if value is True or value == "always":
+        return {}
+    if value is None or value is False:
+        return None
+    if isinstance(value, (Mapping, FileModel)):
+        return value
+    raise ValueError("must be always, false or a mapping such as {timeout: P3D, approvers: [alice]}")
+
+
+if TYPE_CHECKING:
+    Probe = ProbeConfig | None
+    Approval = ApprovalConfig | None
+    Notify = NotifyConfig
+else:  # most files have none of them
+    Probe = Annotated[Any, LateModel(f"{__package__}.probe", "ProbeConfig", _probe_switched)]
+    Approval = Annotated[Any, LateModel(f"{__package__}.notify", "ApprovalConfig", _approval_switched)]
+    Notify = Annotated[Any, LateModel(f"{__package__}.notify", "NotifyConfig")]
 
 
 class WebhookSettings(DagSettings):
@@ -81,7 +110,7 @@ class WebhookSettings(DagSettings):
         description="Whether to set the webhook active again if Featurebase paused it because deliveries failed during "
         "the rotation. Requires the probe.",
     )
-    probe: Annotated[ProbeConfig | None, BeforeValidator(switched)] = Field(
+    probe: Probe = Field(
         None,
         description="Sends signed test events to the receiver before and after the refresh. null or false: off; true "
         "or {}: on with default settings.",
@@ -91,12 +120,12 @@ class WebhookSettings(DagSettings):
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
     )
-    approval: Annotated[ApprovalConfig | None, BeforeValidator(approval_switched)] = Field(
+    approval: Approval = Field(
         None,
         description="Whether somebody must approve a rotation in Airflow's UI before the secret is refreshed. null or "
         "false: no; always or {}: yes, with default settings.",
     )
-    notify: tuple[NotifyConfig, ...] = Field(
+    notify: tuple[Notify, ...] = Field(
         (),
         max_length=20,
         description="Who is told of failures, successes, findings and secrets that are due, by which of Airflow's "
@@ -136,5 +165,7 @@ class WebhookSettings(DagSettings):
     @classmethod
     def _steadier_for_pairs(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("strategy") == "overlap" and "probe" in values:
+            from featurebase_provider.config.probe import for_pair  # most files have no pair
+
             return {**values, "probe": for_pair(values["probe"])}
         return values

@@ -8,7 +8,7 @@ import pendulum
 from airflow.sdk import DAG, TaskGroup, get_parsing_context
 
 from featurebase_provider.config.file import configured_path
-from featurebase_provider.config.loading import load_rotation_config
+from featurebase_provider.config.loading import load_webhooks
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID, WebhookConfig
 from featurebase_provider.dag_factory.settings import (
     TAGS,
@@ -47,7 +47,7 @@ def rotation_dags(path: str | Path | None = None) -> Iterator[DAG]:
     wanted = get_parsing_context().dag_id
     if wanted in (AUDIT_DAG_ID, EMERGENCY_DAG_ID):
         return
-    webhooks = load_rotation_config(path or configured_path()).webhooks
+    webhooks = load_webhooks(path or configured_path())
     for webhook in webhooks:
         if wanted is None or wanted == webhook.dag_id or not wanted.startswith(DAG_ID_PREFIX):
             yield rotation_dag(webhook, others=[other for other in webhooks if other is not webhook])

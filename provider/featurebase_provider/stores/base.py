@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pendulum
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
+from featurebase_provider.annotations import Checked
 from featurebase_provider.late import names_of
 
 if TYPE_CHECKING:
@@ -57,18 +58,22 @@ def _seconds(value: Any) -> Any:
     return value
 
 
+DURATION_SCHEMA = {"type": "string", "format": "duration", "examples": ["PT10M", "P1D"]}
+
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT10M", "P1D"]}),
+    Checked(parse_duration, DURATION_SCHEMA, when="instead"),
 ]
 """A ``timedelta`` that the configuration writes as an ISO 8601 duration."""
 
 Seconds = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False, strict=True),
-    BeforeValidator(_seconds),
-    WithJsonSchema({"anyOf": [{"type": "string", "format": "duration"}, {"type": "number", "exclusiveMinimum": 0}]}),
+    Checked(
+        _seconds,
+        {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number", "exclusiveMinimum": 0}]},
+        when="before",
+    ),
 ]
 """A positive number of seconds that the configuration may also write as an ISO 8601 duration."""
 

@@ -6,8 +6,9 @@ import unicodedata
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import model_validator
 
+from featurebase_provider.annotations import Checked
 from featurebase_provider.stores.base import StoreConfig
 
 if TYPE_CHECKING:
@@ -27,15 +28,16 @@ def _checked(key: Any) -> Any:
 
 Key = Annotated[
     str | tuple[str, ...],
-    BeforeValidator(_checked),
-    WithJsonSchema(
+    Checked(
+        _checked,
         {
             "anyOf": [
                 {"type": "string", "minLength": 1},
                 {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
             ],
             "examples": ["FEATUREBASE_WEBHOOK_SECRET", "featurebase.webhook.secret"],
-        }
+        },
+        when="instead",
     ),
 ]
 """Where a value lies in a text. Dots lead through objects; a name with dots is written in a list of names."""

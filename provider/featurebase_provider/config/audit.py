@@ -1,0 +1,48 @@
+"""The section ``audit`` of the rotation file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StrictBool
+
+from featurebase_provider.annotations import Checked
+from featurebase_provider.audit.kinds import KINDS
+from featurebase_provider.config.errors import shown_value
+from featurebase_provider.config.fields import Schedule
+from featurebase_provider.config.sections import DagSettings
+
+
+def _finding_kind(value: str) -> str:
+    if value not in KINDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(value[:60], KINDS, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")
+    return value
+
+
+FindingKindName = Annotated[str, Checked(_finding_kind, {"type": "string", "enum": list(KINDS)})]
+
+
+class AuditConfig(DagSettings):
+    """The Dag featurebase_audit, which compares all webhooks and stores with Featurebase and changes nothing."""
+
+    schedule: Schedule | None = Field(
+        "@daily",
+        description="When to audit: a cron expression of five fields, @hourly, @daily, @weekly, @monthly, "
+        "@quarterly or @yearly; null for manual runs only.",
+        examples=["0 7 * * *"],
+    )
+    heal: StrictBool = Field(
+        False,
+        description="Whether to trigger the Dag of each webhook whose stores differ, with mode distribute: it updates "
+        "the stores to Featurebase's current secret without refreshing.",
+    )
+    ignore: tuple[FindingKindName, ...] = Field(
+        (),
+        max_length=len(KINDS),
+        description="Kinds of findings that are only shown: they do not fail the run and are not fixed by heal.",
+        examples=[["webhook_unconfigured"]],
+    )

@@ -1,0 +1,22 @@
+"""The model of a whole rotation file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from featurebase_provider.config.audit import AuditConfig
+from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.config.sections import FileModel
+
+
+class RotationConfig(FileModel):
+    """A whole rotation file.
+
+    :param path: the file that it was read from.
+    :param webhooks: its webhooks, in the file's order, with `defaults:` merged into each.
+    :param audit: the audit's settings.
+    """
+
+    path: str
+    webhooks: tuple[WebhookConfig, ...]
+    audit: AuditConfig = Field(default_factory=AuditConfig.model_construct)
