@@ -40,6 +40,21 @@ def names_of(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     return load
 
 
+class LateModule:
+    """Stands for a module, which is imported when something of it is used.
+
+    :param name: the module's dotted name.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
 def load_all(*packages: ModuleType) -> None:
     """Load every module that can be asked for now, so that none is loaded later, when time counts."""
     for package in packages:

@@ -8,9 +8,9 @@ from pydantic import Field, StrictBool
 
 from featurebase_provider.annotations import Checked
 from featurebase_provider.audit.kinds import KINDS
+from featurebase_provider.config.base import DagSettings
 from featurebase_provider.config.errors import shown_value
 from featurebase_provider.config.fields import Schedule
-from featurebase_provider.config.sections import DagSettings
 
 
 def _finding_kind(value: str) -> str:

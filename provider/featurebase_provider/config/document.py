@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from featurebase_provider.config.errors import ADVICE, Fault, is_credential, shown_key
-from featurebase_provider.featurebase.text import without_tokens
+from featurebase_provider.featurebase.text import may_have_token, without_tokens
+from featurebase_provider.late import LateModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from featurebase_provider.config import errors
+    from featurebase_provider.config.errors import Fault, Key, Place
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 MAX_NODES = 50_000
 MAX_DEPTH = 40
@@ -29,18 +33,17 @@ _COLLECTION_TAGS = frozenset({f"{_TAGS}map", f"{_TAGS}seq"})
 _PLAIN_TAGS = frozenset(_TAGS + name for name in ("str", "null", "bool", "int", "float", "timestamp", "merge", "value"))
 """What PyYAML takes plain scalars for by itself."""
 _RESOLVER = yaml.resolver.Resolver()
-_INT = re.compile(r"[-+]?[0-9]{1,15}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,15}|[0-9]{1,15}(?:\.[0-9]{0,15})?)(?:[eE][-+]?[0-9]{1,3})?")
+_NUMBER = frozenset("+-.0123456789eE")
+"""The characters of a number."""
+_FLOAT = r"[-+]?(?:\.[0-9]{1,15}|[0-9]{1,15}(?:\.[0-9]{0,15})?)(?:[eE][-+]?[0-9]{1,3})?"
 
-Key = str | int
 Plain = Any
 """What a tree says without its lines: None, bool, int, float, str, list or dict."""
 
-_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_BROKEN = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]"
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node:  # no dataclass: generating one costs more than reading a file
     """A value of the file and its line.
 
     :param value: a scalar, a list of nodes, or a mapping of text keys to nodes.
@@ -48,11 +51,12 @@ class Node:
     :param key_lines: for a mapping, the line of each key.
     """
 
-    value: Any
-    line: int
-    key_lines: dict[str, int] = field(default_factory=dict)
-    size: int = 1
-    depth: int = 1
+    __slots__ = ("depth", "key_lines", "line", "size", "value")
+
+    def __init__(self, value: Any, line: int, key_lines: dict[str, int] | None = None) -> None:
+        self.value, self.line = value, line
+        self.key_lines: dict[str, int] = {} if key_lines is None else key_lines
+        self.size = self.depth = 1
 
     def plain(self) -> Plain:
         """The value without its lines."""
@@ -86,14 +90,6 @@ class Unreadable(Exception):
         self.fault = fault
 
 
-def field_name(path: tuple[Key, ...]) -> str:
-    """A path as people write it: ``webhooks[0].probe.timeout``."""
-    text = ""
-    for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{shown_key(key)}"
-    return text.removeprefix(".")
-
-
 def read_document(text: str) -> tuple[Node | None, list[Fault]]:
     """Read one YAML document.
 
@@ -117,22 +113,22 @@ def _check_depth(text: str) -> None:
             depth += 1
             if depth > MAX_DEPTH:
                 line = event.start_mark.line + 1 if event.start_mark else 0
-                raise Unreadable(Fault(line, "", f"values are nested more than {MAX_DEPTH} deep"))
+                raise Unreadable(errors.Fault(line, "", f"values are nested more than {MAX_DEPTH} deep"))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _syntax_fault(text: str, exc: yaml.YAMLError) -> Fault:
     if not isinstance(exc, yaml.MarkedYAMLError):  # the reader met a character that YAML forbids
-        return Fault(0, "", "this is not valid YAML: it contains a character that YAML does not allow")
+        return errors.Fault(0, "", "this is not valid YAML: it contains a character that YAML does not allow")
     mark = exc.problem_mark or exc.context_mark
     line = mark.line + 1 if mark else 0
     lines = text.splitlines()
     if 0 < line <= len(lines) and re.match(r" *\t", lines[line - 1]):
-        return Fault(line, "", "a tab indents this line; YAML allows spaces only")
+        return errors.Fault(line, "", "a tab indents this line; YAML allows spaces only")
     # The parser's own words quote a character at most; the snippet that it adds quotes the line: left out.
     words = ", ".join(without_tokens(part) for part in (exc.context, exc.problem) if part)
-    return Fault(line, "", f"this is not valid YAML: {words or 'it cannot be parsed'}")
+    return errors.Fault(line, "", f"this is not valid YAML: {words or 'it cannot be parsed'}")
 
 
 class _Reader:
@@ -150,10 +146,10 @@ class _Reader:
         if id(found) in self._done:
             return self._done[id(found)]
         if id(found) in self._begun:
-            raise Unreadable(Fault(line, field_name(path), "an alias (*) is inside its own anchor (&)"))
+            raise Unreadable(errors.Fault(line, errors.field_name(path), "an alias (*) is inside its own anchor (&)"))
         self._begun.add(id(found))
         if _is_tagged(found):
-            self.faults.append(Fault(line, field_name(path), "tags (!) are not allowed in this file"))
+            self.faults.append(errors.Fault(line, errors.field_name(path), "tags (!) are not allowed in this file"))
         if isinstance(found, yaml.SequenceNode):
             node = Node([], line)
             for index, item in enumerate(found.value):
@@ -172,19 +168,21 @@ class _Reader:
             name, line = self.read(key, path).value, key.start_mark.line + 1
             child = self.read(value, (*path, name) if isinstance(name, str) else path)
             if not isinstance(name, str):
-                self.faults.append(Fault(line, field_name(path), "a key must be text; put it in quotes"))
+                self.faults.append(errors.Fault(line, errors.field_name(path), "a key must be text; put it in quotes"))
             elif name == "<<":
                 merges += self._merge(child, path)
             elif name in node.value:
                 first = f"first on line {node.key_lines[name]}"
-                self.faults.append(Fault(line, field_name((*path, name)), f"is given twice in this mapping; {first}"))
+                self.faults.append(
+                    errors.Fault(line, errors.field_name((*path, name)), f"is given twice in this mapping; {first}")
+                )
             else:
                 self._adopt(node, child)
                 node.value[name], node.key_lines[name] = child, line
         for merged in merges:
             self._merged += len(merged.value)
             if self._merged > MAX_NODES:
-                raise Unreadable(Fault(node.line, "", f"<< merges more than {MAX_NODES} values"))
+                raise Unreadable(errors.Fault(node.line, "", f"<< merges more than {MAX_NODES} values"))
             for name, child in merged.value.items():
                 if name not in node.value:
                     self._adopt(node, child)
@@ -195,7 +193,9 @@ class _Reader:
         sources: list[Node] = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(source.value, dict) for source in sources):
             return sources
-        self.faults.append(Fault(node.line, field_name(path), "<< can only merge a mapping or a list of mappings"))
+        self.faults.append(
+            errors.Fault(node.line, errors.field_name(path), "<< can only merge a mapping or a list of mappings")
+        )
         return []
 
     def _adopt(self, parent: Node, child: Node) -> None:
@@ -203,9 +203,11 @@ class _Reader:
         parent.depth = max(parent.depth, child.depth + 1)
         # An alias counts as everything it repeats, so a few lines can't stand for millions of values.
         if parent.size > MAX_NODES:
-            raise Unreadable(Fault(parent.line, "", f"the file has more than {MAX_NODES} values, counting aliases"))
+            raise Unreadable(
+                errors.Fault(parent.line, "", f"the file has more than {MAX_NODES} values, counting aliases")
+            )
         if parent.depth > MAX_DEPTH:
-            raise Unreadable(Fault(parent.line, "", f"values are nested more than {MAX_DEPTH} deep"))
+            raise Unreadable(errors.Fault(parent.line, "", f"values are nested more than {MAX_DEPTH} deep"))
 
 
 def _is_tagged(found: yaml.Node) -> bool:
@@ -231,10 +233,13 @@ def _scalar(found: yaml.ScalarNode) -> Plain:
         return None
     if text.lower() in ("true", "false") and text in (text.lower(), text.upper(), text.capitalize()):
         return text.lower() == "true"
-    if _INT.fullmatch(text):
-        return int(text)
+    if not _NUMBER.issuperset(text):
+        return text
     # 15 digits at most: a webhook id made of digits (or like 507e12...) must stay the text that it is.
-    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+    digits = text[1:] if text[0] in "+-" else text
+    if digits.isdigit():
+        return int(text) if len(digits) <= 15 else text
+    if re.fullmatch(_FLOAT, text) and math.isfinite(number := float(text)):
         return number
     return text
 
@@ -254,33 +259,19 @@ def _below(node: Node, path: tuple[Key, ...]) -> Iterator[Fault]:
 
 
 def _text_faults(text: str, line: int, path: tuple[Key, ...]) -> Iterator[Fault]:
-    if is_credential(text):
-        yield Fault(line, field_name(path), f"this looks like a credential. {ADVICE}")
-    if _BROKEN.search(text):
-        yield Fault(line, field_name(path), "the text contains a control character or an invalid one")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The position of a field in the file.
-
-    :param field: its name, whether or not the file has it.
-    :param line: its line, or the line of the deepest part of its path that the file has.
-    :param found: whether the file has it.
-    """
-
-    field: str
-    line: int
-    found: bool = True
+    if (may_have_token(text) or "@" in text) and errors.is_credential(text):
+        yield errors.Fault(line, errors.field_name(path), f"this looks like a credential. {errors.ADVICE}")
+    if not text.isprintable() and re.search(_BROKEN, text):
+        yield errors.Fault(line, errors.field_name(path), "the text contains a control character or an invalid one")
 
 
 def walk(node: Node, loc: tuple[Key, ...], path: tuple[Key, ...]) -> Place:
     """Name a field below a node, with the line of the deepest part of it that the file has."""
-    line, whole = node.line, field_name((*path, *loc))
+    line, whole = node.line, errors.field_name((*path, *loc))
     for key in loc:
         child = node.child(key)
         if child is None:
-            return Place(whole, line, found=False)
+            return errors.Place(whole, line, found=False)
         line = node.key_lines[key] if isinstance(key, str) else child.line
         node = child
-    return Place(whole, line)
+    return errors.Place(whole, line)

@@ -24,6 +24,9 @@ _FIELD = re.compile(
 )
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+Key = str | int
+"""A key of a mapping, or an index of a list."""
+
 ADVICE = (
     "Credentials must not be in this file: keep the API key in the Airflow connection's password field, and a store's "
     "login in the store's own connection. Revoke and replace this credential, since it was written here"
@@ -55,6 +58,28 @@ def shown_value(value: object) -> str:
     if len(text) > 60 or is_credential(text) or without_tokens(text) != text:
         return "the value"
     return f'"{text}"' if text.isprintable() else repr(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The position of a field in the file.
+
+    :param field: its name, whether or not the file has it.
+    :param line: its line, or the line of the deepest part of its path that the file has.
+    :param found: whether the file has it.
+    """
+
+    field: str
+    line: int
+    found: bool = True
+
+
+def field_name(path: tuple[Key, ...]) -> str:
+    """A path as people write it: ``webhooks[0].probe.timeout``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{shown_key(key)}"
+    return text.removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True, order=True)

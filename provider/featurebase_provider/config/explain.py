@@ -11,8 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from featurebase_provider.annotations import LateModel
-from featurebase_provider.config.document import Key, Place
-from featurebase_provider.config.errors import ADVICE, DISAGREEMENT, Fault, Problem, names_credential
+from featurebase_provider.config.errors import ADVICE, DISAGREEMENT, Fault, Key, Place, Problem, names_credential
 from featurebase_provider.featurebase.text import without_tokens
 
 if TYPE_CHECKING:

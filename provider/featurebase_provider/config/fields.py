@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import pendulum
 from pydantic import Field
 
 from featurebase_provider.annotations import Checked
-from featurebase_provider.config.errors import shown_value
+from featurebase_provider.late import LateModule
 from featurebase_provider.stores.base import DURATION_SCHEMA, parse_duration
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 """Airflow's names for schedules (``airflow.sdk`` and ``airflow.utils.dates`` hold the same six)."""
@@ -28,14 +33,16 @@ _UNSTABLE_CRON = r"(?:^|\s|,)[HhRr](?:\(|/|\s|,|$)"
 def _schedule(value: str) -> str:
     if value.startswith("@") and value not in PRESETS:
         presets = ", ".join(PRESETS)
-        raise ValueError(f"{shown_value(value)} is not a schedule; allowed: a cron expression, {presets}, null")
+        raise ValueError(f"{errors.shown_value(value)} is not a schedule; allowed: a cron expression, {presets}, null")
     if not value.startswith("@") and len(value.split()) != 5:
         raise ValueError(
-            f"{shown_value(value)} is not a schedule; allowed: a cron expression of 5 fields (minute, hour, day "
+            f"{errors.shown_value(value)} is not a schedule; allowed: a cron expression of 5 fields (minute, hour, day "
             f"of month, month, day of week), {', '.join(PRESETS)}, null for manual runs only"
         )
     if re.search(_UNSTABLE_CRON, value):
-        raise ValueError(f"{shown_value(value)} is not a fixed schedule: R and H differ each time the file is read")
+        raise ValueError(
+            f"{errors.shown_value(value)} is not a fixed schedule: R and H differ each time the file is read"
+        )
     _check_cron(value)
     return value
 
@@ -47,9 +54,9 @@ def _check_cron(value: str) -> None:
     try:
         croniter(_QUARTERLY if value == "@quarterly" else value, datetime(2026, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
-        raise ValueError(f"{shown_value(value)} matches no date") from None
+        raise ValueError(f"{errors.shown_value(value)} matches no date") from None
     except CroniterBadCronError:
-        raise ValueError(f"{shown_value(value)} is not a valid cron expression") from None
+        raise ValueError(f"{errors.shown_value(value)} is not a valid cron expression") from None
 
 
 def _zone(value: str) -> str:
@@ -62,7 +69,7 @@ def _zone(value: str) -> str:
         by_place = [zone for zone in pendulum.timezones() if zone.rpartition("/")[2].lower() == value.lower()]
         meant = list(dict.fromkeys([*by_place, *close]))[:3]
         hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        raise ValueError(f"{shown_value(value)} is not an IANA time zone{hint}") from None
+        raise ValueError(f"{errors.shown_value(value)} is not an IANA time zone{hint}") from None
 
 
 def _start_date(value: Any) -> Any:
@@ -96,7 +103,7 @@ def matching(pattern: str, rule: str, *, echo: bool = True) -> Checked:
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise ValueError(f"{shown_value(value) if echo else 'the value'} is not allowed; it must be {rule}")
+            raise ValueError(f"{errors.shown_value(value) if echo else 'the value'} is not allowed; it must be {rule}")
         return value
 
     return Checked(check, text_schema(pattern))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import codecs
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from featurebase_provider.config.errors import ConfigError, Fault, FileUnusable
+from featurebase_provider.late import LateModule
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+    from featurebase_provider.config.errors import FileUnusable
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 MAX_BYTES = 1024 * 1024
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = frozenset({*map(chr, range(32)), "\x7f"} - set("\t\n\r"))
 
 SECTION = "featurebase"
 OPTION = "rotation_config"
@@ -50,19 +57,22 @@ def how_to_set() -> str:
 
 def _decoded(path: Path, raw: bytes) -> str:
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()  # the codec utf-8-sig is a module to load
     except UnicodeDecodeError as exc:
         line = raw.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(str(path), (Fault(line, "", "this is not UTF-8; save the file as UTF-8"),)) from None
-    if found := _CONTROL.search(text):
-        line = text.count("\n", 0, found.start()) + 1
+        raise errors.ConfigError(
+            str(path), (errors.Fault(line, "", "this is not UTF-8; save the file as UTF-8"),)
+        ) from None
+    if not _CONTROL.isdisjoint(text):
+        before = next(index for index, character in enumerate(text) if character in _CONTROL)
+        line = text.count("\n", 0, before) + 1
         message = "the file contains a control character; YAML files must be text"
-        raise ConfigError(str(path), (Fault(line, "", message),))
+        raise errors.ConfigError(str(path), (errors.Fault(line, "", message),))
     return text
 
 
 def _unusable(path: Path, problem: str) -> FileUnusable:
-    return FileUnusable(str(path), (Fault(0, "", problem),))
+    return errors.FileUnusable(str(path), (errors.Fault(0, "", problem),))
 
 
 def configured_path() -> Path:
@@ -74,12 +84,16 @@ def configured_path() -> Path:
 
     value = str(airflow_conf().get(SECTION, OPTION, fallback=None) or "").strip()
     if not value:
-        raise FileUnusable("", (Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),))
+        raise errors.FileUnusable(
+            "", (errors.Fault(0, _FIELD, f"is not set, so there is nothing to rotate; {how_to_set()}"),)
+        )
     try:
         path = Path(value).expanduser()
     except RuntimeError:  # ~name of a user that does not exist
         path = Path(value)
     if not path.is_absolute():
         # Airflow's processes have different working directories.
-        raise FileUnusable("", (Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),))
+        raise errors.FileUnusable(
+            "", (errors.Fault(0, _FIELD, f"must be an absolute path, not {path}; {how_to_set()}"),)
+        )
     return path

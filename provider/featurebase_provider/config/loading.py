@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from featurebase_provider.config.document import Key, Node, Place, Unreadable, field_name, read_document, screen, walk
-from featurebase_provider.config.errors import ConfigError, Fault, shown_value
+from featurebase_provider.config.document import Node, Unreadable, read_document, screen, walk
 from featurebase_provider.config.file import read_text
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.shared_places import clashes
 from featurebase_provider.config.webhook import CheckedWebhook, MergedWebhook, check_webhook
 from featurebase_provider.featurebase.text import without_tokens
+from featurebase_provider.late import LateModule
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
+    from featurebase_provider.config import errors, explain
+    from featurebase_provider.config.errors import Fault, Key, Place
     from featurebase_provider.config.rotation_config import RotationConfig
+else:  # a file without errors does not need them
+    errors = LateModule("featurebase_provider.config.errors")
+    explain = LateModule("featurebase_provider.config.explain")
 
 EXAMPLE = """webhooks:
   - name: production
@@ -37,34 +41,32 @@ def repeated(webhooks: Sequence[CheckedWebhook]) -> Iterator[Fault]:
 
     Two entries for one webhook, one by id and the other by name, are not found here: only Featurebase knows.
     """
-    seen: dict[tuple[Any, ...], Place] = {}
+    seen: dict[tuple[str, ...], tuple[CheckedWebhook, tuple[Key, ...]]] = {}
     for webhook in webhooks:
-        for key, place, what in _claims(webhook):
-            first = seen.setdefault(key, place)
-            if first is not place:
-                where = f"{first.field} (line {first.line})"
-                yield Fault(place.line, place.field, without_tokens(f"{what} {where}"))
+        for key, loc, value, what in _claims(webhook):
+            earlier, its_loc = seen.setdefault(key, (webhook, loc))
+            if earlier is not webhook:
+                place, first = webhook.source.place(loc), earlier.source.place(its_loc)
+                where = f"{errors.shown_value(value)} {what} {first.field} (line {first.line})"
+                yield errors.Fault(place.line, place.field, without_tokens(where))
     stores = {
         (number, index): store for number, webhook in enumerate(webhooks) for index, store in webhook.stores.items()
     }
     for key, earlier, what in clashes(stores):
         (place, first) = (webhooks[number].source.place(("stores", index)) for number, index in (key, earlier))
-        yield Fault(place.line, place.field, without_tokens(f"{what} {first.field} (line {first.line})"))
+        yield errors.Fault(place.line, place.field, without_tokens(f"{what} {first.field} (line {first.line})"))
 
 
-def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[Any, ...], Place, str]]:
-    """What must be unique in a webhook: the value, its position, and the message for a repetition."""
-    values, place = webhook.values, webhook.source.place
+def _claims(webhook: CheckedWebhook) -> Iterator[tuple[tuple[str, ...], tuple[Key, ...], str, str]]:
+    """What must be unique in a webhook: a key, its position, its value, and what is wrong with a repetition."""
+    values = webhook.values
     connection = values.get("featurebase_conn_id", WebhookSettings.model_fields["featurebase_conn_id"].default)
     if isinstance(name := values.get("name"), str):
-        message = f"{shown_value(name)} would name the same Dag as"
-        yield ("name", name), place(("name",)), message
+        yield ("name", name), ("name",), name, "would name the same Dag as"
     for key, (webhook_id, loc) in _ids(values).items():
-        message = f"{shown_value(webhook_id)} is the same webhook as"
-        yield ("webhook_id", str(connection), key), place(loc), message
-    if isinstance(webhook_name := values.get("webhook_name"), str):
-        message = f"{shown_value(webhook_name)} is the same webhook as"
-        yield ("webhook_name", str(connection), webhook_name), place(("webhook_name",)), message
+        yield ("webhook_id", str(connection), key), loc, webhook_id, "is the same webhook as"
+    if isinstance(name := values.get("webhook_name"), str):
+        yield ("webhook_name", str(connection), name), ("webhook_name",), name, "is the same webhook as"
 
 
 def _ids(values: dict[str, Any]) -> dict[str, tuple[str, tuple[Key, ...]]]:
@@ -75,7 +77,6 @@ def _ids(values: dict[str, Any]) -> dict[str, tuple[str, tuple[Key, ...]]]:
     return {own.lower(): (own, loc) for own, loc in reversed(named) if isinstance(own, str)}
 
 
-@dataclass(frozen=True, slots=True)
 class CheckedFile:
     """A rotation file that was read, valid or not.
 
@@ -84,10 +85,12 @@ class CheckedFile:
     :param faults: all errors, in the order of the file.
     """
 
-    path: str
-    root: Node | None
-    webhooks: tuple[CheckedWebhook, ...]
-    faults: tuple[Fault, ...]
+    __slots__ = ("faults", "path", "root", "webhooks")
+
+    def __init__(
+        self, path: str, root: Node | None, webhooks: Sequence[CheckedWebhook], faults: Sequence[Fault]
+    ) -> None:
+        self.path, self.root, self.webhooks, self.faults = path, root, tuple(webhooks), tuple(faults)
 
 
 def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
@@ -118,7 +121,7 @@ def load_webhooks(path: str | os.PathLike[str]) -> tuple[WebhookConfig, ...]:
 def _right_file(path: str | os.PathLike[str]) -> CheckedFile:
     file = check_file(path)
     if file.faults:
-        raise ConfigError(file.path, file.faults)
+        raise errors.ConfigError(file.path, file.faults)
     return file
 
 
@@ -142,14 +145,14 @@ def check_file(path: str | os.PathLike[str]) -> CheckedFile:
             faults = _screened(faults, root)
     except Unreadable as exc:
         faults = [exc.fault]
-    return CheckedFile(str(path), root, tuple(checked), tuple(sorted(set(faults))))
+    return CheckedFile(str(path), root, checked, sorted(set(faults)))
 
 
 def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]:
     if root is None or root.value is None:
-        return [Fault(0, "", f"the file is empty. A minimal file:\n{EXAMPLE}")]
+        return [errors.Fault(0, "", f"the file is empty. A minimal file:\n{EXAMPLE}")]
     if not isinstance(root.value, dict):
-        return [Fault(root.line, "", f"the file must be a mapping with webhooks. A minimal file:\n{EXAMPLE}")]
+        return [errors.Fault(root.line, "", f"the file must be a mapping with webhooks. A minimal file:\n{EXAMPLE}")]
     faults = _unknown(root, [key for key in root.value if key not in _TOP])
     defaults, defaults_faults = _check_defaults(root.value.get("defaults"), root)
     faults += defaults_faults
@@ -161,9 +164,10 @@ def _check_root(root: Node | None, checked: list[CheckedWebhook]) -> list[Fault]
 def _unknown(root: Node, keys: Sequence[str]) -> list[Fault]:
     if not keys:
         return []
-    from featurebase_provider.config.explain import unknown_field  # a file without errors does not need it
-
-    return [Fault(root.key_lines[key], field_name((key,)), unknown_field(key, list(_TOP))) for key in keys]
+    return [
+        errors.Fault(root.key_lines[key], errors.field_name((key,)), explain.unknown_field(key, list(_TOP)))
+        for key in keys
+    ]
 
 
 def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fault]]:
@@ -171,12 +175,12 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
     if node is None or node.value is None:
         return None, []
     if not isinstance(node.value, dict):
-        return None, [Fault(root.key_lines["defaults"], "defaults", "must be a mapping (key: value)")]
+        return None, [errors.Fault(root.key_lines["defaults"], "defaults", "must be a mapping (key: value)")]
     whole = node
     faults = [
-        Fault(
+        errors.Fault(
             whole.key_lines[key],
-            field_name(("defaults", key)),
+            errors.field_name(("defaults", key)),
             "can't have a default; move it into each webhook",
         )
         for key in node.value
@@ -191,9 +195,7 @@ def _check_defaults(node: Node | None, root: Node) -> tuple[Node | None, list[Fa
     try:
         WebhookSettings.model_validate(node.plain())
     except ValidationError as exc:
-        from featurebase_provider.config.explain import details_of, fault_from
-
-        faults += [fault_from(detail, WebhookSettings, locate) for detail in details_of(exc)]
+        faults += [explain.fault_from(detail, WebhookSettings, locate) for detail in explain.details_of(exc)]
     return node, faults
 
 
@@ -203,7 +205,7 @@ def _check_audit(root: Node) -> list[Fault]:
     if node is None or node.value is None:
         return []
     if not isinstance(node.value, dict):
-        return [Fault(root.key_lines["audit"], "audit", "must be a mapping (key: value)")]
+        return [errors.Fault(root.key_lines["audit"], "audit", "must be a mapping (key: value)")]
 
     from featurebase_provider.config.audit import AuditConfig  # most files have no such section
 
@@ -213,9 +215,7 @@ def _check_audit(root: Node) -> list[Fault]:
     try:
         AuditConfig.model_validate(node.plain())
     except ValidationError as exc:
-        from featurebase_provider.config.explain import details_of, fault_from
-
-        return [fault_from(detail, AuditConfig, locate) for detail in details_of(exc)]
+        return [explain.fault_from(detail, AuditConfig, locate) for detail in explain.details_of(exc)]
     return []
 
 
@@ -224,14 +224,16 @@ def _check_webhooks(root: Node, defaults: Node | None, checked: list[CheckedWebh
     line = root.key_lines.get("webhooks", root.line)
     if node is None or not isinstance(node.value, list) or not node.value:
         problem = "is required" if node is None else "must be a list of at least one webhook"
-        return [Fault(line, "webhooks", f"{problem}. A minimal file:\n{EXAMPLE}")]
+        return [errors.Fault(line, "webhooks", f"{problem}. A minimal file:\n{EXAMPLE}")]
     faults: list[Fault] = []
     for index, own in enumerate(node.value):
         if isinstance(own.value, dict):
             checked.append(check_webhook(MergedWebhook(index, own, defaults)))
             faults += checked[-1].faults
         else:
-            faults.append(Fault(own.line, f"webhooks[{index}]", "must be a mapping with name, webhook_id and stores"))
+            faults.append(
+                errors.Fault(own.line, f"webhooks[{index}]", "must be a mapping with name, webhook_id and stores")
+            )
     return [*faults, *repeated(checked)]
 
 

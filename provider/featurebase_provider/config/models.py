@@ -18,7 +18,6 @@ from featurebase_provider.config.agreement import (
     store_problems,
     target_problems,
 )
-from featurebase_provider.config.errors import disagreement
 from featurebase_provider.config.fields import PairIds, WebhookId, WebhookName
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.stores import StoreEntry, with_labels
@@ -78,5 +77,7 @@ class WebhookConfig(WebhookSettings):
             *target_problems(self.stores),
         ]
         if problems:
+            from featurebase_provider.config.errors import disagreement  # a file without errors does not need it
+
             raise disagreement(problems)
         return self

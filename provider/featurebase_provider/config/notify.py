@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from featurebase_provider.annotations import Checked
+from featurebase_provider.config.base import FileModel
 from featurebase_provider.config.errors import ADVICE, Problem, disagreement, is_credential, names_credential
 from featurebase_provider.config.fields import Age, between, matching
-from featurebase_provider.config.sections import FileModel
 
 NotifyEvent = Literal["failure", "success", "finding", "due", "approval_needed"]
 

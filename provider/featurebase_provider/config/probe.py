@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.annotations import Checked
+from featurebase_provider.config.base import FileModel
 from featurebase_provider.config.errors import Problem, disagreement, shown_value
 from featurebase_provider.config.fields import Pause, Steady, Waiting
-from featurebase_provider.config.sections import FileModel
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from featurebase_provider.config.audit import AuditConfig
+from featurebase_provider.config.base import FileModel
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.config.sections import FileModel
 
 
 class RotationConfig(FileModel):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.annotations import LateModel
+from featurebase_provider.config.base import DagSettings, FileModel, OverlapConfig, VerifyConfig
 from featurebase_provider.config.fields import Age, ConnectionId, Delay, HttpsUrl, Schedule, Waiting
-from featurebase_provider.config.sections import DagSettings, FileModel, OverlapConfig, VerifyConfig
 
 if TYPE_CHECKING:
     from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig

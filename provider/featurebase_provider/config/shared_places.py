@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from featurebase_provider.stores.shared.formatted import EntryStore, FormattedStore
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -47,7 +45,7 @@ def _clash(store: StoreConfig, other: StoreConfig) -> str | None:
         return f"keeps the previous secret in {other.target}, the target of"
     if store.previous_target and store.previous_target == other.previous_target:
         return f"keeps the previous secret in {store.previous_target}, as does"
-    mine, theirs = _format(store), _format(other)
+    mine, theirs = store.edited_format, other.edited_format
     if mine and theirs and mine != theirs and _text(store) == _text(other):
         return f"takes {_text(store)} for {mine}, and another format is named by"
     nested = mine in _NESTED and theirs in _NESTED
@@ -57,13 +55,6 @@ def _clash(store: StoreConfig, other: StoreConfig) -> str | None:
                 return f"writes to {ours}, a part of {target}, which is written by"
             if _is_within(target, ours, nested):
                 return f"writes to {ours}, of which {target} is a part, which is written by"
-    return None
-
-
-def _format(store: StoreConfig) -> str | None:
-    """The format of the text that the store edits; None where it replaces a place as a whole, or is no such store."""
-    if isinstance(store, (FormattedStore, EntryStore)) and store.format != "raw":
-        return store.format
     return None
 
 

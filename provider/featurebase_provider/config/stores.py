@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from featurebase_provider.config.errors import ConfigError, Fault, shown_value
+from featurebase_provider.late import LateModule
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 
 def store_from(entry: Any) -> StoreConfig:
@@ -46,7 +51,7 @@ def class_of(entry: Mapping[str, Any]) -> type[StoreConfig]:
     try:
         return store_class(name)
     except UnknownStoreType:
-        raise _type_error(f"{shown_value(name)} is no store type") from None
+        raise _type_error(f"{errors.shown_value(name)} is no store type") from None
     except StorePluginBroken as exc:
         raise PydanticCustomError("store_type", "{problem}", {"problem": str(exc)}) from None
 
@@ -110,11 +115,11 @@ def parse_stores(entries: Sequence[StoreConfig | Mapping[str, Any]]) -> tuple[St
         from featurebase_provider.config.explain import details_of
 
         faults = tuple(
-            Fault(
+            errors.Fault(
                 0,
                 "stores" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]),
                 detail["msg"],
             )
             for detail in details_of(exc)
         )
-        raise ConfigError("the operator's stores", faults) from None
+        raise errors.ConfigError("the operator's stores", faults) from None

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from featurebase_provider.config.agreement import IDENTIFIERS, naming_problems, settings_problems, store_problems
-from featurebase_provider.config.document import Key, Node, Place, walk
-from featurebase_provider.config.errors import DISAGREEMENT, Fault
+from featurebase_provider.config.document import walk
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.settings import WebhookSettings
 from featurebase_provider.config.stores import class_of, store_from, with_labels
 from featurebase_provider.featurebase.text import without_tokens
+from featurebase_provider.late import LateModule
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from featurebase_provider.config import errors, explain
+    from featurebase_provider.config.document import Node
+    from featurebase_provider.config.errors import Fault, Key, Place
     from featurebase_provider.config.explain import Locate
     from featurebase_provider.stores.base import StoreConfig
+else:  # a file without errors does not need them
+    errors = LateModule("featurebase_provider.config.errors")
+    explain = LateModule("featurebase_provider.config.explain")
 
 SUB_MAPPINGS = ("probe", "verify", "overlap", "approval")
 """Fields that are merged key by key; all others replace the default as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class MergedWebhook:
+class MergedWebhook:  # no dataclass: generating one costs more than checking an entry
     """A webhook's mapping merged with the defaults.
 
     :param index: its number in the file, from 0.
@@ -35,9 +39,10 @@ class MergedWebhook:
     :param defaults: the fields of ``defaults:``, or None.
     """
 
-    index: int
-    own: Node
-    defaults: Node | None
+    __slots__ = ("defaults", "index", "own")
+
+    def __init__(self, index: int, own: Node, defaults: Node | None) -> None:
+        self.index, self.own, self.defaults = index, own, defaults
 
     def values(self) -> dict[str, Any]:
         """The merged fields, as plain values."""
@@ -71,25 +76,27 @@ def _is_own(own: Node, loc: tuple[Key, ...]) -> bool:
     return True
 
 
-@dataclass(slots=True)
 class CheckedWebhook:
     """A webhook of the file that was checked.
 
-    :param config: the webhook's model, or None if it has an error.
-    :param values: the merged fields, as in the file.
-    :param stores: the valid stores, by their number in the list.
+    :ivar values: the merged fields, as in the file.
+    :ivar stores: the valid stores, by their number in the list.
+    :ivar config: the webhook's model, or None if it has an error.
     """
 
-    source: MergedWebhook
-    values: dict[str, Any]
-    stores: dict[int, StoreConfig] = field(default_factory=dict)
-    config: WebhookConfig | None = None
-    faults: list[Fault] = field(default_factory=list)
+    __slots__ = ("config", "faults", "source", "stores", "values")
+
+    def __init__(self, source: MergedWebhook) -> None:
+        self.source = source
+        self.values: dict[str, Any] = source.values()
+        self.stores: dict[int, StoreConfig] = {}
+        self.config: WebhookConfig | None = None
+        self.faults: list[Fault] = []
 
 
 def check_webhook(source: MergedWebhook) -> CheckedWebhook:
     """Check a webhook merged with the defaults. Errors in ``defaults:`` itself are left to its own check."""
-    checked = CheckedWebhook(source, source.values())
+    checked = CheckedWebhook(source)
     _check_stores(checked)
     failing = _check_fields(checked)
     if checked.config is None:
@@ -105,12 +112,10 @@ def _check_stores(checked: CheckedWebhook) -> None:
             checked.stores[index] = store_from(entry)
         except PydanticCustomError as exc:
             place = locate(("type",) if isinstance(entry, dict) else ())
-            checked.faults.append(Fault(place.line, place.field, without_tokens(exc.message())))
+            checked.faults.append(errors.Fault(place.line, place.field, without_tokens(exc.message())))
         except ValidationError as exc:
-            from featurebase_provider.config.explain import details_of, fault_from
-
             model = class_of(entry)
-            checked.faults += [fault_from(detail, model, locate) for detail in details_of(exc)]
+            checked.faults += [explain.fault_from(detail, model, locate) for detail in explain.details_of(exc)]
 
 
 def _below(source: MergedWebhook, path: tuple[Key, ...]) -> Locate:
@@ -128,11 +133,9 @@ def _check_fields(checked: CheckedWebhook) -> set[str]:
     try:
         config = WebhookConfig.model_validate(values)
     except ValidationError as exc:
-        from featurebase_provider.config.explain import details_of, fault_from
-
-        details = details_of(exc)
+        details = explain.details_of(exc)
         for detail in details:
-            fault = fault_from(detail, WebhookConfig, checked.source.place)
+            fault = explain.fault_from(detail, WebhookConfig, checked.source.place)
             if not _said_of_stores(detail, checked.values) and not _is_fault_of_defaults(fault, detail):
                 checked.faults.append(fault)
         return {str(detail["loc"][0]) for detail in details}
@@ -148,7 +151,7 @@ def _said_of_stores(detail: ErrorDetails, values: dict[str, Any]) -> bool:
 
 
 def _is_fault_of_defaults(fault: Fault, detail: ErrorDetails) -> bool:
-    return fault.field.startswith("defaults.") and detail["type"] != DISAGREEMENT
+    return fault.field.startswith("defaults.") and detail["type"] != errors.DISAGREEMENT
 
 
 def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
@@ -164,6 +167,4 @@ def _check_agreement(checked: CheckedWebhook, failing: set[str]) -> None:
     ]
     for problem in problems:
         if not failing & {*problem.fields} - {"stores"}:
-            from featurebase_provider.config.explain import fault_from_problem
-
-            checked.faults.append(fault_from_problem(problem, WebhookConfig, checked.source.place))
+            checked.faults.append(explain.fault_from_problem(problem, WebhookConfig, checked.source.place))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.refresh_count import RefreshCount
-    from featurebase_provider.rotation.refresh_log import RefreshesSincePlan
     from featurebase_provider.rotation.report import RotationReport
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
+    from featurebase_provider.rotation.run_facts import EndState
 
 NO_WORD = "it left no message: it was killed, timed out, or its state was set by hand; its log may say more"
 STALE_SECONDS = 10.0
@@ -131,7 +130,7 @@ class RotationReportOperator(FeaturebaseOperator):
         context: Context,
         plan: RotationPlan | None,
         rotated: RotationOutcome | None,
-        now: _Now,
+        now: EndState,
         refreshes: RefreshCount,
     ) -> RotationReport:
         tasks = self._tasks(context)
@@ -172,7 +171,7 @@ class RotationReportOperator(FeaturebaseOperator):
             map_index=branch_of(context),
         )
 
-    def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: _Now) -> bool:
+    def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: EndState) -> bool:
         """Whether somebody rejected the run, and the secret is the one from before."""
         approve = states.get(self.approve_task_id or "")
         rejected = approve is not None and approve.state == "skipped"
@@ -266,7 +265,7 @@ class RotationReportOperator(FeaturebaseOperator):
 
     def _now(
         self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None, *, ask_log: bool
-    ) -> _Now:
+    ) -> EndState:
         """The webhook's state at the end, and the time: Featurebase's, or the local one if that is unknown.
 
         The report is written even if the webhook can't be read.
@@ -275,14 +274,14 @@ class RotationReportOperator(FeaturebaseOperator):
         """
         here = datetime.now(tz=timezone.utc)
         if plan is None:
-            return _Now(here)
+            return rotation.run_facts.EndState(here)
         client: Client | None = None
         try:
             with self.hook.get_conn() as client:
                 webhook = current_webhook(client, plan, rotated, history)
                 log = rotation.refresh_log.read_refreshes_since(client, plan) if ask_log else None
                 failing = webhook.health.consecutive_failures
-                return _Now(
+                return rotation.run_facts.EndState(
                     client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
                 )
         except FeaturebaseError as exc:
@@ -292,24 +291,7 @@ class RotationReportOperator(FeaturebaseOperator):
             unread = (
                 rotation.refresh_log.RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
             )
-            return _Now(at, gone=isinstance(exc, WebhookNotFound), log=unread)
-
-
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """The webhook's state when the report is made; None for what could not be read.
-
-    :param gone: whether the webhook no longer exists in Featurebase.
-    :param failing: how many deliveries in a row have failed.
-    :param log: the refreshes since the plan that Featurebase's audit log shows; None if it was not asked.
-    """
-
-    at: datetime
-    fingerprint: str | None = None
-    status: str | None = None
-    gone: bool = False
-    failing: int | None = None
-    log: RefreshesSincePlan | None = None
+            return rotation.run_facts.EndState(at, gone=isinstance(exc, WebhookNotFound), log=unread)
 
 
 def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:

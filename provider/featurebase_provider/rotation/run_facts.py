@@ -9,13 +9,32 @@ from featurebase_provider.rotation.refresh_count import RefreshCount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.approval import Approval
     from featurebase_provider.rotation.found import Found
     from featurebase_provider.rotation.pair_report import PairFacts
     from featurebase_provider.rotation.plan import RotationPlan
+    from featurebase_provider.rotation.refresh_log import RefreshesSincePlan
     from featurebase_provider.rotation.rotate import RotationOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class EndState:
+    """The webhook's state when the report is made; None for what could not be read.
+
+    :param gone: whether the webhook no longer exists in Featurebase.
+    :param failing: how many deliveries in a row have failed.
+    :param log: the refreshes since the plan that Featurebase's audit log shows; None if it was not asked.
+    """
+
+    at: datetime
+    fingerprint: str | None = None
+    status: str | None = None
+    gone: bool = False
+    failing: int | None = None
+    log: RefreshesSincePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

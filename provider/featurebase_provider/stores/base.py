@@ -121,6 +121,11 @@ class StoreConfig(BaseModel, ABC):
         return " or ".join(name for name in type(self).model_fields if name.startswith("previous_"))
 
     @property
+    def edited_format(self) -> str | None:
+        """The format of the text that the store edits; None where it replaces its place as a whole."""
+        return None
+
+    @property
     def readable(self) -> bool:
         """Whether what the store holds can be read back and compared."""
         return True

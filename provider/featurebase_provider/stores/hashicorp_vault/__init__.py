@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
-from featurebase_provider.stores.shared.formatted import KeyedEntryStore
+from featurebase_provider.stores.shared.entry import KeyedEntryStore
 from featurebase_provider.stores.shared.refresh import FollowedStore
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from featurebase_provider.stores.http.base_url import check_base_url
 from featurebase_provider.stores.http.request import Headers, HttpCheck, HttpRead, HttpWrite, JsonPath, Url
 from featurebase_provider.stores.http.templates import check_json, rendered, samples
 from featurebase_provider.stores.shared.connection import check_encrypted, hook_errors
-from featurebase_provider.stores.shared.formatted import EntryStore
+from featurebase_provider.stores.shared.entry import EntryStore
 
 if TYPE_CHECKING:
     from requests import PreparedRequest

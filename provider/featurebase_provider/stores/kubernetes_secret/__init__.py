@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from featurebase_provider.stores.base import Duration  # noqa: TC001 - pydantic resolves it
-from featurebase_provider.stores.shared.formatted import KeyedEntryStore
+from featurebase_provider.stores.shared.entry import KeyedEntryStore
 from featurebase_provider.stores.shared.kubernetes import kubernetes_client, kubernetes_hook
 from featurebase_provider.stores.shared.kubernetes_names import Namespace, ObjectName
 

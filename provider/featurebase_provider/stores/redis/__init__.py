@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.connection import hook_errors, is_loopback
-from featurebase_provider.stores.shared.formatted import EntryStore
+from featurebase_provider.stores.shared.entry import EntryStore
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -15,13 +15,13 @@ FormatName = Literal["raw", "json", "dotenv", "yaml", "properties"]
 """``raw``: the text is nothing but the secret."""
 
 _SUFFIXES: dict[str, FormatName] = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".properties": "properties"}
-_DOTENV = re.compile(r"\.env(?:rc)?(?:[._-].*)?\Z")
+_DOTENV = r"\.env(?:rc)?(?:[._-].*)?\Z"
 
 
 def format_of_name(path: str) -> FormatName:
     """The format that a file's name tells, whatever its case: ``c.JSON``, ``.envrc``, ``app.env.production``."""
     name = posixpath.basename(path).lower()
-    return _SUFFIXES.get(posixpath.splitext(name)[1], "dotenv" if _DOTENV.search(name) else "raw")
+    return _SUFFIXES.get(posixpath.splitext(name)[1], "dotenv" if re.search(_DOTENV, name) else "raw")
 
 
 def text_format(

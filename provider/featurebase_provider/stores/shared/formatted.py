@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
-from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.shared.format_names import FormatName
-from featurebase_provider.stores.shared.keyed import Key, KeyedStore, dotted, path_of
+from featurebase_provider.stores.shared.keyed import Key, KeyedStore, path_of
 
 if TYPE_CHECKING:
+    from featurebase_provider.stores.base import StoreConfig
+    from featurebase_provider.stores.shared.format_names import FormatName
     from featurebase_provider.stores.shared.text import SecretText
 
 DEFAULT_KEY = {"json": "current", "dotenv": "FEATUREBASE_WEBHOOK_SECRET"}
 DEFAULT_PREVIOUS_KEY = {"json": "previous"}
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class FormattedStore(KeyedStore):
@@ -36,8 +36,13 @@ class FormattedStore(KeyedStore):
 
     @model_validator(mode="after")
     def _check_format(self) -> FormattedStore:
-        _check(self.format, ("key", self.key), ("previous_key", self.previous_key))
+        check_keys(self.format, ("key", self.key), ("previous_key", self.previous_key))
         return self
+
+    @property
+    def edited_format(self) -> str | None:
+        """Its format, unless that is ``raw``."""
+        return None if self.format == "raw" else self.format
 
     @property
     def how_to_keep_previous(self) -> str:
@@ -50,69 +55,12 @@ class FormattedStore(KeyedStore):
         :param missing: what to say where there is no text; None where one may always be made.
         :param line_break: whether a line break at the end of a text is no part of a ``raw`` secret.
         """
-        return _secret_text(
+        return secret_text_of(
             self, self.format, self.key, self.previous_key, create=self.create, missing=missing, line_break=line_break
         )
 
 
-class EntryStore(StoreConfig):
-    """A place of which the whole is the secret, or an entry in its text.
-
-    :param format: ``raw`` (the place holds nothing but the secret), or the format of the text that it holds.
-    :param entry: where the secret lies in that text.
-    :param previous_entry: where the previous secret lies in that text; left out, no entry keeps it.
-    """
-
-    format: FormatName = "raw"
-    entry: Key | None = None
-    previous_entry: Key | None = None
-
-    @model_validator(mode="after")
-    def _check_format(self) -> EntryStore:
-        _check(self.format, ("entry", self.entry), ("previous_entry", self.previous_entry))
-        return self
-
-    def entry_text(self, *, create: bool, missing: str = "the secret does not exist") -> SecretText:
-        """How the secret lies in the place's text."""
-        return _secret_text(
-            self, self.format, self.entry, self.previous_entry, create=create, missing=missing, line_break=False
-        )
-
-    def entry_in(self, place: str) -> str:
-        """The place, with the entry as one more fragment, as a URL-like text."""
-        return f"{place}#{dotted(self.entry)}" if self.entry else place
-
-    def previous_entry_in(self, place: str) -> str | None:
-        """The same with the ``previous_entry``; None without one."""
-        return f"{place}#{dotted(self.previous_entry)}" if self.previous_entry else None
-
-
-class KeyedEntryStore(EntryStore, KeyedStore):
-    """A named place, of which one key is ours: its value is the secret, or a text with the secret in an entry."""
-
-    @model_validator(mode="after")
-    def _check_previous(self) -> KeyedEntryStore:
-        if self.entry and self.previous_key:
-            raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
-        return self
-
-    @property
-    def how_to_keep_previous(self) -> str:
-        """In the same text if the secret lies in an entry, otherwise under a key of its own."""
-        return "previous_entry" if self.entry else "previous_key"
-
-    @property
-    def target(self) -> str:
-        """The place, with key and entry as fragments."""
-        return self.entry_in(super().target)
-
-    @property
-    def previous_target(self) -> str | None:
-        """The same with the ``previous_key`` or the ``previous_entry``, where one is set."""
-        return super().previous_target or self.previous_entry_in(super().target)
-
-
-def _secret_text(
+def secret_text_of(
     store: StoreConfig,
     name: FormatName,
     key: str | tuple[str, ...] | None,
@@ -122,6 +70,7 @@ def _secret_text(
     missing: str | None,
     line_break: bool,
 ) -> SecretText:
+    """How the secret lies in a store's text; the arguments are as for :meth:`FormattedStore.secret_text`."""
     from featurebase_provider.stores.shared.format_names import text_format
     from featurebase_provider.stores.shared.text import SecretText
 
@@ -130,7 +79,7 @@ def _secret_text(
     return SecretText(store.full_name, form, key=path, previous_key=previous_path, create=create, missing=missing)
 
 
-def _check(
+def check_keys(
     name: FormatName, key: tuple[str, str | tuple[str, ...] | None], previous: tuple[str, str | tuple[str, ...] | None]
 ) -> None:
     """Make sure that a format has the keys that it needs.
@@ -146,7 +95,7 @@ def _check(
         raise ValueError(f"the format raw has no keys{alone}; {leave}")
     if name != "raw" and not key[1]:
         raise ValueError(f"the format {name} needs a key: say under {key[0]} where in the text the secret lies")
-    if name == "dotenv" and not all(len(path) == 1 and _VARIABLE.fullmatch(path[0]) for path in paths):
+    if name == "dotenv" and not all(len(path) == 1 and re.fullmatch(_VARIABLE, path[0]) for path in paths):
         raise ValueError("a dotenv key has letters, digits and underscores, and starts with no digit")
     if len(paths) == 2 and ".".join(paths[0]) == ".".join(paths[1]):  # as in a target, and in properties
         raise ValueError(f"{key[0]} and {previous[0]} must differ")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from featurebase_provider.rotation.errors import StoreUnreachable, StoreUnusable
 from featurebase_provider.stores.shared.connection import hook_errors
-from featurebase_provider.stores.shared.formatted import EntryStore
+from featurebase_provider.stores.shared.entry import EntryStore
 from featurebase_provider.stores.sql.statement import SqlPlan, SqlStatement, parse_sql
 
 if TYPE_CHECKING:
