@@ -56,6 +56,14 @@ class WebhookConfig(WebhookSettings):
         min_length=1, max_length=50, description="The places where receivers read the secret; a rotation writes them."
     )
 
+    @classmethod
+    def of(cls, webhook: WebhookConfig | Mapping[str, Any]) -> WebhookConfig:
+        """An entry from its fields; one that was made, and thereby checked, before is taken as it is.
+
+        :raises pydantic.ValidationError: a field is wrong, or fields contradict each other.
+        """
+        return webhook if isinstance(webhook, cls) else cls.model_validate(webhook)
+
     @property
     def dag_id(self) -> str:
         """The id of this webhook's Dag."""

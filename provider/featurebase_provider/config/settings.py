@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -58,7 +59,7 @@ class WebhookSettings(DagSettings):
         "(webhook_ids), so that no delivery is refused.",
     )
     overlap: OverlapConfig = Field(
-        default_factory=OverlapConfig.model_construct,  # defaults are valid
+        default_factory=functools.cache(OverlapConfig.model_construct),  # defaults are valid, and frozen
         description="How long both webhooks of a pair may be active. Only with strategy: overlap.",
         json_schema_extra={"default": {}},
     )
@@ -116,7 +117,7 @@ class WebhookSettings(DagSettings):
         "or {}: on with default settings.",
     )
     verify: VerifyConfig = Field(
-        default_factory=VerifyConfig.model_construct,
+        default_factory=functools.cache(VerifyConfig.model_construct),
         description="Watches real deliveries after the rotation.",
         json_schema_extra={"default": {}},
     )

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, SerializeAsAny, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from featurebase_provider.annotations import Checked
 from featurebase_provider.late import LateModule
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
@@ -95,7 +96,7 @@ def _free_label(base: str, taken: Counter[str]) -> str:
     return label
 
 
-StoreEntry = Annotated[SerializeAsAny[StoreConfig], BeforeValidator(store_from)]
+StoreEntry = Annotated[StoreConfig, Checked(store_from, {}, when="instead")]
 """A store of any type that is installed."""
 
 

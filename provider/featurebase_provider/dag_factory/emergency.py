@@ -70,7 +70,7 @@ def emergency_rotation_dag(
     if webhooks is None:
         entries = load_right_entries(path or configured_path())
     else:
-        entries = RightEntries(tuple(WebhookConfig.model_validate(webhook) for webhook in webhooks))
+        entries = RightEntries(tuple(WebhookConfig.of(webhook) for webhook in webhooks))
     configs = entries.webhooks
     names = [*(config.name for config in configs), *entries.wrong]
     with DAG(

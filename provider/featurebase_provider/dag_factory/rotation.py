@@ -59,7 +59,7 @@ def rotation_dag(webhook: WebhookConfig | Mapping[str, Any], *, others: Sequence
     :param webhook: what to rotate and how; a mapping has the fields of the rotation file.
     :param others: the other entries; a run stops before it changes anything if one of them means the same webhook.
     """
-    config = WebhookConfig.model_validate(webhook)
+    config = WebhookConfig.of(webhook)
     day = config.start_date
     with DAG(
         dag_id=config.dag_id,
@@ -96,7 +96,7 @@ def rotation_task_group(
         stops and changes nothing. (templated)
     :param reason: the reason, for the report; default: the param ``reason``. (templated)
     """
-    config = WebhookConfig.model_validate(webhook)
+    config = WebhookConfig.of(webhook)
     arguments: Any = default_args(config)
     with TaskGroup(group_id or f"rotate_{config.name}".replace("-", "_"), default_args=arguments) as group:
         build = _builder(config)

@@ -12,7 +12,6 @@ from featurebase_provider import rotation
 from featurebase_provider.airflow_compat import AirflowSkipException, approval_limits
 from featurebase_provider.featurebase.text import in_words, markdown_safe
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
-from featurebase_provider.rotation.errors import PlanRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +93,7 @@ class ApproveRotationOperator(FeaturebaseOperator, ApprovalOperator):
             answer = ApprovalOperator.execute_complete(self, context, event)
         except HITLTimeoutError:
             why = f"nobody approved the rotation within {in_words(self.timeout)}; nothing was changed"
-            raise PlanRefused(plan.webhook_id, f"{why}. Trigger the Dag again to ask again") from None
+            raise rotation.errors.PlanRefused(plan.webhook_id, f"{why}. Trigger the Dag again to ask again") from None
         except HITLRejectException:
             by = rotation.approval.name_of(event.get("responded_by_user"))
             raise AirflowSkipException(f"Skipped: {by} rejected the rotation; nothing was changed") from None

@@ -26,7 +26,6 @@ from featurebase_provider.hooks import DEFAULT_CONN_ID
 from featurebase_provider.late import load_all
 from featurebase_provider.operators.assets import plan_asset, report_asset
 from featurebase_provider.operators.links import FeaturebaseWebhookLink
-from featurebase_provider.rotation.errors import HALF_DELETED, MemoryUnknown, PlanRefused, PlanUnreadable, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +58,7 @@ def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None
     try:
         yield
     except FeaturebaseError as exc:
-        if state and isinstance(exc, ApiError | MemoryUnknown | StoreError):
+        if state and isinstance(exc, ApiError | rotation.errors.MemoryUnknown | rotation.errors.StoreError):
             exc.state = state
         if if_deleted is not None and isinstance(exc, WebhookNotFound):
             exc.advise_if_deleted(if_deleted)
@@ -129,7 +128,7 @@ class FeaturebaseOperator(BaseOperator):
         """Do the task's work."""
         with self.ending(context):
             if not (self.webhook_id or self.plan_task_id or self.finds_webhook):
-                raise PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
+                raise rotation.errors.PlanRefused("(none)", "webhook_id is empty once rendered; nothing was changed")
             return self.run(context)
 
     @property
@@ -146,7 +145,7 @@ class FeaturebaseOperator(BaseOperator):
         try:
             with (
                 operators.finding.leaving_word(context, self.found_json),
-                task_errors(self.state_if_it_fails(context), HALF_DELETED if self.is_of_pair else None),
+                task_errors(self.state_if_it_fails(context), rotation.errors.HALF_DELETED if self.is_of_pair else None),
             ):
                 yield
             result = "done"
@@ -255,14 +254,14 @@ class FeaturebaseOperator(BaseOperator):
         """The records of the pair, which hold its plans; None for a single webhook."""
         return None
 
-    def warn_unknown(self, problem: MemoryUnknown) -> None:
+    def warn_unknown(self, problem: rotation.errors.MemoryUnknown) -> None:
         """Log that a record of earlier runs can't be read, if the task continues without it."""
         to_do = "" if problem.retry_helps else f". {problem.advice}"
         self.log.warning("%s. This task continues without it%s", problem.summary, to_do)
 
     def _checked(self, plan: RotationPlan) -> RotationPlan:
         if self.webhook_id and plan.webhook_id.lower() != self.webhook_id.lower():
-            raise PlanUnreadable(
+            raise rotation.errors.PlanUnreadable(
                 self.webhook_id,
                 f"the plan in this Dag run belongs to webhook {plan.webhook_id}, not to this task's webhook; nothing "
                 "was changed. Check that preflight and this task name the same webhook",

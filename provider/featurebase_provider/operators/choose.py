@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from featurebase_provider import operators
+from featurebase_provider import operators, rotation
 from featurebase_provider.config.fields import ALL_WEBHOOKS
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import task_errors, without_frames
-from featurebase_provider.rotation.errors import EmergencyNotDone, PlanRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +45,7 @@ class ChooseWebhooksOperator(BaseOperator):
         with task_errors():
             operators.context.check_conf(context, "(chosen by the run)", goes_by, strict=True)
             if "webhooks" not in (context["dag_run"].conf or {}):
-                raise PlanRefused(
+                raise rotation.errors.PlanRefused(
                     "(chosen by the run)",
                     "the run's conf names no webhooks; nothing was changed. Pass "
                     f'{{"webhooks": ["production"]}} for one webhook, or {{"webhooks": ["{ALL_WEBHOOKS}"]}} for all of '
@@ -57,7 +56,7 @@ class ChooseWebhooksOperator(BaseOperator):
             if ALL_WEBHOOKS in chosen:
                 chosen = list(dict.fromkeys([*self.known, *(name for name in chosen if name != ALL_WEBHOOKS)]))
             if not chosen:
-                raise EmergencyNotDone((), 0)
+                raise rotation.errors.EmergencyNotDone((), 0)
         unknown = [name for name in chosen if name not in self.known]
         if unknown:
             self.log.error(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import without_frames
 from featurebase_provider.operators.pair_task import PairTask
-from featurebase_provider.rotation.errors import CutOverStopped, CutOverUnread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,9 +91,11 @@ class CutOverOperator(PairTask):
         """Take the step that the trigger saw, or watch on the worker if the triggerer could not."""
         with self.ending(context):
             if not isinstance(event, Mapping) or not isinstance(event.get("watched"), Mapping):
-                raise CutOverUnread(self.webhook_id, "the trigger's event says nothing; a retry looks again")
+                raise rotation.errors.CutOverUnread(
+                    self.webhook_id, "the trigger's event says nothing; a retry looks again"
+                )
             if event.get("kind") == "unreadable":
-                raise CutOverUnread(
+                raise rotation.errors.CutOverUnread(
                     self.webhook_id,
                     f"Featurebase could not be read {rotation.health.MAX_POLL_FAILURES} times in a row, so it is not "
                     "known whether the old webhook may be paused. Both webhooks may deliver. A retry goes on",
@@ -145,7 +146,7 @@ class CutOverOperator(PairTask):
     ) -> CutOverWatch:
         probed = (operators.context.pulled(context, self.probe_task_id) or {}).get("halves") or {}
         if not {rotation.pair_records.pair_of(plan).was_live, plan.webhook_id.lower()} <= probed.keys():
-            raise CutOverUnread(
+            raise rotation.errors.CutOverUnread(
                 plan.webhook_id,
                 f"the task {self.probe_task_id} left no result for both webhooks (a task that was marked success by "
                 "hand leaves none), so it is unknown which secrets the receiver accepts; nothing was paused. Clear it "
@@ -153,7 +154,7 @@ class CutOverOperator(PairTask):
             )
         activated = records.moves.activated
         if activated is not None and activated.webhook_id.lower() != plan.webhook_id.lower():
-            raise CutOverStopped(
+            raise rotation.errors.CutOverStopped(
                 plan.webhook_id,
                 f"a later run has begun to move the deliveries to webhook {activated.webhook_id}, so this one changed "
                 "nothing. Trigger a new run",

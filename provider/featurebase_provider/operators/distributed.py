@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider import operators
+from featurebase_provider import operators, rotation
 from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,14 +43,14 @@ class SecretDistributedOperator(FeaturebaseOperator):
         pushed = {task_id: operators.context.pulled(context, task_id) for task_id in self.push_task_ids}
         without = [task_id for task_id, result in pushed.items() if result is None]
         if without:
-            raise StoresDisagree(
+            raise rotation.errors.StoresDisagree(
                 self.webhook_id,
                 f"{', '.join(without)} left no result (a task that was marked success by hand leaves none), so it is "
                 "unknown what the stores hold, and nothing was announced. Clear these push tasks",
             )
         held = {str(result["fingerprint"]) for result in pushed.values() if result is not None} or {rotated.after}
         if len(held) > 1:
-            raise StoresDisagree(
+            raise rotation.errors.StoresDisagree(
                 self.webhook_id,
                 f"the stores hold different secrets ({', '.join(sorted(held))}): the secret was refreshed again "
                 "between two push tasks. Clear the push tasks",

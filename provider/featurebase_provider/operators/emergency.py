@@ -13,7 +13,6 @@ from featurebase_provider.operators.assets import EVENTS, secret_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.rotation.errors import ForeignValuesLeft, MemoryUnknown, PlanRefused, StoresLeftOver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,13 +60,13 @@ class EmergencyTask(FeaturebaseOperator):
         """
         config = self.webhooks.get(self.display_name)
         if (problem := self.wrong.get(self.display_name)) is not None:
-            raise PlanRefused(
+            raise rotation.errors.PlanRefused(
                 one_line(self.display_name),
                 f"its entry in the rotation file is invalid: {problem}. Nothing was changed for this webhook. Fix the "
                 "entry, then trigger the Dag again for it; the other chosen webhooks are rotated anyway",
             )
         if config is None:
-            raise PlanRefused(
+            raise rotation.errors.PlanRefused(
                 one_line(self.display_name),
                 f"the rotation file has no webhook of this name; nothing was changed. Known: "
                 f"{', '.join(self.webhooks)}. The other chosen webhooks are rotated anyway; trigger the Dag again for "
@@ -173,7 +172,7 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         """The secrets recorded as leaked by now; nothing beyond the plan's if the record can't be read."""
         try:
             return memory.leaked()
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.warn_unknown(exc)
             return frozenset()
 
@@ -183,7 +182,7 @@ class EmergencyRotateOperator(EmergencyTask, RotateWebhookSecretOperator):
         """Never prevent an emergency refresh; record the replaced secrets as leaked, at the latest now."""
         try:
             memory.add_leaked(plan.leaked)
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.log.error("%s. The emergency continues; other runs may not know yet what has leaked", exc.summary)
 
 
@@ -261,12 +260,14 @@ class EmergencyPushOperator(EmergencyTask):
             f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(store.problem).rstrip('.') for store in left)}"
         )
         if all(store.label in pushed.foreign for store in left):
-            raise ForeignValuesLeft(
+            raise rotation.errors.ForeignValuesLeft(
                 pushed.webhook.id,
                 f"{problem}. A foreign value is never overwritten: remove it, or set adopt: true for that store, then "
                 "clear this task",
             )
-        raise StoresLeftOver(pushed.webhook.id, f"{problem}. Fix these stores; the next try writes them")
+        raise rotation.errors.StoresLeftOver(
+            pushed.webhook.id, f"{problem}. Fix these stores; the next try writes them"
+        )
 
     def _announce(self, config: WebhookConfig, context: Context, rotated: RotationOutcome, pushed: AllPushed) -> None:
         extra: dict[str, JsonValue] = {

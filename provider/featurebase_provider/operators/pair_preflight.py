@@ -9,7 +9,6 @@ from featurebase_provider import operators, rotation
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.preflight import STALE_SECONDS, PreflightRotationOperator
-from featurebase_provider.rotation.errors import PlanRefused
 from featurebase_provider.rotation.modes import PAIR_MODES
 
 if TYPE_CHECKING:
@@ -60,7 +59,9 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
                     webhook, self.featurebase_conn_id, self.others, say=self.log.warning
                 )
             if not pair.shown:
-                raise PlanRefused(pair.name, "neither webhook of it exists any more; this try changed nothing")
+                raise rotation.errors.PlanRefused(
+                    pair.name, "neither webhook of it exists any more; this try changed nothing"
+                )
             self.found = rotation.found.Found.of(pair.live or pair.webhooks[0], host)
             if kept is None:
                 self._skip_pair(context, client, pair, records, now)

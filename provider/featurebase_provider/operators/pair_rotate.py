@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from featurebase_provider import operators, rotation
 from featurebase_provider.operators.pair_task import PairTask
 from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
-from featurebase_provider.rotation.errors import MemoryUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +77,7 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
             drained = rotation.pair_rotate.drained_by(outcome, records.moves)
             if drained is not None:
                 rotation.moves.keep_move(records.memory, "drained", drained)
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.warn_unknown(exc)
 
     def _keep_other_half(self, context: Context, plan: RotationPlan, outcome: RotationOutcome) -> None:

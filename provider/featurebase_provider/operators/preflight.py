@@ -10,7 +10,6 @@ from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.rotation.errors import PlanRefused, StoresNotReady
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -269,7 +268,11 @@ class PreflightRotationOperator(FeaturebaseOperator):
         if plan.mode == "distribute":
             self.log.warning("%s. The other stores are updated anyway", summary)
             return ours
-        refusal = StoresNotReady if all(problem.retry_helps for problem in problems) else PlanRefused
+        refusal = (
+            rotation.errors.StoresNotReady
+            if all(problem.retry_helps for problem in problems)
+            else rotation.errors.PlanRefused
+        )
         raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; fix the stores, then clear this task")
 
     def probe_receiver(self, webhook: Webhook, clock: ServerClock) -> None:

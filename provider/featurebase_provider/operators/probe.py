@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.rotation.errors import StoresDisagree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +92,7 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         """Fail if Featurebase's secret is not the one in the stores, so that the receiver is not blamed for it."""
         given = (operators.context.pulled(context, self.distributed_task_id) or {}).get("fingerprint")
         if given is not None and given != webhook.fingerprint:
-            raise StoresDisagree(
+            raise rotation.errors.StoresDisagree(
                 webhook.id,
                 f"{given} was written to the stores, but Featurebase's secret is {webhook.fingerprint} now, so "
                 "deliveries fail. It was refreshed again (by a person, by a try that Airflow lost track of, or by a "

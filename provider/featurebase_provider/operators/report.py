@@ -12,7 +12,6 @@ from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
 from featurebase_provider.operators.links import FeaturebaseWebhookLink, RotationReportLink
-from featurebase_provider.rotation.errors import MemoryUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,7 +200,7 @@ class RotationReportOperator(FeaturebaseOperator):
             return None
         try:
             return self.recall(context, operators.memory.memory_of(context, plan.host, plan.webhook_id), strict=True)
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.warn_unknown(exc)
             return None
 
@@ -217,7 +216,7 @@ class RotationReportOperator(FeaturebaseOperator):
             if run is not None and run.outcome not in rotation.past.NOT_KEPT and report.host and report.webhook_id:
                 memory = operators.memory.memory_of(context, report.host, report.webhook_id)
                 rotation.past.keep_run(memory, run, rotation.past.past_runs(memory) or ())
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.warn_unknown(exc)
 
     def _mark(self, context: Context, report: RotationReport) -> str | None:

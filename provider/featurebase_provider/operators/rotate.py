@@ -10,7 +10,6 @@ from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.rotation.errors import MemoryUnknown, PlanUnreadable, RefreshRefused, StoresNotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,7 +158,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         )
         missing = [f"{store.label}: {store.problem}" for store in outcome.stores.values() if not store.holds_secret]
         if missing and strict:
-            raise StoresNotReady(
+            raise rotation.errors.StoresNotReady(
                 plan.webhook_id,
                 f"the secret is {outcome.after} now, but {len(missing)} stores do not hold it: {'; '.join(missing)}. "
                 "A retry writes the stores without refreshing again",
@@ -221,7 +220,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             return self._own_plan(context, client, memory), memory
         plan = self.plan(context)
         if plan.host != host:
-            raise PlanUnreadable(
+            raise rotation.errors.PlanUnreadable(
                 plan.webhook_id,
                 f"preflight used {plan.host}, but the connection now points to {host}; this try changed nothing. "
                 "Change the connection back, or trigger a new run",
@@ -274,7 +273,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         """
         approval = rotation.approval.Approval.from_json(operators.context.pulled(context, self.approve_task_id))
         if self.approve_task_id is not None and (approval is None or approval.before != plan.before):
-            raise RefreshRefused(
+            raise rotation.errors.RefreshRefused(
                 plan.webhook_id,
                 "nobody has approved the refresh of this secret in this Dag run; this try refreshed nothing. Clear "
                 f"{self.approve_task_id}, which asks for the approval",
@@ -283,15 +282,15 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
             operators.context.timing_of(context, approval), now=now, late_start=self.late_start
         )
         if late is not None:
-            raise RefreshRefused(plan.webhook_id, late)
+            raise rotation.errors.RefreshRefused(plan.webhook_id, late)
         if not plan.is_same_as(memory.plan(self.plan_key(context))):
-            raise RefreshRefused(
+            raise rotation.errors.RefreshRefused(
                 plan.webhook_id,
                 "the plan of this Dag run is gone from Airflow's Variables, or another run's plan has replaced it, so "
                 "a later try could not tell what this one did; this try refreshed nothing. Trigger a new run",
             )
         if plan.stores is not None and sorted(plan.stores) != sorted(targets):
-            raise RefreshRefused(
+            raise rotation.errors.RefreshRefused(
                 plan.webhook_id,
                 "its stores in the rotation file have changed since preflight checked them; this try refreshed "
                 "nothing. Clear preflight, or trigger a new run",
@@ -307,7 +306,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                 outcome, run=operators.context.this_run(context).mark, previous_in=previous_in
             )
             memory.write("history", history.as_json())
-        except MemoryUnknown as exc:
+        except rotation.errors.MemoryUnknown as exc:
             self.warn_unknown(exc)
 
     def _tell(self, outcome: RotationOutcome, *, raises_problems: bool) -> None:

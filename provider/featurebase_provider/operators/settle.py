@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from featurebase_provider import operators, rotation
 from featurebase_provider.operators.base import FeaturebaseOperator
-from featurebase_provider.rotation.errors import WebhookStaysInactive
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,7 +59,7 @@ class SettleWebhookOperator(FeaturebaseOperator):
                 now=client.clock.now(),
             )
             if reason is not None:
-                raise WebhookStaysInactive(
+                raise rotation.errors.WebhookStaysInactive(
                     webhook.id,
                     f"it is {webhook.status!r} and was left so: {reason}{rotation.health.last_result(webhook)}. Every "
                     "store holds the current secret. If the webhook should be active, set it active in Featurebase",

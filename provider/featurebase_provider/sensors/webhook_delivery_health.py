@@ -13,7 +13,6 @@ from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
-from featurebase_provider.rotation.errors import DeliveriesFail, DeliveryHealthUnreadable, StoresDisagree, StoresUnread
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -225,9 +224,9 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         context["ti"].xcom_push(key="return_value", value=result)
         self.log.info("Deliveries: %s: %s", kind, detail)
         if kind == "unreadable":
-            raise DeliveryHealthUnreadable(webhook.id, detail)
+            raise rotation.errors.DeliveryHealthUnreadable(webhook.id, detail)
         if kind in ("failing", "inactive"):
-            raise DeliveriesFail(webhook.id, detail)
+            raise rotation.errors.DeliveriesFail(webhook.id, detail)
         if kind == "quiet" and not probed:
             raise AirflowSkipException(f"Skipped: {detail}")
         return result
@@ -252,13 +251,13 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
                     )
                     wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
         if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
-            raise StoresUnread(
+            raise rotation.errors.StoresUnread(
                 webhook.id,
                 f"every store was updated to Featurebase's secret ({current.fingerprint}), but not all stores can be "
                 f"read now to compare them: {'; '.join(wrong)}. A retry compares again",
             )
         if wrong:
-            raise StoresDisagree(
+            raise rotation.errors.StoresDisagree(
                 webhook.id,
                 f"Featurebase's secret is {current.fingerprint}, but not every store is known to hold it: "
                 f"{'; '.join(wrong)}. Clear their push tasks, or trigger the Dag with mode=distribute",
@@ -275,7 +274,7 @@ def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> Delive
         or event.get("webhook_id") != webhook_id
         or event.get("kind") not in (*KINDS, UNWATCHED)
     ):
-        raise DeliveryHealthUnreadable(
+        raise rotation.errors.DeliveryHealthUnreadable(
             webhook_id, "the trigger's event is not a verdict about this webhook; clear this task"
         )
     return cast("DeliveryHealthEvent", event)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from featurebase_provider.rotation.errors import StoreRefused, StoreUnreachable, StoreUnusable
+from featurebase_provider.late import LateModule
 from featurebase_provider.stores.shared.format_names import FormatName
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
 
 if TYPE_CHECKING:
+    from featurebase_provider.rotation import errors
     from featurebase_provider.stores.airflow_variable.armed import ArmedVariable
+else:  # only arming raises them
+    errors = LateModule("featurebase_provider.rotation.errors")
 
 
 class AirflowVariableStore(FormattedStore):
@@ -76,7 +79,7 @@ class AirflowVariableStore(FormattedStore):
         from airflow.configuration import conf
 
         if not self.allow_unencrypted and not conf.get("core", "fernet_key", fallback=""):
-            raise StoreUnusable(
+            raise errors.StoreUnusable(
                 self.full_name,
                 "[core] fernet_key is empty here, so Airflow may store it as plain text; nothing was changed",
                 "Set a Fernet key; if the API server has one and only this worker lacks it, or plain text is "
@@ -88,7 +91,7 @@ class AirflowVariableStore(FormattedStore):
         from featurebase_provider.stores.shared.airflow_channel import supervisor_logs_values
 
         if supervisor_logs_values():
-            raise StoreUnusable(
+            raise errors.StoreUnusable(
                 self.full_name,
                 "Airflow's logger supervisor is at the level DEBUG, at which it writes a Variable's value into the "
                 "worker's log; nothing was changed",
@@ -107,13 +110,13 @@ class AirflowVariableStore(FormattedStore):
             try:
                 shadowed = backend.get_variable(key=self.name) is not None
             except Exception as error:  # noqa: BLE001  each backend fails in its own way
-                raise StoreUnreachable(
+                raise errors.StoreUnreachable(
                     self.full_name,
                     f"the secrets backend {asked} could not be asked whether it has this Variable "
                     f"({error.__class__.__name__}); nothing was changed",
                 ) from None  # the text may quote what the backend holds
             if shadowed:
-                raise StoreRefused(
+                raise errors.StoreRefused(
                     self.full_name,
                     f"{asked} has a Variable of this name, which hides the one that would be written",
                     "Remove it there, or configure the store that it comes from; nothing was changed",

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from featurebase_provider.rotation.errors import StoreUnusable
 from featurebase_provider.stores.shared.format_names import FormatName, format_of_name
 from featurebase_provider.stores.shared.formatted import DEFAULT_KEY, DEFAULT_PREVIOUS_KEY, FormattedStore
 from featurebase_provider.stores.shared.keyed import Key
@@ -116,6 +115,8 @@ class ObjectStorageStore(FormattedStore):
             path = ObjectStoragePath(self.path, conn_id=self.conn_id)
             fs = path.fs
         except Exception as error:  # noqa: BLE001  each provider's file system fails in its own way
+            from featurebase_provider.rotation.errors import StoreUnusable
+
             raise StoreUnusable(
                 self.full_name,
                 f"Airflow gives no file system for it ({error.__class__.__name__}); nothing was changed",
