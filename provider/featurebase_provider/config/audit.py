@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StrictBool
 
 from featurebase_provider.annotations import Checked
 from featurebase_provider.audit.kinds import KINDS
 from featurebase_provider.config.base import DagSettings
-from featurebase_provider.config.errors import shown_value
 from featurebase_provider.config.fields import Schedule
+from featurebase_provider.late import LateModule
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 
 def _finding_kind(value: str) -> str:
@@ -19,7 +24,7 @@ def _finding_kind(value: str) -> str:
 
         close = get_close_matches(value[:60], KINDS, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")
+        raise ValueError(f"{errors.shown_value(value)} is not a kind of finding{meant} (allowed: {', '.join(KINDS)})")
     return value
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
 from featurebase_provider.annotations import Checked
 from featurebase_provider.config.base import FileModel
-from featurebase_provider.config.errors import ADVICE, Problem, disagreement, is_credential, names_credential
 from featurebase_provider.config.fields import Age, between, matching
+from featurebase_provider.late import LateModule
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 NotifyEvent = Literal["failure", "success", "finding", "due", "approval_needed"]
 
@@ -32,10 +37,10 @@ def _some(events: tuple[NotifyEvent, ...]) -> tuple[NotifyEvent, ...]:
 
 def _without_credentials(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     for name, value in _parts(arguments):
-        if names_credential(name):
-            raise ValueError(f"one of them names a credential. {ADVICE}")
-        if isinstance(value, str) and (is_credential(value) or _SECRET_ADDRESS.search(value)):
-            raise ValueError(f"one of them looks like a credential. {ADVICE}")
+        if errors.names_credential(name):
+            raise ValueError(f"one of them names a credential. {errors.ADVICE}")
+        if isinstance(value, str) and (errors.is_credential(value) or _SECRET_ADDRESS.search(value)):
+            raise ValueError(f"one of them looks like a credential. {errors.ADVICE}")
     return arguments
 
 
@@ -99,5 +104,5 @@ class NotifyConfig(FileModel):
     @model_validator(mode="after")
     def _agree(self) -> NotifyConfig:
         if "before" in self.model_fields_set and "due" not in self.events:
-            raise disagreement([Problem(("before", "events"), "has no effect without the event due")])
+            raise errors.disagreement([errors.Problem(("before", "events"), "has no effect without the event due")])
         return self

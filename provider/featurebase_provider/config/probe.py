@@ -6,14 +6,19 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, JsonValue, StrictBool, StrictInt, model_validator
 
 from featurebase_provider.annotations import Checked
 from featurebase_provider.config.base import FileModel
-from featurebase_provider.config.errors import Problem, disagreement, shown_value
 from featurebase_provider.config.fields import Pause, Steady, Waiting
+from featurebase_provider.late import LateModule
+
+if TYPE_CHECKING:
+    from featurebase_provider.config import errors
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
@@ -44,7 +49,9 @@ def _host(value: str) -> str:
     except ValueError:
         labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"{shown_value(value)} is not a host name or address; omit scheme, port, path and wildcard")
+        raise ValueError(
+            f"{errors.shown_value(value)} is not a host name or address; omit scheme, port, path and wildcard"
+        )
     return host
 
 
@@ -117,5 +124,5 @@ class ProbeConfig(FileModel):
     @model_validator(mode="after")
     def _agree(self) -> ProbeConfig:
         if self.interval > self.timeout:
-            raise disagreement([Problem(("interval", "timeout"), "must not be longer than timeout")])
+            raise errors.disagreement([errors.Problem(("interval", "timeout"), "must not be longer than timeout")])
         return self

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from featurebase_provider.config.agreement import IDENTIFIERS
-from featurebase_provider.config.errors import ConfigError
 from featurebase_provider.config.loading import check_file
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.config.webhook import SUB_MAPPINGS
+from featurebase_provider.late import LateModule
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from featurebase_provider.config.errors import Fault
+    from featurebase_provider.config import errors
+    from featurebase_provider.config.errors import ConfigError, Fault
     from featurebase_provider.config.loading import CheckedFile
     from featurebase_provider.config.webhook import CheckedWebhook
+else:  # a file without errors does not need it
+    errors = LateModule("featurebase_provider.config.errors")
 
 _NEEDED = frozenset({"name", *IDENTIFIERS, "strategy", "featurebase_conn_id", "stores"})
 """Fields that decide which secret is refreshed and where it is written. An emergency can use defaults for the rest."""
 
 
-@dataclass(frozen=True, slots=True)
 class RightEntries:
     """The usable entries of a rotation file.
 
@@ -37,9 +38,17 @@ class RightEntries:
     :param error: all errors in the file, or None.
     """
 
-    webhooks: tuple[WebhookConfig, ...]
-    wrong: Mapping[str, str] = field(default_factory=dict)
-    error: ConfigError | None = None
+    __slots__ = ("error", "webhooks", "wrong")
+
+    def __init__(
+        self,
+        webhooks: tuple[WebhookConfig, ...],
+        wrong: Mapping[str, str] | None = None,
+        error: ConfigError | None = None,
+    ) -> None:
+        self.webhooks = webhooks
+        self.wrong: Mapping[str, str] = {} if wrong is None else wrong
+        self.error = error
 
 
 def load_right_entries(path: str | os.PathLike[str]) -> RightEntries:
@@ -51,7 +60,7 @@ def load_right_entries(path: str | os.PathLike[str]) -> RightEntries:
     file = check_file(path)
     if not file.faults:
         return RightEntries(tuple(entry.config for entry in file.webhooks if entry.config is not None))
-    error = ConfigError(file.path, file.faults)
+    error = errors.ConfigError(file.path, file.faults)
     right = {entry.source.index: config for entry in file.webhooks if (config := _usable(entry, file)) is not None}
     if not right:
         raise error
