@@ -62,6 +62,14 @@ def test_everything_is_loaded_before_a_task_begins(monkeypatch: pytest.MonkeyPat
     assert steps == [(operators, rotation), "run"]
 
 
+def test_what_stands_for_a_module_loads_it_when_it_is_used() -> None:
+    name = "featurebase_provider.sandbox.config_cache"
+    sys.modules.pop(name, None)
+    stands = late.LateModule(name)
+    assert name not in sys.modules
+    assert stands.ConfigCache is sys.modules[name].ConfigCache
+
+
 def test_to_load_all_is_to_ask_for_each_module() -> None:
     asked: list[str] = []
 

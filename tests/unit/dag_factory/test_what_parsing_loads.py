@@ -22,10 +22,26 @@ DECORATORS, TRIGGER = "airflow.sdk.definitions.decorators", "airflow.providers.s
 NAMED = {"rotation": [], "audit": [DECORATORS, TRIGGER], "emergency_rotation": [DECORATORS]}
 PARSED = {
     "audit": {"kinds"},
+    "config": {
+        "agreement",
+        "base",
+        "document",
+        "fields",
+        "file",
+        "loading",
+        "models",
+        "right_entries",
+        "settings",
+        "shared_places",
+        "stores",
+        "webhook",
+        "audit",
+        "rotation_config",
+    },
     "featurebase": {"errors", "text"},
     "hooks": set(),
     "plugins": set(),
-    "rotation": {"errors", "modes"},
+    "rotation": {"modes"},
     "sandbox": set(),
     "triggers": set(),
 }
@@ -117,11 +133,13 @@ def test_an_operator_alone_loads_nothing_that_only_tasks_need(loaded: dict[str, 
 
 
 def test_what_only_tasks_need_is_recognised() -> None:
-    named = ["rotation.plan", "rotation.errors", "operators.memory", "operators.push", "stores.sql.armed", "late"]
+    named = ["rotation.plan", "rotation.modes", "operators.memory", "operators.push", "stores.sql.armed", "late"]
+    named += ["config.errors", "config.loading"]
     modules = [*(f"featurebase_provider.{name}" for name in named), "boto3.session"]
     assert for_tasks_only(modules) == [
         "featurebase_provider.stores.sql.armed",
         "boto3.session",
         "featurebase_provider.rotation.plan",
         "featurebase_provider.operators.memory",
+        "featurebase_provider.config.errors",
     ]

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurebase_provider.featurebase.text import clean_text, forms_of, what_became_of
+from featurebase_provider.featurebase.text import (
+    clean_text,
+    forms_of,
+    markdown_safe,
+    may_have_token,
+    what_became_of,
+    without_tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,19 @@ def test_cleaned_text_is_one_short_line_without_the_secret(secret: str, before: 
 )
 def test_what_became_of_a_text_is_told_without_it(seen: str, how: str) -> None:
     assert what_became_of("whsec_Abc1", seen) == how
+
+
+@pytest.mark.parametrize("text", ["whsec_abc", "WHSEC_abc", "a sk_abc", "SK_LIVE_abc", "\u017fk_abc", "s\u212a_abc"])
+def test_no_case_of_a_token_is_passed_over(text: str) -> None:
+    """Neither of those letters that Python's patterns take for an s or a k."""
+    assert may_have_token(text)
+    assert without_tokens(text).endswith("[redacted]")
+
+
+def test_a_text_without_a_token_stays_as_it_is() -> None:
+    assert without_tokens("disk_of_a_secret") == "disk_of_a_secret"
+    assert not may_have_token("featurebase_signing_secret")
+
+
+def test_markdown_escapes_all_punctuation_and_nothing_else() -> None:
+    assert markdown_safe("a_b<c> [d](e)\n\u00e4!") == r"a\_b\<c\> \[d\]\(e\) ä\!"
