@@ -91,8 +91,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         for name, (value, instead) in UNUSED.items():
             if name in kwargs and kwargs.pop(name) != value:
                 raise ValueError(f"{type(self).__name__} does not support {name}: {instead}")
-        # Set here, so that default_args do not override it.
-        super().__init__(mode="poke", soft_fail=False, never_fail=False, **kwargs)
+        # Set here, so that default_args do not override it, and that Airflow need not look its own timeout up.
+        super().__init__(mode="poke", soft_fail=False, never_fail=False, timeout=wait, **kwargs)
         self.wait = wait
         self.poll_interval = poll_interval
         self.stores = stores
