@@ -1,7 +1,6 @@
 """What every entry of the rotation file has: settings of its Dag, the check of deliveries, the overlap of a pair."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ class VerifyConfig(FileModel):
     )
 
     @model_validator(mode="after")
-    def _agree(self) -> VerifyConfig:
+    def _agree(self) -> "VerifyConfig":
         if self.poll_interval > self.timeout:
             raise errors.disagreement([errors.Problem(("poll_interval", "timeout"), "must not be longer than timeout")])
         return self
@@ -60,7 +59,7 @@ class OverlapConfig(FileModel):
     )
 
     @model_validator(mode="after")
-    def _agree(self) -> OverlapConfig:
+    def _agree(self) -> "OverlapConfig":
         if self.pending < self.first_delivery:
             raise errors.disagreement(
                 [errors.Problem(("pending", "first_delivery"), "must not be shorter than first_delivery")]

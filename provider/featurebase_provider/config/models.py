@@ -4,8 +4,7 @@ The models can also be built in Python, for your own Dags, with the same checks.
 read as an ISO 8601 duration.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +56,7 @@ class WebhookConfig(WebhookSettings):
     )
 
     @classmethod
-    def of(cls, webhook: WebhookConfig | Mapping[str, Any]) -> WebhookConfig:
+    def of(cls, webhook: "WebhookConfig | Mapping[str, Any]") -> "WebhookConfig":
         """An entry from its fields; one that was made, and thereby checked, before is taken as it is.
 
         :raises pydantic.ValidationError: a field is wrong, or fields contradict each other.
@@ -77,7 +76,7 @@ class WebhookConfig(WebhookSettings):
         return {**values, "stores": with_labels(values["stores"])}
 
     @model_validator(mode="after")
-    def _agree(self) -> WebhookConfig:
+    def _agree(self) -> "WebhookConfig":
         problems = [
             *naming_problems({name for name in IDENTIFIERS if getattr(self, name) is not None}, self.strategy),
             *settings_problems(self),

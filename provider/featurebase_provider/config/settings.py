@@ -1,7 +1,6 @@
 """Settings that ``defaults:`` can set for all webhooks, and each webhook for itself."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import functools
 from collections.abc import Mapping
 from datetime import timedelta

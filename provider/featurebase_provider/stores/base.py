@@ -3,8 +3,7 @@
 What only an armed store needs is imported on first use: Airflow parses configurations again and again.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from abc import ABC, abstractmethod
 from datetime import timedelta
@@ -136,7 +135,7 @@ class StoreConfig(BaseModel, ABC):
         return f"{self.label} ({self.target})"
 
     @abstractmethod
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch connections, and import the client; on the task's main thread.
 
         What takes longer and needs no Airflow, such as a login, belongs into the armed store's ``connect()``.

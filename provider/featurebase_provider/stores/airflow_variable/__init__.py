@@ -1,7 +1,6 @@
 """The store type ``airflow_variable``: for receivers and Dags that read their settings from Airflow."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,7 +57,7 @@ class AirflowVariableStore(FormattedStore):
         """The Variable's key, with the key as fragment."""
         return f"airflow-variable:{self.name}" + (f"#{key}" if key else "")
 
-    def arm(self) -> ArmedVariable:
+    def arm(self) -> "ArmedVariable":
         """Make sure that what is written is stored encrypted, and is what Dags will read.
 
         :raises StoreUnusable: outside a task; or the Fernet key is empty; or Airflow would log the value.

@@ -1,7 +1,6 @@
 """The store type ``object_storage``: a local file, or an object that Airflow's object storage reaches."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import posixpath
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -86,7 +85,7 @@ class ObjectStorageStore(FormattedStore):
         user = f"{self.conn_id}@" if self.conn_id else ""
         return f"{scheme}://{user}{rest}{fragment}"
 
-    def arm(self) -> ArmedObject:
+    def arm(self) -> "ArmedObject":
         """Fetch the connection and build the file system; local files need neither.
 
         :raises StoreUnusable: no installed provider knows the URL's scheme, or its connection is of no use.
@@ -98,7 +97,7 @@ class ObjectStorageStore(FormattedStore):
         encodings = ("utf-8", "iso-8859-1") if self.format == "properties" else ("utf-8",)
         return ArmedObject(self.full_name, text, self._backend(), encodings)
 
-    def _backend(self) -> ObjectBackend:
+    def _backend(self) -> "ObjectBackend":
         if self.local_path is not None:
             from featurebase_provider.stores.object_storage.local_file import LocalFile
 
