@@ -139,7 +139,7 @@ def _problems_as_pair(config: WebhookConfig) -> tuple[str, ...]:
     """What the rotation file's own checks say of the entry as a pair."""
     from pydantic import ValidationError
 
-    from featurebase_provider.config.document import field_name
+    from featurebase_provider.config.errors import field_name
     from featurebase_provider.config.explain import details_of
     from featurebase_provider.config.models import WebhookConfig
 

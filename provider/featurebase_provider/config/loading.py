@@ -44,9 +44,9 @@ def repeated(webhooks: Sequence[CheckedWebhook]) -> Iterator[Fault]:
     seen: dict[tuple[str, ...], tuple[CheckedWebhook, tuple[Key, ...]]] = {}
     for webhook in webhooks:
         for key, loc, value, what in _claims(webhook):
-            earlier, its_loc = seen.setdefault(key, (webhook, loc))
-            if earlier is not webhook:
-                place, first = webhook.source.place(loc), earlier.source.place(its_loc)
+            holder, its_loc = seen.setdefault(key, (webhook, loc))
+            if holder is not webhook:
+                place, first = webhook.source.place(loc), holder.source.place(its_loc)
                 where = f"{errors.shown_value(value)} {what} {first.field} (line {first.line})"
                 yield errors.Fault(place.line, place.field, without_tokens(where))
     stores = {
@@ -99,7 +99,8 @@ def load_rotation_config(path: str | os.PathLike[str]) -> RotationConfig:
     :param path: the YAML file.
     :raises ConfigError: the file is missing or has errors; it contains every error with its line and field.
     """
-    from featurebase_provider.config.rotation_config import AuditConfig, RotationConfig  # only the audit needs all
+    from featurebase_provider.config.audit import AuditConfig  # only the audit needs the whole file
+    from featurebase_provider.config.rotation_config import RotationConfig
 
     file = _right_file(path)
     audit = file.root.child("audit") if file.root is not None else None
