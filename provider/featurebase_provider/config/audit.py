@@ -1,7 +1,6 @@
 """The section ``audit`` of the rotation file."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StrictBool

@@ -52,8 +52,8 @@ def repeated(webhooks: Sequence[CheckedWebhook]) -> Iterator[Fault]:
     stores = {
         (number, index): store for number, webhook in enumerate(webhooks) for index, store in webhook.stores.items()
     }
-    for key, earlier, what in clashes(stores):
-        (place, first) = (webhooks[number].source.place(("stores", index)) for number, index in (key, earlier))
+    for later, earlier, what in clashes(stores):
+        (place, first) = (webhooks[number].source.place(("stores", index)) for number, index in (later, earlier))
         yield errors.Fault(place.line, place.field, without_tokens(f"{what} {first.field} (line {first.line})"))
 
 

@@ -1,7 +1,6 @@
 """Who is told what, by which of Airflow's notifiers: the field ``notify`` of the rotation file."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -102,7 +101,7 @@ class NotifyConfig(FileModel):
     )
 
     @model_validator(mode="after")
-    def _agree(self) -> NotifyConfig:
+    def _agree(self) -> "NotifyConfig":
         if "before" in self.model_fields_set and "due" not in self.events:
             raise errors.disagreement([errors.Problem(("before", "events"), "has no effect without the event due")])
         return self

@@ -1,7 +1,6 @@
 """The section ``probe`` of the rotation file."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -122,7 +121,7 @@ class ProbeConfig(FileModel):
         }
 
     @model_validator(mode="after")
-    def _agree(self) -> ProbeConfig:
+    def _agree(self) -> "ProbeConfig":
         if self.interval > self.timeout:
             raise errors.disagreement([errors.Problem(("interval", "timeout"), "must not be longer than timeout")])
         return self

@@ -1,7 +1,6 @@
 """The model of a whole rotation file."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from pydantic import Field
 
 from featurebase_provider.config.audit import AuditConfig

@@ -1,7 +1,6 @@
 """The store type ``aws_secrets_manager``: a secret in AWS Secrets Manager, or one key of its value."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -40,7 +39,7 @@ class AwsSecretsManagerStore(AwsStore):
         return name
 
     @model_validator(mode="after")
-    def _check_arn(self) -> AwsSecretsManagerStore:
+    def _check_arn(self) -> "AwsSecretsManagerStore":
         arn = _ARN.fullmatch(self.name)
         if arn and self.region and self.region != arn.group(1):
             raise ValueError(f"the ARN is of the region {arn.group(1)}; leave out region, or correct one of them")
@@ -61,7 +60,7 @@ class AwsSecretsManagerStore(AwsStore):
         """The secret, with connection and region before."""
         return f"aws-secretsmanager://{self.user_part}/{self.name}"
 
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch the connection; connecting authenticates and builds the client.
 
         :raises StoreError: as :meth:`client_for` says.

@@ -1,7 +1,6 @@
 """The store type ``aws_ssm``: a SecureString in AWS Systems Manager Parameter Store."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -48,7 +47,7 @@ class AwsSsmStore(AwsStore):
         """The parameter, with connection and region before."""
         return f"aws-ssm://{self.user_part}/{self.name.removeprefix('/')}"
 
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch the connection; connecting authenticates and builds the client.
 
         :raises StoreError: as :meth:`client_for` says.

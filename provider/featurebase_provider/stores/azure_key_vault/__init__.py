@@ -1,7 +1,6 @@
 """The store type ``azure_key_vault``: a secret in Azure Key Vault, or one key of its value. Experimental."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -50,7 +49,7 @@ class AzureKeyVaultStore(SecretManagerStore):
         user = f"{self.conn_id}@" if self.conn_id else ""
         return f"azure-key-vault://{user}{self.vault_url.removeprefix('https://')}/{self.name.lower()}"
 
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the client or the connection is missing, or makes no credential.

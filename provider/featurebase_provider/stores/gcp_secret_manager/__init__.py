@@ -1,7 +1,6 @@
 """The store type ``gcp_secret_manager``: a secret in Google Cloud's Secret Manager, or one key of its value."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,7 +53,7 @@ class GcpSecretManagerStore(SecretManagerStore):
         place = f"{self.project_id}/{self.location}" if self.location else self.project_id
         return f"gcp-secret-manager://{user}{place}/{self.secret_id}"
 
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch the connection; connecting gets an access token and builds the client.
 
         :raises StoreUnusable: the client or the connection is missing.
@@ -78,7 +77,7 @@ class GcpSecretManagerStore(SecretManagerStore):
                 )
             )
 
-    def _client(self, extra: Mapping[str, Any]) -> GcpCalls:
+    def _client(self, extra: "Mapping[str, Any]") -> "GcpCalls":
         with hook_errors(self.full_name, conn_id=self.conn_id or "", extra=self.type):
             from google.cloud.secretmanager_v1 import SecretManagerServiceClient
             from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (

@@ -1,7 +1,6 @@
 """The store type ``github_actions``: a secret of GitHub Actions."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import math
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,7 +73,7 @@ class GithubActionsStore(StoreConfig):
         return name.upper()
 
     @model_validator(mode="after")
-    def _check_place(self) -> GithubActionsStore:
+    def _check_place(self) -> "GithubActionsStore":
         if (self.repository is None) == (self.organization is None):
             raise ValueError("name either a repository or an organization")
         if self.environment in {".", ".."}:
@@ -105,7 +104,7 @@ class GithubActionsStore(StoreConfig):
         """GitHub never shows a secret's value."""
         return False
 
-    def arm(self) -> ArmedGithubSecret:
+    def arm(self) -> "ArmedGithubSecret":
         """Fetch the connection and build the client; it connects with the first read.
 
         :raises StoreUnusable: Airflow's GitHub provider is missing, or the connection is of no use.

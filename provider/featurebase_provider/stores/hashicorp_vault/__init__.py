@@ -1,7 +1,6 @@
 """The store type ``hashicorp_vault``: one key of a secret in a KV engine of HashiCorp Vault or OpenBao."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import re
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -67,7 +66,7 @@ class HashicorpVaultStore(KeyedEntryStore, FollowedStore):
         """The secret's path, with the connection as user and the key as fragment."""
         return f"vault://{self.conn_id}@{self.mount}/{self.path}#{key}"
 
-    def arm(self) -> ArmedStore:
+    def arm(self) -> "ArmedStore":
         """Fetch the connection; connecting logs in, and makes sure that the mount is an engine of ``kv_version``.
 
         :raises StoreUnusable: the hook or the connection is missing, or its URL is plain http.
@@ -93,7 +92,7 @@ class HashicorpVaultStore(KeyedEntryStore, FollowedStore):
             )
         )
 
-    def _log_in(self, hook: VaultHook) -> JSONAdapter:
+    def _log_in(self, hook: "VaultHook") -> "JSONAdapter":
         from featurebase_provider.stores.hashicorp_vault.calls import check_mount, translated
 
         client: Any = hook.vault_client
@@ -109,7 +108,7 @@ class HashicorpVaultStore(KeyedEntryStore, FollowedStore):
         check_mount(self.full_name, adapter, self.mount, self.path, version=self.kv_version)
         return adapter
 
-    def _hook(self) -> VaultHook:
+    def _hook(self) -> "VaultHook":
         from airflow.providers.hashicorp.hooks.vault import VaultHook
         from hvac.exceptions import VaultError
         from requests import Session

@@ -1,7 +1,6 @@
 """The store type ``http``: a value behind any REST API, written and read by requests that the user describes."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from featurebase_provider.stores.http.armed import HttpValue
 
 
-def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+def _as_it_is(request: "PreparedRequest") -> "PreparedRequest":
     """Without a login of the session's own, requests would put one from ``.netrc`` over the connection's header."""
     return request
 
@@ -60,7 +59,7 @@ class HttpStore(EntryStore):
     create: bool = False
 
     @model_validator(mode="after")
-    def _check_together(self) -> HttpStore:
+    def _check_together(self) -> "HttpStore":
         used = self.write.used
         if "secret" not in used:
             raise ValueError("neither body nor headers have {{ secret }} in them")
@@ -84,7 +83,7 @@ class HttpStore(EntryStore):
         return self
 
     @model_validator(mode="after")
-    def _check_entry(self) -> HttpStore:
+    def _check_entry(self) -> "HttpStore":
         if self.entry and self.read is None:
             raise ValueError("entry needs read: without it nobody can tell what else the text holds")
         if self.entry and "previous" in self.write.used:
@@ -129,7 +128,7 @@ class HttpStore(EntryStore):
         """Whether ``read`` is described."""
         return self.read is not None
 
-    def arm(self) -> HttpValue:
+    def arm(self) -> "HttpValue":
         """Fetch the connection and build the session; no request is sent.
 
         :raises StoreUnusable: the hook, jsonpath-ng or the connection is missing, a JSONPath is wrong, or the

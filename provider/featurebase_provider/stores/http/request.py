@@ -1,7 +1,6 @@
 """What a request to a REST API is described by, and what may stand in it; parsed with the configuration."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 import json
 import re
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ class HttpRequest(BaseModel):
     body: Annotated[str, Field(max_length=100_000)] | None = Field(None, description="The body.")
 
     @model_validator(mode="after")
-    def _check_templates(self) -> HttpRequest:
+    def _check_templates(self) -> "HttpRequest":
         for text in (self.url, self.body or "", *self.headers.values()):
             names_in(text, frozenset())
             rendered(text, {})
@@ -103,7 +102,7 @@ class HttpRead(HttpRequest):
     )
 
     @model_validator(mode="after")
-    def _check_version(self) -> HttpRead:
+    def _check_version(self) -> "HttpRead":
         if self.version and self.version_header:
             raise ValueError("set version or version_header, not both")
         if self.absent_status in {401, 403, 407, 408, 429}:

@@ -1,14 +1,13 @@
 """The store type ``kubernetes_secret``: one key of a Secret."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from featurebase_provider.stores.base import Duration  # noqa: TC001 - pydantic resolves it
+from featurebase_provider.stores.base import Duration
 from featurebase_provider.stores.shared.entry import KeyedEntryStore
 from featurebase_provider.stores.shared.kubernetes import kubernetes_client, kubernetes_hook
 from featurebase_provider.stores.shared.kubernetes_names import Namespace, ObjectName
@@ -81,7 +80,7 @@ class KubernetesSecretStore(KeyedEntryStore):
         """Connection, namespace, Secret and key."""
         return f"kubernetes://{self.conn_id}@{self.namespace}/{self.name}#{key}"
 
-    def arm(self) -> ArmedKubernetesSecret:
+    def arm(self) -> "ArmedKubernetesSecret":
         """Fetch the connection; connecting loads its kube config, which may run a program that logs in.
 
         :raises StoreUnusable: Airflow's Kubernetes provider or the connection is missing.
@@ -101,7 +100,7 @@ class KubernetesSecretStore(KeyedEntryStore):
             spread=self.spread,
         )
 
-    def _api(self, hook: KubernetesHook) -> KubernetesApi:
+    def _api(self, hook: "KubernetesHook") -> "KubernetesApi":
         from featurebase_provider.stores.kubernetes_secret.api import KubernetesApi
 
         return KubernetesApi(self.full_name, kubernetes_client(self.full_name, hook), self.namespace, self.timeout)

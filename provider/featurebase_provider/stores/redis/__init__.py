@@ -1,7 +1,6 @@
 """The store type ``redis``: for receivers that read their settings from Redis or Valkey."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -45,7 +44,7 @@ class RedisStore(EntryStore):
     allow_unencrypted: bool = False
 
     @model_validator(mode="after")
-    def _check_names(self) -> RedisStore:
+    def _check_names(self) -> "RedisStore":
         if self.field and self.previous_key:
             raise ValueError("with field, name the previous secret's field too (previous_field), not previous_key")
         if self.previous_field and not self.field:
@@ -81,7 +80,7 @@ class RedisStore(EntryStore):
             return "previous_entry"
         return "previous_field" if self.field else "previous_key"
 
-    def arm(self) -> ArmedRedis:
+    def arm(self) -> "ArmedRedis":
         """Fetch the connection and build the client; connecting logs in.
 
         :raises StoreUnusable: the connection or Airflow's Redis provider is missing, it asks for cluster mode or names
@@ -125,7 +124,7 @@ class RedisStore(EntryStore):
         )
         return client
 
-    def _check_database(self, connection: Connection) -> None:
+    def _check_database(self, connection: "Connection") -> None:
         """Insist that the number in a URI's path, if there is one, is the database that Airflow's hook uses: ``db``."""
         named, used = str(connection.schema or "").strip("/"), str(connection.extra_dejson.get("db") or 0)
         if named.isdecimal() and int(named) != int(used if used.isdecimal() else -1):

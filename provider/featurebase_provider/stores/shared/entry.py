@@ -1,7 +1,6 @@
 """Stores whose place is the secret as a whole, or holds a text with the secret in an entry."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from typing import TYPE_CHECKING
 
 from pydantic import model_validator
@@ -28,7 +27,7 @@ class EntryStore(StoreConfig):
     previous_entry: Key | None = None
 
     @model_validator(mode="after")
-    def _check_format(self) -> EntryStore:
+    def _check_format(self) -> "EntryStore":
         check_keys(self.format, ("entry", self.entry), ("previous_entry", self.previous_entry))
         return self
 
@@ -37,7 +36,7 @@ class EntryStore(StoreConfig):
         """Its format, unless that is ``raw``."""
         return None if self.format == "raw" else self.format
 
-    def entry_text(self, *, create: bool, missing: str = "the secret does not exist") -> SecretText:
+    def entry_text(self, *, create: bool, missing: str = "the secret does not exist") -> "SecretText":
         """How the secret lies in the place's text."""
         return secret_text_of(
             self, self.format, self.entry, self.previous_entry, create=create, missing=missing, line_break=False
@@ -56,7 +55,7 @@ class KeyedEntryStore(EntryStore, KeyedStore):
     """A named place, of which one key is ours: its value is the secret, or a text with the secret in an entry."""
 
     @model_validator(mode="after")
-    def _check_previous(self) -> KeyedEntryStore:
+    def _check_previous(self) -> "KeyedEntryStore":
         if self.entry and self.previous_key:
             raise ValueError("with entry, the previous secret lies in the same text: name its previous_entry")
         return self

@@ -1,7 +1,6 @@
 """The field ``refresh``: what in Kubernetes copies from a store, and is told to do so once the store was written."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -47,7 +46,7 @@ class FollowedStore(StoreConfig):
             raise ValueError("name each object once")
         return refresh
 
-    def followed(self, armed: ArmedStore) -> ArmedStore:
+    def followed(self, armed: "ArmedStore") -> "ArmedStore":
         """The armed store, which now tells its followers too."""
         if not self.refresh:
             return armed
@@ -68,7 +67,7 @@ class FollowedStore(StoreConfig):
         return FollowedArmedStore(armed, followers, timeout=timeout)
 
 
-def _hook(store: str, conn_id: str) -> KubernetesHook | StoreError:
+def _hook(store: str, conn_id: str) -> "KubernetesHook | StoreError":
     """The connection, or why there is none: that is the follower's trouble, and must not keep the store back."""
     from featurebase_provider.stores.shared.kubernetes import kubernetes_hook
 

@@ -1,7 +1,6 @@
 """Stores in secret managers: named values, which operators in Kubernetes may copy from."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from abc import abstractmethod
 
 from pydantic import Field

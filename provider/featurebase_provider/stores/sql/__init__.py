@@ -1,7 +1,6 @@
 """The store type ``sql``: for receivers that read their settings from a table."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
@@ -71,7 +70,7 @@ class SqlStore(EntryStore):
     allow_unencrypted: bool = False
 
     @model_validator(mode="after")
-    def _check_form(self) -> SqlStore:
+    def _check_form(self) -> "SqlStore":
         named = [field for field in (*_ROW_FIELDS, "previous_column") if getattr(self, field) is not None]
         written = [field for field in ("read_sql", "write_sql") if getattr(self, field) is not None]
         wanted = ["read_sql", "write_sql"] if written else list(_ROW_FIELDS)
@@ -154,7 +153,7 @@ class SqlStore(EntryStore):
             return f"sql://{self.conn_id}/{' '.join(self.read_sql.split())}"
         return f"sql://{self.conn_id}/{self.table}?{self.key_column}={self.key_value}"
 
-    def arm(self) -> ArmedSql:
+    def arm(self) -> "ArmedSql":
         """Fetch the connection; connecting opens the database.
 
         :raises StoreUnusable: the connection or its Airflow provider is missing, or it is of another type.
@@ -176,7 +175,7 @@ class SqlStore(EntryStore):
             text = self.entry_text(create=self.create, missing="there is no such row")
             return ArmedSql(self.full_name, opener(connection), self.plan(), text)
 
-    def _postgres(self, connection: Connection) -> Callable[[], SqlSession]:
+    def _postgres(self, connection: "Connection") -> "Callable[[], SqlSession]":
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
         from featurebase_provider.stores.sql.session import connect_timeout
@@ -199,7 +198,7 @@ class SqlStore(EntryStore):
         )
         return partial(self._open_postgres, PostgresHook(postgres_conn_id=self.conn_id, connection=known))
 
-    def _open_postgres(self, hook: PostgresHook) -> SqlSession:
+    def _open_postgres(self, hook: "PostgresHook") -> "SqlSession":
         from featurebase_provider.stores.sql.session import PostgresSession
 
         with hook_errors(self.full_name, conn_id=self.conn_id, extra="sql"), self._login_errors():
@@ -214,7 +213,7 @@ class SqlStore(EntryStore):
         return session
 
     @contextmanager
-    def _login_errors(self) -> Iterator[None]:
+    def _login_errors(self) -> "Iterator[None]":
         try:
             yield
         except ImportError:
@@ -226,7 +225,7 @@ class SqlStore(EntryStore):
                 f"Check host, port, database (schema), login and password of the connection {self.conn_id}",
             ) from None  # the text may quote the connection
 
-    def _sqlite(self, connection: Connection) -> Callable[[], SqlSession]:
+    def _sqlite(self, connection: "Connection") -> "Callable[[], SqlSession]":
         from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
         hook = SqliteHook(sqlite_conn_id=connection.conn_id)  # type: ignore[no-untyped-call]  # the provider leaves it so
@@ -235,7 +234,7 @@ class SqlStore(EntryStore):
             uri += f"{'&' if '?' in uri else '?'}mode=rw"  # a missing file is not to be created
         return partial(self._open_sqlite, uri)
 
-    def _open_sqlite(self, uri: str) -> SqlSession:
+    def _open_sqlite(self, uri: str) -> "SqlSession":
         import sqlite3
 
         from featurebase_provider.stores.sql.problems import sqlite_error
