@@ -1,7 +1,6 @@
 """What the AWS store types have in common: their fields, and a bounded client from Airflow's connection."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": pydantic would compile each field's text whenever a Dag file is parsed.
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +42,7 @@ class AwsStore(SecretManagerStore):
         """Connection and region, as the user part of a URL."""
         return "@".join(part for part in (self.conn_id, self.used_region) if part)
 
-    def client_for(self, service: str, *, advice: str) -> Callable[[], AwsCalls]:
+    def client_for(self, service: str, *, advice: str) -> "Callable[[], AwsCalls]":
         """Fetch the Airflow connection, and give what builds a client for one AWS service.
 
         A call and its one retry together take no longer than about the store's timeout; the connection's other
@@ -103,7 +102,7 @@ class AwsStore(SecretManagerStore):
             return AwsCalls(self.full_name, client, advice=advice)
 
     @contextmanager
-    def _translated(self, advice: str) -> Iterator[None]:
+    def _translated(self, advice: str) -> "Iterator[None]":
         from botocore.exceptions import ClientError, HTTPClientError
         from botocore.exceptions import ConnectionError as NoConnection
 
