@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,12 +67,12 @@ def with_labels(entries: Sequence[Any]) -> list[Any]:
 
     Explicit labels stay as they are. A label names the store's push task: a number changes if the order does.
     """
-    taken = Counter(label for entry in entries if (label := _explicit_label(entry)) is not None)
+    taken = {label for entry in entries if (label := _explicit_label(entry)) is not None}
     labelled: list[Any] = []
     for entry in entries:
         if isinstance(entry, Mapping) and _explicit_label(entry) is None and isinstance(entry.get("type"), str):
             label = _free_label(entry["type"], taken)
-            taken[label] += 1
+            taken.add(label)
             # The type's own default says the same; leaving it out keeps faults about the type clear.
             labelled.append(entry if label == entry["type"] else {**entry, "label": label})
         else:
@@ -88,7 +87,7 @@ def _explicit_label(entry: Any) -> str | None:
     return label if isinstance(label, str) else None
 
 
-def _free_label(base: str, taken: Counter[str]) -> str:
+def _free_label(base: str, taken: set[str]) -> str:
     label, number = base, 1
     while label in taken:
         number += 1
