@@ -82,22 +82,30 @@ class SharedReads:
 
         :raises ApiError: the read failed.
         """
-        since = time.monotonic()
-        used = await self.connect(since - CONNECTION_KEPT_FOR)
+        began = time.monotonic()
+        used = await self.connect()
         try:
             return await self._read(used, webhook_id)
         except AuthenticationFailed:
-            newer = await self.connect(since)
+            newer = await self._checked_since(began)
             if newer is used:
                 raise
         return await self._read(newer, webhook_id)
 
-    async def connect(self, since: float) -> _Open:
+    async def connect(self) -> _Open:
+        """The client to use. One trigger reads the connection again when it is time; the others don't wait for that.
+
+        :raises NotConnected: the connection can't be read, and was not read before.
+        """
+        since = time.monotonic() - CONNECTION_KEPT_FOR
+        if self._open is not None and (self._checked_at >= since or self._one_at_a_time.locked()):
+            return self._open
+        return await self._checked_since(since)
+
+    async def _checked_since(self, since: float) -> _Open:
         """The client to use; the connection was read after ``since`` (monotonic seconds).
 
         The calling trigger's own task reads the connection: in a task that Airflow does not know, its sync calls fail.
-
-        :raises NotConnected: the connection can't be read, and was not read before.
         """
         async with self._one_at_a_time:
             if self._open is None or self._checked_at < since:
@@ -158,7 +166,7 @@ async def shared_reads(conn_id: str) -> AsyncIterator[SharedReads]:
     reads = _SHARED.setdefault(key, SharedReads(conn_id))
     reads.triggers += 1
     try:
-        await reads.connect(time.monotonic() - CONNECTION_KEPT_FOR)
+        await reads.connect()
         yield reads
     finally:
         reads.triggers -= 1

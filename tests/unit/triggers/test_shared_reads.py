@@ -211,6 +211,30 @@ async def test_connection_that_can_not_be_read_again_stays_in_use(
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("configure")
+async def test_connection_that_takes_long_to_be_read_again_holds_nobody_else_up(
+    webhook_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secrets backend may hang. New triggers and waiting ones go on with what is known."""
+    async with shared_reads("fb") as shared:
+        hangs = asyncio.Event()
+
+        async def asettings(hook: FeaturebaseHook) -> ApiSettings:
+            hangs.set()
+            await asyncio.sleep(600)
+            raise AssertionError
+
+        monkeypatch.setattr(FeaturebaseHook, "asettings", asettings)
+        monkeypatch.setattr(module, "CONNECTION_KEPT_FOR", 0.0)
+        stuck = asyncio.create_task(shared.get_webhook(webhook_id))
+        await hangs.wait()
+        async with shared_reads("fb") as again:
+            assert (await again.get_webhook(webhook_id)).id == webhook_id
+        stuck.cancel()
+        await asyncio.gather(stuck, return_exceptions=True)
+
+
+@pytest.mark.asyncio
 async def test_read_under_way_ends_before_its_client_is_closed(
     server: SandboxServer, webhook_id: str, configure: Configure, clients: list[AsyncClient]
 ) -> None:
@@ -219,7 +243,7 @@ async def test_read_under_way_ends_before_its_client_is_closed(
         slow = asyncio.create_task(shared.get_webhook(webhook_id))
         await until(lambda: reads(server) >= 1)
         configure(host=server.url.replace("127.0.0.1", "localhost"))
-        await shared.connect(time.monotonic())
+        await shared._checked_since(time.monotonic())
         assert len(clients) == 2
         assert not is_closed(clients[0])
         assert (await slow).id == webhook_id
