@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.airflow.processes import DemoError
-from dev.bench import distribution, history, parse_time
+from dev.bench import distribution, history, parse_time, past_runs, waiting
 from dev.bench.exposure.measure import measure as measure_exposure
 
 if TYPE_CHECKING:
@@ -92,10 +92,22 @@ def _parsing(runs: int) -> Measured:
     return Measured(tables, missed=parse_time.missed(rows))
 
 
+def _past_runs(runs: int) -> Measured:  # noqa: ARG001 - each size takes minutes; once is enough
+    rows = past_runs.measure()
+    return Measured({"past_runs": rows}, missed=past_runs.missed(rows))
+
+
+def _waiting(runs: int) -> Measured:  # noqa: ARG001 - likewise
+    rows = waiting.measure()
+    return Measured({"waiting": rows}, missed=waiting.missed(rows))
+
+
 BENCHMARKS: Mapping[str, Callable[[int], Measured]] = {
     "exposure": _exposure,
     "distribution": _distribution,
     "history": _history,
+    "past_runs": _past_runs,
+    "waiting": _waiting,
     "parsing": _parsing,
 }
 

@@ -42,7 +42,7 @@ def measure(runs: int) -> list[dict[str, Any]]:
         memory = WebhookMemory(kept, "https://do.featurebase.app", WEBHOOK_ID)
         history = History(WEBHOOK_ID)
         for day in range(rotations):
-            history = _after(history, day)
+            history = run_after(history, day)
         memory.write("history", history.as_json())
         took = statistics.median(_one_more(memory, rotations + run) for run in range(runs))
         size = max(len(text.encode()) for text in kept.records.values())
@@ -53,11 +53,12 @@ def measure(runs: int) -> list[dict[str, Any]]:
 
 def _one_more(memory: WebhookMemory, day: int) -> float:
     began = time.perf_counter()
-    memory.write("history", _after(recall(memory), day).as_json())
+    memory.write("history", run_after(recall(memory), day).as_json())
     return (time.perf_counter() - began) * 1000
 
 
-def _after(history: History, day: int) -> History:
+def run_after(history: History, day: int) -> History:
+    """The history after one more daily rotation."""
     at = (BEGIN + timedelta(days=day)).isoformat()
     now, before = fingerprint_of(f"whsec_{day}"), fingerprint_of(f"whsec_{day - 1}")
     return history.seeing(now, at, refreshed_at=at, replaced=[before], known=[before], run=f"0123456789ab {at}")

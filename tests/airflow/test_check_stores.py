@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -93,3 +94,23 @@ def test_what_an_earlier_rotation_wrote_is_known_from_its_report(
     assert "whsec_" not in done.stdout + done.stderr
     assert world.secret_file.read_text() == f"FEATUREBASE_WEBHOOK_SECRET={old}\n"
     assert airflow.variable(world.variable).val == "whsec_by_somebody_else"
+
+
+def test_of_many_events_the_newest_are_read(airflow: InProcessAirflow) -> None:
+    """Where there is no record, as many as a run reads, so that both know the same; the history command reads all."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+
+    from featurebase_provider.cli.read_only_airflow import asset_event_extras
+
+    uri = "featurebase://webhooks/many/rotation-report"
+    with create_session() as session:
+        asset = AssetModel(name=uri, uri=uri, group="featurebase")
+        session.add(asset)
+        session.flush()
+        begin = datetime(2026, 1, 15, 10, 30, tzinfo=timezone.utc)
+        for number in (3, 0, 4, 1, 2):
+            at = begin + timedelta(minutes=number)
+            session.add(AssetEvent(asset_id=asset.id, extra={"number": number}, timestamp=at))
+    assert asset_event_extras(uri, newest=2) == [{"number": 3}, {"number": 4}]
+    assert asset_event_extras(uri) == [{"number": number} for number in range(5)]

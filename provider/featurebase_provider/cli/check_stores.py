@@ -86,7 +86,7 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     from featurebase_provider.cli.read_only_airflow import asset_event_extras, read_only_airflow
     from featurebase_provider.cli.webhook_check import check_pair, check_webhook
     from featurebase_provider.operators.assets import plan_asset, report_asset
-    from featurebase_provider.operators.memory import PREFLIGHT, memory_of
+    from featurebase_provider.operators.memory import NEWEST_EVENTS, PREFLIGHT, memory_of
     from featurebase_provider.rotation.errors import MemorySpoilt, MemoryUnknown
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import plan_key, recall
@@ -95,7 +95,10 @@ def check(webhooks: Sequence[WebhookConfig]) -> tuple[list[WebhookCheck], list[s
     notes: list[str] = []
 
     def events(name: str) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-        reports, plans = (asset_event_extras(asset(name).uri) for asset in (report_asset, plan_asset))
+        reports, plans = (
+            asset_event_extras(asset(name).uri, newest=NEWEST_EVENTS)  # as a run does, which so finds the same
+            for asset in (report_asset, plan_asset)
+        )
         if reports is None or plans is None:
             notes.append(
                 f"earlier reports of {name} can't be read from Airflow's database, so a value that an earlier rotation "

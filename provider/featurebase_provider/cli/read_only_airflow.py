@@ -108,8 +108,11 @@ def read_only_airflow() -> Iterator[ReadOnlyAirflow]:
         yield channel
 
 
-def asset_event_extras(uri: str) -> list[Mapping[str, Any]] | None:
-    """The ``extra`` of every event of an asset, oldest first, from Airflow's database; None if it can't be read."""
+def asset_event_extras(uri: str, *, newest: int | None = None) -> list[Mapping[str, Any]] | None:
+    """The ``extra`` of an asset's events, oldest first, from Airflow's database; None if it can't be read.
+
+    :param newest: read at most this many events, the newest; None reads all.
+    """
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -119,10 +122,11 @@ def asset_event_extras(uri: str) -> list[Mapping[str, Any]] | None:
         select(AssetEvent.extra)
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri == uri)
-        .order_by(AssetEvent.timestamp)
+        .order_by(AssetEvent.timestamp.desc())
+        .limit(newest)
     )
     try:
         with create_session() as session:
-            return [extra or {} for extra in session.scalars(query)]
+            return [extra or {} for extra in session.scalars(query)][::-1]
     except SQLAlchemyError:
         return None

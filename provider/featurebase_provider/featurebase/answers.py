@@ -202,7 +202,7 @@ def _error(call: ApiCall[Any], answer: RawAnswer, secrets: Sequence[str], now: f
         fault.code,
         fault.detail,
         fault.param,
-        _seconds_to_wait(answer, now),
+        seconds_to_wait(answer, now),
     )
 
 
@@ -230,10 +230,9 @@ def _read_fault(body: bytes, secrets: Sequence[str]) -> _Fault:
     return _Fault(text("type", 60), text("code", 60), text("message", 300) or "", text("param", 100))
 
 
-def _seconds_to_wait(answer: RawAnswer, now: float) -> float | None:
+def seconds_to_wait(answer: RawAnswer, now: float) -> float | None:
     """Seconds to wait before the next try, from ``Retry-After`` or the end of the rate limit's window."""
-    server_time = read_http_date(answer.headers.get("Date"))
-    now = now if server_time is None else server_time
+    now = _server_time(answer, now)
     retry_after = answer.headers.get("Retry-After", "").strip()
     if (seconds := _number(retry_after)) is not None:
         return seconds
@@ -241,16 +240,21 @@ def _seconds_to_wait(answer: RawAnswer, now: float) -> float | None:
         return max(0.0, moment - now)
     if answer.status != 429:
         return None
-    return _seconds_to_reset(answer.headers.get("X-RateLimit-Reset", "").strip(), now)
+    return seconds_to_reset(answer, now)
 
 
-def _seconds_to_reset(text: str, now: float) -> float | None:
+def seconds_to_reset(answer: RawAnswer, now: float) -> float | None:
     """Read ``X-RateLimit-Reset``, whose unit is not documented: its size tells which it is."""
-    reset = _number(text)
+    reset = _number(answer.headers.get("X-RateLimit-Reset", "").strip())
     if reset is None or reset < 1e8:  # seconds from now, as nobody waits for three years
         return reset
     moment = reset / 1000 if reset >= 1e11 else reset  # Unix time, in milliseconds or in seconds
-    return max(0.0, moment - now)
+    return max(0.0, moment - _server_time(answer, now))
+
+
+def _server_time(answer: RawAnswer, now: float) -> float:
+    server_time = read_http_date(answer.headers.get("Date"))
+    return now if server_time is None else server_time
 
 
 def _number(text: str) -> float | None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.audit_log import Action, AuditEntry
     from featurebase_provider.featurebase.calls import StatusFilter, WebhookChanges, WebhookOptions
     from featurebase_provider.featurebase.models import ApiModel, DeletedWebhook, Webhook
+    from featurebase_provider.featurebase.pace import Pace
     from featurebase_provider.featurebase.settings import ApiSettings
 
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
@@ -228,18 +229,22 @@ class Client(_Session):
 
 
 class AsyncClient(_Session):
-    """The async client: :class:`Client` with ``await``; for one event loop."""
+    """The async client: :class:`Client` with ``await``; for one event loop.
+
+    :param pace: gives each call, retries too, its turn; None sends at once.
+    """
 
     def __init__(
         self,
         settings: ApiSettings,
         *,
         on_secret: Callable[[str], Awaitable[None]] | None = None,
+        pace: Pace | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(settings)
-        self._on_secret, self._sleep = on_secret, sleep
+        self._on_secret, self._pace, self._sleep = on_secret, pace, sleep
         self._http = self._build_http(httpx.AsyncClient, transport)
 
     async def get_webhook(self, webhook_id: str) -> Webhook:
@@ -289,6 +294,8 @@ class AsyncClient(_Session):
         return await retrying(self._send_once, call)
 
     async def _send_once(self, call: ApiCall[T]) -> T:
+        if self._pace is not None:
+            await self._pace.turn()
         value = self._outcome(call, await self._exchange(call))
         if isinstance(value, ApiError):
             raise value
@@ -302,6 +309,8 @@ class AsyncClient(_Session):
         try:
             async with self._http.stream(call.method, call.path, params=call.params, json=call.json) as response:
                 answer = self._begin_answer(response, sent_at)
+                if self._pace is not None:
+                    self._pace.observe(answer, self.clock.local())
                 chunks = response.aiter_raw() if answer.is_coded else response.aiter_bytes()
                 try:
                     async with aclosing(chunks):  # type: ignore[type-var]  # httpx hides that it is a generator

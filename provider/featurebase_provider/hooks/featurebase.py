@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import suppress
 from ipaddress import IPv6Address
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Connection
+
+    from featurebase_provider.featurebase.pace import Pace
 
 
 def settings_from(connection: Connection, extra: Mapping[str, Any]) -> ApiSettings:
@@ -148,9 +151,26 @@ class FeaturebaseHook(BaseHook):
 
         :raises SettingsInvalid: the connection does not exist, or its settings are invalid (no API key, bad URL).
         """
+        return await self.aclient(await self.asettings())
+
+    async def asettings(self) -> ApiSettings:
+        """Read the connection's settings in an event loop.
+
+        :raises SettingsInvalid: the connection does not exist, or its settings are invalid (no API key, bad URL).
+        """
         settings = settings_from(*await self._afields())
         await amask(settings.api_key.get_secret_value())
-        return AsyncClient(settings, on_secret=amask)
+        return settings
+
+    async def aclient(self, settings: ApiSettings, *, pace: Pace | None = None) -> AsyncClient:
+        """Build an async client that masks every secret that it reads.
+
+        A thread builds it: loading the trusted certificates would hold up the event loop.
+
+        :param pace: gives each call its turn.
+        :raises SettingsInvalid: the environment's proxy or certificate settings are unusable.
+        """
+        return await asyncio.to_thread(AsyncClient, settings, on_secret=amask, pace=pace)
 
     def _fields(self) -> tuple[Connection, Mapping[str, Any]]:
         try:

@@ -25,6 +25,10 @@ VerdictKind = Literal["healthy", "failing", "quiet", "inactive"]
 
 MAX_POLL_FAILURES = 10
 """Number of failed reads in a row that end the wait."""
+MOST_DOUBLINGS = 3
+"""How often the pause is doubled after failed reads, at most."""
+LONGEST_PAUSE = 60.0
+"""Longest pause in seconds after failed reads, unless the usual one is longer."""
 WaitEnd = VerdictKind | Literal["unreadable"]
 """How a wait ends: with a verdict, or because too many reads of Featurebase failed in a row."""
 
@@ -139,6 +143,14 @@ def last_result(webhook: Webhook) -> str:
     return f" (last result: {last.code} {message!r} at {last.timestamp.isoformat()})"
 
 
+def pause_after(failures: int, pause: float) -> float:
+    """Seconds until the next read, after so many failed ones in a row.
+
+    :param pause: the usual pause.
+    """
+    return max(pause, min(LONGEST_PAUSE, pause * 2.0 ** min(max(failures - 1, 0), MOST_DOUBLINGS)))
+
+
 @dataclass
 class DeliveryWait:
     """Collects reads of the webhook, and failed reads, until there is a verdict or the time is over.
@@ -165,10 +177,11 @@ class DeliveryWait:
 
     @property
     def pause(self) -> float:
-        """Seconds until the next read; a whole interval while the server's time is unknown."""
+        """Seconds until the next read, more after failed ones; not limited while the server's time is unknown."""
+        pause = pause_after(self._failures, self.poll_interval)
         if not self.clock.known:
-            return self.poll_interval
-        return max(0.0, min(self.poll_interval, (self.until - self.clock.now()).total_seconds()))
+            return pause
+        return max(0.0, min(pause, (self.until - self.clock.now()).total_seconds()))
 
     def take(self, webhook: Webhook) -> VerdictKind | None:
         """Evaluate a read; None means to continue."""

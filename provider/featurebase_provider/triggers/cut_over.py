@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from featurebase_provider.featurebase.errors import ApiError, WebhookNotFound
-from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
-from featurebase_provider.rotation.health import MAX_POLL_FAILURES
+from featurebase_provider.rotation.health import MAX_POLL_FAILURES, pause_after
 from featurebase_provider.rotation.pair import Pair
 from featurebase_provider.triggers.first_pause import first_pause
+from featurebase_provider.triggers.jitter import jittered
+from featurebase_provider.triggers.shared_reads import NotConnected, shared_reads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from featurebase_provider.featurebase.client import AsyncClient
+    from featurebase_provider.triggers.shared_reads import SharedReads
 
 
 class CutOverTrigger(BaseTrigger):
@@ -70,28 +71,23 @@ class CutOverTrigger(BaseTrigger):
         """Poll; yield one event: the step's ``kind`` (or ``unreadable``, ``unwatched``), and the state of the watch."""
         watch = CutOverWatch(self.cut_over, frozenset(self.replaced), **self.watched)
         try:
-            client = await FeaturebaseHook(self.featurebase_conn_id).aget_conn()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker can watch instead, or say what is wrong
+            async with shared_reads(self.featurebase_conn_id) as reads:
+                kind = await self._wait(reads, watch)
+        except NotConnected as exc:
             self.log.warning(
-                "This triggerer can't watch the cut-over (%s), so a worker will. Make connection %r available to the "
-                "triggerer too",
-                type(exc).__name__,
-                self.featurebase_conn_id,
+                "%s, so a worker will watch the cut-over. Make the connection available to the triggerer too", exc
             )
-            await asyncio.sleep(first_pause(self.poll_interval))
-            yield _event("unwatched", watch)
-            return
-        async with client:
-            kind = await self._wait(client, watch)
+            await asyncio.sleep(jittered(first_pause(self.poll_interval)))
+            kind = "unwatched"
         yield _event(kind, watch)
 
-    async def _wait(self, client: AsyncClient, watch: CutOverWatch) -> str:
+    async def _wait(self, reads: SharedReads, watch: CutOverWatch) -> str:
         failures = 0
-        pause = first_pause(watch.next_read_in(self.poll_interval))
+        pause = jittered(first_pause(watch.next_read_in(self.poll_interval)))
         while True:
             await asyncio.sleep(pause)
             try:
-                pair = await self._read(client)
+                pair = await self._read(reads)
             except ApiError as exc:
                 failures += 1
                 self.log.warning("read %d of %d failed: %s", failures, MAX_POLL_FAILURES, exc)
@@ -99,16 +95,16 @@ class CutOverTrigger(BaseTrigger):
                     return "unreadable"
             else:
                 failures = 0
-                step = watch.observe(pair, now=client.clock.now())
+                step = watch.observe(pair, now=reads.clock.now())
                 if step.kind != "wait":
                     return step.kind
-            pause = watch.next_read_in(self.poll_interval)
+            pause = jittered(pause_after(failures, watch.next_read_in(self.poll_interval)))
 
-    async def _read(self, client: AsyncClient) -> Pair:
+    async def _read(self, reads: SharedReads) -> Pair:
         found = []
         for webhook_id in (self.cut_over.old, self.cut_over.new):
             try:
-                found.append(await client.get_webhook(webhook_id))
+                found.append(await reads.get_webhook(webhook_id))
             except WebhookNotFound:
                 continue
         return Pair.of((self.cut_over.old, self.cut_over.new), found)

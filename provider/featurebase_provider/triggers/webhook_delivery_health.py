@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from featurebase_provider.featurebase.errors import ApiError
-from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch, WaitEnd
 from featurebase_provider.triggers.first_pause import first_pause
+from featurebase_provider.triggers.jitter import jittered
+from featurebase_provider.triggers.shared_reads import NotConnected, shared_reads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from featurebase_provider.featurebase.client import AsyncClient
+    from featurebase_provider.triggers.shared_reads import SharedReads
 
 __all__ = ["MAX_POLL_FAILURES", "DeliveryHealthEvent", "WebhookDeliveryHealthTrigger"]
 
@@ -82,39 +83,34 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll; yield one event."""
         try:
-            client = await FeaturebaseHook(self.featurebase_conn_id).aget_conn()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker can watch instead, or say what is wrong
+            async with shared_reads(self.featurebase_conn_id) as reads:
+                kind: WaitEnd | Literal["unwatched"] = await self._wait(reads)
+        except NotConnected as exc:
             self.log.warning(
-                "This triggerer can't watch the deliveries (%s), so a worker will. Make connection %r available to the "
-                "triggerer too",
-                type(exc).__name__,
-                self.featurebase_conn_id,
+                "%s, so a worker will watch the deliveries. Make the connection available to the triggerer too", exc
             )
-            await asyncio.sleep(first_pause(self.poll_interval))
-            yield self._event("unwatched")
-            return
-        async with client:
-            kind = await self._wait(client)
+            await asyncio.sleep(jittered(first_pause(self.poll_interval)))
+            kind = "unwatched"
         yield self._event(kind)
 
     def _event(self, kind: WaitEnd | Literal["unwatched"]) -> TriggerEvent:
         event = DeliveryHealthEvent(webhook_id=self.webhook_id, kind=kind)
         return TriggerEvent(event)  # type: ignore[no-untyped-call] # Airflow leaves it untyped
 
-    async def _wait(self, client: AsyncClient) -> WaitEnd:
+    async def _wait(self, reads: SharedReads) -> WaitEnd:
         wait = DeliveryWait(
             HealthWatch(datetime.fromisoformat(self.counts_from)),
             until=datetime.fromtimestamp(self.deadline, tz=timezone.utc),
             poll_interval=self.poll_interval,
-            clock=client.clock,
+            clock=reads.clock,
             say=self.log.warning,
         )
-        await asyncio.sleep(first_pause(wait.pause))
+        await asyncio.sleep(jittered(first_pause(wait.pause)))
         while True:
             try:
-                end: WaitEnd | None = wait.take(await client.get_webhook(self.webhook_id))
+                end: WaitEnd | None = wait.take(await reads.get_webhook(self.webhook_id))
             except ApiError as exc:
                 end = wait.fail(exc)
             if end is not None:
                 return end
-            await asyncio.sleep(wait.pause)
+            await asyncio.sleep(jittered(wait.pause))

@@ -9,7 +9,7 @@ import pytest
 from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.server_clock import ServerClock
-from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch
+from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch, pause_after
 from tests.world.fakes import START, a_webhook, api_unreachable
 
 DOWN = ApiUnavailable("GET", "/v2/webhooks/5", 503)
@@ -145,3 +145,30 @@ def test_what_counts_is_judged_by_featurebases_clock() -> None:
     machine.hears()
     assert wait.take(delivered(401, at=-1)) == "failing"
     assert datetime.fromtimestamp(machine.clock.local(), tz=START.tzinfo) < START - timedelta(hours=2)
+
+
+def test_pause_grows_with_failed_reads_and_ends_with_a_good_one() -> None:
+    """An outage is not met with as many reads as ever; the first failure may be a single one."""
+    machine = Machine()
+    wait, pauses = machine.wait(), []
+    for _ in range(5):
+        wait.fail(DOWN)
+        pauses.append(wait.pause)
+    assert pauses == [15.0, 30.0, 60.0, 60.0, 60.0]
+    machine.hears()
+    wait.take(delivered(0, -100))
+    assert wait.pause == 15.0
+
+
+@pytest.mark.parametrize(("usual", "longest"), [(0.01, 0.08), (15.0, 60.0), (600.0, 600.0)])
+def test_pause_after_failures_is_limited(usual: float, longest: float) -> None:
+    assert [pause_after(failures, usual) for failures in (0, 1, 100)] == [usual, usual, longest]
+
+
+def test_end_of_the_wait_limits_the_pause_after_failures() -> None:
+    machine = Machine()
+    machine.hears()
+    wait = machine.wait(until=START + timedelta(seconds=40))
+    for _ in range(4):
+        wait.fail(DOWN)
+    assert wait.pause < 41.0

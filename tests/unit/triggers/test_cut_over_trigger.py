@@ -6,12 +6,15 @@ import asyncio
 import json
 from dataclasses import asdict
 from importlib import import_module
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from featurebase_provider.featurebase.models import Webhook
+from featurebase_provider.featurebase.pace import Pace
+from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.cut_over import CutOver
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
@@ -32,12 +35,7 @@ class Client:
     async def get_webhook(self, webhook_id: str) -> Webhook:
         return self.pair.get_webhook(webhook_id)
 
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -45,14 +43,18 @@ class Client:
 def pair(monkeypatch: pytest.MonkeyPatch) -> FakePair:
     pair = FakePair()
 
-    async def aget_conn(hook: FeaturebaseHook) -> Client:
+    async def asettings(hook: FeaturebaseHook) -> ApiSettings:
         assert hook.featurebase_conn_id == "fb"
+        return ApiSettings(SecretStr("sk_test"))
+
+    async def aclient(hook: FeaturebaseHook, settings: ApiSettings, *, pace: Pace) -> Client:
         return Client(pair)
 
     async def sleep(seconds: float) -> None:
         pair.clock.sleep(seconds)
 
-    monkeypatch.setattr(FeaturebaseHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(FeaturebaseHook, "asettings", asettings)
+    monkeypatch.setattr(FeaturebaseHook, "aclient", aclient)
     monkeypatch.setattr(import_module("featurebase_provider.triggers.cut_over").asyncio, "sleep", sleep)
     pair.set(B, "active")
     return pair
@@ -134,7 +136,7 @@ def test_a_triggerer_without_the_connection_hands_back(pair: FakePair, monkeypat
     async def missing(hook: FeaturebaseHook) -> None:
         raise KeyError(hook.featurebase_conn_id)
 
-    monkeypatch.setattr(FeaturebaseHook, "aget_conn", missing)
+    monkeypatch.setattr(FeaturebaseHook, "asettings", missing)
     before = pair.clock.now
     assert event(trigger(pair))["kind"] == "unwatched"
     assert pair.clock.now >= before + SCHEDULER_LAG, "an earlier event may fail the task"

@@ -16,10 +16,11 @@ import httpx
 import pytest
 
 from featurebase_provider.featurebase.client import AsyncClient
+from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.sandbox.server import SandboxServer
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
-from featurebase_provider.triggers import first_pause
+from featurebase_provider.triggers import first_pause, jitter
 from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
 from featurebase_provider.triggers.webhook_delivery_health import MAX_POLL_FAILURES, WebhookDeliveryHealthTrigger
 
@@ -214,14 +215,14 @@ async def test_restart_of_the_triggerer_does_not_extend_the_wait(vendor: Vendor,
 def clock_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
     """The triggerer's clock is so many hours ahead of Featurebase's, and of the worker's."""
     hours: float = request.param
-    real = FeaturebaseHook.aget_conn
+    real = FeaturebaseHook.aclient
 
-    async def aget_conn(hook: FeaturebaseHook) -> AsyncClient:
-        client = await real(hook)
+    async def aclient(hook: FeaturebaseHook, settings: ApiSettings, **options: Any) -> AsyncClient:
+        client = await real(hook, settings, **options)
         client.clock.local = lambda: time.time() + hours * 3600
         return client
 
-    monkeypatch.setattr(FeaturebaseHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(FeaturebaseHook, "aclient", aclient)
     return hours
 
 
@@ -257,6 +258,7 @@ async def test_first_read_comes_an_interval_later(
         slept.append((seconds, vendor.reads))
         await real(0)
 
+    monkeypatch.setattr(jitter, "JITTER", 0.0)
     # In the trigger's module only: the sandbox's server sleeps too.
     monkeypatch.setattr(MODULE, "asyncio", SimpleNamespace(sleep=sleep))
     trigger = make(deadline=time.time() + 20, poll_interval=15.0)
@@ -306,13 +308,13 @@ async def test_trigger_that_an_older_version_stored_goes_on(vendor: Vendor) -> N
 async def test_every_argument_is_used(vendor: Vendor, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection that is named, the webhook that is named, the moment from which results count."""
     asked: list[str] = []
-    real = FeaturebaseHook.aget_conn
+    real = FeaturebaseHook.asettings
 
-    async def aget_conn(hook: FeaturebaseHook) -> AsyncClient:
+    async def asettings(hook: FeaturebaseHook) -> ApiSettings:
         asked.append(hook.featurebase_conn_id)
         return await real(hook)
 
-    monkeypatch.setattr(FeaturebaseHook, "aget_conn", aget_conn)
+    monkeypatch.setattr(FeaturebaseHook, "asettings", asettings)
     vendor.delivered(200, ago=30)
     now = datetime.now(tz=timezone.utc)
     over = {"deadline": time.time() - 1}
