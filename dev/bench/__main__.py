@@ -92,12 +92,12 @@ def _parsing(runs: int) -> Measured:
     return Measured(tables, missed=parse_time.missed(rows))
 
 
-def _past_runs(runs: int) -> Measured:  # noqa: ARG001 - each size takes minutes; once is enough
+def _past_runs(runs: int) -> Measured:
     rows = past_runs.measure()
     return Measured({"past_runs": rows}, missed=past_runs.missed(rows))
 
 
-def _waiting(runs: int) -> Measured:  # noqa: ARG001 - likewise
+def _waiting(runs: int) -> Measured:
     rows = waiting.measure()
     return Measured({"waiting": rows}, missed=waiting.missed(rows))
 
