@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dev.bench import distribution, history, parse_time
+from dev.airflow.processes import DemoError
+from dev.bench import dag_run, distribution, history, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             "history": history.measure(options.runs),
             "parse_time": parse_time.measure(options.runs),
             "operator_imports": parse_time.measure_operators(options.runs),
+            **dag_run.measure((options.runs + 1) // 2),
         }
-    except parse_time.ParseFailed as exc:
+    except (parse_time.ParseFailed, dag_run.RunFailed, DemoError) as exc:
         print(f"benchmarks: {exc}", file=sys.stderr)
         return 1
     for name, rows in results.items():
