@@ -57,6 +57,7 @@ class CutOverOperator(PairTask):
     """
 
     stat = "cut_over"
+    loads_first = True
 
     def __init__(
         self,
