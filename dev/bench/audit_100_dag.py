@@ -1,4 +1,4 @@
-"""The audit of a rotation file of its own; :mod:`dev.bench.api_calls` writes that file."""
+"""An Airflow Dag file with the audit of a rotation file of its own; :mod:`dev.bench.api_calls` writes that file."""
 
 import os
 
