@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,39 +17,43 @@ from airflow.plugins_manager import AirflowPlugin
 
 FILE = "FEATUREBASE_BENCH_TASK_CLOCK"
 """The environment variable that names the file."""
-HAPPENED: dict[str, Any] = {}
 
 
-def _ours() -> int:
+class Clock:
+    """Writes one line for each task process."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, Any] = {}
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """Directly before the task's own code begins."""
+        self._begun = {
+            "task": task_instance.task_id,
+            "dag": task_instance.dag_id,
+            "run": task_instance.run_id,
+            "forked": psutil.Process().create_time(),
+            "running": time.time(),
+            "modules_at_running": _loaded(),
+        }
+
+    @hookimpl
+    def before_stopping(self, component: Any) -> None:
+        """When the task is over, or deferred."""
+        if self._begun:
+            over = {"over": time.time(), "cpu": time.process_time(), "modules": _loaded()}
+            with open(os.environ[FILE], "a") as file:
+                file.write(json.dumps({**self._begun, **over}) + "\n")
+            self._begun = {}
+
+
+def _loaded() -> int:
+    """How many modules of this provider are loaded."""
     return sum(name.startswith("featurebase_provider") for name in sys.modules)
 
 
-@hookimpl
-def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
-    """Directly before the task's own code begins."""
-    HAPPENED.update(
-        task=task_instance.task_id,
-        dag=task_instance.dag_id,
-        run=task_instance.run_id,
-        forked=psutil.Process().create_time(),
-        running=time.time(),
-        cpu_at_running=time.process_time(),
-        modules_at_running=_ours(),
-    )
-
-
-@hookimpl
-def before_stopping(component: Any) -> None:
-    """When the task is over, or deferred."""
-    if HAPPENED:
-        over = {"over": time.time(), "cpu": time.process_time(), "modules": _ours()}
-        with open(os.environ[FILE], "a") as file:
-            file.write(json.dumps({**HAPPENED, **over}) + "\n")
-        HAPPENED.clear()
-
-
-class TaskClock(AirflowPlugin):
-    """Registers the two functions above."""
+class TaskClockPlugin(AirflowPlugin):
+    """Registers the clock."""
 
     name = "featurebase_bench_task_clock"
-    listeners = [SimpleNamespace(on_task_instance_running=on_task_instance_running, before_stopping=before_stopping)]
+    listeners = [Clock()]
