@@ -112,7 +112,7 @@ def rows_of(runs: Sequence[Sequence[Step]]) -> list[dict[str, Any]]:
 
 
 def _median(steps: Sequence[Step], figure: str) -> int:
-    return round(statistics.median(getattr(step, figure) for step in steps))
+    return round(statistics.median(float(getattr(step, figure)) for step in steps))
 
 
 def seconds(moment: str) -> float:
