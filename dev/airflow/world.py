@@ -69,21 +69,19 @@ class World:
         wait_for(
             "the sandbox", lambda: self._answers(f"{self.url}/_sandbox/events"), seconds=60, watched=self._processes
         )
-        self.single = self._add_receiver("receiver", TOPIC, "Production")
+        self.single = self.add_receiver("receiver", TOPIC, "Production")
 
     def add_pair(self) -> Receiver:
         """Start another receiver, with two webhooks, the second of them paused."""
-        pair = self._add_receiver("receiver-of-the-pair", PAIR_TOPIC, "Pair, first half", "Pair, second half")
+        pair = self.add_receiver("receiver-of-the-pair", PAIR_TOPIC, "Pair, first half", "Pair, second half")
         self._api("PATCH", f"/v2/webhooks/{pair.webhook_ids[1]}", json={"status": "paused"})
         return pair
 
-    def _add_receiver(self, name: str, topic: str, *webhooks: str) -> Receiver:
+    def add_receiver(self, name: str, topic: str, *webhooks: str) -> Receiver:
+        """Start another receiver, with webhooks of these names."""
         port = free_port()
         url, secret_file = f"http://127.0.0.1:{port}", self.folder / name / "webhook.env"
-        made = [
-            self._api("POST", "/v2/webhooks", json={"name": webhook, "url": f"{url}/webhook", "topics": [topic]})
-            for webhook in webhooks
-        ]
+        made = [self.add_webhook(webhook, f"{url}/webhook", topic) for webhook in webhooks]
         secret_file.parent.mkdir(parents=True, exist_ok=True)
         secret_file.touch(mode=0o600)
         secret_file.write_text(f"# what the receiver reads\nRECEIVER_NAME=demo\n{SECRET_KEY}={made[0]['secret']}\n")
@@ -91,6 +89,10 @@ class World:
         self._start(name, "receiver", "--port", str(port), "--secret-file", str(secret_file), *keys)
         wait_for("the receiver", lambda: self._answers(f"{url}/received"), seconds=60, watched=self._processes)
         return Receiver(url, secret_file, tuple(str(webhook["id"]) for webhook in made), topic)
+
+    def add_webhook(self, name: str, url: str, topic: str) -> dict[str, Any]:
+        """Make a webhook, and return it as the API shows it, secret included."""
+        return dict(self._api("POST", "/v2/webhooks", json={"name": name, "url": url, "topics": [topic]}))
 
     def stop(self) -> None:
         """Stop all of them."""

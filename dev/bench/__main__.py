@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.airflow.processes import DemoError
-from dev.bench import distribution, history, parse_time, past_runs, waiting
+from dev.bench import dag_run, distribution, history, parse_time, past_runs, waiting
 from dev.bench.exposure.measure import measure as measure_exposure
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [options.only] if options.only else list(BENCHMARKS)
     try:
         measured = [BENCHMARKS[name](options.runs) for name in names]
-    except (parse_time.ParseFailed, DemoError) as exc:
+    except (parse_time.ParseFailed, dag_run.RunFailed, DemoError) as exc:
         print(f"benchmarks: {exc}", file=sys.stderr)
         return 1
     results: dict[str, Any] = {}
@@ -102,8 +102,13 @@ def _waiting(runs: int) -> Measured:
     return Measured({"waiting": rows}, missed=waiting.missed(rows))
 
 
+def _dag_run(runs: int) -> Measured:
+    return Measured(dag_run.measure((runs + 1) // 2))
+
+
 BENCHMARKS: Mapping[str, Callable[[int], Measured]] = {
     "exposure": _exposure,
+    "dag_run": _dag_run,
     "distribution": _distribution,
     "history": _history,
     "past_runs": _past_runs,

@@ -26,7 +26,7 @@ dag = rotation_dag(json.loads({entry!r}))
 
 def test_a_whole_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FeaturebaseWorld(tmp_path) as world:
-        verify = {"timeout": "PT15S", "poll_interval": "PT1S"}  # long enough to be deferred
+        verify = {"timeout": "PT25S", "poll_interval": "PT1S"}  # long enough to be deferred
         entry = world.entry(stores=[world.file_store()], verify=verify)
         dags = tmp_path / "dags"
         dags.mkdir()

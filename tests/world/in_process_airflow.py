@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import pendulum
 
+from featurebase_provider.sensors import webhook_delivery_health as sensor
 from featurebase_provider.triggers import first_pause
 
 if TYPE_CHECKING:
@@ -322,7 +323,8 @@ class InProcessAirflow:
             ti.try_number += 1
             ti.state = TaskInstanceState.SCHEDULED
             session.commit()
-            with patch.object(first_pause, "SCHEDULER_LAG", 0.0):  # there is none
+            # A deferral costs nothing here, so there is nothing to watch for before it.
+            with patch.object(first_pause, "SCHEDULER_LAG", 0.0), patch.object(sensor, "WATCHES_FIRST", 0.0):
                 result = _run_task(ti=ti, task=run.dag.task_dict[ti.task_id], run_triggerer=True)
             if result is not None and result.error is not None and not _is_skip(result):
                 run.errors.setdefault(_key(ti), []).append(str(result.error))

@@ -31,7 +31,7 @@ class VerifyConfig(FileModel):
     )
     poll_interval: Pause = Field(
         timedelta(seconds=15),
-        description="Time between two reads of the webhook's health.",
+        description="Time between two reads of the webhook's health; the first ones follow sooner.",
         examples=["PT15S"],
     )
 

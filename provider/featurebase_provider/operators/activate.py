@@ -37,6 +37,7 @@ class ActivateStandbyOperator(PairTask):
     """
 
     stat = "activate"
+    loads_first = True
 
     def __init__(
         self,

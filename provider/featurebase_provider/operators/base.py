@@ -139,7 +139,8 @@ class FeaturebaseOperator(BaseOperator):
     @contextmanager
     def ending(self, context: Context) -> Iterator[None]:
         """Record how the task ends for the report and for Airflow's stats, and convert errors for Airflow."""
-        load_all(operators, rotation)  # nothing is left to load between the refresh and the writes
+        if self.loads_first:
+            load_all(operators, rotation)
         self.learn_webhook(context)
         result = "failed"
         try:
@@ -186,6 +187,9 @@ class FeaturebaseOperator(BaseOperator):
 
     finds_webhook: ClassVar[bool] = False
     """Whether the task finds out the webhook's id itself."""
+    loads_first: ClassVar[bool] = False
+    """Whether everything is loaded before the task begins, for a task that changes a webhook: what comes after the
+    change must not wait for a module, or fail because it does not load. Others load what they use."""
     stat: ClassVar[str] = "task"
     """Names the task's counter in Airflow's stats: ``featurebase.<stat>``."""
 

@@ -56,6 +56,7 @@ class CutOverOperator(PairTask):
     """
 
     stat = "cut_over"
+    loads_first = True
 
     def __init__(
         self,

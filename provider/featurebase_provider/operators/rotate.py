@@ -60,6 +60,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
     """
 
     stat = "rotate"
+    loads_first = True
     word: dict[str, Any] | None = None
     """What a try that fails leaves for the report: ``refreshes``, as in :class:`RotationOutcome`."""
 

@@ -27,6 +27,7 @@ class SettleWebhookOperator(FeaturebaseOperator):
     """
 
     stat = "settle"
+    loads_first = True
 
     def __init__(self, *, rotate_task_id: str, probe_task_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from featurebase_provider.featurebase.text import clean_text, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from featurebase_provider.featurebase.errors import ApiError
@@ -74,7 +75,7 @@ class HealthWatch:
     """
 
     def __init__(self, counts_from: datetime) -> None:
-        self._counts_from = counts_from
+        self.counts_from = counts_from
         self._failures_before: int | None = None
         self._failed_at: set[datetime] = set()
 
@@ -108,17 +109,17 @@ class HealthWatch:
 
     def delivered(self, webhook: Webhook, *, now: datetime) -> bool:
         """Whether Featurebase shows any result that counts."""
-        return self._succeeded(webhook, now) or result_between(webhook, self._counts_from, now) is not None
+        return self._succeeded(webhook, now) or result_between(webhook, self.counts_from, now) is not None
 
     def _succeeded(self, webhook: Webhook, now: datetime) -> bool:
-        at, last = webhook.health.last_success_at, result_between(webhook, self._counts_from, now)
-        dated = at is not None and self._counts_from < at <= now + AHEAD
+        at, last = webhook.health.last_success_at, result_between(webhook, self.counts_from, now)
+        dated = at is not None and self.counts_from < at <= now + AHEAD
         return dated or (last is not None and not failed(last))
 
     def _late_failures(self, webhook: Webhook, now: datetime) -> int:
         """Consecutive failures that are certainly dated after ``counts_from``."""
         shown = webhook.health.consecutive_failures
-        last = result_between(webhook, self._counts_from, now)
+        last = result_between(webhook, self.counts_from, now)
         if last is None or not failed(last) or shown == 0:
             self._failures_before = None
             self._failed_at.clear()
@@ -181,7 +182,19 @@ class DeliveryWait:
         pause = pause_after(self._failures, self.poll_interval)
         if not self.clock.known:
             return pause
-        return max(0.0, min(pause, (self.until - self.clock.now()).total_seconds()))
+        return self._within_wait(pause)
+
+    def first_pauses(self) -> Iterator[float]:
+        """Seconds until each of the first reads: soon after a result can count, then at doubling intervals."""
+        for number in count():
+            if not self.clock.known:
+                yield self.poll_interval
+                continue
+            counts_in = (self.watch.counts_from - self.clock.now()).total_seconds()
+            yield self._within_wait(max(0.0, counts_in) + min(2.0**number, self.poll_interval))
+
+    def _within_wait(self, seconds: float) -> float:
+        return max(0.0, min(seconds, (self.until - self.clock.now()).total_seconds()))
 
     def take(self, webhook: Webhook) -> VerdictKind | None:
         """Evaluate a read; None means to continue."""

@@ -33,6 +33,9 @@ CONTRADICTION = (
 )
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
 """How long after the end of the wait Airflow still waits for the trigger's event."""
+WATCHES_FIRST = 10.0
+"""Seconds in which the worker itself watches at first, if a delivery can count by then. Where deliveries are frequent,
+one that counts comes sooner than a deferral and the way back from it take."""
 UNUSED: Mapping[str, tuple[Any, str]] = {
     "mode": ("poke", "it is deferred, which holds no worker either; deferrable=False polls on the worker"),
     "soft_fail": (False, "failing deliveries after a rotation must not look like a task that had nothing to do"),
@@ -47,7 +50,10 @@ UNUSED: Mapping[str, tuple[Any, str]] = {
 
 
 class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
-    """Wait until Featurebase's own figures show that deliveries succeed, without holding a worker.
+    """Wait until Featurebase's own figures show that deliveries succeed.
+
+    It watches on the worker for its first seconds (:data:`WATCHES_FIRST`), then from the triggerer, which holds no
+    worker.
 
     Only results dated after the last push plus the webhook's delivery timeout count. A success without consecutive
     failures is *healthy*. 3 consecutive failures, or at least one failure and no success until ``wait`` is over, are
@@ -59,7 +65,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     each try starts a new wait.
 
     :param wait: how long to wait for deliveries.
-    :param poll_interval: seconds between two reads of Featurebase.
+    :param poll_interval: seconds between two reads of Featurebase, at most; the first ones follow sooner.
     :param stores: the stores to compare; stores, or mappings as in the rotation file.
     :param rotate_task_id: the rotate task of the same Dag run, or None to count from now.
     :param push_task_ids: its push tasks.
@@ -122,6 +128,8 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             wait = self._wait_for(client, counts_from, self._until(context, pushed, now))
             self.log.info("Waiting until %s for deliveries dated after %s", wait.until, counts_from)
             end: WaitEnd | None = wait.take(webhook)
+            if end is None:
+                end = self._watch_first(client, wait)
             left = wait.until - client.clock.now()
             if end is None and (not self.deferrable or left.total_seconds() <= SCHEDULER_LAG):
                 end = self._poll(client, wait)
@@ -188,15 +196,27 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             moments.append((operators.context.pulled(context, task_id) or {}).get("pushed_at"))
         return max((datetime.fromisoformat(moment) for moment in moments if moment), default=None)
 
+    def _watch_first(self, client: Client, wait: DeliveryWait) -> WaitEnd | None:
+        """Watch for a moment, with reads that follow soon; None if that decides nothing."""
+        left, end = WATCHES_FIRST, None
+        pauses = wait.first_pauses()
+        while end is None and (pause := next(pauses)) <= left:
+            left -= pause
+            end = self._look_after(pause, client, wait)
+        return end
+
     def _poll(self, client: Client, wait: DeliveryWait) -> WaitEnd:
         while True:
-            time.sleep(wait.pause)
-            try:
-                end: WaitEnd | None = wait.take(client.get_webhook(self.webhook_id))
-            except ApiError as exc:
-                end = wait.fail(exc)
+            end = self._look_after(wait.pause, client, wait)
             if end is not None:
                 return end
+
+    def _look_after(self, pause: float, client: Client, wait: DeliveryWait) -> WaitEnd | None:
+        time.sleep(pause)
+        try:
+            return wait.take(client.get_webhook(self.webhook_id))
+        except ApiError as exc:
+            return wait.fail(exc)
 
     def _conclude(
         self, context: Context, client: Client, kind: WaitEnd, counts_from: datetime | None

@@ -89,6 +89,34 @@ def test_the_last_read_is_when_the_wait_is_over(hours: float) -> None:
 
 
 @EVERYWHERE
+def test_the_first_reads_come_soon_after_a_result_can_count(hours: float) -> None:
+    """By Featurebase's clock; none before that, since it could decide nothing."""
+    machine = Machine(hours)
+    machine.hears()
+    wait = machine.wait(watch=HealthWatch(START + timedelta(seconds=5)), until=START + timedelta(seconds=15))
+    pauses = wait.first_pauses()
+    for expected in (5 + 1, 2, 4, 3, 0):  # the fourth would be 8, but the wait ends before
+        pause = next(pauses)
+        assert pause == pytest.approx(expected)
+        machine.server_now += timedelta(seconds=pause)
+
+
+def test_the_first_reads_are_not_further_apart_than_the_others() -> None:
+    machine = Machine()
+    machine.hears()
+    pauses = machine.wait(poll_interval=1.5).first_pauses()
+    assert [next(pauses) for _ in range(3)] == pytest.approx([1.0, 1.5, 1.5])
+
+
+def test_the_first_reads_are_a_whole_interval_apart_while_nobody_has_told_the_time() -> None:
+    machine = Machine(hours=-3)
+    pauses = machine.wait(watch=HealthWatch(START + timedelta(seconds=5))).first_pauses()
+    assert next(pauses) == 15.0
+    machine.hears()
+    assert next(pauses) == pytest.approx(5 + 2)
+
+
+@EVERYWHERE
 def test_reads_may_fail_but_not_for_ever(hours: float) -> None:
     """Where no answer ever came nobody knows the time: the number of failures is the bound."""
     machine = Machine(hours)

@@ -20,6 +20,7 @@ from featurebase_provider.rotation.rotate import RotationOutcome
 from featurebase_provider.sensors import webhook_delivery_health as module
 from featurebase_provider.sensors.webhook_delivery_health import (
     UNUSED,
+    WATCHES_FIRST,
     WebhookDeliveryHealthSensor,
 )
 from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
@@ -86,9 +87,39 @@ def trigger_arguments(sensor: WebhookDeliveryHealthSensor, task: OneTask) -> dic
     return dict(trigger.serialize()[1])
 
 
+class Slept:
+    """Stands in for ``time`` in the sensor: sleeping moves Featurebase's clock on."""
+
+    def __init__(self, featurebase: OneFeaturebase) -> None:
+        self.featurebase = featurebase
+        self.seconds: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.featurebase.now += timedelta(seconds=max(seconds, 0.001))
+
+
+def polling(
+    monkeypatch: pytest.MonkeyPatch, *answers: Webhook | Exception, **facts: Any
+) -> tuple[Slept, OneFeaturebase]:
+    featurebase = OneFeaturebase(*answers, **facts).behind(monkeypatch)
+    slept = Slept(featurebase)
+    monkeypatch.setattr(module, "time", slept)
+    return slept, featurebase
+
+
+LOOKS = [1.0, 2.0, 4.0]
+"""Seconds before the worker's first reads, where a result can count already."""
+
+
 @pytest.fixture
-def featurebase(monkeypatch: pytest.MonkeyPatch) -> OneFeaturebase:
-    return OneFeaturebase(NEW).behind(monkeypatch)
+def slept(monkeypatch: pytest.MonkeyPatch) -> Slept:
+    return polling(monkeypatch, NEW)[0]
+
+
+@pytest.fixture
+def featurebase(slept: Slept) -> OneFeaturebase:
+    return slept.featurebase
 
 
 @pytest.mark.parametrize(
@@ -120,7 +151,7 @@ def test_a_result_of_before_does_not_count_and_one_after_it_does(monkeypatch: py
     assert a_sensor(**IN_A_ROTATION).execute(OneTask(results).context)["kind"] == "healthy"
 
 
-def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase) -> None:
+def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase, slept: Slept) -> None:
     deferred = deferral(a_sensor(poll_interval=20.0, **IN_A_ROTATION), OneTask(left_behind()))
     trigger: Any = deferred.trigger
     counts_from = seconds_after_start(-60 + 7).isoformat()
@@ -133,14 +164,13 @@ def test_what_the_trigger_and_the_way_back_are_given(featurebase: OneFeaturebase
     }
     assert deferred.method_name == "execute_complete"
     assert deferred.kwargs == {"counts_from": counts_from, "until": (START + WAIT).isoformat()}
-    assert deferred.timeout == WAIT + timedelta(minutes=5)
+    assert deferred.timeout == WAIT - timedelta(seconds=sum(slept.seconds)) + timedelta(minutes=5)
     assert featurebase.connections == ["fb_of_mine"]
-    assert featurebase.reads == [WEBHOOK_ID]
 
 
 def test_the_first_read_of_the_trigger_is_not_later_than_the_wait(featurebase: OneFeaturebase) -> None:
     arguments = trigger_arguments(a_sensor(poll_interval=60.0, wait=timedelta(seconds=28)), OneTask())
-    assert arguments["poll_interval"] == 28.0
+    assert arguments["poll_interval"] == 28.0 - WATCHES_FIRST
 
 
 def test_a_wait_shorter_than_a_deferral_is_spent_on_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,27 +386,6 @@ def test_a_quarter_of_an_hour_is_waited_by_default() -> None:
     assert (sensor.wait, sensor.poll_interval, sensor.deferrable) == (timedelta(minutes=15), 15.0, True)
 
 
-class Slept:
-    """Stands in for ``time`` in the sensor: sleeping moves Featurebase's clock on."""
-
-    def __init__(self, featurebase: OneFeaturebase) -> None:
-        self.featurebase = featurebase
-        self.seconds: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        self.featurebase.now += timedelta(seconds=max(seconds, 0.001))
-
-
-def polling(
-    monkeypatch: pytest.MonkeyPatch, *answers: Webhook | Exception, **facts: Any
-) -> tuple[Slept, OneFeaturebase]:
-    featurebase = OneFeaturebase(*answers, **facts).behind(monkeypatch)
-    slept = Slept(featurebase)
-    monkeypatch.setattr(module, "time", slept)
-    return slept, featurebase
-
-
 def test_what_the_triggerer_cannot_watch_the_worker_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """For as long as the trigger would have, or once at least; the connection may be the workers' alone."""
     event = {"webhook_id": WEBHOOK_ID, "kind": "unwatched"}
@@ -396,7 +405,7 @@ def test_on_the_worker_it_polls_as_long(
     result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind(**PASSED)).context)
     assert (result["kind"], set(featurebase.reads)) == ("quiet", {WEBHOOK_ID})
     assert result["detail"].startswith("no delivery since the push was seen")
-    assert slept.seconds[:59] == pytest.approx([15.0] * 59)
+    assert slept.seconds[:62] == pytest.approx([*LOOKS, *[15.0] * 59])
     assert sum(slept.seconds) == pytest.approx(900, abs=0.1)
     assert ("this machine's clock is" in capsys.readouterr().out) == bool(hours)
 
@@ -412,6 +421,34 @@ def test_what_the_worker_watches_counts_from_when_the_trigger_would_have(monkeyp
     polling(monkeypatch, shown(401, -10, failures=3))
     result = a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
     assert result["kind"] == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("pushed", "looks"),
+    [(-60, LOOKS), (-5, [3.0, 2.0, 4.0]), (2, [10.0]), (2.5, [])],
+    ids=["a result can count", "soon", "at the last moment", "only when the triggerer watches"],
+)
+def test_before_it_is_deferred_the_worker_reads_when_a_result_can_count(
+    slept: Slept, featurebase: OneFeaturebase, pushed: float, looks: list[float]
+) -> None:
+    """Results count 7 s after the push. A deferral and the way back take longer than to watch for this moment."""
+    deferral(a_sensor(**IN_A_ROTATION), OneTask(left_behind(distributed=pushed)))
+    assert slept.seconds == pytest.approx(looks)
+    assert featurebase.reads == [WEBHOOK_ID] * (1 + len(looks))
+
+
+def test_where_deliveries_are_frequent_it_is_not_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many reads as through the triggerer: before, at the first delivery that counts, and at the end."""
+    slept, featurebase = polling(monkeypatch, shown(200, 1), shown(200, 2.5), shown(200, 3))
+    result = a_sensor(**IN_A_ROTATION).execute(OneTask(left_behind(distributed=-5)).context)
+    assert (result["kind"], slept.seconds) == ("healthy", pytest.approx([3.0]))
+    assert featurebase.reads == [WEBHOOK_ID] * 3
+
+
+def test_a_failed_read_does_not_end_the_workers_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, _ = polling(monkeypatch, NEW, DOWN, shown(200, 2))
+    result = a_sensor(**IN_A_ROTATION).execute(OneTask(left_behind()).context)
+    assert (result["kind"], slept.seconds) == ("healthy", pytest.approx(LOOKS[:2]))
 
 
 def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,59 @@
+"""An Airflow plugin for benchmarks: each task process writes when it began what, and what it loaded, into a file.
+
+:mod:`dev.bench.dag_run` copies it into the plugins folder of an Airflow of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import psutil
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+FILE = "FEATUREBASE_BENCH_TASK_CLOCK"
+"""The environment variable that names the file."""
+
+
+class Clock:
+    """Writes one line for each task process."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, Any] = {}
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """Directly before the task's own code begins."""
+        self._begun = {
+            "task": task_instance.task_id,
+            "dag": task_instance.dag_id,
+            "run": task_instance.run_id,
+            "forked": psutil.Process().create_time(),
+            "running": time.time(),
+            "modules_at_running": _loaded(),
+        }
+
+    @hookimpl
+    def before_stopping(self, component: Any) -> None:
+        """When the task is over, or deferred."""
+        if self._begun:
+            over = {"over": time.time(), "cpu": time.process_time(), "modules": _loaded()}
+            with open(os.environ[FILE], "a") as file:
+                file.write(json.dumps({**self._begun, **over}) + "\n")
+            self._begun = {}
+
+
+def _loaded() -> int:
+    """How many modules of this provider are loaded."""
+    return sum(name.startswith("featurebase_provider") for name in sys.modules)
+
+
+class TaskClockPlugin(AirflowPlugin):
+    """Registers the clock."""
+
+    name = "featurebase_bench_task_clock"
+    listeners = [Clock()]
