@@ -40,7 +40,7 @@ def main() -> int:
     return 0
 
 
-def _connect(fields: dict[str, str]) -> None:
+def _connect(fields: dict[str, Any]) -> None:
     from airflow.models import Connection
     from airflow.utils.session import create_session
 

@@ -178,7 +178,11 @@ def _task_ms(run: Run) -> dict[str, float]:
 
     with create_session() as session:
         found = session.query(TaskInstance).filter_by(dag_id=run.dag.dag_id, run_id=run.run_id)
-        return {ti.task_id: (ti.end_date - ti.start_date).total_seconds() * 1000 for ti in found if ti.end_date}
+        return {
+            ti.task_id: (ti.end_date - ti.start_date).total_seconds() * 1000
+            for ti in found
+            if ti.start_date and ti.end_date
+        }
 
 
 def _audit_ms(airflow: InProcessAirflow, audit: DAG) -> float:
