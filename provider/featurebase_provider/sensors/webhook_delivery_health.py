@@ -141,7 +141,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
                 featurebase_conn_id=self.featurebase_conn_id,
                 counts_from=counts_from.isoformat(),
                 deadline=wait.until.timestamp(),
-                poll_interval=wait.pause,
+                poll_interval=min(self.poll_interval, left.total_seconds()),
             ),
             method_name="execute_complete",
             kwargs={"counts_from": counts_from.isoformat(), "until": wait.until.isoformat()},

@@ -451,6 +451,11 @@ def test_a_failed_read_does_not_end_the_workers_watch(monkeypatch: pytest.Monkey
     assert (result["kind"], slept.seconds) == ("healthy", pytest.approx(LOOKS[:2]))
 
 
+def test_reads_that_failed_on_the_worker_do_not_slow_the_trigger_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    polling(monkeypatch, NEW, DOWN)
+    assert trigger_arguments(a_sensor(**IN_A_ROTATION), OneTask(left_behind()))["poll_interval"] == 15.0
+
+
 def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slept, _ = polling(monkeypatch, shown(200, -1))
     result = a_sensor(deferrable=False, **IN_A_ROTATION).execute(OneTask(left_behind()).context)
