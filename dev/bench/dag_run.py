@@ -22,6 +22,7 @@ from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.rest import FINAL_STATES
 from dev.airflow.world import API_KEY, PREVIOUS_KEY, SECRET_KEY, TOPIC, World
 from dev.bench import api_calls, dag_timeline, task_clock
+from dev.demo.timeline import ACCEPTED
 from featurebase_provider.cli.example_dags import DAG_FILES
 
 if TYPE_CHECKING:
@@ -47,11 +48,16 @@ class Run:
 
     :param seconds: from before it was triggered to its end.
     :param calls: the calls of the Featurebase API that came meanwhile, by task, method and path.
+    :param refused: attempts to deliver that a receiver did not accept meanwhile.
+    :param old_ends: seconds from before it was triggered until the old secret signed nothing more: the refresh, or the
+        pause of a pair's old webhook. None if neither happened.
     """
 
     seconds: float
     steps: list[Step]
     calls: api_calls.Calls
+    refused: int
+    old_ends: float | None
 
 
 class BenchAirflow:
@@ -127,7 +133,7 @@ class BenchAirflow:
         """
         if topic is not None:
             self.world.emit(per_second=EVENTS_PER_SECOND, seconds=RUN_SECONDS, topic=topic)
-        calls_before = len(self.world.requests())
+        calls_before, deliveries_before = len(self.world.requests()), len(self.world.deliveries())
         triggered = time.time()
         run_id = self.api.trigger(dag_id)
         while self.api.run_state(dag_id, run_id) not in FINAL_STATES:
@@ -145,6 +151,8 @@ class BenchAirflow:
             )
         clock = [json.loads(line) for line in self._clock.read_text().splitlines()]
         mine = [record for record in clock if record["run"] == run_id]
+        calls = self.world.requests()[calls_before:]
+        changes = [call["at"] / 1000 for call in calls if call["method"] in ("POST", "PATCH") and call["committed"]]
         return Run(
             seconds=dag_timeline.seconds(run["end_date"]) - triggered,
             steps=dag_timeline.steps_of(
@@ -153,7 +161,9 @@ class BenchAirflow:
                 self._upstream(dag_id),
                 triggered=triggered,
             ),
-            calls=api_calls.by_task(self.world.requests()[calls_before:], mine),
+            calls=api_calls.by_task(calls, mine),
+            refused=sum(one["statusCode"] not in ACCEPTED for one in self.world.deliveries()[deliveries_before:]),
+            old_ends=max(changes) - triggered if changes else None,
         )
 
     def _upstream(self, dag_id: str) -> dict[str, list[str]]:
@@ -217,10 +227,11 @@ def measure(runs: int) -> dict[str, list[dict[str, Any]]]:
                 run = airflow.run(dag_id, topic=topic)
                 if turn:
                     taken[dag_id].append(run)
+        moved = airflow.run(PAIR, topic="post.updated")
         calls = {
             "rotation": [run.calls for run in taken[OURS]],
             "rotation with probe": [airflow.run(PROBED, topic="post.voted").calls],
-            "rotation, strategy: overlap": [airflow.run(PAIR, topic="post.updated").calls],
+            "rotation, strategy: overlap": [moved.calls],
             "audit of 100 webhooks": [airflow.audited.count(airflow.api)],
         }
     return {
@@ -230,7 +241,19 @@ def measure(runs: int) -> dict[str, list[dict[str, Any]]]:
             for dag_id, done in taken.items()
             for row in dag_timeline.rows_of([run.steps for run in done])
         ],
+        "strategies": [_strategy_row("refresh", taken[OURS]), _strategy_row("overlap", [moved])],
         "api_calls": [row for what, counted in calls.items() for row in api_calls.rows_of(what, counted)],
+    }
+
+
+def _strategy_row(strategy: str, done: list[Run]) -> dict[str, Any]:
+    ends = [run.old_ends for run in done if run.old_ends is not None]
+    return {
+        "strategy": strategy,
+        "runs": len(done),
+        "refused": sum(run.refused for run in done),
+        "old_secret_signs_until_s": round(statistics.median(ends), 1),
+        "run_ends_s": round(statistics.median(run.seconds for run in done), 1),
     }
 
 
