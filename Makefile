@@ -63,7 +63,7 @@ test: setup ## what to run before a commit: every quick check, and one rotation 
 	@rm -rf $(REPORT); $(call parts,lint types imports $(SUITES) packaging rotation)
 
 .PHONY: proofs
-proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; about 50 minutes on 2 cores
+proofs: setup ## what takes longer: Dags, versions, leaks, faults, killed processes, the browser; about 55 minutes on 2 cores
 	@$(if $(AFTER_TEST),,rm -rf $(REPORT);) $(call parts,coverage docs contract-rest matrix $(LATE_SUITES))
 
 .PHONY: lint
@@ -183,9 +183,10 @@ $(WHEEL): $(SETUP) $(WHEEL_SOURCES)
 	$(BIN)/uv build --quiet --python $(BIN)/python --build-constraints constraints.txt
 	@touch $@
 
+# BENCH="--only exposure" runs one of them.
 .PHONY: bench
-bench: setup ## the benchmarks: a table, and bench.json
-	scripts/temp_airflow.sh $(BIN)/python -m dev.bench
+bench: setup ## the benchmarks: a table each, and bench.json; about 20 minutes
+	scripts/temp_airflow.sh $(BIN)/python -m dev.bench $(BENCH)
 
 .PHONY: soak
 soak: setup ## many rotations under random faults, and a year in the calendar, while events flow; at most 20 minutes
