@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_CLEARS = 8
 PERSON_SECONDS = 0.3
+COMMITS_LATER = 1.0
+"""Seconds by which a busy sandbox may take a refresh into effect later than it was told to."""
 
 
 class Rotating:
@@ -72,7 +74,7 @@ class Rotating:
         for injected in self.rotation.injected:
             injected.met = injected.id not in waiting
         last = max(self.rotation.commits_expected, default=0) / 1000
-        await asyncio.sleep(max(0.0, last + 0.1 - time.time()))
+        await asyncio.sleep(max(0.0, last + COMMITS_LATER - time.time()))
         for injected in self.rotation.injected:
             if injected.method in methods:
                 self.world.remove_fault(injected.id)
