@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_CLEARS = 8
 PERSON_SECONDS = 0.3
 COMMITS_LATER = 1.0
-"""Seconds by which a busy sandbox may take a refresh into effect later than it was told to."""
+"""Seconds by which a busy sandbox may commit a refresh later than it was told to."""
 
 
 class Rotating:
