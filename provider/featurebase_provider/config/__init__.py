@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 from featurebase_provider.late import names_of
 
 if TYPE_CHECKING:
+    from featurebase_provider.config.audit import AuditConfig
+    from featurebase_provider.config.base import OverlapConfig, VerifyConfig
     from featurebase_provider.config.errors import ConfigError, Fault
     from featurebase_provider.config.file import configured_path
     from featurebase_provider.config.loading import load_rotation_config
     from featurebase_provider.config.models import WebhookConfig
     from featurebase_provider.config.notify import ApprovalConfig, NotifyConfig
+    from featurebase_provider.config.probe import ProbeConfig
     from featurebase_provider.config.right_entries import RightEntries, load_right_entries
     from featurebase_provider.config.rotation_config import RotationConfig
-    from featurebase_provider.config.sections import AuditConfig, OverlapConfig, ProbeConfig, VerifyConfig
 
 __all__ = [
     "ApprovalConfig",
@@ -43,15 +45,15 @@ if not TYPE_CHECKING:  # or type checkers would accept any name
         __name__,
         {
             "ApprovalConfig": f"{__name__}.notify",
-            "AuditConfig": f"{__name__}.sections",
+            "AuditConfig": f"{__name__}.audit",
             "ConfigError": f"{__name__}.errors",
             "Fault": f"{__name__}.errors",
             "NotifyConfig": f"{__name__}.notify",
-            "OverlapConfig": f"{__name__}.sections",
-            "ProbeConfig": f"{__name__}.sections",
+            "OverlapConfig": f"{__name__}.base",
+            "ProbeConfig": f"{__name__}.probe",
             "RightEntries": f"{__name__}.right_entries",
             "RotationConfig": f"{__name__}.rotation_config",
-            "VerifyConfig": f"{__name__}.sections",
+            "VerifyConfig": f"{__name__}.base",
             "WebhookConfig": f"{__name__}.models",
             "configured_path": f"{__name__}.file",
             "load_right_entries": f"{__name__}.right_entries",

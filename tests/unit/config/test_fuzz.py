@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featurebase_provider.config import ConfigError, RotationConfig, load_rotation_config
+from featurebase_provider.config.base import VerifyConfig
 from featurebase_provider.config.models import WebhookConfig
-from featurebase_provider.config.sections import ProbeConfig, VerifyConfig
+from featurebase_provider.config.probe import ProbeConfig
 
 FIELDS = sorted({*WebhookConfig.model_fields, *ProbeConfig.model_fields, *VerifyConfig.model_fields, "type", "path"})
 TELLING = [

@@ -10,9 +10,11 @@ import jsonschema
 import pytest
 import yaml
 
+from featurebase_provider.config.audit import AuditConfig
+from featurebase_provider.config.base import OverlapConfig, VerifyConfig
 from featurebase_provider.config.models import WebhookConfig
+from featurebase_provider.config.probe import ProbeConfig
 from featurebase_provider.config.schema import SHIPPED, schema_text
-from featurebase_provider.config.sections import AuditConfig, OverlapConfig, ProbeConfig, VerifyConfig
 from featurebase_provider.stores.registry import BUILT_IN, store_class
 
 DOCS = Path(__file__).parents[3] / "docs" / "configuration.md"

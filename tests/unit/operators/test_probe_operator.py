@@ -13,7 +13,7 @@ import pytest
 
 from featurebase_provider.airflow_compat import AirflowFailException
 from featurebase_provider.config import WebhookConfig
-from featurebase_provider.config.sections import ProbeConfig
+from featurebase_provider.config.probe import ProbeConfig
 from featurebase_provider.featurebase.errors import ApiUnavailable
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from featurebase_provider.operators.emergency import EmergencyProbeOperator

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from featurebase_provider import __version__
-from featurebase_provider.config.sections import ProbeConfig
+from featurebase_provider.config.probe import ProbeConfig
 from featurebase_provider.featurebase.errors import SignatureRejected
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
