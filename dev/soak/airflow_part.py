@@ -180,8 +180,7 @@ class AirflowPart:
         waiting = lane.world.waiting_faults()
         for injected in rotation.injected:
             injected.met = injected.id not in waiting
-            if injected.method == "GET":
-                lane.world.remove_fault(injected.id)
+            lane.world.remove_fault(injected.id)
         if state == "failed":
             rotation.problems.append(f"the run {run_id} failed in spite of {rotation.clears} clears")
         else:

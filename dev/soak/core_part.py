@@ -140,7 +140,7 @@ class _Rotating(Rotating):
         if self._plan.clear_all:
             await self.clear_all(run)
         self.take(run)
-        await self.settle_faults("GET")
+        await self.settle_faults()
         await self._audit()
         if run.failed:
             rotation.problems.append(f"the run did not end well: {run.errors[-3:]}")

@@ -162,7 +162,7 @@ class _RotatingPair(Rotating):
         if plan.clear_all and not stopped:
             await self.clear_all(run)
         self.take(run)
-        await self.settle_faults("GET", "POST", "PATCH")
+        await self.settle_faults()
         rotation.outcome = str((run.xcoms.get("report") or {}).get("outcome"))
         if intervened and plan.by_hand is not None:
             self._notes.by_hand.append(plan.by_hand.name)

@@ -68,16 +68,14 @@ class Rotating:
         if run.failed:
             self.rotation.problems.append(f"distribute did not end well: {run.errors[-3:]}")
 
-    async def settle_faults(self, *methods: str) -> None:
-        """Wait until no refresh can take effect late any more, and let calls of these methods meet no fault."""
+    async def settle_faults(self) -> None:
+        """Wait until no refresh can take effect late any more; a fault that no call met is not left to the next run."""
         waiting = self.world.waiting_faults()
         for injected in self.rotation.injected:
             injected.met = injected.id not in waiting
+            self.world.remove_fault(injected.id)
         last = max(self.rotation.commits_expected, default=0) / 1000
         await asyncio.sleep(max(0.0, last + COMMITS_LATER - time.time()))
-        for injected in self.rotation.injected:
-            if injected.method in methods:
-                self.world.remove_fault(injected.id)
 
     def take(self, run: DagRun) -> None:
         """Note what a run told."""
