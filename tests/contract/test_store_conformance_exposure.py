@@ -54,17 +54,22 @@ def test_a_conditional_write_overwrites_nobody_who_wrote_after_the_look(case: St
     assert seen.current == THEIRS
 
 
-def test_a_push_completes_what_a_death_left_out(case: StoreCase) -> None:
-    """The worker was lost after the write: the mark follows, the value is not written again, and then all is done."""
-    if not case.reads_back:
-        not_applicable("what is there cannot be told, so each push writes it")
-    rule = WriteRule(MARK.webhook_id, MARK.managed_from)
+def write_and_die(case: StoreCase) -> None:
+    """Write over a value, as a worker that is lost before it takes the steps which follow."""
     case.put(HELD)
     lost = ready(case.config())
     held = lost.read()
     lost.look_again(held)
     lost.write(pair(NEW), held=held, mark=MARK)
     lost.close()
+
+
+def test_a_push_completes_what_a_death_left_out(case: StoreCase) -> None:
+    """The worker was lost after the write: the mark follows, the value is not written again, and then all is done."""
+    if not case.reads_back:
+        not_applicable("what is there cannot be told, so each push writes it")
+    rule = WriteRule(MARK.webhook_id, MARK.managed_from)
+    write_and_die(case)
     armed = ready(case.config())
     held, before = armed.read(), case.evidence()
     needs_mark = case.has_mark and held.mark != MARK
@@ -85,11 +90,7 @@ def test_what_a_death_left_out_makes_nobody_elses_value_ours(case: StoreCase) ->
     """Somebody replaced the value before the push: it gets no mark, and is not written over."""
     if not case.reads_back:
         not_applicable("what is there cannot be told")
-    case.put(HELD)
-    lost = ready(case.config())
-    held = lost.read()
-    lost.look_again(held)
-    lost.write(pair(NEW), held=held, mark=MARK)
+    write_and_die(case)
     case.put(THEIRS)
     armed = ready(case.config())
     before = case.evidence()
