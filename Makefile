@@ -120,9 +120,12 @@ airflow: setup ## Dags in Airflow, its tasks in one process
 leaks: setup ## secrets looked for in all that real runs leave: database, logs, processes, REST API
 	@$(TIMED) $@ $(PYTEST) tests/leaks
 
+# On CPython 3.11 the API server of Airflow 3.3 dies (SIGSEGV) when two clients list Dag runs at the same moment.
+UI_ENVIRONMENT := .matrix/$(lastword $(AIRFLOWS))-python$(NEWEST_PYTHON)
+
 .PHONY: browser
-browser: setup ## the UI in a real browser
-	@$(TIMED) $@ $(PYTEST) tests/browser
+browser: setup $(UI_ENVIRONMENT)/.setup ## the UI in a real browser; Airflow and the wheel on the newest Python
+	@$(TIMED) $@ env FEATUREBASE_UI_PYTHON=$(UI_ENVIRONMENT)/bin/python $(PYTEST) tests/browser
 
 # `make proofs` plays the short form of faults and crash; FEATUREBASE_FAULTS=full and FEATUREBASE_CRASH=full all of it.
 .PHONY: faults
@@ -151,7 +154,7 @@ pair-states: setup ## all states of a pair, and what a run does in each, into do
 
 .PHONY: screenshots
 screenshots: setup ## the pictures in docs/images anew
-	FEATUREBASE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser
+	FEATUREBASE_SCREENSHOTS=docs/images $(MAKE) --no-print-directory browser
 
 .PHONY: matrix
 matrix: setup $(ENVIRONMENTS:%=.matrix/%/.setup) ## the wheel in every supported Airflow, with all daemons; MATRIX=full: more Pythons

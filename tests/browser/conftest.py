@@ -16,7 +16,7 @@ from dev.airflow.local_airflow import LocalAirflow
 from dev.airflow.world import API_KEY, SECRET_KEY, World
 from dev.demo.__main__ import DAG_ID, ROTATION_FILE
 from featurebase_provider.cli.example_dags import DAG_FILES
-from tests.browser.seeded import SeededAirflow
+from tests.browser.seeded import SeededAirflow, python_of_airflow
 from tests.browser.signed_in import opened, signed_in
 
 expect.set_options(timeout=60_000)
@@ -55,7 +55,8 @@ def airflow(world: World, folder: Path) -> Iterator[LocalAirflow]:
     rotation_file.write_text(ROTATION_FILE.format(webhook_id=world.webhook_id, secret_file=world.secret_file))
     settings = {"AIRFLOW__FEATUREBASE__ROTATION_CONFIG": str(rotation_file)}
     dags = shutil.copytree(DAG_FILES, folder / "dags")
-    airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings, api_timeout=120)
+    python = python_of_airflow()
+    airflow = LocalAirflow(folder / "airflow", dags=dags, settings=settings, python=python, api_timeout=120)
     try:
         airflow.start(seconds=300)
         airflow.api.add_connection("featurebase_default", conn_type="featurebase", host=world.url, password=API_KEY)
