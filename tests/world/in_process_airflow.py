@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pendulum
 
 from featurebase_provider.sensors import webhook_delivery_health as sensor
-from featurebase_provider.triggers import first_pause
+from featurebase_provider.triggers import pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -324,7 +324,7 @@ class InProcessAirflow:
             ti.state = TaskInstanceState.SCHEDULED
             session.commit()
             # A deferral costs nothing here, so there is nothing to watch for before it.
-            with patch.object(first_pause, "SCHEDULER_LAG", 0.0), patch.object(sensor, "WATCHES_FIRST", 0.0):
+            with patch.object(pauses, "SCHEDULER_LAG", 0.0), patch.object(sensor, "WATCHES_FIRST", 0.0):
                 result = _run_task(ti=ti, task=run.dag.task_dict[ti.task_id], run_triggerer=True)
             if result is not None and result.error is not None and not _is_skip(result):
                 run.errors.setdefault(_key(ti), []).append(str(result.error))

@@ -113,7 +113,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Determine from when results count, and wait."""
-        from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+        from featurebase_provider.triggers.pauses import SCHEDULER_LAG
         from featurebase_provider.triggers.webhook_delivery_health import WebhookDeliveryHealthTrigger
 
         with self.hook.get_conn() as client:

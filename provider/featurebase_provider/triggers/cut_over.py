@@ -12,8 +12,7 @@ from featurebase_provider.featurebase.errors import ApiError, WebhookNotFound
 from featurebase_provider.rotation.cut_over import CutOver, CutOverWatch
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES, pause_after
 from featurebase_provider.rotation.pair import Pair
-from featurebase_provider.triggers.first_pause import first_pause
-from featurebase_provider.triggers.jitter import jittered
+from featurebase_provider.triggers.pauses import first_pause, jittered
 from featurebase_provider.triggers.shared_reads import NotConnected, shared_reads
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class CutOverTrigger(BaseTrigger):
     """Poll both halves until a step is due. It changes nothing: a worker takes the step.
 
     The first read comes when the scheduler has taken note of the deferral: see
-    :data:`~featurebase_provider.triggers.first_pause.SCHEDULER_LAG`.
+    :data:`~featurebase_provider.triggers.pauses.SCHEDULER_LAG`.
 
     The triggerer's own clock is not used: it may be hours off. All arguments are stored in the metadata database: they
     are only ids, fingerprints, times and counts.
@@ -77,13 +76,13 @@ class CutOverTrigger(BaseTrigger):
             self.log.warning(
                 "%s, so a worker will watch the cut-over. Make the connection available to the triggerer too", exc
             )
-            await asyncio.sleep(jittered(first_pause(self.poll_interval)))
+            await asyncio.sleep(first_pause(self.poll_interval))
             kind = "unwatched"
         yield _event(kind, watch)
 
     async def _wait(self, reads: SharedReads, watch: CutOverWatch) -> str:
         failures = 0
-        pause = jittered(first_pause(watch.next_read_in(self.poll_interval)))
+        pause = first_pause(watch.next_read_in(self.poll_interval))
         while True:
             await asyncio.sleep(pause)
             try:

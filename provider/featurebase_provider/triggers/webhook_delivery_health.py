@@ -10,8 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES, DeliveryWait, HealthWatch, WaitEnd
-from featurebase_provider.triggers.first_pause import first_pause
-from featurebase_provider.triggers.jitter import jittered
+from featurebase_provider.triggers.pauses import first_pause, jittered
 from featurebase_provider.triggers.shared_reads import NotConnected, shared_reads
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
     """Poll the webhook until its deliveries give a verdict, or until the deadline.
 
     The sensor has just read the webhook, so the first read comes one interval later, and not sooner than the scheduler
-    has taken note of the deferral: see :data:`~featurebase_provider.triggers.first_pause.SCHEDULER_LAG`.
+    has taken note of the deferral: see :data:`~featurebase_provider.triggers.pauses.SCHEDULER_LAG`.
 
     The triggerer's own clock is not used: it may be hours off.
 
@@ -89,7 +88,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
             self.log.warning(
                 "%s, so a worker will watch the deliveries. Make the connection available to the triggerer too", exc
             )
-            await asyncio.sleep(jittered(first_pause(self.poll_interval)))
+            await asyncio.sleep(first_pause(self.poll_interval))
             kind = "unwatched"
         yield self._event(kind)
 
@@ -105,7 +104,7 @@ class WebhookDeliveryHealthTrigger(BaseTrigger):
             clock=reads.clock,
             say=self.log.warning,
         )
-        await asyncio.sleep(jittered(first_pause(wait.pause)))
+        await asyncio.sleep(first_pause(wait.pause))
         while True:
             try:
                 end: WaitEnd | None = wait.take(await reads.get_webhook(self.webhook_id))

@@ -23,7 +23,7 @@ from featurebase_provider.sensors.webhook_delivery_health import (
     WATCHES_FIRST,
     WebhookDeliveryHealthSensor,
 )
-from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+from featurebase_provider.triggers.pauses import SCHEDULER_LAG
 from tests.world.fakes import START, WEBHOOK_ID, MemoryStore, a_plan, a_webhook, secret
 from tests.world.one_task import OneFeaturebase, OneTask, seconds_after_start
 

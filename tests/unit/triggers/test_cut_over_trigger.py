@@ -19,7 +19,7 @@ from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.rotation.cut_over import CutOver
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.triggers.cut_over import CutOverTrigger
-from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+from featurebase_provider.triggers.pauses import SCHEDULER_LAG
 from tests.world.fake_pair import FakePair
 from tests.world.fakes import api_unreachable
 from tests.world.pair_states import A, B

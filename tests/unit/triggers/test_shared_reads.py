@@ -20,9 +20,9 @@ from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.sandbox.faults import FaultInput
 from featurebase_provider.sandbox.server import SandboxServer
-from featurebase_provider.triggers import first_pause
+from featurebase_provider.triggers import pauses
 from featurebase_provider.triggers import shared_reads as module
-from featurebase_provider.triggers.jitter import JITTER, jittered
+from featurebase_provider.triggers.pauses import JITTER, jittered
 from featurebase_provider.triggers.shared_reads import NotConnected, SharedReads, shared_reads
 from featurebase_provider.triggers.webhook_delivery_health import WebhookDeliveryHealthTrigger
 
@@ -73,7 +73,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[AsyncClient]:
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns without a pause, and no wait for a scheduler."""
     monkeypatch.setattr(module, "Pace", lambda: Pace(1_000_000))
-    monkeypatch.setattr(first_pause, "SCHEDULER_LAG", 0.0)
+    monkeypatch.setattr(pauses, "SCHEDULER_LAG", 0.0)
 
 
 def is_closed(client: AsyncClient) -> bool:

@@ -20,8 +20,8 @@ from featurebase_provider.featurebase.settings import ApiSettings
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 from featurebase_provider.sandbox.server import SandboxServer
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
-from featurebase_provider.triggers import first_pause, jitter
-from featurebase_provider.triggers.first_pause import SCHEDULER_LAG
+from featurebase_provider.triggers import pauses
+from featurebase_provider.triggers.pauses import SCHEDULER_LAG
 from featurebase_provider.triggers.webhook_delivery_health import MAX_POLL_FAILURES, WebhookDeliveryHealthTrigger
 
 MODULE = import_module("featurebase_provider.triggers.webhook_delivery_health")
@@ -66,7 +66,7 @@ class Vendor:
 @pytest.fixture(autouse=True)
 def scheduler_lag(monkeypatch: pytest.MonkeyPatch) -> float:
     """No wait for a scheduler, of which there is none."""
-    monkeypatch.setattr(first_pause, "SCHEDULER_LAG", 0.0)
+    monkeypatch.setattr(pauses, "SCHEDULER_LAG", 0.0)
     return SCHEDULER_LAG
 
 
@@ -258,7 +258,7 @@ async def test_first_read_comes_an_interval_later(
         slept.append((seconds, vendor.reads))
         await real(0)
 
-    monkeypatch.setattr(jitter, "JITTER", 0.0)
+    monkeypatch.setattr(pauses, "JITTER", 0.0)
     # In the trigger's module only: the sandbox's server sleeps too.
     monkeypatch.setattr(MODULE, "asyncio", SimpleNamespace(sleep=sleep))
     trigger = make(deadline=time.time() + 20, poll_interval=15.0)
@@ -276,7 +276,7 @@ async def test_first_read_comes_an_interval_later(
     assert slept[0][0] == 15.0
     assert 5.0 < slept[1][0] < 9.0
     slept.clear()
-    monkeypatch.setattr(first_pause, "SCHEDULER_LAG", scheduler_lag)
+    monkeypatch.setattr(pauses, "SCHEDULER_LAG", scheduler_lag)
     running = asyncio.create_task(events_of(make(deadline=time.time() + 60, poll_interval=1.0)))
     while len(slept) < 2:
         await real(0.01)
