@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import sys
@@ -46,8 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _options(argv)
     names = [options.only] if options.only else list(BENCHMARKS)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the sandbox's servers tell of each start and end
+    measured = []
     try:
-        measured = [BENCHMARKS[name](options.runs) for name in names]
+        for number, name in enumerate(names, start=1):
+            print(f"benchmark {number} of {len(names)}: {name}", flush=True)
+            measured.append(BENCHMARKS[name](options.runs))
     except (parse_time.ParseFailed, dag_run.RunFailed, DemoError) as exc:
         print(f"benchmarks: {exc}", file=sys.stderr)
         return 1
