@@ -17,6 +17,7 @@ FeaturebaseError
 ├── RotationError              (``rotation.errors``) a rotation failed
 ├── EmergencyNotDone           (``rotation.errors``) an emergency run has not done everything
 ├── StoreError                 (``rotation.errors``) a config store failed
+├── NotConnected               (``triggers.shared_reads``) a triggerer can't use the connection
 ├── UnknownStoreType           (``stores.registry``) no store type has this name
 ├── StorePluginBroken          (``stores.registry``) a plug-in's store type can't be used
 └── ConfigError                (``config``) the rotation file is wrong

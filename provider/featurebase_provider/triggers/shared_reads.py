@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from featurebase_provider.featurebase.errors import AuthenticationFailed
+from featurebase_provider.featurebase.errors import AuthenticationFailed, FeaturebaseError
 from featurebase_provider.featurebase.pace import Pace
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
 
@@ -27,7 +27,7 @@ CONNECTION_KEPT_FOR = 60.0
 log = logging.getLogger(__name__)
 
 
-class NotConnected(Exception):
+class NotConnected(FeaturebaseError):
     """The connection can't be read in this triggerer, or its settings are invalid.
 
     It names the cause's class only: the cause's text may be that of any secrets backend.
