@@ -16,6 +16,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import AssetEventsResult, ErrorResponse
 
 from featurebase_provider import airflow_compat
+from featurebase_provider.airflow_compat import stats
 
 COUNTED = ("incr", ("featurebase.rotate", 1), {"tags": {"webhook": "production", "result": "done"}})
 SEVERAL = ("incr", ("featurebase.refusals_seen", 3), {"tags": {"webhook": "production"}})
@@ -82,7 +83,7 @@ MINORS = pytest.mark.parametrize("minor", [class_in_airflow, class_in_sdk, funct
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said() -> None:
-    airflow_compat._warn_of_stats.cache_clear()
+    stats._warn_of_stats.cache_clear()
 
 
 def report() -> None:

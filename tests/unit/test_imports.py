@@ -96,7 +96,7 @@ def test_no_arrow_up() -> None:
 
 def test_every_folder_has_its_layer() -> None:
     folders = {path.parent.name for path in (SOURCE / PACKAGE).glob("*/__init__.py")}
-    assert folders - {"sandbox"} == set(LAYERS) - {"airflow_compat"}
+    assert folders - {"sandbox"} == set(LAYERS)
 
 
 @pytest.mark.parametrize(

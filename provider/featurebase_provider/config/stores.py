@@ -12,12 +12,14 @@ from pydantic_core import PydanticCustomError
 from featurebase_provider.annotations import Checked
 from featurebase_provider.late import LateModule
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.registry import StorePluginBroken, UnknownStoreType, store_class, store_types
+from featurebase_provider.stores.registry import store_class, store_types
 
 if TYPE_CHECKING:
     from featurebase_provider.config import errors
-else:  # a file without errors does not need it
+    from featurebase_provider.stores import plug_ins
+else:  # a file without errors does not need them
     errors = LateModule("featurebase_provider.config.errors")
+    plug_ins = LateModule("featurebase_provider.stores.plug_ins")
 
 
 def store_from(entry: Any) -> StoreConfig:
@@ -50,9 +52,9 @@ def class_of(entry: Mapping[str, Any]) -> type[StoreConfig]:
         raise _type_error(problem)
     try:
         return store_class(name)
-    except UnknownStoreType:
+    except plug_ins.UnknownStoreType:
         raise _type_error(f"{errors.shown_value(name)} is no store type") from None
-    except StorePluginBroken as exc:
+    except plug_ins.StorePluginBroken as exc:
         raise PydanticCustomError("store_type", "{problem}", {"problem": str(exc)}) from None
 
 

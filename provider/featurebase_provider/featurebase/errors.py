@@ -18,8 +18,8 @@ FeaturebaseError
 ├── EmergencyNotDone           (``rotation.errors``) an emergency run has not done everything
 ├── StoreError                 (``rotation.errors``) a config store failed
 ├── NotConnected               (``triggers.shared_reads``) a triggerer can't use the connection
-├── UnknownStoreType           (``stores.registry``) no store type has this name
-├── StorePluginBroken          (``stores.registry``) a plug-in's store type can't be used
+├── UnknownStoreType           (``stores.plug_ins``) no store type has this name
+├── StorePluginBroken          (``stores.plug_ins``) a plug-in's store type can't be used
 └── ConfigError                (``config``) the rotation file is wrong
 
 Facts are kept in ``args``, so that an error survives pickling between processes; the words are made

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.definitions.context import render_template_to_string
 
-from featurebase_provider import operators, rotation
+from featurebase_provider import airflow_compat, featurebase, operators, rotation
 from featurebase_provider.airflow_compat import (
     AirflowFailException,
     AirflowSkipException,
     TaskAwaitingInput,
     TaskDeferred,
-    branch_of,
-    count,
-    task_rows,
-    time_milliseconds,
 )
-from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
 from featurebase_provider.hooks import DEFAULT_CONN_ID
 from featurebase_provider.late import load_all
 from featurebase_provider.operators.assets import plan_asset, report_asset
@@ -57,10 +52,10 @@ def task_errors(state: str = "", if_deleted: str | None = None) -> Iterator[None
     """
     try:
         yield
-    except FeaturebaseError as exc:
-        if state and isinstance(exc, ApiError | rotation.errors.MemoryUnknown | rotation.errors.StoreError):
+    except featurebase.FeaturebaseError as exc:
+        if state and isinstance(exc, featurebase.ApiError | rotation.errors.MemoryUnknown | rotation.errors.StoreError):
             exc.state = state
-        if if_deleted is not None and isinstance(exc, WebhookNotFound):
+        if if_deleted is not None and isinstance(exc, featurebase.WebhookNotFound):
             exc.advise_if_deleted(if_deleted)
         if exc.retry_helps:
             raise
@@ -78,7 +73,7 @@ def without_frames(method: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(*args, **kwargs)
-        except (AirflowFailException, FeaturebaseError) as exc:
+        except (AirflowFailException, featurebase.FeaturebaseError) as exc:
             log.debug("Where the error came from", exc_info=exc)
             raise exc.with_traceback(None) from None
 
@@ -157,7 +152,7 @@ class FeaturebaseOperator(BaseOperator):
             result = "deferred"
             raise
         finally:
-            count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+            airflow_compat.count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
 
     found: Found | None = None
     """What the task found before anything was changed; the report shows it, see :mod:`.finding`."""
@@ -227,11 +222,11 @@ class FeaturebaseOperator(BaseOperator):
     def plan_key(self, context: Context) -> str:
         """The key of this task's plan: its preflight's plan, or its own if it works alone."""
         ti = context["ti"]
-        return rotation.memory.plan_key(ti.dag_id, self.plan_task_id or ti.task_id, branch_of(context))
+        return rotation.memory.plan_key(ti.dag_id, self.plan_task_id or ti.task_id, airflow_compat.branch_of(context))
 
     def rotate_was_started(self, context: Context, rotate_task_id: str | None, history: History) -> bool:
         """Whether any record shows that this Dag run's rotate task was started before."""
-        states = {task_id: state for task_id, state, _ in task_rows(context)}
+        states = {task_id: state for task_id, state, _ in airflow_compat.task_rows(context)}
         return states.get(str(rotate_task_id)) in operators.context.STARTED or history.tells_of(
             operators.context.this_run(context)
         )
@@ -311,4 +306,4 @@ class FeaturebaseOperator(BaseOperator):
 
     def time(self, what: str, milliseconds: float) -> None:
         """Report a duration to Airflow's stats as ``featurebase.<what>``."""
-        time_milliseconds(f"featurebase.{what}", milliseconds, {"webhook": self.display_name})
+        airflow_compat.time_milliseconds(f"featurebase.{what}", milliseconds, {"webhook": self.display_name})

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider import operators, rotation
-from featurebase_provider.airflow_compat import branch_of, task_rows
-from featurebase_provider.featurebase.errors import ApiError, FeaturebaseError, WebhookNotFound
+from featurebase_provider import airflow_compat, featurebase, operators, rotation
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
@@ -167,7 +165,7 @@ class RotationReportOperator(FeaturebaseOperator):
             rotate_began=rotate is not None and rotate.state in operators.context.STARTED,
             by=operators.context.triggered_by(context),
             task_id=context["ti"].task_id,
-            map_index=branch_of(context),
+            map_index=airflow_compat.branch_of(context),
         )
 
     def _rejected(self, states: Mapping[str, TaskRow], plan: RotationPlan | None, now: EndState) -> bool:
@@ -183,7 +181,9 @@ class RotationReportOperator(FeaturebaseOperator):
     def _tasks(self, context: Context) -> tuple[TaskRow, ...]:
         """The rotation's tasks in the Dag's order, each with its own message if it did not succeed."""
         order = list(context["dag"].task_dict)
-        rows = sorted(task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order))
+        rows = sorted(
+            airflow_compat.task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order)
+        )
         mine = [row for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id]
         return tuple(
             rotation.report_tables.TaskRow(task_id, state, seconds, _why(context, task_id, state))
@@ -283,14 +283,14 @@ class RotationReportOperator(FeaturebaseOperator):
                 return rotation.run_facts.EndState(
                     client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
                 )
-        except FeaturebaseError as exc:
-            why = exc.summary if isinstance(exc, ApiError) else exc
+        except featurebase.FeaturebaseError as exc:
+            why = exc.summary if isinstance(exc, featurebase.ApiError) else exc
             self.log.warning("Featurebase could not be read for the report: %s", why)
             at = client.clock.now() if client is not None else here
             unread = (
                 rotation.refresh_log.RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
             )
-            return rotation.run_facts.EndState(at, gone=isinstance(exc, WebhookNotFound), log=unread)
+            return rotation.run_facts.EndState(at, gone=isinstance(exc, featurebase.WebhookNotFound), log=unread)
 
 
 def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:

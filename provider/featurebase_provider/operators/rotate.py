@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider import operators, rotation
+from featurebase_provider import featurebase, operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
                     leaked=lambda: self.leaked(memory),
                     may_post=may_post,
                 )
-            except ApiError:  # Featurebase refused the refresh, or it was not sent
+            except featurebase.ApiError:  # Featurebase refused the refresh, or it was not sent
                 self.word = unsent
                 raise
         self.word = None

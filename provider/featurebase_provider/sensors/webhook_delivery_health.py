@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow.sdk import BaseSensorOperator
 
-from featurebase_provider import operators, rotation
+from featurebase_provider import featurebase, operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
-from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
 
 if TYPE_CHECKING:
@@ -215,7 +214,7 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         time.sleep(pause)
         try:
             return wait.take(client.get_webhook(self.webhook_id))
-        except ApiError as exc:
+        except featurebase.ApiError as exc:
             return wait.fail(exc)
 
     def _conclude(

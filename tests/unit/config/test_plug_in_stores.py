@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from featurebase_provider.config import ConfigError
-from featurebase_provider.stores import registry
+from featurebase_provider.stores import plug_ins as module
 from featurebase_provider.stores.base import StoreConfig
 from featurebase_provider.stores.registry import BUILT_IN
 
@@ -40,11 +40,11 @@ class OurOwnStore(StoreConfig):
 def plug_ins(monkeypatch):
     points = EntryPoints(
         (
-            EntryPoint("our_own", f"{__name__}:OurOwnStore", registry.ENTRY_POINT_GROUP),
-            EntryPoint("broken", "no_such_module_anywhere:Store", registry.ENTRY_POINT_GROUP),
+            EntryPoint("our_own", f"{__name__}:OurOwnStore", module.ENTRY_POINT_GROUP),
+            EntryPoint("broken", "no_such_module_anywhere:Store", module.ENTRY_POINT_GROUP),
         )
     )
-    monkeypatch.setattr(registry, "entry_points", points.select)
+    monkeypatch.setattr(module, "entry_points", points.select)
     load = EntryPoint.load
     monkeypatch.setattr(EntryPoint, "load", lambda point: OurOwnStore if point.name == "our_own" else load(point))
 

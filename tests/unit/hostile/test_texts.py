@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2.sandbox import SandboxedEnvironment
 from markdown_it import MarkdownIt
 
-from featurebase_provider.airflow_compat import _stat_tags
+from featurebase_provider.airflow_compat.stats import _stat_tags
 from featurebase_provider.config import WebhookConfig
 from featurebase_provider.dag_factory.texts import markdown_safe, rotation_doc, template_safe
 from featurebase_provider.operators.base import FeaturebaseOperator

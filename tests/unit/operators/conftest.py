@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator
 
+from featurebase_provider import airflow_compat
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.hooks.featurebase import FeaturebaseHook
-from featurebase_provider.operators import base, figures
+from featurebase_provider.operators import figures
 from featurebase_provider.operators import memory as operators_memory
 from featurebase_provider.rotation.memory import WebhookMemory
 from tests.world.fakes import WEBHOOK_ID, Clock, DictMemory, FakeFeaturebase
@@ -84,7 +85,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> WebhookMemory:
 def stats(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
     """What was counted, with its tags."""
     counted: list[tuple[str, dict[str, str]]] = []
-    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, dict(tags))))
+    monkeypatch.setattr(airflow_compat, "count", lambda name, tags: counted.append((name, dict(tags))))
     return counted
 
 
@@ -106,7 +107,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, st
 def timings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, str]]]:
     """What was timed, in milliseconds, with its tags."""
     timed: list[tuple[str, float, dict[str, str]]] = []
-    monkeypatch.setattr(base, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags))))
+    monkeypatch.setattr(
+        airflow_compat, "time_milliseconds", lambda name, ms, tags: timed.append((name, ms, dict(tags)))
+    )
     return timed
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from featurebase_provider import airflow_compat
 from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from featurebase_provider.featurebase.errors import ApiUnavailable, AuthenticationFailed
 from featurebase_provider.featurebase.models import Webhook
-from featurebase_provider.operators import base
 from featurebase_provider.rotation.errors import DeliveryHealthUnreadable
 from featurebase_provider.rotation.health import MAX_POLL_FAILURES
 from featurebase_provider.rotation.rotate import RotationOutcome
@@ -285,7 +285,7 @@ def test_how_it_ends_after_the_triggerer_is_counted(
     featurebase: OneFeaturebase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[Any] = []
-    monkeypatch.setattr(base, "count", lambda name, tags: counted.append((name, tags["result"])))
+    monkeypatch.setattr(airflow_compat, "count", lambda name, tags: counted.append((name, tags["result"])))
     event = {"webhook_id": WEBHOOK_ID, "kind": "quiet"}
     a_sensor(**IN_A_ROTATION).execute_complete(OneTask(left_behind(**PASSED)).context, event)
     with pytest.raises(AirflowSkipException):

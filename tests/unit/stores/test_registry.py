@@ -10,7 +10,8 @@ import pytest
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.stores.base import StoreConfig
-from featurebase_provider.stores.registry import BUILT_IN, StorePluginBroken, UnknownStoreType, store_class, store_types
+from featurebase_provider.stores.plug_ins import StorePluginBroken, UnknownStoreType
+from featurebase_provider.stores.registry import BUILT_IN, store_class, store_types
 
 if TYPE_CHECKING:
     from pathlib import Path
