@@ -2,7 +2,8 @@
 
 Every measurement is a process of its own, forked like the Dag processor's: see :mod:`dev.bench.parse_nursery`. The
 files alternate, so that a busy moment of the machine meets all of them. Ratios are of processor time: by the clock, a
-busy machine measures its own queue. Python's bytecode is cached, as it is where packages are installed.
+busy machine measures its own queue. Python's bytecode is cached, as it is where packages are installed, or else
+every parse compiles what it loads, as where ``PYTHONDONTWRITEBYTECODE`` is set.
 """
 
 from __future__ import annotations
@@ -83,15 +84,16 @@ class Case:
         return json.dumps({**what, "config": config, "named": self.named})
 
 
-def measure(runs: int) -> list[dict[str, Any]]:
+def measure(runs: int, *, compiled: bool = True) -> list[dict[str, Any]]:
     """Time every Dag file ``runs`` times.
 
+    :param compiled: whether Python's bytecode is cached.
     :returns: a row per case, with times in milliseconds; ``goal`` says what was to be reached, and ``met`` whether.
     :raises ParseFailed: a Dag file has import errors.
     """
     with tempfile.TemporaryDirectory(prefix="featurebase-bench-") as name:
         cases = _cases(Path(name))
-        samples = _sampled(cases, runs, Path(name))
+        samples = _sampled(cases, runs, Path(name), compiled=compiled)
     times = {case: statistics.median(sample["cpu_ms"] for sample in taken) for case, taken in samples.items()}
     rows = [_row(case, samples[case.name], times) for case in cases]
     return [*rows, _further(times)]
@@ -155,9 +157,11 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def _sampled(cases: Sequence[Case], runs: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def _sampled(
+    cases: Sequence[Case], runs: int, folder: Path, *, compiled: bool = True
+) -> dict[str, list[dict[str, Any]]]:
     samples: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
-    with _nursery(folder) as nursery:
+    with _nursery(folder, compiled=compiled) as nursery:
         for run in range(runs + 1):
             for case in cases:
                 nursery.stdin.write(case.job + "\n")
@@ -171,9 +175,11 @@ def _sampled(cases: Sequence[Case], runs: int, folder: Path) -> dict[str, list[d
 
 
 @contextmanager
-def _nursery(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _nursery(folder: Path, *, compiled: bool) -> Iterator[subprocess.Popen[str]]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    if not compiled:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
     command = [sys.executable, "-W", "ignore", "-m", "dev.bench.parse_nursery"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True

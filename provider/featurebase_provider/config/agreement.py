@@ -72,33 +72,12 @@ def settings_problems(s: WebhookSettings) -> Iterator[Problem]:
         if "approval_needed" in entry.events and s.approval is None:
             message = "names approval_needed, but no approval is configured; add approval: always"
             yield errors.Problem(("notify", "approval"), message, ("notify", index, "events"))
-    yield from _overlap_problems(s)
+    if s.strategy == "overlap":
+        from featurebase_provider.config.pair_agreement import pair_settings_problems  # most entries are no pair
 
-
-def _overlap_problems(s: WebhookSettings) -> Iterator[Problem]:
-    """What ``strategy: overlap`` requires and excludes among the settings."""
-    if s.strategy != "overlap":
-        if "overlap" in s.model_fields_set:
-            yield errors.Problem(("overlap", "strategy"), "has no effect without strategy: overlap")
-        return
-    if s.probe is None:
-        message = (
-            "is required with strategy: overlap: it shows that the receiver accepts both secrets before the traffic "
-            "moves; add probe: true"
-        )
-        yield errors.Problem(("probe", "strategy"), message)
-    else:
-        from featurebase_provider.config.probe import PAIR_EVENTS  # it is loaded: there is a probe
-
-        if s.probe.successes < PAIR_EVENTS:
-            message = f"must be at least {PAIR_EVENTS} with strategy: overlap, which is its default then"
-            yield errors.Problem(("probe", "strategy"), message, ("probe", "successes"))
-    if s.reactivate:
-        message = "does not go with strategy: overlap, which never sets a webhook active that Featurebase has paused"
-        yield errors.Problem(("reactivate", "strategy"), message)
-    if s.allow_inactive:
-        message = "does not go with strategy: overlap, where one webhook of the pair is active and the other is paused"
-        yield errors.Problem(("allow_inactive", "strategy"), message)
+        yield from pair_settings_problems(s)
+    elif "overlap" in s.model_fields_set:
+        yield errors.Problem(("overlap", "strategy"), "has no effect without strategy: overlap")
 
 
 def store_problems(settings: WebhookSettings, stores: Mapping[int, StoreConfig]) -> Iterator[Problem]:
@@ -116,23 +95,9 @@ def store_problems(settings: WebhookSettings, stores: Mapping[int, StoreConfig])
         )
         yield errors.Problem(("previous_for", "stores"), message)
     if settings.strategy == "overlap":
-        for index, store in stores.items():
-            if (lack := _lack_for_pair(store)) is not None:
-                yield errors.Problem(("stores", "strategy"), lack, ("stores", index))
+        from featurebase_provider.config.pair_agreement import pair_store_problems
 
-
-def _lack_for_pair(store: StoreConfig) -> str | None:
-    """Why a store can't hold the secrets of a pair, and what to do; None if it can."""
-    if not store.readable:
-        return (
-            f"can't be read back ({store.full_name}), but strategy: overlap compares what each store holds. Use "
-            "another store type; one of type http can be read back if read is described"
-        )
-    if not store.keeps_previous:
-        how = store.how_to_keep_previous
-        advice = f"Set {how}" if how else f"The type {store.type} can't; use another store type"
-        return f"keeps one secret ({store.full_name}), but strategy: overlap needs the secrets of both. {advice}"
-    return None
+        yield from pair_store_problems(stores)
 
 
 def target_problems(stores: tuple[StoreConfig, ...]) -> Iterator[Problem]:

@@ -12,11 +12,12 @@ from featurebase_provider.config.file import configured_path
 from featurebase_provider.config.loading import load_rotation_config
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID
 from featurebase_provider.dag_factory.settings import TAGS
-from featurebase_provider.dag_factory.texts import audit_doc
 from featurebase_provider.operators.audit import AuditFindingsOperator, AuditWebhooksOperator, SelectHealsOperator
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from featurebase_provider.config import RotationConfig
 
 TIME_LIMIT = timedelta(minutes=45)
 """Seconds after which no further store is read."""
@@ -86,3 +87,21 @@ def _trigger_form(*, heal: bool) -> dict[str, Param]:
             "the stores to Featurebase's current secret without refreshing.",
         )
     }
+
+
+def audit_doc(config: RotationConfig) -> str:
+    """What the audit checks, and what a failed run means."""
+    stores = sum(len(webhook.stores) for webhook in config.webhooks)
+    webhooks = sum(len(webhook.webhook_ids or "1") for webhook in config.webhooks)
+    ignored = ", ".join(f"`{kind}`" for kind in config.audit.ignore) or "none"
+    heals = "triggers" if config.audit.heal else "does not trigger"
+    return f"""### Compares {webhooks} webhooks and {stores} stores with Featurebase
+
+Lists every webhook of each connection and reads every store; it **changes nothing**. A run fails if something needs
+attention: the log of the task `findings` has a table of the findings, and what to do about each.
+
+* Ignored kinds of findings: {ignored}.
+* It {heals} the Dags of webhooks whose stores differ (`heal`), with mode `distribute`, which refreshes nothing. The
+  audit's run fails even so; the next run shows whether the findings are gone.
+* The report is the result of the task `audit`, and an event of the asset `featurebase://audit/report`.
+"""

@@ -10,8 +10,8 @@ from airflow.sdk import DAG, Param, get_parsing_context, task_group
 from featurebase_provider.config.file import configured_path
 from featurebase_provider.config.models import AUDIT_DAG_ID, DAG_ID_PREFIX, EMERGENCY_DAG_ID, WebhookConfig
 from featurebase_provider.config.right_entries import RightEntries, load_right_entries
-from featurebase_provider.dag_factory.settings import TAGS, trigger_form
-from featurebase_provider.dag_factory.texts import emergency_doc
+from featurebase_provider.dag_factory.settings import TAGS, trigger_form, which
+from featurebase_provider.featurebase.text import markdown_safe
 from featurebase_provider.operators.choose import ChooseWebhooksOperator
 from featurebase_provider.operators.emergency import (
     EmergencyPlanOperator,
@@ -171,3 +171,33 @@ def _branch(
     )
     checks: list[BaseOperator] = [probe, confirm]
     plan >> rotate >> push >> checks >> report
+
+
+def emergency_doc(webhooks: Sequence[WebhookConfig], wrong: Mapping[str, str]) -> str:
+    """What triggering the Dag does, for somebody in a hurry, and which entries of the rotation file are invalid."""
+    rows = "\n".join(
+        f"| {markdown_safe(webhook.name)} | {markdown_safe(which(webhook))} | "
+        f"{markdown_safe(', '.join(store.label for store in webhook.stores))} |"
+        for webhook in webhooks
+    )
+    left_out = "".join(
+        f"* **{markdown_safe(name)} can't be rotated here**: its entry in the rotation file is invalid: "
+        f"{markdown_safe(problem)}\n"
+        for name, problem in wrong.items()
+    )
+    return f"""### A signing secret has leaked: replace it at once
+
+Trigger this Dag with the webhooks whose secret has leaked (all by default). **Each secret is refreshed immediately: no
+approval, no store checks, no waiting for other runs.** This permanently invalidates the old secret. Then the new one is
+written to every store, and the previous secret is removed from the stores that keep one.
+
+| webhook | at Featurebase | stores |
+| --- | --- | --- |
+{rows}
+
+{left_out}* **One branch per webhook**; they run independently. A store that is down is retried for hours; fix it and
+  the next try writes it. A store with a foreign value is never overwritten: `push` fails and names it.
+* **A failed task** can be cleared at any time; a run refreshes a webhook at most once.
+* A running rotation may continue: it can't bring the leaked secret back.
+* `summary` shows all webhooks in one table, and fails unless all of them are done.
+"""

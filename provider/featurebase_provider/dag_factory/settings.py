@@ -55,6 +55,11 @@ def trigger_form(modes: tuple[Mode, ...] = MODES) -> dict[str, Param]:
     }
 
 
+def which(config: WebhookConfig) -> str:
+    """Names the webhook of an entry, or both of a pair."""
+    return " and ".join(config.webhook_ids or ()) or config.webhook_id or f"named {config.webhook_name}"
+
+
 def default_args(config: WebhookConfig) -> dict[str, Any]:
     """Default arguments of a webhook's tasks; stored in the metadata database, so they hold no credentials."""
     return {

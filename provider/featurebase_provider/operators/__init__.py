@@ -13,6 +13,7 @@ from featurebase_provider.late import modules_of
 if TYPE_CHECKING:
     from featurebase_provider.operators import (
         context,
+        end_state,
         figures,
         finding,
         memory,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "context",
+    "end_state",
     "figures",
     "finding",
     "memory",

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 
-from featurebase_provider import audit, operators, rotation
-from featurebase_provider.airflow_compat import (
-    AirflowFailException,
-    AirflowSkipException,
-    has_queued_run,
-    is_paused,
-)
+from featurebase_provider import airflow_compat, audit, operators, rotation
+from featurebase_provider.airflow_compat import AirflowFailException, AirflowSkipException
 from featurebase_provider.config.models import WebhookConfig
 from featurebase_provider.operators.assets import EVENTS, featurebase_asset, plan_asset, report_asset
 from featurebase_provider.operators.base import task_errors, without_frames
@@ -137,8 +132,8 @@ class SelectHealsOperator(BaseOperator):
         return chosen
 
     def _may_run(self, context: Context, dag_id: str) -> bool:
-        paused = is_paused(context, dag_id)
-        if has_queued_run(context, dag_id):
+        paused = airflow_compat.is_paused(context, dag_id)
+        if airflow_compat.has_queued_run(context, dag_id):
             why = "the Dag is paused: unpause it" if paused else "that run comes first"
             self.log.warning("%s already has a run waiting, so no other one is triggered (%s)", dag_id, why)
             return False

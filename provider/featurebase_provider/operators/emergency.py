@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from featurebase_provider.config import WebhookConfig
-    from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.plan import RotationPlan
     from featurebase_provider.rotation.push import AllPushed, Source
@@ -216,6 +215,7 @@ class EmergencyPushOperator(EmergencyTask):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Update all stores and return what each holds."""
+        from featurebase_provider.operators.emergency_stores import require_all, since_the_refresh
         from featurebase_provider.operators.pair_emergency import source_after
 
         config = self.chosen()
@@ -234,7 +234,7 @@ class EmergencyPushOperator(EmergencyTask):
                     client, plan.webhook_id, rotation.history.order_of(plan, rotated, history, client.clock.now())
                 )
             pushed = rotation.push.push_all_until_agreed(source, config.stores, terms)
-        outcomes = {label: _since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
+        outcomes = {label: since_the_refresh(outcome, rotated) for label, outcome in pushed.stores.items()}
         result = {
             "fingerprint": pushed.webhook.fingerprint,
             "stores": {label: asdict(outcome) for label, outcome in outcomes.items()},
@@ -246,28 +246,10 @@ class EmergencyPushOperator(EmergencyTask):
                 self.log.info("Store %s (%s): %s", outcome.label, outcome.target, outcome.result)
         written = [outcomes[label] for label, outcome in pushed.stores.items() if outcome.result == "written"]
         operators.figures.tell_of_stores(self.display_name, config.stores, written)
-        self._require_all(pushed)
+        require_all(pushed)
         if self.announce:
             self._announce(config, context, rotated, pushed)
         return result
-
-    def _require_all(self, pushed: AllPushed) -> None:
-        left = pushed.left
-        if not left:
-            return
-        problem = (
-            f"the leaked secret was replaced by {pushed.webhook.fingerprint}, but {len(left)} of "
-            f"{len(pushed.stores)} stores do not hold it: {'; '.join(str(store.problem).rstrip('.') for store in left)}"
-        )
-        if all(store.label in pushed.foreign for store in left):
-            raise rotation.errors.ForeignValuesLeft(
-                pushed.webhook.id,
-                f"{problem}. A foreign value is never overwritten: remove it, or set adopt: true for that store, then "
-                "clear this task",
-            )
-        raise rotation.errors.StoresLeftOver(
-            pushed.webhook.id, f"{problem}. Fix these stores; the next try writes them"
-        )
 
     def _announce(self, config: WebhookConfig, context: Context, rotated: RotationOutcome, pushed: AllPushed) -> None:
         extra: dict[str, JsonValue] = {
@@ -278,17 +260,6 @@ class EmergencyPushOperator(EmergencyTask):
         }
         context["outlet_events"][EVENTS].add(secret_asset(config.name), extra=extra)
         self.log.info("All stores hold %s", pushed.webhook.fingerprint)
-
-
-def _since_the_refresh(outcome: StoreOutcome, rotated: RotationOutcome) -> StoreOutcome:
-    """Keep rotate's measurement for a store that needed nothing more; otherwise measure up to now."""
-    earlier = rotated.stores.get(outcome.label)
-    if earlier is not None and earlier.holds_secret and earlier.fingerprint == outcome.fingerprint:
-        return earlier
-    if outcome.result != "written" or rotated.posted is None:
-        return outcome
-    until_now = rotation.clock.milliseconds_between(rotated.posted, rotation.clock.SYSTEM_CLOCK.moment())
-    return replace(outcome, readable_ms=None, confirmed_ms=until_now)
 
 
 class EmergencyProbeOperator(EmergencyTask, ProbeReceiverOperator):

@@ -10,7 +10,7 @@ from featurebase_provider import operators, rotation
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import task_errors, without_frames
 from featurebase_provider.operators.emergency import EmergencyTask
-from featurebase_provider.operators.report import RotationReportOperator, ended_with, unsettled
+from featurebase_provider.operators.report import RotationReportOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
         outcomes: dict[str, StoreOutcome] = {}
         for task_id in self.push_ids:
             row = states.get(task_id, rotation.report_tables.TaskRow(task_id, None))
-            result = ended_with(context, task_id, states)
+            result = operators.end_state.ended_with(context, task_id, states)
             if result is not None:
                 stores = {
                     label: rotation.all_stores.StoreOutcome.from_json(outcome)
@@ -68,7 +68,7 @@ class EmergencyReportOperator(EmergencyTask, RotationReportOperator):
             elif rotated is not None and not (outcomes and row.state == "upstream_failed"):
                 # This task should have updated all stores, so what earlier tasks saw no longer counts for any of them.
                 seen = {**rotated.stores, **outcomes}
-                outcomes = {label: unsettled(outcome, row) for label, outcome in seen.items()}
+                outcomes = {label: operators.end_state.unsettled(outcome, row) for label, outcome in seen.items()}
         return outcomes
 
 

@@ -114,13 +114,15 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
 
     def _prove_pair(self, plan: RotationPlan, pair: Pair, records: PairRecords, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
+        from featurebase_provider.operators.proofs import probe_receiver, prove_stores  # not loaded at a parse
+
         live = pair.live or pair.webhooks[0]
-        ours = self.prove_stores(plan, records.rule(plan), rotation.current.secret_of(live))
+        ours = prove_stores(self, self.stores, plan, records.rule(plan), rotation.current.secret_of(live))
         if plan.mode in ("rotate", "dry_run"):
             stores = self.found.stores or () if self.found is not None else ()
             rotation.pair_plan.check_live_first(plan.webhook_id, live.fingerprint, stores)
         if self.probe and plan.mode != "distribute":
-            self.probe_receiver(live, clock)
+            probe_receiver(self, live, clock, self.probe_options)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),

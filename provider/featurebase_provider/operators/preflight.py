@@ -21,16 +21,13 @@ if TYPE_CHECKING:
     from featurebase_provider.featurebase.client import Client
     from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.featurebase.server_clock import ServerClock
-    from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.current import SecretOrder
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.memory import WebhookMemory
     from featurebase_provider.rotation.modes import Mode
-    from featurebase_provider.rotation.one_store import WriteRule
     from featurebase_provider.rotation.plan import RotationPlan, ThisRun
     from featurebase_provider.rotation.store import Store
 
-PROBE_SECONDS = 15.0
 STALE_SECONDS = 15.0
 
 
@@ -216,10 +213,13 @@ class PreflightRotationOperator(FeaturebaseOperator):
 
     def _prove(self, plan: RotationPlan, webhook: Webhook, clock: ServerClock) -> RotationPlan:
         """Run the checks, which count for this try only, and keep what the stores held."""
+        from featurebase_provider.operators.proofs import probe_receiver, prove_stores  # not loaded at a parse
+
         rotation.plan.check_status(webhook, plan.mode, allow_inactive=self.allow_inactive)
-        ours = self.prove_stores(plan, operators.stores.write_rule(plan), rotation.current.secret_of(webhook))
+        rule, secret = operators.stores.write_rule(plan), rotation.current.secret_of(webhook)
+        ours = prove_stores(self, self.stores, plan, rule, secret)
         if self.probe and plan.mode != "distribute":
-            self.probe_receiver(webhook, clock)
+            probe_receiver(self, webhook, clock, self.probe_options)
         return replace(
             plan,
             known=tuple(dict.fromkeys((*plan.known, *ours))),
@@ -230,69 +230,3 @@ class PreflightRotationOperator(FeaturebaseOperator):
         """Skip the run, if there is a reason."""
         if why is not None:
             raise AirflowSkipException(f"Skipped: {why}")
-
-    def prove_stores(self, plan: RotationPlan, rule: WriteRule, secret: SigningSecret) -> list[str]:
-        """Check the stores and return the fingerprints of this webhook's older secrets that they hold.
-
-        :param secret: the secret that they should hold.
-        :raises StoresNotReady: a store can't be written, and a retry may help.
-        :raises PlanRefused: a store can't be written.
-        """
-        checks = rotation.check.check_stores(
-            operators.stores.resolve_stores(self.stores), rule, current=secret.fingerprint, secret=secret
-        )
-        for check in checks:
-            if check.holding == "padded":
-                self.log.warning(
-                    "Store %s: %s. It will be replaced by the exact secret", check.name, rotation.check.PADDED
-                )
-            if check.writability is not None:
-                verdict = "writable" if check.writability.proven else "reachable, not provable"
-                self.log.info("Store %s: %s (%s)", check.name, verdict, check.writability.detail)
-                if check.writability.warning:
-                    self.log.warning("Store %s: %s", check.name, check.writability.warning)
-        if self.found is not None:
-            self.found = self.found.with_stores(checks)
-            if self.found.behind_said is not None:
-                self.log.warning("%s", self.found.behind_said)
-        problems = [check.problem for check in checks if check.problem is not None]
-        ours = [
-            check.fingerprint
-            for check in checks
-            if check.ours and check.fingerprint and check.fingerprint != secret.fingerprint
-        ]
-        if not problems:
-            return ours
-        why = "; ".join(str(problem) for problem in problems)
-        summary = f"{len(problems)} of {len(checks)} stores are not ready: {why}"
-        if plan.mode == "distribute":
-            self.log.warning("%s. The other stores are updated anyway", summary)
-            return ours
-        refusal = (
-            rotation.errors.StoresNotReady
-            if all(problem.retry_helps for problem in problems)
-            else rotation.errors.PlanRefused
-        )
-        raise refusal(plan.webhook_id, f"{summary}. Nothing was changed; fix the stores, then clear this task")
-
-    def probe_receiver(self, webhook: Webhook, clock: ServerClock) -> None:
-        """Check that the receiver accepts the current secret.
-
-        :raises ProbeFailed: it did not, or its answers do not decide.
-        """
-        options = {**(self.probe_options or {}), "successes": 1, "steady": 0.0}
-        probe = rotation.probe.Probe(
-            webhook,
-            say=self.log.info,
-            clock=rotation.clock.Clock(wall=lambda: clock.now().timestamp()),
-            **options,
-        )
-        probe = replace(probe, timeout=min(probe.timeout, PROBE_SECONDS))
-        outcome = probe.run(rotation.current.secret_of(webhook))
-        if self.found is not None:
-            self.found = self.found.with_probe(outcome)
-        if not outcome.passed:
-            behind = self.found.behind_said if self.found is not None else None
-            said = f"the probe with the current secret did not pass: {outcome.detail}. Nothing was changed"
-            raise outcome.failure(webhook.id, f"{said}. {behind}" if behind else said)
-        self.log.info("Probe with the current secret: %s", outcome.detail)

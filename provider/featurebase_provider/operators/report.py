@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from featurebase_provider import airflow_compat, featurebase, operators, rotation
+from featurebase_provider import airflow_compat, operators, rotation
 from featurebase_provider.featurebase.text import one_line
 from featurebase_provider.operators.assets import EVENTS, report_asset
 from featurebase_provider.operators.base import FeaturebaseOperator
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from featurebase_provider.config import NotifyConfig
-    from featurebase_provider.featurebase.client import Client
-    from featurebase_provider.featurebase.models import Webhook
     from featurebase_provider.rotation.all_stores import StoreOutcome
     from featurebase_provider.rotation.history import History
     from featurebase_provider.rotation.pair_report import PairFacts
@@ -28,10 +25,6 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.report_tables import TaskRow
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.run_facts import EndState
-
-NO_WORD = "it left no message: it was killed, timed out, or its state was set by hand; its log may say more"
-STALE_SECONDS = 10.0
-"""How long the report waits for a read that is not stale."""
 
 
 class RotationReportOperator(FeaturebaseOperator):
@@ -93,7 +86,14 @@ class RotationReportOperator(FeaturebaseOperator):
         rotated = self.left_by_rotate(context, self.rotate_task_id)
         history = self._history(context, plan)
         by_run = self._refreshes(context, plan, rotated, history)
-        now = self._now(plan, rotated, history, ask_log=by_run != 0 or rotated is not None)
+        now = operators.end_state.webhook_at_end(
+            self.hook,
+            plan,
+            rotated,
+            history,
+            ask_log=by_run != 0 or rotated is not None,
+            say=self.log.warning,
+        )
         refreshes = rotation.refresh_count.RefreshCount(by_run)
         if now.log is not None:
             refreshes = refreshes.with_log(now.log)
@@ -130,7 +130,7 @@ class RotationReportOperator(FeaturebaseOperator):
         now: EndState,
         refreshes: RefreshCount,
     ) -> RotationReport:
-        tasks = self._tasks(context)
+        tasks = operators.end_state.tasks_of(context, self._covers)
         states = {row.task_id: row for row in tasks}
         preflight, rotate = states.get(self.preflight_task_id), states.get(self.rotate_task_id)
         probe = operators.context.pulled(context, self.probe_task_id)
@@ -178,18 +178,6 @@ class RotationReportOperator(FeaturebaseOperator):
         """Both halves of a pair at the end of the run; None for a single webhook."""
         return None
 
-    def _tasks(self, context: Context) -> tuple[TaskRow, ...]:
-        """The rotation's tasks in the Dag's order, each with its own message if it did not succeed."""
-        order = list(context["dag"].task_dict)
-        rows = sorted(
-            airflow_compat.task_rows(context), key=lambda row: order.index(row[0]) if row[0] in order else len(order)
-        )
-        mine = [row for row in rows if self._covers(row[0]) and row[0] != context["ti"].task_id]
-        return tuple(
-            rotation.report_tables.TaskRow(task_id, state, seconds, _why(context, task_id, state))
-            for task_id, state, seconds in mine
-        )
-
     def _covers(self, task_id: str) -> bool:
         """Whether a task of the Dag run is one of this rotation's."""
         return self.task_ids is None or task_id in self.task_ids
@@ -231,11 +219,13 @@ class RotationReportOperator(FeaturebaseOperator):
         """The push tasks' results. A store whose push task left none is unknown, whatever rotate saw before."""
         outcomes = {}
         for label, task_id in self.push_task_ids.items():
-            outcome = rotation.all_stores.StoreOutcome.from_json(ended_with(context, task_id, states))
+            outcome = rotation.all_stores.StoreOutcome.from_json(
+                operators.end_state.ended_with(context, task_id, states)
+            )
             if outcome is not None:
                 outcomes[label] = outcome
             elif rotated is not None and label in rotated.stores:
-                outcomes[label] = unsettled(
+                outcomes[label] = operators.end_state.unsettled(
                     rotated.stores[label], states.get(task_id, rotation.report_tables.TaskRow(task_id, None))
                 )
         return outcomes
@@ -261,71 +251,3 @@ class RotationReportOperator(FeaturebaseOperator):
         unheard_of = rotation.history.History(self.webhook_id) if history is None else history
         started = self.rotate_was_started(context, self.rotate_task_id, unheard_of)
         return None if started or operators.context.this_run(context).cleared else 0
-
-    def _now(
-        self, plan: RotationPlan | None, rotated: RotationOutcome | None, history: History | None, *, ask_log: bool
-    ) -> EndState:
-        """The webhook's state at the end, and the time: Featurebase's, or the local one if that is unknown.
-
-        The report is written even if the webhook can't be read.
-
-        :param ask_log: whether the refreshes since the plan are read from Featurebase's audit log, too.
-        """
-        here = datetime.now(tz=timezone.utc)
-        if plan is None:
-            return rotation.run_facts.EndState(here)
-        client: Client | None = None
-        try:
-            with self.hook.get_conn() as client:
-                webhook = current_webhook(client, plan, rotated, history)
-                log = rotation.refresh_log.read_refreshes_since(client, plan) if ask_log else None
-                failing = webhook.health.consecutive_failures
-                return rotation.run_facts.EndState(
-                    client.clock.now(), webhook.fingerprint, one_line(webhook.status, 20), failing=failing, log=log
-                )
-        except featurebase.FeaturebaseError as exc:
-            why = exc.summary if isinstance(exc, featurebase.ApiError) else exc
-            self.log.warning("Featurebase could not be read for the report: %s", why)
-            at = client.clock.now() if client is not None else here
-            unread = (
-                rotation.refresh_log.RefreshesSincePlan(problem="Featurebase could not be read") if ask_log else None
-            )
-            return rotation.run_facts.EndState(at, gone=isinstance(exc, featurebase.WebhookNotFound), log=unread)
-
-
-def ended_with(context: Context, task_id: str, states: Mapping[str, TaskRow]) -> Mapping[str, Any] | None:
-    """The result of a task that succeeded. A result that Airflow still keeps of a cleared try does not count."""
-    row = states.get(task_id)
-    ended = row is None or row.state in ("success", "failed")
-    return operators.context.pulled(context, task_id) if ended else None
-
-
-def unsettled(earlier: StoreOutcome, row: TaskRow) -> StoreOutcome:
-    """The outcome of a store whose push task left no result.
-
-    :param earlier: the outcome from an earlier task.
-    """
-    why = row.why or f"its task {row.task_id} ({row.state or 'not run'}) left no result, so what it holds is unknown"
-    return rotation.all_stores.StoreOutcome(
-        earlier.label, earlier.target, "unknown", problem=f"{why} (before that: {earlier.result})"
-    )
-
-
-def _why(context: Context, task_id: str, state: str | None) -> str | None:
-    if state not in ("failed", "skipped"):
-        return None
-    why = operators.finding.why_of(context, task_id)
-    return why or (NO_WORD if state == "failed" else None)
-
-
-def current_webhook(
-    client: Client, plan: RotationPlan, rotated: RotationOutcome | None, history: History | None = None
-) -> Webhook:
-    """Read the webhook with Featurebase's current secret; stale reads are repeated.
-
-    :raises StaleRead: Featurebase keeps showing a secret that this Dag run, or another one, saw replaced.
-    :raises SecretMissing: the response contains no secret.
-    :raises ApiError: Featurebase could not be read.
-    """
-    order = rotation.history.order_of(plan, rotated, history, client.clock.now())
-    return rotation.current.read_current(client, plan.webhook_id, order, patience=STALE_SECONDS)

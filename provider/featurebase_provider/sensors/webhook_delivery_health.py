@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
-from featurebase_provider import featurebase, operators, rotation
+from featurebase_provider import featurebase, operators, rotation, sensors
 from featurebase_provider.airflow_compat import AirflowSkipException
 from featurebase_provider.operators.base import FeaturebaseOperator, without_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.sdk import Context
 
     from featurebase_provider.featurebase.client import Client
@@ -21,15 +22,7 @@ if TYPE_CHECKING:
     from featurebase_provider.rotation.health import DeliveryWait, WaitEnd
     from featurebase_provider.rotation.rotate import RotationOutcome
     from featurebase_provider.rotation.store import Store, StoredValue
-    from featurebase_provider.triggers.webhook_delivery_health import DeliveryHealthEvent
 
-KINDS = ("healthy", "failing", "quiet", "inactive", "unreadable")
-UNWATCHED: Final = "unwatched"
-"""The event of a triggerer that could not start to watch."""
-CONTRADICTION = (
-    "one read of Featurebase showed that the webhook is not active, and the next one that it is: one of them is stale, "
-    "or somebody set it active in between. Its deliveries were not checked; a retry reads again"
-)
 TRIGGERER_MAY_LAG = timedelta(minutes=5)
 """How long after the end of the wait Airflow still waits for the trigger's event."""
 WATCHES_FIRST = 10.0
@@ -162,9 +155,9 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
         :param until: server time (ISO 8601) at which the wait ends; None likewise.
         """
         with self.ending(context), self.hook.get_conn() as client:
-            kind = checked_event(event, webhook_id=self.webhook_id)["kind"]
+            kind = sensors.verdict.checked_event(event, webhook_id=self.webhook_id)["kind"]
             since = datetime.fromisoformat(counts_from) if counts_from is not None else None
-            if kind == UNWATCHED:
+            if kind == sensors.verdict.UNWATCHED:
                 end = datetime.fromisoformat(until) if until is not None else client.clock.now()
                 self.log.warning("The triggerer could not watch the deliveries; this worker does so until %s", end)
                 kind = self._poll(client, self._wait_for(client, since or client.clock.now(), end))
@@ -233,12 +226,14 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
             newer = watch.observe(webhook, now=now)
             if kind in ("quiet", "unreadable") and newer is not None and newer.kind == "healthy":
                 kind = "healthy"
-        detail = sentence(kind, webhook, probed=probed, delivered=delivered)
+        detail = sensors.verdict.sentence(kind, webhook, probed=probed, delivered=delivered)
         if kind == "inactive" and webhook.status == "active":
-            kind, detail = "unreadable", CONTRADICTION
+            kind, detail = "unreadable", sensors.verdict.CONTRADICTION
         result = {"kind": kind, "detail": detail}
         context["ti"].xcom_push(key="return_value", value=result)
-        self._compare_stores(webhook)
+        sensors.verdict.compare_stores(
+            operators.stores.resolve_stores(self.stores), webhook, self.is_held, say=self.log.info
+        )
         result["stores_hold"] = str(webhook.fingerprint)
         context["ti"].xcom_push(key="return_value", value=result)
         self.log.info("Deliveries: %s: %s", kind, detail)
@@ -253,68 +248,3 @@ class WebhookDeliveryHealthSensor(FeaturebaseOperator, BaseSensorOperator):
     def is_held(self, webhook: Webhook, held: StoredValue) -> bool:
         """Whether a store holds the webhook's secret where its readers look for it."""
         return held.current == webhook.secret
-
-    def _compare_stores(self, webhook: Webhook) -> None:
-        current = rotation.current.secret_of(webhook)
-        with rotation.all_stores.arming(operators.stores.resolve_stores(self.stores)) as ready:
-            unread = tuple(ready.problems.values())
-            wrong = [str(problem) for problem in unread]
-            for label, held in ready.held.items():
-                if not held.readable:
-                    self.log.info("Store %s can't be compared: it is write-only", ready.armed[label].name)
-                elif not self.is_held(webhook, held):
-                    space = (
-                        ", which differs only in white space"
-                        if rotation.one_store.is_padded(held, current.fingerprint)
-                        else ""
-                    )
-                    wrong.append(f"store {ready.armed[label].name} holds {held.shown}{space}")
-        if wrong and len(wrong) == len(unread) and all(problem.retry_helps for problem in unread):
-            raise rotation.errors.StoresUnread(
-                webhook.id,
-                f"every store was updated to Featurebase's secret ({current.fingerprint}), but not all stores can be "
-                f"read now to compare them: {'; '.join(wrong)}. A retry compares again",
-            )
-        if wrong:
-            raise rotation.errors.StoresDisagree(
-                webhook.id,
-                f"Featurebase's secret is {current.fingerprint}, but not every store is known to hold it: "
-                f"{'; '.join(wrong)}. Clear their push tasks, or trigger the Dag with mode=distribute",
-            )
-
-
-def checked_event(event: Mapping[str, Any] | None, *, webhook_id: str) -> DeliveryHealthEvent:
-    """Check the trigger's event and return it.
-
-    :raises DeliveryHealthUnreadable: it is missing, belongs to another webhook, or has an unknown kind.
-    """
-    if (
-        not isinstance(event, Mapping)
-        or event.get("webhook_id") != webhook_id
-        or event.get("kind") not in (*KINDS, UNWATCHED)
-    ):
-        raise rotation.errors.DeliveryHealthUnreadable(
-            webhook_id, "the trigger's event is not a verdict about this webhook; clear this task"
-        )
-    return cast("DeliveryHealthEvent", event)
-
-
-def sentence(kind: WaitEnd, webhook: Webhook, *, probed: bool, delivered: bool) -> str:
-    """The verdict in one sentence, with Featurebase's own result, code and time.
-
-    :param probed: whether the probe has passed.
-    :param delivered: whether Featurebase shows a result that counts, or may have shown one.
-    """
-    last = rotation.health.last_result(webhook)
-    forward = "The old secret can't be restored: make sure that every receiver has loaded the new one"
-    shown = f"too few deliveries since the push to decide{last}" if delivered else "no delivery since the push was seen"
-    return {
-        "healthy": f"a delivery after the push succeeded{last}",
-        "failing": f"deliveries fail since the push{last}. {forward}, then clear this task",
-        "inactive": f"the webhook is {webhook.status!r}, so nothing is delivered{last}. {forward}, set it active in "
-        "Featurebase, then clear this task",
-        "quiet": f"{shown}; "
-        + ("the probe has passed" if probed else "no probe has shown that the receiver accepts the secret"),
-        "unreadable": "too many reads of Featurebase failed, so the deliveries were not checked. The stores hold the "
-        "new secret; a retry reads again",
-    }[kind]

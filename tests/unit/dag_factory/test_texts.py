@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from featurebase_provider.config import RotationConfig, WebhookConfig
-from featurebase_provider.dag_factory.texts import audit_doc, emergency_doc, rotation_doc, template_safe
+from featurebase_provider.dag_factory.audit import audit_doc
+from featurebase_provider.dag_factory.emergency import emergency_doc
+from featurebase_provider.dag_factory.texts import rotation_doc, template_safe
 
 STORES = [
     {"type": "airflow_variable", "name": "one"},

@@ -16,6 +16,7 @@ from featurebase_provider.featurebase.errors import PermissionDenied
 from featurebase_provider.operators import preflight as module
 from featurebase_provider.operators.finding import KEY
 from featurebase_provider.operators.preflight import PreflightRotationOperator
+from featurebase_provider.operators.proofs import PROBE_SECONDS
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import (
     MemoryUnknown,
@@ -321,7 +322,7 @@ def test_the_receiver_is_probed_where_a_refresh_is_to_follow(
     assert (found["result"] if found else None) == ("accepted" if sent else None)
 
 
-@pytest.mark.parametrize(("timeout", "longest"), [(600.0, module.PROBE_SECONDS), (5.0, 5.0)])
+@pytest.mark.parametrize(("timeout", "longest"), [(600.0, PROBE_SECONDS), (5.0, 5.0)])
 def test_a_probe_before_the_refresh_is_short(
     featurebase: Featurebase,
     memory: WebhookMemory,

@@ -19,6 +19,7 @@ from featurebase_provider.featurebase.signatures import SIGNATURE_HEADER, TIMEST
 from featurebase_provider.operators.emergency import EmergencyProbeOperator
 from featurebase_provider.operators.preflight import PreflightRotationOperator
 from featurebase_provider.operators.probe import ProbeReceiverOperator
+from featurebase_provider.operators.proofs import probe_receiver
 from featurebase_provider.rotation.clock import Clock, Moment, boot_id
 from featurebase_provider.rotation.errors import ProbeUndecided
 from featurebase_provider.rotation.probe import Probe
@@ -252,7 +253,7 @@ def test_preflight_probes_once_and_shortly(monkeypatch: pytest.MonkeyPatch, hour
     receiver = Receiver(featurebase)
     options = receiver.options(successes=20, steady=60.0, timeout=600.0)
     preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
-    preflight.probe_receiver(NEW, featurebase.clock)
+    probe_receiver(preflight, NEW, featurebase.clock, options)
     assert len(receiver.events) == 2
 
 
@@ -262,5 +263,5 @@ def test_preflight_leaves_a_receiver_that_is_down_to_airflows_retries(refuses: i
     options = Receiver(featurebase, held="0", refuses=refuses).options()
     preflight = PreflightRotationOperator(task_id="preflight", webhook_id=WEBHOOK_ID, stores=(), probe_options=options)
     with pytest.raises(Exception, match="'receiver.example' .* Nothing was changed") as caught:
-        preflight.probe_receiver(NEW, featurebase.clock)
+        probe_receiver(preflight, NEW, featurebase.clock, options)
     assert getattr(caught.value, "retry_helps", None) is retried

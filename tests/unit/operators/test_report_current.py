@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from featurebase_provider.featurebase.models import Webhook
-from featurebase_provider.operators.report import STALE_SECONDS, current_webhook
+from featurebase_provider.operators.end_state import STALE_SECONDS, current_webhook
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import StaleRead
 from featurebase_provider.rotation.rotate import RotationOutcome

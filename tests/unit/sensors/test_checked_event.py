@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from featurebase_provider.featurebase.models import Webhook
 from featurebase_provider.rotation.errors import DeliveryHealthUnreadable
-from featurebase_provider.sensors.webhook_delivery_health import (
+from featurebase_provider.sensors.verdict import (
     KINDS,
     checked_event,
     sentence,

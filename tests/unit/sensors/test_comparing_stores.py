@@ -6,6 +6,7 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret
 from featurebase_provider.rotation.errors import StoreRefused, StoresDisagree, StoresUnread, StoreUnreachable
+from featurebase_provider.sensors.verdict import compare_stores
 from featurebase_provider.sensors.webhook_delivery_health import WebhookDeliveryHealthSensor
 from tests.world.fakes import WEBHOOK_ID, MemoryStore, a_webhook, failing, fingerprint, secret
 
@@ -14,8 +15,8 @@ SILENT = StoreUnreachable("a", "no answer", "A retry reads again")
 
 def comparing(*stores: Any) -> None:
     """Compare stores with a webhook whose secret is whsec_1."""
-    sensor = WebhookDeliveryHealthSensor(task_id="verify", webhook_id=WEBHOOK_ID, stores=stores)
-    sensor._compare_stores(a_webhook("whsec_1"))
+    sensor = WebhookDeliveryHealthSensor(task_id="verify", webhook_id=WEBHOOK_ID)
+    compare_stores(stores, a_webhook("whsec_1"), sensor.is_held, say=sensor.log.info)
 
 
 def holding(value: str, *reads: Exception, label: str = "a") -> MemoryStore:

@@ -14,7 +14,6 @@ from featurebase_provider.stores.shared.keyed import Key
 
 if TYPE_CHECKING:
     from featurebase_provider.stores.object_storage.armed import ArmedObject
-    from featurebase_provider.stores.object_storage.backend import ObjectBackend
 
 
 def _format_of(fields: dict[str, Any]) -> FormatName:
@@ -91,50 +90,12 @@ class ObjectStorageStore(FormattedStore):
         :raises StoreUnusable: no installed provider knows the URL's scheme, or its connection is of no use.
         """
         from featurebase_provider.stores.object_storage.armed import ArmedObject
+        from featurebase_provider.stores.object_storage.chosen_backend import backend_of
 
         text = self.secret_text(missing="it does not exist", line_break=True)
         # Java's own encoding of .properties was ISO 8859-1; newer readers take UTF-8, too
         encodings = ("utf-8", "iso-8859-1") if self.format == "properties" else ("utf-8",)
-        return ArmedObject(self.full_name, text, self._backend(), encodings)
-
-    def _backend(self) -> "ObjectBackend":
-        if self.local_path is not None:
-            from featurebase_provider.stores.object_storage.local_file import LocalFile
-
-            return LocalFile(self.full_name, self.local_path, int(self.mode, 8))
-        from airflow.sdk import BaseHook, ObjectStoragePath
-
-        from featurebase_provider.stores.shared.connection import AWS_LOGGERS, hook_errors, quieten
-
-        if self.conn_id:  # without it, some file systems go on with whatever login the worker happens to have
-            with hook_errors(self.full_name, conn_id=self.conn_id, extra=self.type):
-                BaseHook.get_connection(self.conn_id)
-        quieten(AWS_LOGGERS)  # before the file system is built, which may assume a role
-        try:
-            path = ObjectStoragePath(self.path, conn_id=self.conn_id)
-            fs = path.fs
-        except Exception as error:  # noqa: BLE001  each provider's file system fails in its own way
-            from featurebase_provider.rotation.errors import StoreUnusable
-
-            raise StoreUnusable(
-                self.full_name,
-                f"Airflow gives no file system for it ({error.__class__.__name__}); nothing was changed",
-                "Install the Airflow provider for this kind of storage (for S3: "
-                "airflow-provider-featurebase[s3]) and check conn_id",
-            ) from None  # the text may quote the connection
-        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-        if "s3" in protocols:
-            from featurebase_provider.stores.object_storage.s3 import S3Object
-
-            return S3Object(self.full_name, fs, path.path)
-        if "abfs" in protocols:
-            from featurebase_provider.stores.object_storage.azure_blob import AzureBlob
-
-            return AzureBlob(self.full_name, fs, path.path)
-        if "gs" in protocols:
-            from featurebase_provider.stores.object_storage.gcs import GcsObject
-
-            return GcsObject(self.full_name, fs, path.path)
-        from featurebase_provider.stores.object_storage.remote import RemoteObject
-
-        return RemoteObject(self.full_name, fs, path.path)
+        backend = backend_of(
+            self.full_name, self.path, local_path=self.local_path, mode=self.mode, conn_id=self.conn_id
+        )
+        return ArmedObject(self.full_name, text, backend, encodings)
