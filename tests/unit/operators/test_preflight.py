@@ -344,7 +344,7 @@ def test_a_probe_needs_no_options(
     featurebase: Featurebase, memory: WebhookMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    monkeypatch.setattr("featurebase_provider.rotation.probe.Probe", partial(Probe, **receiver(204, events)))
+    monkeypatch.setattr("featurebase_provider.operators.proofs.Probe", partial(Probe, **receiver(204, events)))
     preflight(a_store(), probe=True).execute()
     assert len(events) == 1
 
