@@ -86,7 +86,7 @@ def distribute(
 
     Stores that share a place (keys of one file or secret) are written one after the other: not every place notices that
     a neighbour was written in between. If one hangs, the others wait for half of their timeout, at most
-    :data:`TURN_SECONDS`.
+    :data:`TURN_SECONDS`. All but the first look again: ``looks`` were made before a neighbour was written.
 
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
@@ -94,15 +94,19 @@ def distribute(
     """
     works = {label: _StoreWork(label, ready, wanted, rule, clock, looks) for label in ready.held}
     places = {place_of(ready.stores[label]): threading.Lock() for label in works}
+    begun: set[str] = set()
     rest = _Rest(len(works))
 
     def write(label: str) -> Job[None]:
         work, store = works[label], ready.stores[label]
+        place = place_of(store)
 
         def run() -> None:
             try:
-                with _turn(places[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
-                    work.write()
+                with _turn(places[place], min(TURN_SECONDS, store.timeout / 2)):
+                    looks_again = place in begun
+                    begun.add(place)
+                    work.write(looks_again=looks_again)
             finally:
                 work.ended.set()
                 rest.one_less()
@@ -148,15 +152,19 @@ class _StoreWork:
     readable: float = 0.0
     confirmed: float = 0.0
 
-    def write(self) -> None:
-        """Write, unless the store holds what is wanted."""
+    def write(self, *, looks_again: bool) -> None:
+        """Write, unless the store holds what is wanted.
+
+        :param looks_again: whether the look that was made is out of date.
+        """
         self.began = self.clock.monotonic()
+        looks = None if looks_again else self.looks
         self.written = write_wanted(
             self.ready.armed[self.label],
             self.wanted,
             rule_for(self.ready.stores[self.label], self.rule),
             held=self.ready.held[self.label],
-            look=partial(self.looks.result, self.label) if self.looks is not None else None,
+            look=partial(looks.result, self.label) if looks is not None else None,
         )
         self.readable = self.clock.monotonic()
 
