@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    import redis
+
     from dev.cluster.airflow import ClusterAirflow
     from dev.cluster.lanes import Lane
     from dev.cluster.play import Play
@@ -97,8 +99,7 @@ def leaks(airflow: ClusterAirflow, lanes: Sequence[Lane], bucket: str) -> LeakSc
         rows = postgres.execute(f'SELECT "{name}"::text FROM "{name}"', dbname=DATABASE)  # noqa: S608 - names of tables
         scanner.scan_data("database table", str(name), "\n".join(str(row) for (row,) in rows).encode())
     with redis_server.admin(db=0) as client:
-        for key in client.scan_iter():
-            scanner.scan_data("broker", key.decode(errors="replace"), client.dump(key) or b"")
+        scan_broker(scanner, client)
     s3 = client_of("s3")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for found in page.get("Contents", []):
@@ -107,3 +108,10 @@ def leaks(airflow: ClusterAirflow, lanes: Sequence[Lane], bucket: str) -> LeakSc
     scanner.scan_folder(airflow.hosts, kind="host")
     scanner.scan_folder(airflow.logs, kind="daemon's output")
     return scanner
+
+
+def scan_broker(scanner: LeakScanner, client: redis.Redis) -> None:
+    """Look through all that Redis holds, of whatever type."""
+    client.config_set("rdbcompression", "no")  # else DUMP compresses what it gives, and nothing would be found in it
+    for key in client.scan_iter():
+        scanner.scan_data("broker", key.decode(errors="replace"), client.dump(key) or b"")

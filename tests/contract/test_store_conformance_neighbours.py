@@ -9,7 +9,7 @@ import pytest
 
 from featurebase_provider.featurebase.signing_secret import SigningSecret, fingerprint_of
 from featurebase_provider.rotation.all_stores import arming, rule_for
-from featurebase_provider.rotation.distribute import distribute
+from featurebase_provider.rotation.distribute import Looks, distribute
 from featurebase_provider.rotation.errors import StoreError
 from featurebase_provider.rotation.one_store import WriteRule
 from tests.contract.store_case import HELD, HELD_PREVIOUS, StoreCase, not_applicable, ready
@@ -38,13 +38,13 @@ def neighbours(case: StoreCase) -> tuple[StoreConfig, StoreConfig]:
 
 
 def test_entries_of_one_webhook_are_all_written(case: StoreCase, neighbours: tuple[StoreConfig, StoreConfig]) -> None:
-    """Whether or not the store notices that its neighbour was written since it was read."""
+    """Whether or not the store notices that its neighbour was written since it was read, or looked at."""
     before = case.seen()
     known = [HELD, HELD_PREVIOUS]
     for number in range(ROUNDS):
         value = f"whsec_number_{number}_0123456789abcdef"
         with arming(neighbours) as armed:
-            outcomes = distribute(armed, SigningSecret(value), rule(*known), since=None)
+            outcomes = distribute(armed, SigningSecret(value), rule(*known), since=None, looks=Looks(armed))
         assert [outcome.problem for outcome in outcomes.values()] == [None, None]
         after = case.seen()
         assert before is not None

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,19 @@ def test_the_workers_of_the_cluster_are_told_apart(cluster: dict[str, Any]) -> N
         assert service["command"][-1] == name
         assert service["healthcheck"]["test"][-1] == f"celery@{name}"
         assert service["environment"]["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+
+
+def test_a_worker_has_time_to_end_its_tasks(cluster: dict[str, Any]) -> None:
+    """Docker kills what has not stopped after 10 seconds, unless the file says otherwise."""
+    (webhook,) = load_rotation_config(rotation_file(cluster)).webhooks
+    assert webhook.probe is not None
+    for name in ("worker-1", "worker-2"):
+        minutes, _ = cluster["services"][name]["stop_grace_period"].split("m")
+        assert timedelta(minutes=int(minutes)) > webhook.probe.timeout
+
+
+def test_the_rotation_file_says_whose_it_is(file: Path, model: dict[str, Any]) -> None:
+    assert re.findall(r"docker-compose[.\w]*\.yaml", rotation_file(model).read_text()) == [file.name]
 
 
 def test_webhook_and_secret_outlive_a_restart_of_the_sandbox(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from featurebase_provider.rotation.jobs import Done, run_at_once, run_to_end, so
 from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.all_stores import ArmedStores, Result
@@ -38,10 +38,11 @@ class Looks:
     """Looks at the stores once more while the refresh is on its way; see :meth:`ArmedStore.look_again`.
 
     :param ready: the stores, as they were read. Those that only the main thread may ask were read just now.
+    :param unread: labels of those of the latter that could not be read; they are looked at before they are written.
     """
 
-    def __init__(self, ready: ArmedStores) -> None:
-        self._ready = ready
+    def __init__(self, ready: ArmedStores, unread: Collection[str] = ()) -> None:
+        self._ready, self._unread = ready, unread
         self._ended: dict[str, Done[None]] = {}
         self._threads = {label: self._begin(label) for label in ready.held if not ready.armed[label].main_thread_only}
 
@@ -51,6 +52,8 @@ class Looks:
         :raises StoreConflict: the store changed since it was read.
         :raises StoreError: it can't be read now.
         """
+        if label in self._unread:
+            self._ready.armed[label].look_again(self._ready.held[label])
         if label not in self._threads:
             return
         self._threads[label].join()
@@ -86,7 +89,7 @@ def distribute(
 
     Stores that share a place (keys of one file or secret) are written one after the other: not every place notices that
     a neighbour was written in between. If one hangs, the others wait for half of their timeout, at most
-    :data:`TURN_SECONDS`.
+    :data:`TURN_SECONDS`. All but the first look again: ``looks`` were made before a neighbour was written.
 
     :param rule: the rules for writing; ``adopt`` and ``keeps_previous`` are taken from each store.
     :param since: monotonic seconds from which exposure is counted, or None if nothing was refreshed.
@@ -94,15 +97,19 @@ def distribute(
     """
     works = {label: _StoreWork(label, ready, wanted, rule, clock, looks) for label in ready.held}
     places = {place_of(ready.stores[label]): threading.Lock() for label in works}
+    begun: set[str] = set()
     rest = _Rest(len(works))
 
     def write(label: str) -> Job[None]:
         work, store = works[label], ready.stores[label]
+        place = place_of(store)
 
         def run() -> None:
             try:
-                with _turn(places[place_of(store)], min(TURN_SECONDS, store.timeout / 2)):
-                    work.write()
+                with _turn(places[place], min(TURN_SECONDS, store.timeout / 2)):
+                    looks_again = place in begun
+                    begun.add(place)
+                    work.write(looks_again=looks_again)
             finally:
                 work.ended.set()
                 rest.one_less()
@@ -148,15 +155,19 @@ class _StoreWork:
     readable: float = 0.0
     confirmed: float = 0.0
 
-    def write(self) -> None:
-        """Write, unless the store holds what is wanted."""
+    def write(self, *, looks_again: bool) -> None:
+        """Write, unless the store holds what is wanted.
+
+        :param looks_again: whether the look that was made is out of date.
+        """
         self.began = self.clock.monotonic()
+        looks = None if looks_again else self.looks
         self.written = write_wanted(
             self.ready.armed[self.label],
             self.wanted,
             rule_for(self.ready.stores[self.label], self.rule),
             held=self.ready.held[self.label],
-            look=partial(self.looks.result, self.label) if self.looks is not None else None,
+            look=partial(looks.result, self.label) if looks is not None else None,
         )
         self.readable = self.clock.monotonic()
 

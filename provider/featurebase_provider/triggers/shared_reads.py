@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CONNECTION_KEPT_FOR = 60.0
 """Seconds after which the connection is read again, in case somebody changed it."""
+REFUSED_KEY_KEPT_FOR = 5.0
+"""The same after Featurebase refused the API key: a read that waited for its turn began before the key was replaced."""
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class SharedReads:
         try:
             return await self._read(used, webhook_id)
         except AuthenticationFailed:
-            newer = await self._checked_since(began)
+            newer = await self._checked_since(max(began, time.monotonic() - REFUSED_KEY_KEPT_FOR))
             if newer is used:
                 raise
         return await self._read(newer, webhook_id)

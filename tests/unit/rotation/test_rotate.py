@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,19 @@ def test_nothing_is_refreshed_into_a_foreign_value(api: FakeFeaturebase) -> None
     assert f"current secret ({fingerprint('0')})" in str(caught.value)
     assert api.posts == 0
     assert stores[1].holds == "whsec_foreign"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_variable_that_could_not_be_read_before_the_refresh_is_looked_at_before_the_write(
+    api: FakeFeaturebase, fails: bool
+) -> None:
+    """It was read when the rotation began, which may be a minute ago; and what it holds besides has changed since."""
+    looked: list[str] = []
+    store = a_store(main_thread_only=True)
+    store.read_script = deque([None, failing(StoreUnreachable("a", "the API server is busy")) if fails else None])
+    store.look_script = deque([lambda: looked.append("a")])
+    assert run(api, store).stores["a"].result == "written"
+    assert looked == ["a"] * fails
 
 
 def test_nothing_is_refreshed_for_a_place_that_another_program_writes(api: FakeFeaturebase) -> None:

@@ -98,6 +98,9 @@ class Slept:
         self.seconds.append(seconds)
         self.featurebase.now += timedelta(seconds=max(seconds, 0.001))
 
+    def monotonic(self) -> float:
+        return self.featurebase.now.timestamp()
+
 
 def polling(
     monkeypatch: pytest.MonkeyPatch, *answers: Webhook | Exception, **facts: Any
@@ -454,6 +457,20 @@ def test_a_failed_read_does_not_end_the_workers_watch(monkeypatch: pytest.Monkey
 def test_reads_that_failed_on_the_worker_do_not_slow_the_trigger_down(monkeypatch: pytest.MonkeyPatch) -> None:
     polling(monkeypatch, NEW, DOWN)
     assert trigger_arguments(a_sensor(**IN_A_ROTATION), OneTask(left_behind()))["poll_interval"] == 15.0
+
+
+def test_a_worker_is_not_held_by_reads_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an outage the client tries a read again and again, for a minute or longer."""
+    slept, featurebase = polling(monkeypatch, NEW, DOWN)
+    quick = featurebase.get_webhook
+
+    def slow(webhook_id: str) -> Webhook:
+        featurebase.now += timedelta(seconds=60 if featurebase.reads else 0)
+        return quick(webhook_id)
+
+    monkeypatch.setattr(featurebase, "get_webhook", slow)
+    deferral(a_sensor(**IN_A_ROTATION), OneTask(left_behind()))
+    assert slept.seconds == LOOKS[:1]
 
 
 def test_on_the_worker_too_what_is_decided_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

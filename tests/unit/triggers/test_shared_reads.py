@@ -166,6 +166,22 @@ async def test_refused_key_is_looked_up_once_for_all(
 
 
 @pytest.mark.asyncio
+async def test_key_that_was_replaced_while_a_read_waited_for_its_turn_is_looked_up(
+    server: SandboxServer, webhook_id: str, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a 429 reads wait for up to 70 seconds. Another trigger read the connection meanwhile, before the change."""
+    monkeypatch.setattr(module, "REFUSED_KEY_KEPT_FOR", 0.1)
+    configure(key="sk_the_old_key")
+    async with shared_reads("fb") as shared:
+        shared._pace._held_until = time.monotonic() + 0.5
+        waits = asyncio.create_task(shared.get_webhook(webhook_id))
+        await asyncio.sleep(0)
+        await shared._checked_since(time.monotonic())
+        configure()
+        assert (await waits).id == webhook_id
+
+
+@pytest.mark.asyncio
 async def test_refused_key_of_an_unchanged_connection_is_refused(
     server: SandboxServer, webhook_id: str, configure: Configure, clients: list[AsyncClient]
 ) -> None:
