@@ -20,7 +20,7 @@ from featurebase_provider.rotation.errors import HALF_DELETED, CutOverUnread
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from tests.unit.operators.pair_world import PairBehindTheHook
-from tests.world.fakes import SigningSecret
+from tests.world.fakes import FakeFeaturebase, SigningSecret
 from tests.world.pair_states import A, B
 
 if TYPE_CHECKING:
@@ -125,6 +125,21 @@ def test_rotate_refreshes_nothing_that_a_person_has_set_active(pair: PairBehindT
     with pytest.raises(AirflowFailException, match="refreshed"):
         task.execute()
     assert (pair.halves[B].posts, pair.store.writes) == (0, [])
+
+
+@pytest.mark.parametrize("kind", [RotatePairOperator, PushPairOperator])
+def test_a_run_changes_nothing_once_the_file_names_another_pair(pair: PairBehindTheHook, kind: Any) -> None:
+    """Half B delivers, and the stores must not lose its secret because the file no longer names it."""
+    plan, other = refreshed(pair), "c" * 24
+    pair.halves[other] = FakeFeaturebase(pair.clock, name="c", id=other, status="paused")
+    pair.set(B, "active")
+    pair.set(A, "paused")
+    held = pair.held
+    own = {"stores": [pair.store]} if kind is RotatePairOperator else {"store": pair.store, "rotate_task_id": "rotate"}
+    with pytest.raises(AirflowFailException, match=f"about the webhooks {A} and {B}, but .* names {A} and {other} now"):
+        pair.task(kind, plan, webhook_ids=(A, other), **own).execute()
+    assert pair.held == held
+    assert [half.posts for half in pair.halves.values()] == [0, 0, 0]
 
 
 def push(pair: PairBehindTheHook, plan: RotationPlan) -> RunningTask:
