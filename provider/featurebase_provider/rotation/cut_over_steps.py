@@ -105,6 +105,7 @@ class CutOverSteps:
             self._pause_new(step.why)
             return None
         if step.kind == "restore_old":
+            self._check_kept(step.why)
             self._set(self.watch.cut_over.old, "active")
             raise CutOverStopped(
                 self.plan.webhook_id,
@@ -159,6 +160,19 @@ class CutOverSteps:
                 f"{watch.cut_over.old}. Remove the cause, then trigger a new run",
             )
         raise CutOverStopped(self.plan.webhook_id, f"{why}. {_FIND_OUT}")
+
+    def _check_kept(self, why: str) -> None:
+        """Long after the cut-over, stores hold the old half's secret no longer: then it must not deliver again.
+
+        :raises CutOverStopped: they need not hold it; no half is set active.
+        """
+        paused = self.source.moves.paused_by(self.plan, self.watch.cut_over.old)
+        if paused is not None and self.now() - paused.moment >= self.source.previous_for:
+            raise CutOverStopped(
+                self.plan.webhook_id,
+                f"{why} so long ago that the stores may hold its secret no longer: no webhook is set active, and "
+                f"nothing is delivered. {_FIND_OUT}",
+            )
 
     def _push(self, stores: Sequence[Store]) -> None:
         pushed = push_all_until_agreed(self.source, stores, self.rule)

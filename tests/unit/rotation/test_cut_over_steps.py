@@ -137,6 +137,18 @@ def test_a_try_after_a_crash_brings_back_what_this_run_paused(cut: Cut) -> None:
     assert cut.pair.statuses == ("active", "suspended")
 
 
+def test_a_half_whose_secret_the_stores_have_forgotten_stays_paused(cut: Cut) -> None:
+    """Long after the cut-over a person pauses the new half, and somebody clears the task."""
+    cut.pair.delivered(B)
+    cut.run()
+    cut.pair.clock.sleep(2 * PREVIOUS_FOR.total_seconds())
+    cut.pair.store.value, cut.pair.store.previous = cut.pair.halves[B].secret, None
+    cut.pair.set(B, "paused")
+    with pytest.raises(CutOverStopped, match="no webhook is set active, and nothing is delivered"):
+        cut.run()
+    assert cut.pair.statuses == ("paused", "paused")
+
+
 def test_a_half_is_not_set_active_before_the_stores_hold_its_secret(cut: Cut) -> None:
     cut.pair.record("paused", cut.plan, A)
     cut.pair.set(A, "paused")
