@@ -118,7 +118,7 @@ def roles(pair: Pair, mode: Mode, *, moves: Moves, leaked: Collection[str] = (),
 
     :param moves: what earlier runs recorded.
     :param leaked: fingerprints of leaked secrets.
-    :param came_from: id of the half that delivered before the newest plan, if there is one.
+    :param came_from: id of the half that delivered before the newest plan, if there is one that did not go back.
     :raises PlanRefused: the pair's state does not allow the mode; nothing was changed.
     """
     if mode == "distribute":
