@@ -12,6 +12,7 @@ from featurebase_provider.rotation.all_stores import arming
 from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
+from featurebase_provider.rotation.pair import differences
 from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Activation:
         """Check everything once more, record the moment, and set the half active. It is safe to run again.
 
         :returns: the moment from which deliveries may be signed with the new secret (server time, ISO 8601).
-        :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe.
+        :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe, or
+            the halves no longer deliver the same.
         :raises StoresDisagree: a store does not hold both secrets.
         :raises StoresUnread: a store can't be read.
         :raises ProbeFailed: the receiver refuses one of them.
@@ -107,6 +109,7 @@ class Activation:
             raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
         self._check_old(pair, webhook)
         self._check_active(pair, webhook)
+        self._check_equal(pair, webhook)
         if lacking:
             raise StoresDisagree(
                 webhook.id,
@@ -159,6 +162,17 @@ class Activation:
             f"{why}. It was paused again; webhook {old.id} has delivered all the time, and the stores hold its secret. "
             "Trigger a new run",
         )
+
+    def _check_equal(self, pair: Pair, webhook: Webhook) -> None:
+        """The halves were equal when the run was planned; an approval may have taken days since."""
+        different = differences(pair)
+        if different and webhook.status != ACTIVE and pair_of(self.rotated.plan).refreshes is not None:
+            raise HalfNotActivated(
+                webhook.id,
+                f"it differs from the webhook that delivers in {', '.join(different)}: somebody has changed one of "
+                "them since this run was planned, so moving the deliveries would change them. It was not set active; "
+                "deliveries go on as before. Make both equal in Featurebase, then trigger a new run",
+            )
 
     def _changed(self, webhook: Webhook) -> str:
         return (

@@ -224,6 +224,24 @@ def test_a_half_that_was_deleted(pair: FakePair, plan: RotationPlan, half: str) 
     assert pair.patches == []
 
 
+@pytest.mark.parametrize("half", [A, B])
+def test_halves_that_differ_by_now_move_nothing(pair: FakePair, half: str) -> None:
+    """A person has edited one while the run waited, such as for its approval."""
+    plan = pair.records().memory.keep_plan(KEY, pair.plan())
+    ready = activation(pair, plan)
+    pair.halves[half].change(topics=["comment.created"])
+    with pytest.raises(HalfNotActivated, match=r"differs .* in topics: .* not set active.*trigger a new run"):
+        ready.run()
+    assert pair.patches == []
+
+
+def test_what_is_changed_after_the_activation_does_not_stop_a_second_try(pair: FakePair) -> None:
+    plan = pair.records().memory.keep_plan(KEY, pair.plan())
+    at = activation(pair, plan).run()
+    pair.halves[A].change(topics=["comment.created"])
+    assert activation(pair, plan).run() == at
+
+
 def test_a_leaked_secret_is_never_set_active(pair: FakePair, plan: RotationPlan) -> None:
     pair.records().halves[B].add_leaked([str(pair.halves[B].current.fingerprint)])
     with pytest.raises(HalfNotActivated, match="leaked"):
