@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.errors import (
+    ActivationUnknown,
+    HalfNotActivated,
+    MemoryUnknown,
+    StoresDisagree,
+    StoresUnread,
+)
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
 from featurebase_provider.rotation.pair import differences
@@ -72,6 +78,7 @@ class Activation:
         at = self._recorded(webhook)
         if webhook.status != ACTIVE:
             self._activate(webhook)
+        self._record_done(webhook, at)
         return at
 
     def _check_newest(self) -> None:
@@ -212,8 +219,24 @@ class Activation:
                     )
                 return earlier.at
         at = self.now().isoformat()
-        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+        # About to: a half that never became active must not be taken for a stale read of one that did.
+        done = webhook.status == ACTIVE
+        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at, done=done))
         return at
+
+    def _record_done(self, webhook: Webhook, at: str) -> None:
+        """Record that the half is active, unless that is recorded.
+
+        :param webhook: as it was before this try.
+        """
+        plan = self.rotated.plan
+        earlier = self.records.moves.activated_by(plan)
+        if (earlier.done and earlier.at == at) if earlier is not None else webhook.status == ACTIVE:
+            return
+        try:
+            keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+        except MemoryUnknown as exc:
+            self.say(f"{exc.summary}. It stays recorded that webhook {webhook.id} was about to be set active")
 
     def _activate(self, webhook: Webhook) -> None:
         problem = ""

@@ -292,6 +292,16 @@ def test_report_takes_back_what_a_failed_run_has_written(pair: PairBehindTheHook
     assert f"webhook {A} delivers as before" in found["advice"]
 
 
+def test_report_does_not_say_that_a_half_became_active_that_never_did(pair: PairBehindTheHook) -> None:
+    """Its change may take effect late, so the stores keep its secret."""
+    plan = refreshed(pair)
+    pair.record("activated", plan, B, done=False)
+    found = report(pair, plan, rotate="success", activate="failed")
+    assert pair.held == (pair.secret(A), pair.secret(B))
+    assert (found["pair"]["activated_at"], found["pair"]["paused_at"]) == (None, None)
+    assert f"webhook {A} delivers as before. The stores keep both secrets" in found["advice"]
+
+
 def test_report_of_a_run_that_moved_the_deliveries_says_how_long_there_is_a_way_back(pair: PairBehindTheHook) -> None:
     plan = refreshed(pair)
     pair.set(B, "active")
