@@ -114,6 +114,9 @@ class PairFacts:
                 fix,
                 None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
             )
+        if self.was_live == self.moves_to:
+            # Nothing says that none was refused: the stores may have lacked the secret before the run.
+            return _joined(f"Webhook {stays} delivers; this run moved no deliveries.", lacking, fix)
         if self.activated_at is None:
             as_before, kept = "No delivery was refused:", self.taken_back
         else:

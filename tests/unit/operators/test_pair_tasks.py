@@ -11,7 +11,6 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.operators.activate import ActivateStandbyOperator
 from featurebase_provider.operators.cut_over import CutOverOperator
 from featurebase_provider.operators.pair_preflight import PreflightPairOperator
-from featurebase_provider.operators.pair_probe import ProbePairOperator
 from featurebase_provider.operators.pair_push import PushPairOperator
 from featurebase_provider.operators.pair_report import PairReportOperator
 from featurebase_provider.operators.pair_rotate import RotatePairOperator
@@ -168,32 +167,6 @@ def test_push_leaves_a_foreign_value(pair: PairBehindTheHook) -> None:
     with pytest.raises(AirflowFailException, match=r"Deliveries go on with the live webhook's secret"):
         push(pair, plan).execute()
     assert pair.held == (pair.secret(A), "of somebody else")
-
-
-def probe(pair: PairBehindTheHook, plan: RotationPlan) -> RunningTask:
-    arguments = {"rotate_task_id": "rotate", "stores": [pair.store], "probe_options": pair.probe_options}
-    return pair.task(ProbePairOperator, plan, **arguments)
-
-
-def test_probe_tells_which_secrets_were_proven(pair: PairBehindTheHook) -> None:
-    result = probe(pair, refreshed(pair)).execute()
-    assert result["result"] == "accepted"
-    found = {half: outcome["fingerprint"] for half, outcome in result["halves"].items()}
-    assert found == {half: api.current.fingerprint for half, api in pair.halves.items()}
-
-
-@pytest.mark.parametrize("refused", [A, B])
-def test_probe_takes_a_refused_secret_back(pair: PairBehindTheHook, refused: str) -> None:
-    """No delivery was refused by it; and the result stays for the report."""
-    plan = refreshed(pair)
-    pair.accepts.discard(refused)
-    task = probe(pair, plan)
-    with pytest.raises(AirflowFailException) as caught:
-        task.execute()
-    for part in (refused, "No delivery was refused", "alone again"):
-        assert part in str(caught.value)
-    assert pair.held == (pair.secret(A), None)
-    assert {outcome["result"] for outcome in task.pushed["return_value"]["halves"].values()} == {"accepted", "refused"}
 
 
 def activate(pair: PairBehindTheHook, plan: RotationPlan, **fingerprints: str) -> RunningTask:

@@ -31,6 +31,9 @@ def facts(a: str | None = "active", b: str | None = "paused", **changes: Any) ->
         (facts("paused", None), "distribution_failed", "No webhook of the pair is active", "delivers as before"),
         (facts(None, None), "distribution_failed", "not known which webhook delivers", "delivers as before"),
         (facts(), "distribution_failed", f"No delivery was refused: webhook {A} delivers as before", "Both"),
+        # A person has refreshed it, say: receivers refused its deliveries, and may do so still.
+        (facts(moves_to=A, mode="distribute"), "distribution_failed", "this run moved no deliveries", "was refused"),
+        (facts(moves_to=A, mode="distribute"), "distribution_failed", "Not known to hold both secrets: vault", "Both"),
         (facts(activated_at="T"), "distribution_failed", f"did not move: webhook {A} delivers", "was refused"),
         (facts(activated_at="T"), "distribution_failed", "The stores keep both secrets", "alone"),
         (facts("paused", "active", keeps_until="T"), "distribution_failed", "Until T mode=revert goes back", "refused"),
