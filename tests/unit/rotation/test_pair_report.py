@@ -26,6 +26,8 @@ def facts(a: str | None = "active", b: str | None = "paused", **changes: Any) ->
         (facts("paused", "active", keeps_until="T"), "rotated", "both secrets until T", "Nothing to do."),
         (facts("paused", "active"), "distributed", "Nothing to do.", "until"),
         (facts("active", "active"), "distributed", "Pause one of the webhooks", "Clear the failed task"),
+        (facts("active", "active", moves_to=A), "distributed", "no run has begun", "had moved"),
+        (facts("active", "active"), "rotated", "after this run had moved the deliveries", "no run has begun"),
         (facts("active", "active"), "distribution_failed", "Both webhooks deliver", "Nothing to do"),
         (facts("paused", "paused"), "rotated", "No webhook of the pair is active", "Nothing to do"),
         (facts("paused", None), "distribution_failed", "No webhook of the pair is active", "delivers as before"),
