@@ -14,6 +14,8 @@ from featurebase_provider.operators.pair_preflight import PreflightPairOperator
 from featurebase_provider.operators.pair_push import PushPairOperator
 from featurebase_provider.operators.pair_report import PairReportOperator
 from featurebase_provider.operators.pair_rotate import RotatePairOperator
+from featurebase_provider.operators.push import PushWebhookSecretOperator
+from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import HALF_DELETED, CutOverUnread
 from featurebase_provider.rotation.memory import plan_key
@@ -139,6 +141,17 @@ def test_a_run_changes_nothing_once_the_file_names_another_pair(pair: PairBehind
         pair.task(kind, plan, webhook_ids=(A, other), **own).execute()
     assert pair.held == held
     assert [half.posts for half in pair.halves.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", [RotateWebhookSecretOperator, PushWebhookSecretOperator])
+def test_a_run_changes_nothing_once_the_file_names_one_webhook(pair: PairBehindTheHook, kind: Any) -> None:
+    """By its name: the plan's webhook is the paused half, and the stores must not lose the secret of the live one."""
+    plan, held = refreshed(pair), pair.held
+    own = {"store": pair.store, "rotate_task_id": "rotate"} if "Push" in kind.__name__ else {"stores": [pair.store]}
+    task = pair.task(kind, plan, webhook_ids=None, **own)
+    with pytest.raises(AirflowFailException, match="was made for a pair, before .* a single webhook"):
+        task.execute()
+    assert pair.held == held
 
 
 def push(pair: PairBehindTheHook, plan: RotationPlan) -> RunningTask:
