@@ -205,10 +205,11 @@ def _about_both_live(case: PairCase) -> Iterator[Finding]:
             "both_live", f"webhooks {ids} are both active, and no run of this provider is moving the deliveries"
         )
     elif case.now - begun.moment > case.subject.cut_over_for + CUT_OVER_MAY_LAG:
+        did = "set" if begun.done else "was about to set"
         yield case.subject.finding(
             "both_live",
-            f"webhooks {ids} are both active: a run set {begun.webhook_id} active at {begun.at}, and no run has paused "
-            "the other one since",
+            f"webhooks {ids} are both active: a run {did} {begun.webhook_id} active at {begun.at}, and no run has "
+            "paused the other one since",
         )
 
 

@@ -267,6 +267,20 @@ class FeaturebaseOperator(BaseOperator):
             )
         return plan
 
+    def check_single(self, plan: RotationPlan) -> None:
+        """Check that a run that is under way was not planned for a pair, before the rotation file named one webhook.
+
+        Its webhook may be the paused one, whose secret must not replace that of the one that delivers.
+
+        :raises PlanUnreadable: it was.
+        """
+        if plan.pair is not None and not plan.is_emergency:
+            raise rotation.errors.PlanUnreadable(
+                plan.webhook_id,
+                "the plan of this Dag run was made for a pair, before the rotation file named a single webhook; this "
+                "try changed nothing. Trigger a new run",
+            )
+
     def rotation(self, context: Context, task_id: str | None) -> RotationOutcome | None:
         """Rotate's result in this Dag run; None for a task that works alone.
 

@@ -61,8 +61,13 @@ class ProbePairOperator(PairTask, ProbeReceiverOperator):
                 },
             }
             context["ti"].xcom_push(key="return_value", value=result)
-            for webhook_id, outcome in outcomes.items():
-                if not outcome.passed:
+            for webhook in halves:
+                outcome = outcomes[webhook.id]
+                if outcome.passed:
+                    continue
+                if outcome.retry_helps and context["ti"].try_number <= context["ti"].max_tries:
+                    back = "A retry probes again, so the stores were left as they are"
+                else:
                     back = rotation.take_back.take_back(
                         client,
                         plan,
@@ -72,13 +77,18 @@ class ProbePairOperator(PairTask, ProbeReceiverOperator):
                         now=client.clock.now,
                         say=self.log.warning,
                     )
-                    raise outcome.failure(
-                        webhook_id,
-                        f"{outcome.detail}. No delivery was refused: deliveries have not moved. {back}",
-                    )
+                raise outcome.failure(webhook.id, f"{outcome.detail}. {_about_deliveries(webhook, outcome)}. {back}")
         for outcome in outcomes.values():
             self.log.info("Probe passed: %s", outcome.detail)
         return result
+
+
+def _about_deliveries(webhook: Webhook, outcome: ProbeOutcome) -> str:
+    """What a probe that did not pass means for deliveries: none are signed with the secret of a paused half."""
+    if webhook.status != "active":
+        return "No delivery was refused: deliveries have not moved"
+    fails = outcome.result in ("refused", "unreachable")
+    return f"Deliveries have not moved{'; this webhook is active, so they fail as this event did' if fails else ''}"
 
 
 def probe_all(

@@ -56,7 +56,8 @@ class PairReportOperator(PairTask, RotationReportOperator):
         try:
             with self.hook.get_conn() as client:
                 records = self.pair_records(context, plan.host)
-                if failed and plan.pair.refreshes is not None and records.moves.activated_by(plan) is None:
+                begun = records.moves.activated_by(plan)
+                if failed and plan.pair.refreshes is not None and (begun is None or not begun.done):
                     back = rotation.take_back.take_back(
                         client,
                         plan,
@@ -77,6 +78,7 @@ class PairReportOperator(PairTask, RotationReportOperator):
         from featurebase_provider.featurebase.models import ACTIVE  # loaded with the client
 
         activated, paused = records.moves.activated_by(plan), records.moves.paused
+        was_active = activated is not None and (activated.done or statuses.get(plan.webhook_id.lower()) == ACTIVE)
         has_paused = paused is not None and paused.is_of(plan) and statuses.get(paused.webhook_id.lower()) != ACTIVE
         paused_at = paused.at if paused is not None and has_paused else None
         keeps_until = datetime.fromisoformat(paused_at) + self.previous_for if paused_at else None
@@ -86,7 +88,7 @@ class PairReportOperator(PairTask, RotationReportOperator):
             mode=plan.mode,
             statuses=statuses,
             gone=gone,
-            activated_at=activated.at if activated is not None else None,
+            activated_at=activated.at if activated is not None and was_active else None,
             paused_at=paused_at,
             keeps_until=keeps_until.isoformat() if keeps_until is not None and keeps_until > now else None,
             polls=moved.get("polls"),

@@ -46,6 +46,7 @@ class RotatePairOperator(PairTask, RotateWebhookSecretOperator):
         plan = swap.plan
         rotation.pair_records.pair_of(plan)
         records = self.pair_records(context, plan.host)
+        records.check_same(plan)
         swap.order = records.orders(server_now())[plan.webhook_id.lower()]
         return rotation.pair_rotate.rotate_pair(
             swap,

@@ -92,10 +92,11 @@ class ProbeReceiverOperator(FeaturebaseOperator):
         """Fail if Featurebase's secret is not the one in the stores, so that the receiver is not blamed for it."""
         given = (operators.context.pulled(context, self.distributed_task_id) or {}).get("fingerprint")
         if given is not None and given != webhook.fingerprint:
+            fail = ", so deliveries fail" if webhook.status == "active" else ""
             raise rotation.errors.StoresDisagree(
                 webhook.id,
-                f"{given} was written to the stores, but Featurebase's secret is {webhook.fingerprint} now, so "
-                "deliveries fail. It was refreshed again (by a person, by a try that Airflow lost track of, or by a "
+                f"{given} was written to the stores, but Featurebase's secret is {webhook.fingerprint} now{fail}. "
+                "It was refreshed again (by a person, by a try that Airflow lost track of, or by a "
                 "refresh that took effect late). The receiver was not probed. Clear the push tasks and all tasks after "
                 "them",
             )

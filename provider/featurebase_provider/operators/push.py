@@ -66,6 +66,7 @@ class PushWebhookSecretOperator(FeaturebaseOperator):
         self, context: Context, client: Client, plan: RotationPlan, rotated: RotationOutcome | None
     ) -> tuple[Source, WriteRule]:
         """What the store must hold, and the rules for writing it."""
+        self.check_single(plan)
         # Emergencies and later rotations may have run since: secrets that they replaced must not be written again.
         history = self.recall(context, operators.memory.memory_of(context, plan.host, plan.webhook_id))
         terms = operators.stores.write_rule(plan, also_known=rotated.known if rotated else ())

@@ -177,6 +177,7 @@ class RotateWebhookSecretOperator(FeaturebaseOperator):
         may_post: Callable[[], None],
     ) -> RotationOutcome:
         """Refresh and write; see :func:`~featurebase_provider.rotation.rotate.rotate`."""
+        self.check_single(swap.plan)
         return rotation.rotate.rotate(
             swap,
             stores,

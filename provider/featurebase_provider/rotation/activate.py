@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 from featurebase_provider.featurebase.errors import ApiError
 from featurebase_provider.featurebase.models import ACTIVE, PAUSED
 from featurebase_provider.rotation.all_stores import arming
-from featurebase_provider.rotation.errors import ActivationUnknown, HalfNotActivated, StoresDisagree, StoresUnread
+from featurebase_provider.rotation.errors import (
+    ActivationUnknown,
+    HalfNotActivated,
+    MemoryUnknown,
+    StoresDisagree,
+    StoresUnread,
+)
 from featurebase_provider.rotation.history import CLOCK_STEPS
 from featurebase_provider.rotation.moves import Move, keep_move
+from featurebase_provider.rotation.pair import differences
 from featurebase_provider.rotation.pair_records import pair_of
 
 if TYPE_CHECKING:
@@ -55,7 +62,8 @@ class Activation:
         """Check everything once more, record the moment, and set the half active. It is safe to run again.
 
         :returns: the moment from which deliveries may be signed with the new secret (server time, ISO 8601).
-        :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe.
+        :raises HalfNotActivated: the plan is not the newest, the secret has leaked or was changed since the probe, or
+            the halves no longer deliver the same.
         :raises StoresDisagree: a store does not hold both secrets.
         :raises StoresUnread: a store can't be read.
         :raises ProbeFailed: the receiver refuses one of them.
@@ -70,6 +78,7 @@ class Activation:
         at = self._recorded(webhook)
         if webhook.status != ACTIVE:
             self._activate(webhook)
+        self._record_done(webhook, at)
         return at
 
     def _check_newest(self) -> None:
@@ -107,6 +116,7 @@ class Activation:
             raise HalfNotActivated(webhook_id, f"it {state}, so it was not set active. Deliveries go on as before")
         self._check_old(pair, webhook)
         self._check_active(pair, webhook)
+        self._check_equal(pair, webhook)
         if lacking:
             raise StoresDisagree(
                 webhook.id,
@@ -160,6 +170,17 @@ class Activation:
             "Trigger a new run",
         )
 
+    def _check_equal(self, pair: Pair, webhook: Webhook) -> None:
+        """The halves were equal when the run was planned; an approval may have taken days since."""
+        different = differences(pair)
+        if different and webhook.status != ACTIVE and pair_of(self.rotated.plan).refreshes is not None:
+            raise HalfNotActivated(
+                webhook.id,
+                f"it differs from the webhook that delivers in {', '.join(different)}: somebody has changed one of "
+                "them since this run was planned, so moving the deliveries would change them. It was not set active; "
+                "deliveries go on as before. Make both equal in Featurebase, then trigger a new run",
+            )
+
     def _changed(self, webhook: Webhook) -> str:
         return (
             f"its secret is {webhook.fingerprint}, but the receiver was probed with {self.proven}: it was refreshed "
@@ -198,8 +219,24 @@ class Activation:
                     )
                 return earlier.at
         at = self.now().isoformat()
-        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+        # About to: a half that never became active must not be taken for a stale read of one that did.
+        done = webhook.status == ACTIVE
+        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at, done=done))
         return at
+
+    def _record_done(self, webhook: Webhook, at: str) -> None:
+        """Record that the half is active, unless that is recorded.
+
+        :param webhook: as it was before this try.
+        """
+        plan = self.rotated.plan
+        earlier = self.records.moves.activated_by(plan)
+        if (earlier.done and earlier.at == at) if earlier is not None else webhook.status == ACTIVE:
+            return
+        try:
+            keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+        except MemoryUnknown as exc:
+            self.say(f"{exc.summary}. It stays recorded that webhook {webhook.id} was about to be set active")
 
     def _activate(self, webhook: Webhook) -> None:
         problem = ""

@@ -40,7 +40,7 @@ class CutOver:
     :param new: id of the half that was set active.
     :param old_holds: fingerprint of the old half's secret that the stores hold.
     :param new_holds: fingerprint of the new half's secret, which was probed.
-    :param planned_at: server time of the plan (ISO 8601).
+    :param planned_at: server time of the plan by which the cut-over was begun (ISO 8601).
     :param activated_at: server time at which the new half was set active (ISO 8601).
     :param first_delivery: seconds to wait for the new half's first accepted delivery, at most.
     :param pending: seconds to wait for retries of the old half's failed deliveries, at most.
@@ -245,13 +245,17 @@ def watch_of(
     """
     old, new = pair_of(plan).was_live, plan.webhook_id.lower()
     activated = moves.activated
-    begun = activated.at if activated is not None and activated.webhook_id.lower() == new else None
+    if activated is not None and activated.webhook_id.lower() != new:
+        activated = None
+    begun = activated.at if activated is not None else None
+    # The cut-over may have been begun by another run's plan, and failures since then count.
+    planned = (activated.planned_at or activated.at) if activated is not None else plan.planned_at
     cut_over = CutOver(
         old=old,
         new=new,
         old_holds=str(proven.get(old)),
         new_holds=str(proven.get(new)),
-        planned_at=plan.planned_at,
+        planned_at=min(planned, plan.planned_at, key=datetime.fromisoformat),
         # Without a record, the first watch counts from now, and a later one goes on: the wait must end.
         activated_at=watched.get("activated_at") or begun or now.isoformat(),
         first_delivery=first_delivery.total_seconds(),

@@ -95,6 +95,8 @@ class CutOverSteps:
             paused = self.source.moves.paused_by(self.plan, self.watch.cut_over.old)
             if paused is not None and not paused.done:
                 self._record_paused(paused.webhook_id, paused.at)
+            elif paused is None and (begun := self.source.moves.open) is not None:
+                self._record_ended(begun)
             return self.result(step.why)
         if step.kind == "push":
             self._push(stores)
@@ -105,6 +107,7 @@ class CutOverSteps:
             self._pause_new(step.why)
             return None
         if step.kind == "restore_old":
+            self._check_kept(step.why)
             self._set(self.watch.cut_over.old, "active")
             raise CutOverStopped(
                 self.plan.webhook_id,
@@ -159,6 +162,19 @@ class CutOverSteps:
                 f"{watch.cut_over.old}. Remove the cause, then trigger a new run",
             )
         raise CutOverStopped(self.plan.webhook_id, f"{why}. {_FIND_OUT}")
+
+    def _check_kept(self, why: str) -> None:
+        """Long after the cut-over, stores hold the old half's secret no longer: then it must not deliver again.
+
+        :raises CutOverStopped: they need not hold it; no half is set active.
+        """
+        paused = self.source.moves.paused_by(self.plan, self.watch.cut_over.old)
+        if paused is not None and self.now() - paused.moment >= self.source.previous_for:
+            raise CutOverStopped(
+                self.plan.webhook_id,
+                f"{why} so long ago that the stores may hold its secret no longer: no webhook is set active, and "
+                f"nothing is delivered. {_FIND_OUT}",
+            )
 
     def _push(self, stores: Sequence[Store]) -> None:
         pushed = push_all_until_agreed(self.source, stores, self.rule)
@@ -233,6 +249,18 @@ class CutOverSteps:
             keep_move(self.memory, "paused", Move.of(self.plan, webhook_id, at, done=done))
         except MemoryUnknown as exc:
             self.say(f"{exc.summary}. The time at which webhook {webhook_id} was paused is then taken from Featurebase")
+
+    def _record_ended(self, begun: Move) -> None:
+        """Record that a cut-over is over that somebody else has finished, so that no later run goes on with it.
+
+        The step is no run's, as no run may set that half active again.
+        """
+        if begun.webhook_id.lower() != self.watch.cut_over.new:
+            return
+        try:
+            keep_move(self.memory, "paused", Move(self.watch.cut_over.old, self.now().isoformat()))
+        except MemoryUnknown as exc:
+            self.say(f"{exc.summary}. If both webhooks become active again, a later run may go on with this cut-over")
 
     def _set(self, webhook_id: str, status: Literal["active", "paused"]) -> None:
         """Set a half's status, and make sure that Featurebase shows it.

@@ -118,7 +118,7 @@ def roles(pair: Pair, mode: Mode, *, moves: Moves, leaked: Collection[str] = (),
 
     :param moves: what earlier runs recorded.
     :param leaked: fingerprints of leaked secrets.
-    :param came_from: id of the half that delivered before the newest plan, if there is one.
+    :param came_from: id of the half that delivered before the newest plan, if there is one that did not go back.
     :raises PlanRefused: the pair's state does not allow the mode; nothing was changed.
     """
     if mode == "distribute":
@@ -247,7 +247,9 @@ def last_delivered(pair: Pair, moves: Moves) -> datetime | None:
     if standby is None:
         return None
     result = standby.last_status.timestamp if standby.last_status is not None else None
-    moments = (_moment_of(moves.activated, standby), _moment_of(moves.paused, standby), result)
+    # A result without a time, or with none that can be read, is missing; the health figures may tell of it.
+    success = standby.health.last_success_at
+    moments = (_moment_of(moves.activated, standby), _moment_of(moves.paused, standby), result, success)
     return max((moment for moment in moments if moment is not None), default=None)
 
 

@@ -45,9 +45,8 @@ def plan_pair(
     :raises SecretMissing: a response contains no secret.
     :raises MemoryUnknown: the newest plan can't be read.
     """
-    newest = records.memory.plan(plan_key)
-    before = newest.pair.was_live if newest is not None and newest.pair is not None else None
-    chosen = roles(pair, mode, moves=records.moves, leaked=records.leaked, came_from=before)
+    came_from = _came_from(records.memory.plan(plan_key))
+    chosen = roles(pair, mode, moves=records.moves, leaked=records.leaked, came_from=came_from)
     check_in_time(pair, mode, chosen, moves=records.moves, previous_for=previous_for, now=now)
     about = pair.get(chosen.moves_to)
     if about is None:
@@ -69,6 +68,19 @@ def plan_pair(
             chosen.refreshes if mode == "rotate" else None,
         ),
     )
+
+
+def _came_from(newest: RotationPlan | None) -> str | None:
+    """The half that delivered before the newest plan.
+
+    None if that run was to go back itself and failed before it did: going back from it would undo nothing, while who
+    asks once more still wants to get to the other half.
+    """
+    if newest is None or newest.pair is None:
+        return None
+    was_live = newest.pair.was_live
+    goes_back = newest.mode == "revert" and was_live != newest.webhook_id.lower()
+    return None if goes_back else was_live
 
 
 def is_untouched(plan: RotationPlan, pair: Pair) -> bool:

@@ -150,7 +150,8 @@ class PairSource:
         if baseline is None or live is None or is_outdated(pair, self.moves):
             return False
         if self.take_back:
-            return live.id.lower() == baseline.was_live
+            is_back = live.id.lower() == baseline.was_live
+            return is_back and never_became_live(pair, self.moves, previous_for=self.previous_for, now=self.now())
         is_own = live.id.lower() == self.plan.webhook_id.lower()
         if self.plan.mode == "revert" and self._stays:
             is_over = is_own and never_became_live(pair, self.moves, previous_for=self.previous_for, now=self.now())

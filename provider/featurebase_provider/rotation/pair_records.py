@@ -123,7 +123,9 @@ class PairRecords:
         :param own_order: the order of the secrets of the half that the plan is about, if the caller has its own.
         :param take_back: see :class:`~.pair_reading.PairSource`.
         :param may_miss: whether the caller decides what it means if a half is missing that the plan saw.
+        :raises PlanUnreadable: the plan is about other webhooks than these records.
         """
+        self.check_same(plan)
         tolerant = may_miss or plan.is_emergency or plan.pair is None
         planned = frozenset(() if tolerant else pair_of(plan).webhooks)
         own, orders = plan.webhook_id.lower(), self.orders(now())
@@ -143,6 +145,21 @@ class PairRecords:
         """The rules by which this Dag run may write stores."""
         known = [*self.known, *(rotated.known if rotated is not None else ())]
         return plan.rule(self.managed_from, also_known=known).knowing(leaked=self.leaked)
+
+    def check_same(self, plan: RotationPlan) -> None:
+        """Check that the plan is about these webhooks.
+
+        By any other plan, stores would lose the secret of an active webhook that the rotation file no longer names.
+
+        :raises PlanUnreadable: it is about others.
+        """
+        planned = plan.pair.webhooks.keys() if plan.pair is not None else ()
+        if not set(planned) <= self.halves.keys():
+            raise PlanUnreadable(
+                plan.webhook_id,
+                f"the plan of this Dag run is about the webhooks {' and '.join(planned)}, but the rotation file names "
+                f"{' and '.join(self.halves)} now; this try changed nothing. Trigger a new run",
+            )
 
     @property
     def _ids(self) -> tuple[str, str]:

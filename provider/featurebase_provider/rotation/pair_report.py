@@ -26,6 +26,10 @@ BOTH_BY_HAND = (
     "Both webhooks deliver, so each event arrives twice, and no run has begun to move the deliveries. The stores hold "
     "both secrets. Pause one of the webhooks in Featurebase."
 )
+BOTH_AGAIN = (
+    "Both webhooks deliver, so each event arrives twice: after this run had moved the deliveries, somebody has set a "
+    "webhook active again. The stores hold both secrets. Pause one of the webhooks in Featurebase."
+)
 NONE_LEFT_DELIVERS = (
     "Nothing is delivered. Trigger the Dag with mode=distribute, which updates the stores, then set that webhook "
     "active in Featurebase."
@@ -101,7 +105,9 @@ class PairFacts:
             return _joined(NONE_DELIVERS if self.statuses else UNREAD, fix)
         is_done = outcome in ("rotated", "distributed")
         if len(self.active) > 1:
-            return BOTH_BY_HAND if is_done else _joined(BOTH_DELIVER, fix)
+            if not is_done:
+                return _joined(BOTH_DELIVER, fix)
+            return BOTH_BY_HAND if self.was_live == self.moves_to else BOTH_AGAIN
         if is_done:
             return self._done()
         moved = self.moves_to in self.active and self.was_live != self.moves_to
@@ -114,6 +120,9 @@ class PairFacts:
                 fix,
                 None if self.keeps_until is None else f"Until {self.keeps_until} mode=revert goes back.",
             )
+        if self.was_live == self.moves_to:
+            # Nothing says that none was refused: the stores may have lacked the secret before the run.
+            return _joined(f"Webhook {stays} delivers; this run moved no deliveries.", lacking, fix)
         if self.activated_at is None:
             as_before, kept = "No delivery was refused:", self.taken_back
         else:

@@ -89,6 +89,11 @@ class ProbeOutcome:
         """Whether the receiver accepted the right signature and refused the wrong one."""
         return self.result == "accepted"
 
+    @property
+    def retry_helps(self) -> bool:
+        """Whether another probe may pass without anybody's doing: no response has decided."""
+        return self.result in ("unreachable", "unproven")
+
     def as_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
         return asdict(self)
@@ -98,7 +103,7 @@ class ProbeOutcome:
 
         :param problem: what happened, what state things are in, and what to do.
         """
-        kind = ProbeUndecided if self.result in ("unreachable", "unproven") else ProbeFailed
+        kind = ProbeUndecided if self.retry_helps else ProbeFailed
         return kind(webhook_id, problem, self.result)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from featurebase_provider.featurebase.errors import FeaturebaseError
 from featurebase_provider.featurebase.models import PAUSED
+from featurebase_provider.rotation.pair import never_became_live
 from featurebase_provider.rotation.push import push_all_until_agreed
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def take_back(
         standby = pair.get(plan.webhook_id)
         if pair.live is None or standby is None or standby.status != PAUSED:
             return "The stores keep both secrets, since the webhook that was refreshed is not paused any more"
+        if not never_became_live(pair, records.moves, previous_for=previous_for, now=now()):
+            return "The stores keep both secrets, since the webhook that was refreshed has delivered something lately"
         if standby.fingerprint == plan.before:
             return "The paused webhook's secret is the same as before, so the stores were left as they are"
         pushed = push_all_until_agreed(source, stores, records.rule(plan))

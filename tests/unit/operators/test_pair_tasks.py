@@ -11,16 +11,17 @@ from featurebase_provider.airflow_compat import AirflowFailException, AirflowSki
 from featurebase_provider.operators.activate import ActivateStandbyOperator
 from featurebase_provider.operators.cut_over import CutOverOperator
 from featurebase_provider.operators.pair_preflight import PreflightPairOperator
-from featurebase_provider.operators.pair_probe import ProbePairOperator
 from featurebase_provider.operators.pair_push import PushPairOperator
 from featurebase_provider.operators.pair_report import PairReportOperator
 from featurebase_provider.operators.pair_rotate import RotatePairOperator
+from featurebase_provider.operators.push import PushWebhookSecretOperator
+from featurebase_provider.operators.rotate import RotateWebhookSecretOperator
 from featurebase_provider.rotation.clock import Clock
 from featurebase_provider.rotation.errors import HALF_DELETED, CutOverUnread
 from featurebase_provider.rotation.memory import plan_key
 from featurebase_provider.rotation.plan import RotationPlan
 from tests.unit.operators.pair_world import PairBehindTheHook
-from tests.world.fakes import SigningSecret
+from tests.world.fakes import FakeFeaturebase, SigningSecret
 from tests.world.pair_states import A, B
 
 if TYPE_CHECKING:
@@ -127,6 +128,32 @@ def test_rotate_refreshes_nothing_that_a_person_has_set_active(pair: PairBehindT
     assert (pair.halves[B].posts, pair.store.writes) == (0, [])
 
 
+@pytest.mark.parametrize("kind", [RotatePairOperator, PushPairOperator])
+def test_a_run_changes_nothing_once_the_file_names_another_pair(pair: PairBehindTheHook, kind: Any) -> None:
+    """Half B delivers, and the stores must not lose its secret because the file no longer names it."""
+    plan, other = refreshed(pair), "c" * 24
+    pair.halves[other] = FakeFeaturebase(pair.clock, name="c", id=other, status="paused")
+    pair.set(B, "active")
+    pair.set(A, "paused")
+    held = pair.held
+    own = {"stores": [pair.store]} if kind is RotatePairOperator else {"store": pair.store, "rotate_task_id": "rotate"}
+    with pytest.raises(AirflowFailException, match=f"about the webhooks {A} and {B}, but .* names {A} and {other} now"):
+        pair.task(kind, plan, webhook_ids=(A, other), **own).execute()
+    assert pair.held == held
+    assert [half.posts for half in pair.halves.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", [RotateWebhookSecretOperator, PushWebhookSecretOperator])
+def test_a_run_changes_nothing_once_the_file_names_one_webhook(pair: PairBehindTheHook, kind: Any) -> None:
+    """By its name: the plan's webhook is the paused half, and the stores must not lose the secret of the live one."""
+    plan, held = refreshed(pair), pair.held
+    own = {"store": pair.store, "rotate_task_id": "rotate"} if "Push" in kind.__name__ else {"stores": [pair.store]}
+    task = pair.task(kind, plan, webhook_ids=None, **own)
+    with pytest.raises(AirflowFailException, match="was made for a pair, before .* a single webhook"):
+        task.execute()
+    assert pair.held == held
+
+
 def push(pair: PairBehindTheHook, plan: RotationPlan) -> RunningTask:
     return pair.task(PushPairOperator, plan, store=pair.store, rotate_task_id="rotate")
 
@@ -153,32 +180,6 @@ def test_push_leaves_a_foreign_value(pair: PairBehindTheHook) -> None:
     with pytest.raises(AirflowFailException, match=r"Deliveries go on with the live webhook's secret"):
         push(pair, plan).execute()
     assert pair.held == (pair.secret(A), "of somebody else")
-
-
-def probe(pair: PairBehindTheHook, plan: RotationPlan) -> RunningTask:
-    arguments = {"rotate_task_id": "rotate", "stores": [pair.store], "probe_options": pair.probe_options}
-    return pair.task(ProbePairOperator, plan, **arguments)
-
-
-def test_probe_tells_which_secrets_were_proven(pair: PairBehindTheHook) -> None:
-    result = probe(pair, refreshed(pair)).execute()
-    assert result["result"] == "accepted"
-    found = {half: outcome["fingerprint"] for half, outcome in result["halves"].items()}
-    assert found == {half: api.current.fingerprint for half, api in pair.halves.items()}
-
-
-@pytest.mark.parametrize("refused", [A, B])
-def test_probe_takes_a_refused_secret_back(pair: PairBehindTheHook, refused: str) -> None:
-    """No delivery was refused by it; and the result stays for the report."""
-    plan = refreshed(pair)
-    pair.accepts.discard(refused)
-    task = probe(pair, plan)
-    with pytest.raises(AirflowFailException) as caught:
-        task.execute()
-    for part in (refused, "No delivery was refused", "alone again"):
-        assert part in str(caught.value)
-    assert pair.held == (pair.secret(A), None)
-    assert {outcome["result"] for outcome in task.pushed["return_value"]["halves"].values()} == {"accepted", "refused"}
 
 
 def activate(pair: PairBehindTheHook, plan: RotationPlan, **fingerprints: str) -> RunningTask:
@@ -275,6 +276,16 @@ def test_report_takes_back_what_a_failed_run_has_written(pair: PairBehindTheHook
     assert pair.held == (pair.secret(A), None)
     assert "alone again" in found["pair"]["taken_back"]
     assert f"webhook {A} delivers as before" in found["advice"]
+
+
+def test_report_does_not_say_that_a_half_became_active_that_never_did(pair: PairBehindTheHook) -> None:
+    """Its change may take effect late, so the stores keep its secret."""
+    plan = refreshed(pair)
+    pair.record("activated", plan, B, done=False)
+    found = report(pair, plan, rotate="success", activate="failed")
+    assert pair.held == (pair.secret(A), pair.secret(B))
+    assert (found["pair"]["activated_at"], found["pair"]["paused_at"]) == (None, None)
+    assert f"webhook {A} delivers as before. The stores keep both secrets" in found["advice"]
 
 
 def test_report_of_a_run_that_moved_the_deliveries_says_how_long_there_is_a_way_back(pair: PairBehindTheHook) -> None:

@@ -122,6 +122,39 @@ def test_an_answer_that_is_lost(pair: FakePair, plan: RotationPlan, fault: Any) 
     assert pair.patches == [(B, "active")]
 
 
+def test_stores_forget_the_secret_of_a_half_that_never_became_active(pair: FakePair, plan: RotationPlan) -> None:
+    """Nobody clears the run. The half is as it was before, which a half that became active is in stale reads only."""
+    pair.clock.sleep(60)
+    pair.patch_script.append("lost_before")
+    with pytest.raises(ActivationUnknown):
+        activation(pair, plan).run()
+    pair.clock.sleep(2 * PREVIOUS_FOR.total_seconds())
+    later = pair.plan(mode="distribute", moves_to=A, was_live=A)
+    _, wanted = pair.records().source(pair, later, PREVIOUS_FOR, now=pair.now).read()
+    assert [half.webhook_id for half in wanted.needed] == [A]
+
+
+@pytest.mark.parametrize("way", ["at once", "by a second try", "without a record of it"])
+def test_it_is_recorded_whether_the_half_became_active(pair: FakePair, plan: RotationPlan, way: str) -> None:
+    """Not to be able to record it ends no run: the half is active by then."""
+    said: list[str] = []
+    made = activation(pair, plan, say=said.append)
+    if way == "by a second try":
+        pair.record("activated", plan, B, done=False)
+        pair.set(B, "active")
+        made = activation(pair, plan)
+    if way == "without a record of it":
+        pair.on_patch = lambda half, status: pair.kept.records.update(dict.fromkeys(pair.kept.records, "spoilt"))
+    made.run()
+    if way == "without a record of it":
+        assert "It stays recorded that" in said[-1]
+    else:
+        step = pair.records().moves.activated
+        assert step is not None
+        assert step.done
+    assert pair.statuses == ("active", "active")
+
+
 @pytest.mark.parametrize("status", ["paused", "suspended"])
 def test_a_half_that_was_paused_after_an_earlier_try_stays_so(pair: FakePair, plan: RotationPlan, status: str) -> None:
     activation(pair, plan).run()
@@ -222,6 +255,24 @@ def test_a_half_that_was_deleted(pair: FakePair, plan: RotationPlan, half: str) 
     with pytest.raises(Exception, match="no longer exists|does not exist|not found|404"):
         ready.run()
     assert pair.patches == []
+
+
+@pytest.mark.parametrize("half", [A, B])
+def test_halves_that_differ_by_now_move_nothing(pair: FakePair, half: str) -> None:
+    """A person has edited one while the run waited, such as for its approval."""
+    plan = pair.records().memory.keep_plan(KEY, pair.plan())
+    ready = activation(pair, plan)
+    pair.halves[half].change(topics=["comment.created"])
+    with pytest.raises(HalfNotActivated, match=r"differs .* in topics: .* not set active.*trigger a new run"):
+        ready.run()
+    assert pair.patches == []
+
+
+def test_what_is_changed_after_the_activation_does_not_stop_a_second_try(pair: FakePair) -> None:
+    plan = pair.records().memory.keep_plan(KEY, pair.plan())
+    at = activation(pair, plan).run()
+    pair.halves[A].change(topics=["comment.created"])
+    assert activation(pair, plan).run() == at
 
 
 def test_a_leaked_secret_is_never_set_active(pair: FakePair, plan: RotationPlan) -> None:

@@ -98,6 +98,33 @@ def test_the_old_half_is_paused_after_the_first_delivery(cut: Cut) -> None:
     assert cut.pair.store.writes == [], "the stores stay as they are"
 
 
+def test_what_another_run_finishes_waits_for_retries_that_failed_before_it(cut: Cut) -> None:
+    """The first run saw them, and failed; a retry of Featurebase comes after an hour."""
+    cut.pair.delivered(A, 500, failures=1)
+    cut.pair.delivered(B)
+    begun = cut.pair.now()
+    cut.pair.clock.sleep(60)
+    cut.plan = cut.pair.plan(mode="distribute")
+    assert "may be lost" in str(cut.run()["detail"])
+    assert cut.pair.now() - begun > timedelta(minutes=55)
+
+
+def test_a_cut_over_that_a_person_finished_is_over(cut: Cut) -> None:
+    """If that person sets the half active again weeks later, no run takes it for an unfinished one and pauses it."""
+    cut.pair.set(A, "paused")
+    for _ in range(2):
+        result = cut.run()
+        assert (result["moved"], result["paused_at"], cut.moves.open) == (True, None, None)
+        assert cut.moves.paused_by(cut.plan, A) is None, "so this run never sets it active again"
+
+
+def test_records_that_fail_do_not_keep_a_finished_cut_over_from_ending(cut: Cut) -> None:
+    steps = cut.steps()
+    cut.pair.kept.problem = MemoryUnknown(A, "v", "can't be read")
+    assert steps.take(Step("done"), [cut.pair.store]) is not None
+    assert "a later run may go on with this cut-over" in cut.said[-1]
+
+
 @pytest.mark.parametrize("fault", ["lost_after", "lost_before"])
 def test_an_answer_that_is_lost_is_found_out(cut: Cut, fault: str) -> None:
     cut.pair.delivered(B)
@@ -135,6 +162,18 @@ def test_a_try_after_a_crash_brings_back_what_this_run_paused(cut: Cut) -> None:
     with pytest.raises(CutOverStopped, match="That one was set active again"):
         cut.run()
     assert cut.pair.statuses == ("active", "suspended")
+
+
+def test_a_half_whose_secret_the_stores_have_forgotten_stays_paused(cut: Cut) -> None:
+    """Long after the cut-over a person pauses the new half, and somebody clears the task."""
+    cut.pair.delivered(B)
+    cut.run()
+    cut.pair.clock.sleep(2 * PREVIOUS_FOR.total_seconds())
+    cut.pair.store.value, cut.pair.store.previous = cut.pair.halves[B].secret, None
+    cut.pair.set(B, "paused")
+    with pytest.raises(CutOverStopped, match="no webhook is set active, and nothing is delivered"):
+        cut.run()
+    assert cut.pair.statuses == ("paused", "paused")
 
 
 def test_a_half_is_not_set_active_before_the_stores_hold_its_secret(cut: Cut) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from featurebase_provider.featurebase.models import LastStatus, Webhook
+from featurebase_provider.featurebase.models import Health, LastStatus, Webhook
 from featurebase_provider.rotation.cut_over import watch_of
 from featurebase_provider.rotation.errors import PlanRefused, RefreshRefused
 from featurebase_provider.rotation.moves import Move, Moves
@@ -76,8 +76,9 @@ def test_the_activation_of_the_half_that_is_live_says_nothing_about_the_standby(
         {"status": "suspended"},
         {"secret": "whsec_by_hand"},
         {"last_status": delivered_at(START), "updated_at": START},
+        {"health": Health(last_success_at=START), "updated_at": START},
     ],
-    ids=["active", "suspended", "refreshed", "was active and delivered"],
+    ids=["active", "suspended", "refreshed", "was active and delivered", "the same, without a readable result"],
 )
 def test_rotate_looks_once_more_before_it_refreshes(change: dict[str, Any]) -> None:
     """Whatever a person did with the standby since the plan, the refresh is not sent."""

@@ -69,6 +69,30 @@ def test_deliveries_that_a_person_moves_at_that_moment(pair: FakePair, plan: Rot
     assert {pair.secret(A), pair.secret(B)} <= set(pair.held)
 
 
+def test_what_a_later_run_moved_there_and_back_stays(pair: FakePair, plan: RotationPlan) -> None:
+    """This run failed long ago and is cleared: retries of what the half has signed since need its secret."""
+    later = pair.plan()
+    pair.refresh(B)
+    pair.store.previous = pair.halves[B].secret
+    for half, other in ((B, A), (A, B)):
+        pair.record("activated", later, half)
+        pair.set(half, "active")
+        pair.record("paused", later, other)
+        pair.set(other, "paused")
+    before = pair.held
+    assert "has delivered something lately" in taken_back(pair, plan)
+    assert pair.held == before
+
+
+def test_what_a_person_has_set_active_for_a_moment_stays(pair: FakePair, plan: RotationPlan) -> None:
+    before = pair.held
+    pair.set(B, "active")
+    pair.delivered(B)
+    pair.set(B, "paused")
+    assert "has delivered something lately" in taken_back(pair, plan)
+    assert pair.held == before
+
+
 def test_a_failure_is_told_and_not_raised(pair: FakePair, plan: RotationPlan) -> None:
     pair.store.write_script.append(failing(StoreUnreachable("memory", "no answer", "A retry")))
     assert "may still be in memory, which is harmless" in taken_back(pair, plan)
