@@ -79,6 +79,7 @@ def test_workers_that_load_the_plugin_load_no_web_framework() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", probe], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) - {"featurebase_provider"} == {
         "featurebase_provider.airflow_compat",
+        "featurebase_provider.late",
         "featurebase_provider.plugins",
         "featurebase_provider.plugins.page",
     }
