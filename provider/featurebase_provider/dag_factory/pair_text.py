@@ -35,7 +35,7 @@ delivery is refused. It writes both secrets to these stores and nowhere else, th
 | `rotate` | refreshes the paused webhook, and writes its secret beside the live one's | deliveries go on as before |
 | `push.<store>` | makes sure that the store holds both secrets | deliveries go on as before |
 | `distributed` | announces that the stores hold both | deliveries go on as before |
-| `probe` | makes sure that the receiver accepts both secrets | after the last try it is removed again; deliveries go on as before |
+| `probe` | makes sure that the receiver accepts both secrets | the last try removes it again; nothing has moved |
 | `activate` | sets the refreshed webhook active: each event now arrives twice | its message says which is active |
 | `cut_over` | waits for a delivery of it, then pauses the old one | its message says which is active |
 | `verify_delivery` | watches the deliveries of the webhook that is live now | read the message, and fix the receiver |
