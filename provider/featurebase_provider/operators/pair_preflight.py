@@ -80,6 +80,11 @@ class PreflightPairOperator(PairTask, PreflightRotationOperator):
                 plan = kept
                 self.log.info("This Dag run already has a plan; it is kept, so that the run refreshes at most once")
             self.webhook_id = plan.webhook_id
+            different = rotation.pair.differences(pair)
+            if plan.mode == "revert" and different:  # no reason to refuse the way back, whose time is short
+                self.log.warning(
+                    "The webhooks differ in %s, so going back changes what is delivered", ", ".join(different)
+                )
             if rotation.pair_plan.is_untouched(plan, pair):
                 plan = self._prove_pair(plan, pair, records, client.clock)
             else:

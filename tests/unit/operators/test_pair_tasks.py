@@ -105,6 +105,22 @@ def test_preflight_waits_for_retries_of_the_half_that_was_paused_last(pair: Pair
         task.execute()
 
 
+@pytest.mark.parametrize("differs", [True, False])
+def test_preflight_says_if_the_way_back_changes_what_is_delivered(
+    pair: PairBehindTheHook, capsys: pytest.CaptureFixture[str], differs: bool
+) -> None:
+    """It goes back all the same: its time is short, and it undoes what went wrong."""
+    pair.record("paused", pair.plan(), B)
+    pair.store.current, pair.store.previous = pair.halves[A].secret, pair.halves[B].secret
+    if differs:
+        pair.halves[B].change(topics=["comment.created"])
+    result = preflight(pair, mode="revert").execute()
+    assert (result["mode"], result["webhook_id"]) == ("revert", B)
+    assert (
+        "The webhooks differ in topics, so going back changes what is delivered" in capsys.readouterr().out
+    ) is differs
+
+
 def test_rotate_refreshes_the_paused_half_and_leaves_the_live_ones_secret_where_it_is(pair: PairBehindTheHook) -> None:
     plan = pair.kept_plan(stores=(pair.store.target,))
     task = pair.task(RotatePairOperator, plan, stores=[pair.store])
