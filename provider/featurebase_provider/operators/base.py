@@ -134,6 +134,7 @@ class FeaturebaseOperator(BaseOperator):
     @contextmanager
     def ending(self, context: Context) -> Iterator[None]:
         """Record how the task ends for the report and for Airflow's stats, and convert errors for Airflow."""
+        count = airflow_compat.count  # loaded now: after the task's work nothing may fail to load
         if self.loads_first:
             load_all(operators, rotation)
         self.learn_webhook(context)
@@ -152,7 +153,7 @@ class FeaturebaseOperator(BaseOperator):
             result = "deferred"
             raise
         finally:
-            airflow_compat.count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
+            count(f"featurebase.{self.stat}", {"webhook": self.display_name, "result": result})
 
     found: Found | None = None
     """What the task found before anything was changed; the report shows it, see :mod:`.finding`."""
