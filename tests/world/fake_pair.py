@@ -74,6 +74,11 @@ class FakePair:
         self.clock.sleep(1)
         self.halves[webhook_id].rotated()
 
+    def refresh_standby(self) -> None:
+        """A run refreshes half B, and writes its secret beside that of half A."""
+        self.refresh(B)
+        self.store.previous = self.halves[B].secret
+
     def delivered(self, webhook_id: str, code: int = 200, *, failures: int = 0) -> None:
         """Show the result of a delivery."""
         self.clock.sleep(1)

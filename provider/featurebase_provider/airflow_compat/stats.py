@@ -1,4 +1,4 @@
-"""Airflow's stats, whichever its version calls them."""
+"""Airflow's stats, whatever its version calls them."""
 
 from __future__ import annotations
 

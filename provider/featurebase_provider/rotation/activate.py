@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -75,11 +75,12 @@ class Activation:
         webhook = self._ready_half()
         if webhook.status == ACTIVE:
             self.say(f"Webhook {webhook.id} is active already")
-        at = self._recorded(webhook)
+        step = self._recorded(webhook)
         if webhook.status != ACTIVE:
             self._activate(webhook)
-        self._record_done(webhook, at)
-        return at
+        if not step.done:
+            self._record_done(step)
+        return step.at
 
     def _check_newest(self) -> None:
         if not self.rotated.plan.is_same_as(self.records.memory.plan(self.plan_key)):
@@ -198,8 +199,8 @@ class Activation:
                 webhook.id, "its secret is recorded as leaked, so it was not set active. Trigger a new run"
             )
 
-    def _recorded(self, webhook: Webhook) -> str:
-        """The moment from which deliveries may be signed with the new secret.
+    def _recorded(self, webhook: Webhook) -> Move:
+        """The step as it is recorded; its moment is that from which deliveries may be signed with the new secret.
 
         :raises HalfNotActivated: an earlier try had set the half active, and somebody else has paused it since.
         """
@@ -207,7 +208,7 @@ class Activation:
         earlier = moves.activated_by(plan)
         if earlier is not None:
             if webhook.status == ACTIVE:
-                return earlier.at
+                return earlier
             if moves.paused_by(plan, webhook.id) is None:
                 changed = webhook.updated_at
                 if changed is not None and changed > earlier.moment + CLOCK_STEPS:
@@ -217,26 +218,18 @@ class Activation:
                         f"{changed.isoformat()}. It is paused: a person or Featurebase may have paused it, so it stays "
                         "so. Deliveries go on as before. Trigger a new run",
                     )
-                return earlier.at
-        at = self.now().isoformat()
+                return earlier
         # About to: a half that never became active must not be taken for a stale read of one that did.
-        done = webhook.status == ACTIVE
-        keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at, done=done))
-        return at
+        step = Move.of(plan, plan.webhook_id, self.now().isoformat(), done=webhook.status == ACTIVE)
+        keep_move(self.records.memory, "activated", step)
+        return step
 
-    def _record_done(self, webhook: Webhook, at: str) -> None:
-        """Record that the half is active, unless that is recorded.
-
-        :param webhook: as it was before this try.
-        """
-        plan = self.rotated.plan
-        earlier = self.records.moves.activated_by(plan)
-        if (earlier.done and earlier.at == at) if earlier is not None else webhook.status == ACTIVE:
-            return
+    def _record_done(self, step: Move) -> None:
+        """Record that the half is active."""
         try:
-            keep_move(self.records.memory, "activated", Move.of(plan, plan.webhook_id, at))
+            keep_move(self.records.memory, "activated", replace(step, done=True))
         except MemoryUnknown as exc:
-            self.say(f"{exc.summary}. It stays recorded that webhook {webhook.id} was about to be set active")
+            self.say(f"{exc.summary}. It stays recorded that webhook {step.webhook_id} was about to be set active")
 
     def _activate(self, webhook: Webhook) -> None:
         problem = ""

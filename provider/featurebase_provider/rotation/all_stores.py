@@ -85,12 +85,16 @@ def exposure_in(outcome: object) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ArmedStores:
-    """The stores of a webhook, connected, and what each held when it was prepared."""
+    """The stores of a webhook, connected, and what each held when it was prepared.
+
+    :param unread: labels of the stores that could not be read when they were last to be read again.
+    """
 
     stores: Mapping[str, Store]
     armed: Mapping[str, ArmedStore]
     held: Mapping[str, StoredValue]
     problems: Mapping[str, FeaturebaseError]
+    unread: frozenset[str] = frozenset()
 
     def require_all(self, webhook_id: str) -> None:
         """Check that every store was prepared.
@@ -135,8 +139,8 @@ class ArmedStores:
             for label in self.held
             if label in chosen
         }
-        held, _ = sorted_out(run_at_once(jobs))
-        return replace(self, held={**self.held, **held})
+        held, unread = sorted_out(run_at_once(jobs))
+        return replace(self, held={**self.held, **held}, unread=self.unread - jobs.keys() | unread.keys())
 
     def reread_on_main_thread(self) -> ArmedStores:
         """The same, for the stores that no other thread may read."""

@@ -19,7 +19,7 @@ from featurebase_provider.rotation.jobs import Done, run_at_once, run_to_end, so
 from featurebase_provider.rotation.one_write import write_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from featurebase_provider.featurebase.signing_secret import SigningSecret
     from featurebase_provider.rotation.all_stores import ArmedStores, Result
@@ -37,12 +37,12 @@ FOLLOW_SECONDS = 1.0
 class Looks:
     """Looks at the stores once more while the refresh is on its way; see :meth:`ArmedStore.look_again`.
 
-    :param ready: the stores, as they were read. Those that only the main thread may ask were read just now.
-    :param unread: labels of those of the latter that could not be read; they are looked at before they are written.
+    :param ready: the stores, as they were read. Those that only the main thread may ask were read just now; one that
+        could not be is looked at before it is written.
     """
 
-    def __init__(self, ready: ArmedStores, unread: Collection[str] = ()) -> None:
-        self._ready, self._unread = ready, unread
+    def __init__(self, ready: ArmedStores) -> None:
+        self._ready = ready
         self._ended: dict[str, Done[None]] = {}
         self._threads = {label: self._begin(label) for label in ready.held if not ready.armed[label].main_thread_only}
 
@@ -52,9 +52,9 @@ class Looks:
         :raises StoreConflict: the store changed since it was read.
         :raises StoreError: it can't be read now.
         """
-        if label in self._unread:
-            self._ready.armed[label].look_again(self._ready.held[label])
         if label not in self._threads:
+            if label in self._ready.unread:
+                self._ready.armed[label].look_again(self._ready.held[label])
             return
         self._threads[label].join()
         error = self._ended[label].error

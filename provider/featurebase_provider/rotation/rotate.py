@@ -175,7 +175,6 @@ class Guard:
         self._plan, self._leaked, self._require_all = plan, leaked, require_all
         self.ready, self.rule = ready, rule
         self.looks: Looks | None = None
-        self._unread: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check that the refresh may be sent.
@@ -185,9 +184,7 @@ class Guard:
         :raises MemoryUnknown: the record of leaked secrets can't be read.
         """
         self.rule = self.rule.knowing(leaked=self._leaked())
-        before, self.ready = self.ready, self.ready.reread_on_main_thread()
-        on_main_thread = (label for label, armed in self.ready.armed.items() if armed.main_thread_only)
-        self._unread = tuple(label for label in on_main_thread if self.ready.held.get(label) is before.held.get(label))
+        self.ready = self.ready.reread_on_main_thread()
         if not self._require_all:
             return
         self.ready.require_all(self._plan.webhook_id)
@@ -198,7 +195,7 @@ class Guard:
 
     def look_again(self) -> None:
         """Begin to look at the other stores again; the refresh does not wait for that."""
-        self.looks = Looks(self.ready, self._unread)
+        self.looks = Looks(self.ready)
 
 
 def leaked_by_now(leaked: Callable[[], frozenset[str]], say: Callable[[str], None]) -> frozenset[str]:

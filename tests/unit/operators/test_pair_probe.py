@@ -31,8 +31,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> PairBehindTheHook:
 def plan(pair: PairBehindTheHook) -> RotationPlan:
     """Of a run that has refreshed half B, and written its secret beside that of half A."""
     plan = pair.kept_plan()
-    pair.refresh(B)
-    pair.store.previous = pair.halves[B].secret
+    pair.refresh_standby()
     return plan
 
 

@@ -21,8 +21,7 @@ def pair() -> FakePair:
 def plan(pair: FakePair) -> RotationPlan:
     """This run's; it has refreshed the second half and written both secrets."""
     plan = pair.plan()
-    pair.refresh(B)
-    pair.store.previous = pair.halves[B].secret
+    pair.refresh_standby()
     return plan
 
 
@@ -72,8 +71,7 @@ def test_deliveries_that_a_person_moves_at_that_moment(pair: FakePair, plan: Rot
 def test_what_a_later_run_moved_there_and_back_stays(pair: FakePair, plan: RotationPlan) -> None:
     """This run failed long ago and is cleared: retries of what the half has signed since need its secret."""
     later = pair.plan()
-    pair.refresh(B)
-    pair.store.previous = pair.halves[B].secret
+    pair.refresh_standby()
     for half, other in ((B, A), (A, B)):
         pair.record("activated", later, half)
         pair.set(half, "active")
